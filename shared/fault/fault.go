@@ -1,0 +1,156 @@
+// Package fault holds every error code that leaves the system, in one table.
+//
+// The rule it keeps: a code, once shipped, never changes its meaning, and each
+// code has one HTTP status, one kind and one advice to the operator. It must
+// not import anything but the standard library, and must never put a cause
+// into text that a caller or an operator sees.
+package fault
+
+import (
+	"errors"
+	"fmt"
+)
+
+// Code is a stable snake_case name for one way to fail. The list is append-only.
+type Code string
+
+// Kind says what may be done after an error. It decides the retry, never the
+// text of a message.
+type Kind uint8
+
+// The kinds, from the harmless to the grave.
+const (
+	// Rejected: a request was refused at the edge and left no trace.
+	Rejected Kind = iota + 1
+	// Retryable: nothing happened; the same call may be made again.
+	Retryable
+	// Unknown: it may have happened; only a look decides, never a repeat.
+	Unknown
+	// Permanent: a person must mend the data of this order.
+	Permanent
+	// Config: a person must mend the installation; it concerns every order.
+	Config
+)
+
+// String returns the kind as log lines and metrics spell it.
+func (k Kind) String() string {
+	switch k {
+	case Rejected:
+		return "rejected"
+	case Retryable:
+		return "retryable"
+	case Unknown:
+		return "unknown"
+	case Permanent:
+		return "permanent"
+	case Config:
+		return "config"
+	}
+	return fmt.Sprintf("kind(%d)", uint8(k))
+}
+
+// Error is an error with a stable code. Public may be shown to the caller or
+// the operator (it may be empty: then the table's text is shown); Err is the
+// cause, for logs alone.
+type Error struct {
+	Code   Code
+	Public string
+	Err    error
+}
+
+// New returns an Error without a cause.
+func New(code Code, public string) *Error { return &Error{Code: code, Public: public} }
+
+// Wrap returns an Error with a cause that is logged and never shown.
+func Wrap(code Code, err error) *Error { return &Error{Code: code, Err: err} }
+
+// Error implements error. It holds the cause and is for logs, not for answers.
+func (e *Error) Error() string {
+	s := string(e.Code)
+	if e.Public != "" {
+		s += ": " + e.Public
+	}
+	if e.Err != nil {
+		s += ": " + e.Err.Error()
+	}
+	return s
+}
+
+// Unwrap returns the cause.
+func (e *Error) Unwrap() error { return e.Err }
+
+// Is reports whether target carries the same code, so that
+// errors.Is(err, fault.New(code, "")) works whatever the texts are.
+func (e *Error) Is(target error) bool {
+	var t *Error
+	return errors.As(target, &t) && t.Code == e.Code
+}
+
+// CodeOf returns the code carried by err, or Internal when it carries none
+// (and the empty code for nil).
+func CodeOf(err error) Code {
+	if err == nil {
+		return ""
+	}
+	var e *Error
+	if errors.As(err, &e) {
+		return e.Code
+	}
+	return Internal
+}
+
+// KindOf returns the kind of err. An error without a code is Unknown: what is
+// not understood may have happened.
+func KindOf(err error) Kind {
+	var e *Error
+	if errors.As(err, &e) {
+		return e.Code.Kind()
+	}
+	return Unknown
+}
+
+// PublicOf returns the text that may be shown for err: its own public text, or
+// the table's advice.
+func PublicOf(err error) string {
+	var e *Error
+	if errors.As(err, &e) {
+		if e.Public != "" {
+			return e.Public
+		}
+		return e.Code.Info().Advice
+	}
+	return Internal.Info().Advice
+}
+
+// The three ways an effect on another system can fail to be confirmed. They
+// are types of their own, because what follows from them differs: after NotSent
+// the effect may be repeated, after Refused its text decides, after Unsure only
+// a look may.
+
+// NotSent says that no byte of the request can have been acted upon.
+type NotSent struct{ Err error }
+
+// Error implements error.
+func (e *NotSent) Error() string { return "not sent: " + e.Err.Error() }
+
+// Unwrap returns the cause.
+func (e *NotSent) Unwrap() error { return e.Err }
+
+// Refused says that the other system answered and did nothing; Err is a
+// *Error whose code says why.
+type Refused struct{ Err error }
+
+// Error implements error.
+func (e *Refused) Error() string { return "refused: " + e.Err.Error() }
+
+// Unwrap returns the cause.
+func (e *Refused) Unwrap() error { return e.Err }
+
+// Unsure says that the effect may have happened, now or later.
+type Unsure struct{ Err error }
+
+// Error implements error.
+func (e *Unsure) Error() string { return "outcome unknown: " + e.Err.Error() }
+
+// Unwrap returns the cause.
+func (e *Unsure) Unwrap() error { return e.Err }

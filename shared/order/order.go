@@ -1,0 +1,338 @@
+// Package order is the domain: what an order is, which states it can have, and
+// what the other packages say to each other about it.
+//
+// The rule it keeps: these are plain values. No type here knows DynamoDB, HTTP
+// or JSON, and none may be reused as a stored item or a wire body.
+package order
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"time"
+
+	"orderbridge/shared/fault"
+)
+
+// State is the state of an order. Queued, Working and Waiting are open:
+// Salesforce and the portal read "Activating".
+type State string
+
+// The states. An order with no item has none ("").
+const (
+	Queued      State = "queued"
+	Working     State = "working"
+	Waiting     State = "waiting"
+	Provisioned State = "provisioned"
+	Failed      State = "failed"
+)
+
+// Open reports whether work is still to be done.
+func (s State) Open() bool { return s == Queued || s == Working || s == Waiting }
+
+// Status is what people are shown of a state.
+type Status string
+
+// The statuses, spelled as the Salesforce picklist and the portal spell them.
+const (
+	StatusPendingReview Status = "Pending Review"
+	StatusActivating    Status = "Activating"
+	StatusProvisioned   Status = "Provisioned"
+	StatusFailed        Status = "Failed"
+)
+
+// Status returns what people are shown: Pending Review where there is no item.
+func (s State) Status() Status {
+	switch s {
+	case Provisioned:
+		return StatusProvisioned
+	case Failed:
+		return StatusFailed
+	case Queued, Working, Waiting:
+		return StatusActivating
+	}
+	return StatusPendingReview
+}
+
+// Final reports whether a reader may stop asking.
+func (s Status) Final() bool { return s == StatusProvisioned || s == StatusFailed }
+
+// Point is the recovery point: how far an order may have got in WHMCS.
+type Point string
+
+// The recovery points, in order.
+const (
+	// AtNone: nothing can have reached WHMCS.
+	AtNone Point = "none"
+	// AtAdding: AddOrder may have reached it.
+	AtAdding Point = "adding"
+	// AtAdded: the WHMCS order is known.
+	AtAdded Point = "added"
+	// AtAccepting: AcceptOrder may have reached it.
+	AtAccepting Point = "accepting"
+	// AtAccepted: AcceptOrder answered; the services are not yet verified.
+	AtAccepted Point = "accepted"
+)
+
+// Wrote says why a write was made. The stream's filters read it, so that a
+// write wakes only those that it concerns.
+type Wrote string
+
+// The reasons. Queued wakes provision and statuspush, Status wakes statuspush,
+// Lease and Note wake nobody.
+const (
+	WroteQueued Wrote = "queued"
+	WroteStatus Wrote = "status"
+	WroteLease  Wrote = "lease"
+	WroteNote   Wrote = "note"
+)
+
+// Visible reports whether Salesforce must see the write: then seq grows.
+func (w Wrote) Visible() bool { return w == WroteQueued || w == WroteStatus }
+
+// Seq orders what Salesforce is told. It starts at the creation time in ms and
+// becomes max(last+1, now in ms), so it never falls behind an earlier life of
+// the same order.
+type Seq int64
+
+// Next returns the seq after s at the time now.
+func (s Seq) Next(now time.Time) Seq { return max(s+1, Seq(now.UnixMilli())) }
+
+// Fence counts the leases of one order; it grows by 1 per lease and is never reset.
+type Fence int64
+
+// Token is a random name for one worker or one request: 128 bits, as 32 hex digits.
+type Token string
+
+// NewToken returns a fresh random token.
+func NewToken() Token {
+	var b [16]byte
+	_, _ = rand.Read(b[:]) // documented never to fail
+	return Token(hex.EncodeToString(b[:]))
+}
+
+// Nonce is what is remembered of one nonce of a callout.
+type Nonce struct {
+	// Expiry: from then on the timestamp window alone refuses the callout.
+	Expiry time.Time
+	// By names the request that wrote it, so that an SDK retry of one's own
+	// write is told apart from a replay.
+	By Token
+}
+
+// Entry is one line of an order's history.
+type Entry struct {
+	At     time.Time
+	Event  string // snake_case, e.g. "callout", "add_sent", "provisioned"
+	Detail string // for people; no secret, no personal data
+	By     string // Salesforce user id, operator, or the component
+}
+
+// Record is one order as the table knows it.
+//
+// The callout writes Keys and Nonces; the holder of the lease writes all that
+// concerns the work; both may append to History. Zero times mean "absent".
+type Record struct {
+	ID      ID
+	State   State
+	Point   Point
+	Wrote   Wrote
+	Seq     Seq
+	Version int64
+
+	Lease      Token
+	Fence      Fence
+	LeaseUntil time.Time
+
+	// Plan is what was, or is to be, ordered; pinned at the first send.
+	Plan *Plan
+	// Adds and Accepts count the AddOrder and AcceptOrder requests that may
+	// have left; AddUntil and AcceptUntil say until when the last one may leave.
+	Adds        int
+	AddUntil    time.Time
+	Accepts     int
+	AcceptUntil time.Time
+	// FirstAddAt is when the first AddOrder may have left: how far back a look
+	// through the orders of every client has to go.
+	FirstAddAt time.Time
+	// AcceptAgain is a person's consent to one more AcceptOrder, given by a
+	// new click after module_failed, used up by the write before that send.
+	AcceptAgain bool
+	// AcceptedAt is when AcceptOrder was known to have been answered; the
+	// verification gives up 15 minutes later.
+	AcceptedAt time.Time
+
+	Attempts int
+	OpenedAt time.Time
+	// DueAt is when work is due; absent unless open.
+	DueAt time.Time
+
+	Keys   []string // the last 20 idempotency keys, oldest first
+	Nonces map[string]Nonce
+
+	AccountID    string // Salesforce Account id, 18 characters
+	WHMCSOrderID string
+	// ServiceIDs maps a Salesforce OrderItem id to its WHMCS service ids.
+	ServiceIDs map[string][]string
+
+	ErrorCode    fault.Code
+	ErrorMessage string
+	ErrorAt      time.Time
+
+	History []Entry // oldest first
+
+	CreatedAt time.Time
+	UpdatedAt time.Time
+	ExpiresAt time.Time
+}
+
+// Status returns what people are shown of r.
+func (r Record) Status() Status { return r.State.Status() }
+
+// Cycle is a WHMCS billing cycle as AddOrder takes it.
+type Cycle string
+
+// The billing cycles of AddOrder (developers.whmcs.com, AddOrder, "billingcycle").
+const (
+	Monthly      Cycle = "monthly"
+	OneTime      Cycle = "onetime"
+	Quarterly    Cycle = "quarterly"
+	SemiAnnually Cycle = "semiannually"
+	Annually     Cycle = "annually"
+	Biennially   Cycle = "biennially"
+	Triennially  Cycle = "triennially"
+	Free         Cycle = "free"
+)
+
+// Request is one Salesforce order, mapped and checked: what a person asked for.
+type Request struct {
+	ID        ID
+	AccountID string
+	ClientID  int64 // WHMCS client
+	// WHMCSOrderID is what Salesforce already holds in WHMCS_Order_ID__c,
+	// perhaps by cloning; "" if nothing.
+	WHMCSOrderID string
+	PromoCode    string
+	Lines        []Line
+}
+
+// Line is one line of a Salesforce order.
+type Line struct {
+	ItemID        string // Salesforce OrderItem id
+	ProductID     int64  // WHMCS pid
+	Cycle         Cycle
+	Quantity      int
+	Domain        string
+	Hostname      string
+	CustomFields  map[string]string // WHMCS custom field id -> value
+	ConfigOptions map[string]string // WHMCS option id -> value
+}
+
+// Plan is what AddOrder is to make, pinned before the first send: later looks
+// and comparisons go by it, not by Salesforce as it is by then.
+type Plan struct {
+	ClientID      int64
+	PaymentMethod string
+	PromoCode     string
+	Entries       []PlanEntry
+}
+
+// PlanEntry is one index of AddOrder's arrays.
+type PlanEntry struct {
+	Line
+	// Quantity (of Line) is qty[i]; 1 where the line is repeated instead.
+	// Services is how many service rows WHMCS makes of this entry: 1 for a
+	// scaling service and for quantity 1, Quantity for multiple services.
+	Services int
+}
+
+// ProductInfo is what the plan has to know of a WHMCS product.
+type ProductInfo struct {
+	ProductID int64
+	Name      string
+	Quantity  QuantityRule
+	Module    string // "" = no provisioning module
+}
+
+// QuantityRule is the product setting "Allow Multiple Quantities"
+// (GetProducts allowqty: 0, 1, 2).
+type QuantityRule int
+
+// The quantity rules.
+const (
+	QuantityNone     QuantityRule = 0 // a line is repeated
+	QuantityMultiple QuantityRule = 1 // qty n makes n services
+	QuantityScaling  QuantityRule = 2 // one service of qty n
+)
+
+// Made is one WHMCS order as it stands in the books.
+type Made struct {
+	ID       string
+	ClientID int64
+	Status   MadeStatus
+	// Marker is the Salesforce order id found in the order's marker, "" if it
+	// has none that can be read.
+	Marker string
+	// Date is when WHMCS says it was made, in WHMCS's own time zone, unmarked;
+	// good to the day only.
+	Date     time.Time
+	Services []MadeService // filled by the reads that say so
+}
+
+// MadeStatus is an order status of WHMCS (GetOrderStatuses); admins can add more.
+type MadeStatus string
+
+// The order statuses that matter here.
+const (
+	MadePending   MadeStatus = "Pending"
+	MadeActive    MadeStatus = "Active"
+	MadeFraud     MadeStatus = "Fraud"
+	MadeCancelled MadeStatus = "Cancelled"
+)
+
+// Dead reports whether nothing will come of the order any more.
+func (s MadeStatus) Dead() bool { return s == MadeFraud || s == MadeCancelled }
+
+// MadeService is one service of a WHMCS order.
+type MadeService struct {
+	ID        string
+	ProductID int64
+	Cycle     Cycle
+	Quantity  int
+	Status    string // Pending, Active, Completed, Suspended, …
+}
+
+// Live reports whether the service is built: Active, or Completed for one-time ones.
+func (s MadeService) Live() bool { return s.Status == "Active" || s.Status == "Completed" }
+
+// Side is one of the two systems that can be down or misconfigured.
+type Side string
+
+// The sides. Each has its own breaker.
+const (
+	SideWHMCS      Side = "whmcs"
+	SideSalesforce Side = "salesforce"
+)
+
+// Control is the switch of one side. Paused and LookBefore are WHMCS's alone.
+type Control struct {
+	Side   Side
+	Paused bool
+	Reason string
+	By     string
+	At     time.Time // when paused or resumed last
+	// OpenUntil: no work before then; zero = breaker closed. The one who moves
+	// an OpenUntil that has passed owns the probe.
+	OpenUntil time.Time
+	Why       fault.Code
+	Fails     int       // probes failed in a row: 30 s doubling to 5 min
+	ClosedAt  time.Time // when the breaker closed last
+	// LookBefore: orders created before it are searched in WHMCS even at none.
+	LookBefore time.Time
+}
+
+// Open reports whether the breaker is open at now; a probe is due once it is
+// not open although OpenUntil is set.
+func (c Control) Open(now time.Time) bool { return c.OpenUntil.After(now) }
+
+// Probe reports whether the breaker waits for a probe at now.
+func (c Control) Probe(now time.Time) bool { return !c.OpenUntil.IsZero() && !c.OpenUntil.After(now) }

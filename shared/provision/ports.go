@@ -1,0 +1,134 @@
+package provision
+
+import (
+	"context"
+	"time"
+
+	"orderbridge/shared/order"
+)
+
+// Store is the table as the engine needs it. Every method is one conditional
+// write (or one consistent read) and makes no second attempt with another
+// meaning: the SDK may repeat the very same write, and a conflict with one's
+// own token is then success.
+//
+// Errors carry a fault code: not_due (Lease), lease_lost (Write),
+// store_unavailable (throttled, away, or answer lost: the write may have
+// happened, and the next lease will see it).
+type Store interface {
+	// Lease makes the caller the one worker of an open order that is due and
+	// whose former lease has ended: state working, a fresh lease token,
+	// fence+1, attempts+1, wrote=lease, due_at = until + margin (so that the
+	// clock comes back when this worker dies). It returns the new image.
+	//   condition: state in (queued, working, waiting), due_at <= now,
+	//   lease_until absent or lease_until + margin < now
+	Lease(ctx context.Context, id order.ID, l Lease) (order.Record, error)
+
+	// Write makes one transition of the table in doc.go under the fence
+	// F (lease = From.Lease and state = working) and returns the new image.
+	// It writes the engine's attributes that differ between From and To,
+	// bumps version, sets updated_at, appends Entry to the history, and for a
+	// visible Wrote sets seq = max(last+1, now in ms), where last is what the
+	// table holds, not what From saw. Nonces and keys are never touched.
+	// Leaving working removes lease_until (lease stays, so that one's own
+	// retry is recognised; it is useless without state working); a state that
+	// is not open removes due_at and due_shard.
+	Write(ctx context.Context, s Step) (order.Record, error)
+
+	// Control reads the switch of one side, strongly consistent. A missing
+	// item is the zero Control with Side set.
+	Control(ctx context.Context, side order.Side) (order.Control, error)
+
+	// OpenBreaker writes next.OpenUntil, next.Why and next.Fails of next.Side,
+	// unless the table's open_until is later already (then nil, unchanged).
+	OpenBreaker(ctx context.Context, next order.Control) error
+
+	// WinProbe moves an open_until that has passed (seen.OpenUntil) to until;
+	// the one whose write succeeds owns the probe. false: another one won.
+	WinProbe(ctx context.Context, seen order.Control, until time.Time) (bool, error)
+
+	// CloseBreaker removes open_until and fails, and sets closed_at, if
+	// open_until is still what seen says.
+	CloseBreaker(ctx context.Context, seen order.Control, now time.Time) error
+}
+
+// Lease is what a worker asks for.
+type Lease struct {
+	Token  order.Token
+	Now    time.Time
+	Until  time.Time     // never after the invocation's deadline
+	Margin time.Duration // CLOCK_MARGIN
+}
+
+// Step is one transition: From is the image it was decided on, To what it
+// becomes.
+type Step struct {
+	From, To order.Record
+	Wrote    order.Wrote
+	Now      time.Time
+	// Entry is the line for the history; a zero Event appends none.
+	Entry order.Entry
+}
+
+// Orders reads what was ordered (Salesforce).
+type Orders interface {
+	// Load returns the order mapped by facts/mapping: errors carry the order
+	// codes (account_not_mapped, …), a salesforce_* code of kind retryable, or
+	// one of kind config. When the account is known and something else is
+	// wrong, the Request returned beside the error holds AccountID.
+	Load(ctx context.Context, id order.ID) (order.Request, error)
+	// Probe is the cheapest read that shows that Salesforce serves us.
+	Probe(ctx context.Context) error
+}
+
+// Billing is the system in which services are made (WHMCS). Its reads may be
+// repeated by the adapter; its two effects are one attempt each and answer nil,
+// *fault.NotSent, *fault.Refused or *fault.Unsure.
+type Billing interface {
+	// Client returns nil when orders can be added for the client, or
+	// whmcs_client_not_found, whmcs_client_closed, payment_method_missing
+	// (only when the installation asks for a stored pay method).
+	Client(ctx context.Context, clientID int64) error
+	// Products returns what is known of the products; one that WHMCS does not
+	// list is absent from the map.
+	Products(ctx context.Context, ids []int64) (map[int64]order.ProductInfo, error)
+
+	// Add sends AddOrder. On success it returns the WHMCS order id.
+	Add(ctx context.Context, gate Gate, id order.ID, plan order.Plan) (string, error)
+	// Accept sends AcceptOrder with autosetup. A Refused with code
+	// module_failed carries the module's text; with code state_changed it is
+	// WHMCS's ambiguous "not Pending": a read decides.
+	Accept(ctx context.Context, gate Gate, whmcsOrderID string) error
+
+	// Order reads one WHMCS order with its services, following pages;
+	// ok=false: WHMCS has no such order.
+	Order(ctx context.Context, whmcsOrderID string, clientID int64) (made order.Made, ok bool, err error)
+	// List reads one complete listing of the orders of a client, all pages,
+	// without services, deduplicated by id, newest id first. complete=false:
+	// the count did not equal totalresults.
+	List(ctx context.Context, clientID int64) (all []order.Made, complete bool, err error)
+	// ListSince reads the orders of every client whose date is not before the
+	// day of since, as List does.
+	ListSince(ctx context.Context, since time.Time) (all []order.Made, complete bool, err error)
+	// ModuleFailures returns, of the given services, those that stand in the
+	// module queue, with the module's text.
+	ModuleFailures(ctx context.Context, serviceIDs []string) (map[string]string, error)
+	// Probe is the cheapest read that shows that WHMCS serves us (WhmcsDetails).
+	Probe(ctx context.Context) error
+}
+
+// Gate is the send window of one effect: the first byte leaves before Until by
+// the wall clock, or never. The adapter dials a connection of its own inside
+// the window and its Write refuses for ever after.
+type Gate struct {
+	Until   time.Time
+	Timeout time.Duration // for the answer
+}
+
+// Clock gives the wall time, without a monotonic reading (time.Now().Round(0)):
+// a frozen sandbox stops the monotonic clock.
+type Clock interface {
+	Now() time.Time
+	// Sleep returns after d or with the error of ctx.
+	Sleep(ctx context.Context, d time.Duration) error
+}
