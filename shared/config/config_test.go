@@ -1,0 +1,122 @@
+package config_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"orderbridge/shared/config"
+	"orderbridge/shared/fault"
+)
+
+func env(pairs ...string) func(string) string {
+	m := map[string]string{
+		"TABLE_NAME": "Orders", "WEBHOOK_SECRET_ID": "w", "WHMCS_SECRET_ID": "h", "SALESFORCE_SECRET_ID": "s",
+		"WORK_QUEUE_URL": "http://127.0.0.1:8000/q", "STATUSPUSH_DEAD_LETTER_URL": "http://127.0.0.1:8000/d",
+		"WHMCS_API_URL": "https://billing.example.com/whmcs/includes/api.php", "SF_LOGIN_URL": "https://acme.my.salesforce.com/",
+	}
+	for i := 0; i < len(pairs); i += 2 {
+		m[pairs[i]] = pairs[i+1]
+	}
+	return func(k string) string { return m[k] }
+}
+
+func load(getenv func(string) string) map[string]error {
+	_, f := config.LoadFulfill(getenv)
+	_, s := config.LoadStatus(getenv)
+	_, u := config.LoadStatusPush(getenv)
+	_, p := config.LoadProvision(getenv)
+	return map[string]error{"fulfill": f, "status": s, "statuspush": u, "provision": p}
+}
+
+func TestDefaultsAreValid(t *testing.T) {
+	for name, err := range load(env()) {
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	p, err := config.LoadProvision(env())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p.WHMCSURL != "https://billing.example.com/whmcs" || p.Settle != 300*time.Second || p.Lease != 150*time.Second || p.Retention != 400*24*time.Hour {
+		t.Errorf("got %+v", p)
+	}
+	if p.Salesforce.LoginURL != "https://acme.my.salesforce.com" {
+		t.Errorf("login URL %q", p.Salesforce.LoginURL)
+	}
+}
+
+func TestBadValueIsNamedInOneLine(t *testing.T) {
+	for _, c := range []struct{ function, name, value string }{
+		{"fulfill", "TABLE_NAME", ""},
+		{"fulfill", "WEBHOOK_SECRET_ID", ""},
+		{"fulfill", "WEBHOOK_TIMESTAMP_TOLERANCE", "5m"},
+		{"fulfill", "WEBHOOK_TIMESTAMP_TOLERANCE", "0"},
+		{"fulfill", "WEBHOOK_TIMESTAMP_TOLERANCE", "99999999999999999999"},
+		{"fulfill", "WEBHOOK_ROTATION_OVERLAP", "-1"},
+		{"fulfill", "SF_WEBHOOK_IP_ALLOWLIST", "13.108.0.0/14,nonsense"},
+		{"fulfill", "SF_WEBHOOK_IP_ALLOWLIST", "13.108.0.1/14"},
+		{"fulfill", "SF_ORG_ID", "001000000000001"},
+		{"fulfill", "FULFILL_WAIT", "26"},
+		{"fulfill", "LOG_LEVEL", "loud\nlouder"},
+		{"status", "TABLE_NAME", ""},
+		{"statuspush", "SF_LOGIN_URL", "http://acme.my.salesforce.com"},
+		{"statuspush", "SF_LOGIN_URL", "acme.my.salesforce.com"},
+		{"statuspush", "SF_API_VERSION", "v67"},
+		{"statuspush", "STATUSPUSH_DEAD_LETTER_URL", ""},
+		{"provision", "WHMCS_API_URL", "https://user:pass@billing.example.com"},
+		{"provision", "WHMCS_API_URL", "https://billing.example.com/?accesskey=1"},
+		{"provision", "WHMCS_MARKER", "0"},
+		{"provision", "WHMCS_RESEND", "always"},
+		{"provision", "REQUIRE_PAY_METHOD", "yes"},
+		{"provision", "WHMCS_SETTLE", "0"},
+		{"provision", "PROVISION_LEASE", "100"},
+		{"provision", "PROVISION_CONCURRENCY", "1"},
+		{"provision", "WHMCS_IDEMPOTENT_PRODUCTS", "1,x"},
+	} {
+		t.Run(c.name+"="+c.value, func(t *testing.T) {
+			err := load(env(c.name, c.value))[c.function]
+			if !errors.Is(err, fault.New(fault.ConfigurationInvalid, "")) {
+				t.Fatalf("got %v", err)
+			}
+			if !strings.Contains(err.Error(), c.name) || strings.Contains(err.Error(), "\n") {
+				t.Errorf("not one line that names %s: %q", c.name, err)
+			}
+		})
+	}
+}
+
+func TestEveryProblemIsNamed(t *testing.T) {
+	err := load(func(string) string { return "" })["provision"]
+	for _, name := range []string{"TABLE_NAME", "WORK_QUEUE_URL", "WHMCS_SECRET_ID", "SALESFORCE_SECRET_ID", "WHMCS_API_URL", "SF_LOGIN_URL"} {
+		if !strings.Contains(err.Error(), name) {
+			t.Errorf("%s is not named in %q", name, err)
+		}
+	}
+}
+
+func TestPlainHTTPIsForSimulators(t *testing.T) {
+	for value, ok := range map[string]bool{
+		"http://127.0.0.1:8081": true, "http://localhost:8081": true, "http://[::1]:8081": true,
+		"http://10.0.0.1": false, "http://billing.example.com": false, "http://127.0.0.1.example.com": false,
+	} {
+		if err := load(env("WHMCS_API_URL", value))["provision"]; (err == nil) != ok {
+			t.Errorf("%s: %v", value, err)
+		}
+	}
+	if err := load(env("WHMCS_API_URL", "http://172.17.0.1:8081", "AWS_SAM_LOCAL", "true"))["provision"]; err != nil {
+		t.Errorf("inside a container of SAM: %v", err)
+	}
+}
+
+func TestAllowlistTakesAddressesAndBothFamilies(t *testing.T) {
+	c, err := config.LoadFulfill(env("SF_WEBHOOK_IP_ALLOWLIST", "13.108.0.0/14, 204.14.232.7 ,2001:db8::/32"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(c.Allowlist) != 3 || c.Allowlist[1].Bits() != 32 || !c.Allowlist[2].Addr().Is6() {
+		t.Errorf("got %v", c.Allowlist)
+	}
+}
