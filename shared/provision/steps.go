@@ -127,8 +127,7 @@ func (w *worker) notFound(ctx context.Context) error {
 
 // sendAdd writes the stamp and sends AddOrder once.
 func (w *worker) sendAdd(ctx context.Context) error {
-	before := w.cur
-	now := w.clock.Now()
+	before, now := w.cur, w.clock.Now()
 	w.cur.Point = order.AtAdding
 	w.cur.Plan = w.plan
 	w.cur.Adds++
@@ -137,8 +136,7 @@ func (w *worker) sendAdd(ctx context.Context) error {
 	if w.cur.FirstAddAt.IsZero() {
 		w.cur.FirstAddAt = now
 	}
-	gate, err := w.open(ctx, now, w.cur.AddUntil, w.cfg.AddTimeout, "add_sending", fmt.Sprintf("AddOrder %d", w.cur.Adds))
-	if err != nil {
+	if err := w.stamp(ctx, before, now, w.cfg.AddTimeout, "add_sending", fmt.Sprintf("AddOrder %d", w.cur.Adds)); err != nil {
 		return err
 	}
 	// takeBack undoes the stamp of a send that certainly did nothing.
@@ -158,7 +156,7 @@ func (w *worker) sendAdd(ctx context.Context) error {
 		return w.unsent(ctx, stop, err)
 	}
 
-	id, err := w.billing.Add(ctx, gate, w.cur.ID, *w.cur.Plan)
+	id, err := w.billing.Add(ctx, w.gate(w.cur.AddUntil, w.cfg.AddTimeout), w.cur.ID, *w.cur.Plan)
 	switch kind := w.judge(err); kind {
 	case effectDone:
 		// success with id → added, then compare. The write of accepting holds it.
@@ -260,14 +258,13 @@ func (w *worker) ours(marker string) bool {
 
 // sendAccept writes the stamp and sends AcceptOrder once.
 func (w *worker) sendAccept(ctx context.Context) error {
-	now := w.clock.Now()
+	before, now := w.cur, w.clock.Now()
 	w.cur.Point = order.AtAccepting
 	w.cur.Accepts++
 	w.cur.AcceptUntil = now.Add(w.cfg.Window)
 	w.cur.AcceptAgain = false
-	gate, err := w.open(ctx, now, w.cur.AcceptUntil, w.cfg.AcceptTimeout, "accept_sending",
-		fmt.Sprintf("AcceptOrder %d of WHMCS order %s", w.cur.Accepts, w.cur.WHMCSOrderID))
-	if err != nil {
+	if err := w.stamp(ctx, before, now, w.cfg.AcceptTimeout, "accept_sending",
+		fmt.Sprintf("AcceptOrder %d of WHMCS order %s", w.cur.Accepts, w.cur.WHMCSOrderID)); err != nil {
 		return err
 	}
 	takeBack := func() {
@@ -280,7 +277,7 @@ func (w *worker) sendAccept(ctx context.Context) error {
 		return w.unsent(ctx, stop, err)
 	}
 
-	err = w.billing.Accept(ctx, gate, w.cur.WHMCSOrderID)
+	err := w.billing.Accept(ctx, w.gate(w.cur.AcceptUntil, w.cfg.AcceptTimeout), w.cur.WHMCSOrderID)
 	switch kind := w.judge(err); kind {
 	case effectDone:
 		// success → accepted, then verify.
@@ -425,7 +422,11 @@ func (w *worker) atAccepted(ctx context.Context) error {
 		if now.Sub(since) < w.cfg.VerifyFor {
 			return w.park(ctx, now.Add(w.cfg.RetryBase), nil, unspent, "the services are not active yet")
 		}
-		return w.fail(ctx, fault.New(fault.NotVerified, ""))
+		if diff == "" {
+			diff = "a service is not active"
+		}
+		return w.fail(ctx, &fault.Error{Code: fault.NotVerified,
+			Public: fmt.Sprintf("Check the services of WHMCS order %s, activate them, then click again: %s.", made.ID, diff)})
 	}
 	// adds ≥ 2: a look with exactly one hit, or it is not provisioned.
 	if w.cur.Adds >= 2 {
@@ -456,20 +457,21 @@ func expected(services map[string][]string, id string) bool {
 
 // --- what both sends share.
 
-// open renews the lease and writes the stamp that must precede a send, and
-// returns the gate through which it may leave.
-func (w *worker) open(ctx context.Context, now, until time.Time, timeout time.Duration, event, detail string) (order.Gate, error) {
-	lease := earlier(now.Add(w.cfg.Lease), w.deadline)
-	if lease.Add(-w.cfg.Margin).Sub(now) < timeout {
+// stamp renews the lease and writes what must be in the table before a send:
+// the point, the count and until when it may leave.
+func (w *worker) stamp(ctx context.Context, before order.Record, now time.Time, timeout time.Duration, event, detail string) error {
+	if earlier(now.Add(w.cfg.Lease), w.deadline).Add(-w.cfg.Margin).Sub(now) < timeout {
 		// No effect starts with less than its time-out and the margin left.
-		w.cur = w.base
-		return order.Gate{}, w.park(ctx, now, nil, unspent, "no time left in this invocation")
+		w.cur = before
+		return w.park(ctx, now, nil, unspent, "no time left in this invocation")
 	}
 	w.stageRenewal(now)
-	if err := w.write(ctx, order.WroteLease, event, detail); err != nil {
-		return order.Gate{}, err
-	}
-	return order.Gate{Until: until, Timeout: timeout}, nil
+	return w.write(ctx, order.WroteLease, event, detail)
+}
+
+// gate is the window of a stamped send; its answer is not awaited past the lease.
+func (w *worker) gate(until time.Time, timeout time.Duration) order.Gate {
+	return order.Gate{Until: until, Timeout: min(timeout, w.left())}
 }
 
 // maySend asks once more, just before the first byte: the switch, the clock
@@ -490,7 +492,7 @@ func (w *worker) maySend(ctx context.Context, timeout time.Duration) (*hold, err
 		return &hold{until: now}, nil
 	case c.Open(now) || c.Probe(now):
 		return &hold{c.OpenUntil, c.Why}, nil
-	case w.left() < timeout-w.cfg.Margin:
+	case w.left() < timeout*9/10:
 		// Slow writes ate the lease; the next run starts afresh.
 		return &hold{until: now}, nil
 	}

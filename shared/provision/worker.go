@@ -103,7 +103,7 @@ func (w *worker) stageRenewal(now time.Time) {
 // time left, the order is parked for the next one.
 func (w *worker) keep(ctx context.Context) error {
 	now := w.clock.Now()
-	if now.Sub(w.renewed) < renewEvery && w.trusted(0) {
+	if now.Sub(w.renewed) < min(renewEvery, w.cfg.Lease/2) && w.trusted(0) {
 		return nil
 	}
 	if earlier(now.Add(w.cfg.Lease), w.deadline).Sub(now) <= w.cfg.Margin {
