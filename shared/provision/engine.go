@@ -75,6 +75,13 @@ type Engine struct {
 	random func() float64
 	token  func() order.Token
 
+	// off switches safeguards off, one at a time, in the tests that prove that
+	// each of them is needed. Nothing else can set it.
+	off struct {
+		stamp     bool // a second AddOrder does not move add_until
+		lookLater bool // the look may start before AddOrder has settled
+	}
+
 	mu     sync.Mutex
 	faults map[order.Side]int // runs in a row that a side ended by a retryable fault
 }

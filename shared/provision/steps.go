@@ -84,7 +84,7 @@ func (w *worker) load(ctx context.Context) error {
 
 func (w *worker) atAdding(ctx context.Context) error {
 	// not settled → waiting until the end of settle.
-	if end := w.addSettled(); !end.Before(w.clock.Now()) {
+	if end := w.addSettled(); !end.Before(w.clock.Now()) && !w.off.lookLater {
 		return w.park(ctx, end.Add(time.Millisecond), nil, unspent, "until AddOrder has settled")
 	}
 	if w.cur.Plan == nil { // nothing was sent yet by this life of the order
@@ -113,6 +113,8 @@ func settled(until time.Time, margin, settle time.Duration) time.Time {
 // notFound follows a look that found nothing. It looked after settle.
 func (w *worker) notFound(ctx context.Context) error {
 	switch {
+	case w.off.lookLater && !w.addSettled().Before(w.clock.Now()):
+		return w.park(ctx, w.addSettled().Add(time.Millisecond), nil, unspent, "")
 	case w.cur.Adds == 0, w.cfg.Resend && w.cur.Adds < maxSends:
 		// adds 0, or adds < 5 and auto → adds+1: send.
 		if w.cur.Plan != nil {
@@ -131,7 +133,10 @@ func (w *worker) sendAdd(ctx context.Context) error {
 	w.cur.Point = order.AtAdding
 	w.cur.Plan = w.plan
 	w.cur.Adds++
-	w.cur.AddUntil = now.Add(w.cfg.Window)
+	until := now.Add(w.cfg.Window)
+	if !w.off.stamp || w.cur.Adds == 1 {
+		w.cur.AddUntil = until
+	}
 	w.cur.Vouched = false
 	if w.cur.FirstAddAt.IsZero() {
 		w.cur.FirstAddAt = now
@@ -156,7 +161,7 @@ func (w *worker) sendAdd(ctx context.Context) error {
 		return w.unsent(ctx, stop, err)
 	}
 
-	id, err := w.billing.Add(ctx, w.gate(w.cur.AddUntil, w.cfg.AddTimeout), w.cur.ID, *w.cur.Plan)
+	id, err := w.billing.Add(ctx, w.gate(until, w.cfg.AddTimeout), w.cur.ID, *w.cur.Plan)
 	switch kind := w.judge(err); kind {
 	case effectDone:
 		// success with id → added, then compare. The write of accepting holds it.
