@@ -9,7 +9,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 
 	"orderbridge/shared/fault"
-	"orderbridge/shared/provision"
+	"orderbridge/shared/order"
 )
 
 // clockCheck compares this machine's clock with the Date of the table's
@@ -41,9 +41,9 @@ func (c *clockCheck) Do(req *http.Request) (*http.Response, error) {
 func (c *clockCheck) note(began, ended, date time.Time) {
 	var skew time.Duration
 	switch {
-	case began.Sub(date) > provision.MaxSkew+time.Second:
+	case began.Sub(date) > order.MaxSkew+time.Second:
 		skew = began.Sub(date) - time.Second
-	case date.Sub(ended) > provision.MaxSkew:
+	case date.Sub(ended) > order.MaxSkew:
 		skew = ended.Sub(date)
 	}
 	c.mu.Lock()

@@ -20,7 +20,7 @@ type Store interface {
 	// whose former lease has ended: state working, a fresh lease token,
 	// fence+1, attempts+1, wrote=lease, due_at = until + margin (so that the
 	// clock comes back when this worker dies). It returns the new image.
-	//   condition: state in (queued, working, waiting), due_at <= now + MaxSkew,
+	//   condition: state in (queued, working, waiting), due_at <= now + order.MaxSkew,
 	//   lease_until absent or lease_until + margin < now
 	// MaxSkew is only about promptness: a callout's due_at is another machine's
 	// now, and a worker whose clock is a little behind must not drop the hint.
@@ -54,26 +54,14 @@ type Store interface {
 	CloseBreaker(ctx context.Context, seen order.Control, now time.Time) error
 }
 
-// MaxSkew is how far the clocks of two workers may differ (A1).
-const MaxSkew = 2 * time.Second
-
-// Lease is what a worker asks for.
-type Lease struct {
-	Token  order.Token
-	Now    time.Time
-	Until  time.Time     // never after the invocation's deadline
-	Margin time.Duration // CLOCK_MARGIN
-}
-
-// Step is one transition: From is the image it was decided on, To what it
-// becomes.
-type Step struct {
-	From, To order.Record
-	Wrote    order.Wrote
-	Now      time.Time
-	// Entry is the line for the history; a zero Event appends none.
-	Entry order.Entry
-}
+// Lease and Step are the domain's, because the adapter that keeps the table
+// speaks of them and must not import the engine.
+type (
+	// Lease is what a worker asks for.
+	Lease = order.Lease
+	// Step is one transition.
+	Step = order.Step
+)
 
 // Orders reads what was ordered (Salesforce).
 type Orders interface {
