@@ -23,7 +23,8 @@
  * NO_MARK MISS LAG SLOW REPEAT RESTORE LOOK_BEFORE REACCEPT NO_FENCE
  * COUNTER UNSURE_IS_FAILURE NO_LAST_LOOK KEEP_CONSENT DUP_CLICK ADOPT_ANY
  * ASK makes WHMCS_RESEND=ask; NO_VOUCH takes `resolve --none` away.
- * LIVE bounds crashes, lets all but one worker stop for ever, adds the claim.
+ * LIVE bounds the crashes (CRASHES 1) and the leases that a living worker
+ * outlives (OVERRUNS 1), lets all but one worker stop for ever, adds the claim.
  */
 #ifndef WORKERS
 #define WORKERS 2
@@ -57,6 +58,9 @@
 #endif
 #ifndef CRASHES
 #define CRASHES 1
+#endif
+#ifndef OVERRUNS
+#define OVERRUNS 1
 #endif
 
 /* An instant x of the table is kept as x - now + OFF: time needs no end. At 0
@@ -153,7 +157,8 @@ byte tok[WORKERS];
 byte holder;    /* worker + 1 that drew the newest lease */
 bit allow = 1;  /* the module may run once more */
 #ifdef LIVE
-byte crashes, stopped;
+byte crashes, stopped, overruns;
+bit gone[WORKERS];
 #endif
 #ifdef RESTORE
 bit restored;
@@ -415,7 +420,7 @@ end:
   /* ---- the process dies; its next incarnation starts idle ---- */
 #ifdef LIVE
   :: atomic { pc[me] != P_IDLE && crashes < CRASHES -> crashes++; quit() }
-  :: atomic { stopped < WORKERS - 1 -> stopped++; break } /* frozen for ever, in whatever it was doing */
+  :: atomic { stopped < WORKERS - 1 -> stopped++; gone[me] = 1; break } /* frozen for ever, in whatever it was doing */
 #else
   :: atomic { pc[me] != P_IDLE -> quit() }
 #endif
@@ -480,10 +485,18 @@ end:
 #define DUE(i) (r[i].kind != 0 && r[i].d == 0)
 #endif
 #define DEC(x) if :: x > 0 -> x-- :: else fi
+#ifdef LIVE /* a worker that lives outlives its lease only so often, else two could take turns for ever */
+#define OVERRUN (st == WORKING && luntil + MARGIN == ERR + OFF && pc[lease - 1] != P_IDLE && !gone[lease - 1])
+#define IN_TIME (!OVERRUN || overruns < OVERRUNS)
+#define COUNT_OVERRUN if :: OVERRUN -> overruns++ :: else fi
+#else
+#define IN_TIME 1
+#define COUNT_OVERRUN skip
+#endif
 proctype Clock() {
 end:
   do
-  :: atomic { !DUE(0) && !DUE(1) && (until > 0 || luntil > 0 || r[0].d > 0 || r[1].d > 0 || win[0] > 0 || win[1] > 0
+  :: atomic { !DUE(0) && !DUE(1) && IN_TIME && (until > 0 || luntil > 0 || r[0].d > 0 || r[1].d > 0 || win[0] > 0 || win[1] > 0
 #if WORKERS > 2
        || win[2] > 0
 #endif
@@ -491,6 +504,7 @@ end:
        || age > 0
 #endif
        ) ->
+       COUNT_OVERRUN;
        DEC(until); DEC(luntil); DEC(r[0].d); DEC(r[1].d); DEC(win[0]); DEC(win[1]);
 #if WORKERS > 2
        DEC(win[2]);
