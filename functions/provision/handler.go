@@ -21,8 +21,8 @@ type runner interface {
 
 // meter counts what happened; names and dimensions are bounded.
 type meter interface {
-	Count(ctx context.Context, name, code string, n int)
-	Observe(ctx context.Context, name string, d time.Duration)
+	Count(name, code string, n int)
+	Duration(name, code string, d time.Duration)
 }
 
 // handler turns queue messages and clock ticks into hints for the engine.
@@ -50,6 +50,9 @@ const (
 type hint struct {
 	PK string `json:"pk"`
 }
+
+// keyPrefix stands before the order id in an item's key.
+const keyPrefix = "order#"
 
 // wake is what all events of this function share: a queue's has Records, a
 // tick's has none.
@@ -82,13 +85,13 @@ func (h *handler) message(ctx context.Context, m events.SQSMessage) error {
 		// A message that no redelivery can mend; the order, if there is one, is
 		// found by the clock.
 		h.log.ErrorContext(ctx, "hint dropped: not readable", "messageId", m.MessageId)
-		h.meter.Count(ctx, "HintUnreadable", "", 1)
+		h.meter.Count("HintUnreadable", "", 1)
 		return nil
 	}
-	id, err := order.ParseID(strings.TrimPrefix(body.PK, "order#"))
+	id, err := order.ParseID(strings.TrimPrefix(body.PK, keyPrefix))
 	if err != nil {
 		h.log.ErrorContext(ctx, "hint dropped: no order id", "messageId", m.MessageId)
-		h.meter.Count(ctx, "HintUnreadable", "", 1)
+		h.meter.Count("HintUnreadable", "", 1)
 		return nil
 	}
 	began := h.now()
@@ -96,13 +99,13 @@ func (h *handler) message(ctx context.Context, m events.SQSMessage) error {
 	if err != nil {
 		return fmt.Errorf("run order %s: %w", id, err)
 	}
-	h.meter.Count(ctx, "Run"+title(string(res.End)), string(res.Code), 1)
+	h.meter.Count("Run"+title(string(res.End)), string(res.Code), 1)
 	switch res.End {
 	case provision.EndProvisioned:
-		h.meter.Observe(ctx, "TimeToProvision", h.now().Sub(res.Record.OpenedAt))
+		h.meter.Duration("TimeToProvision", "", h.now().Sub(res.Record.OpenedAt))
 		fallthrough
 	case provision.EndFailed, provision.EndParked:
-		h.meter.Observe(ctx, "RunTime", h.now().Sub(began))
+		h.meter.Duration("RunTime", "", h.now().Sub(began))
 	}
 	return nil
 }
@@ -115,7 +118,7 @@ func (h *handler) tick(ctx context.Context) error {
 			return fmt.Errorf("tick: %w", err)
 		}
 		if sent > 0 {
-			h.meter.Count(ctx, "HintsSent", "", sent)
+			h.meter.Count("HintsSent", "", sent)
 		}
 		if sent == 0 || h.now().Sub(began) > drainFor {
 			return nil
