@@ -203,7 +203,7 @@ func (b *Books) Order(id int64) (Order, bool) {
 
 func (o *Order) copy() Order {
 	c := *o
-	c.Services = slices.Clone(o.Services)
+	c.Services = append([]Service{}, o.Services...)
 	c.ModuleRuns = 0
 	for _, s := range o.Services {
 		c.ModuleRuns = max(c.ModuleRuns, s.Runs)
