@@ -87,10 +87,15 @@ func TestAListThatShiftsIsNotComplete(t *testing.T) {
 	for _, shift := range []string{"list-shift-up", "list-shift-down"} {
 		w := newWorld(t, nil)
 		fill(t, w, 460)
-		must(t, w.sim.Fault(whmcstest.Fault{Action: "GetOrders", Fault: shift, Match: fmt.Sprint(clientID)}))
-		all, complete, err := w.List(t.Context(), clientID)
-		if err != nil || complete {
-			t.Errorf("%s: %d orders, complete %v, %v", shift, len(all), complete, err)
+		for _, times := range []int{1, 2} { // one page of the two that follow, or both
+			must(t, w.sim.Fault(whmcstest.Fault{Action: "GetOrders", Fault: shift, Times: times, Match: fmt.Sprint(clientID)}))
+			all, complete, err := w.List(t.Context(), clientID)
+			if err != nil || complete {
+				t.Errorf("%s: %d orders, complete %v, %v", shift, len(all), complete, err)
+			}
+			if left := w.sim.Faults(); len(left) != 0 {
+				t.Fatalf("faults left: %+v", left)
+			}
 		}
 		if _, complete, err := w.List(t.Context(), clientID); err != nil || !complete {
 			t.Errorf("after %s: complete %v, %v", shift, complete, err)
@@ -146,6 +151,24 @@ func TestListSinceFindsEveryYoungOrderInAnyOrder(t *testing.T) {
 				t.Errorf("%d calls for one day of a list that falls", calls)
 			}
 		}
+	}
+}
+
+func TestListSinceIsNotCompleteWhenTheListShifts(t *testing.T) {
+	w, start := daily(t, 500, nil)
+	since := start.Add(14 * 24 * time.Hour) // 164 young orders: two pages
+	before := w.sim.Calls("GetOrders")
+	if all, complete, err := w.ListSince(t.Context(), since); err != nil || !complete || len(all) != 164 {
+		t.Fatalf("%d orders, complete %v, %v", len(all), complete, err)
+	}
+	if calls := w.sim.Calls("GetOrders") - before; calls != 4 { // two with young ones, one without, the last
+		t.Errorf("%d calls", calls)
+	}
+	// A young order is gone between the first page and the second: the second
+	// begins one row later, and that row is never seen.
+	must(t, w.sim.Fault(whmcstest.Fault{Action: "GetOrders", Fault: "list-shift-up", Times: 3}))
+	if all, complete, err := w.ListSince(t.Context(), since); err != nil || complete || len(all) != 163 {
+		t.Errorf("%d orders, complete %v, %v", len(all), complete, err)
 	}
 }
 
@@ -295,7 +318,7 @@ func TestAListingIsNeverCompleteAndWrong(t *testing.T) {
 		}
 		shifted := rapid.SampledFrom([]string{"", "list-shift-up", "list-shift-down"}).Draw(t, "shift")
 		if shifted != "" {
-			if err := w.sim.Fault(whmcstest.Fault{Action: "GetOrders", Fault: shifted}); err != nil {
+			if err := w.sim.Fault(whmcstest.Fault{Action: "GetOrders", Fault: shifted, Times: rapid.IntRange(1, 3).Draw(t, "times")}); err != nil {
 				t.Fatal(err)
 			}
 		}
