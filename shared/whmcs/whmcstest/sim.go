@@ -25,7 +25,8 @@ type Options struct {
 	AccessKey string
 	Switches  Switches
 	// Fail is told when one Salesforce order gets a second live WHMCS order or
-	// a module runs twice for a service: (*testing.T).Errorf, or a log.
+	// a module runs twice for a service: (*testing.T).Errorf, or a log. It must
+	// not call the simulator.
 	Fail func(format string, args ...any)
 	// Now and After replace the clock; nil = the time package (which follows
 	// the virtual time of testing/synctest by itself).

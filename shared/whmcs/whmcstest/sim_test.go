@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -256,9 +257,22 @@ func TestAMatchFitsTheLookForAnOrderThatWasNeverMade(t *testing.T) {
 }
 
 // failures collects what the books complain of.
-type failures []string
+type failures struct {
+	mu  sync.Mutex
+	all []string
+}
 
-func (f *failures) add(format string, args ...any) { *f = append(*f, fmt.Sprintf(format, args...)) }
+func (f *failures) add(format string, args ...any) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.all = append(f.all, fmt.Sprintf(format, args...))
+}
+
+func (f *failures) list() []string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Clone(f.all)
+}
 
 func TestASecondOrderFailsLoudly(t *testing.T) {
 	var f failures
@@ -268,12 +282,12 @@ func TestASecondOrderFailsLoudly(t *testing.T) {
 	status := "Cancelled"
 	s.Books().Patch(1001, whmcstest.Edit{Status: &status})
 	post(t, s, add(t))
-	if len(f) != 0 {
-		t.Errorf("an order after a cancelled one: %v", f)
+	if len(f.list()) != 0 {
+		t.Errorf("an order after a cancelled one: %v", f.list())
 	}
 	post(t, s, add(t))
-	if len(f) != 1 || !strings.Contains(f[0], "two live orders, 1002 and 1003") {
-		t.Errorf("failures %v", f)
+	if len(f.list()) != 1 || !strings.Contains(f.list()[0], "two live orders, 1002 and 1003") {
+		t.Errorf("failures %v", f.list())
 	}
 }
 
@@ -295,8 +309,8 @@ func TestAModuleThatRunsTwiceFailsLoudly(t *testing.T) {
 		if o, _ := s.Books().Order(1001); o.Status != "Pending" || o.ModuleRuns != 0 {
 			t.Errorf("while the module runs: %+v", o)
 		}
-		if _, text, _ := post(t, s, accept(1001)); text != `{"result":"success"}` || len(f) != 0 {
-			t.Errorf("second accept: %s, %v", text, f)
+		if _, text, _ := post(t, s, accept(1001)); text != `{"result":"success"}` || len(f.list()) != 0 {
+			t.Errorf("second accept: %s, %v", text, f.list())
 		}
 		if text := <-done; text != `{"result":"success"}` || time.Since(start) != 20*time.Minute {
 			t.Errorf("first accept: %s after %v", text, time.Since(start))
@@ -304,8 +318,8 @@ func TestAModuleThatRunsTwiceFailsLoudly(t *testing.T) {
 		if o, _ := s.Books().Order(1001); o.ModuleRuns != 2 {
 			t.Errorf("module runs %d", o.ModuleRuns)
 		}
-		if len(f) != 1 || !strings.Contains(f[0], "ran 2 times") {
-			t.Errorf("failures %v", f)
+		if len(f.list()) != 1 || !strings.Contains(f.list()[0], "ran 2 times") {
+			t.Errorf("failures %v", f.list())
 		}
 	})
 }
@@ -340,8 +354,8 @@ func TestModuleOutcomes(t *testing.T) {
 			t.Errorf("%s: queue %s", kind, text)
 		}
 		post(t, s, accept(1001)) // a person's click after a failure that was told
-		if len(f) != 0 {
-			t.Errorf("%s: %v", kind, f)
+		if len(f.list()) != 0 {
+			t.Errorf("%s: %v", kind, f.list())
 		}
 	}
 }
