@@ -267,10 +267,14 @@ func (s *Server) connection(r *http.Request) bool {
 	return before
 }
 
-// names returns what a fault's match may say to fit this call.
+// names returns what a fault's match may say to fit this call. An AddOrder that
+// arrives is remembered for the reads that follow, whatever becomes of it.
 func (b *Books) names(action string, f Form) map[string]bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if action == "AddOrder" {
+		b.st.ask(f)
+	}
 	found := map[string]bool{}
 	for n := range b.st.names(action, f) {
 		found[canonical(n)] = true
