@@ -291,7 +291,7 @@ func (p *parser) note(class faultClass, message string) {
 
 // flush closes a condition: its worst fault becomes the condition's.
 func (p *parser) flush() {
-	for _, class := range []faultClass{faultName, faultValue, faultOperand, faultDistinct, faultType} {
+	for _, class := range []faultClass{faultName, faultOperand, faultDistinct, faultType} {
 		if m, ok := p.faults[class]; ok {
 			p.note(faultCondition, m)
 			return
@@ -513,7 +513,11 @@ func (p *parser) resolveName(placeholder string) string {
 func (p *parser) resolveValue(placeholder string) *value {
 	v, ok := p.ph.values[placeholder]
 	if !ok {
-		p.note(faultValue, "An expression attribute value used in expression is not defined; attribute value: "+placeholder)
+		class := faultValue
+		if p.inCondition {
+			class = faultName // there, names and values are one class
+		}
+		p.note(class, "An expression attribute value used in expression is not defined; attribute value: "+placeholder)
 		return nil
 	}
 	p.ph.usedValues[placeholder] = struct{}{}
@@ -578,11 +582,11 @@ func (p *parser) checkCall(n *node) {
 
 func (p *parser) checkAttributeType(arg *node) {
 	lit := arg.literal()
-	switch {
-	case lit == nil:
+	switch k := arg.result(); {
+	case k == "":
 		p.note(faultType, "Incorrect operand type for operator or function; operator or function: attribute_type, operand type: {NS,SS,L,BS,N,M,B,BOOL,NULL,S}")
-	case lit.kind != kindS:
-		p.wrongType("attribute_type", lit.kind)
+	case k != kindS:
+		p.wrongType("attribute_type", k)
 	default:
 		for _, k := range kinds {
 			if string(k) == lit.str {
