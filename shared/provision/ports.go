@@ -52,23 +52,14 @@ type Store interface {
 	CloseBreaker(ctx context.Context, seen order.Control, now time.Time) error
 }
 
-// Lease is what a worker asks for.
-type Lease struct {
-	Token  order.Token
-	Now    time.Time
-	Until  time.Time     // never after the invocation's deadline
-	Margin time.Duration // CLOCK_MARGIN
-}
-
-// Step is one transition: From is the image it was decided on, To what it
-// becomes.
-type Step struct {
-	From, To order.Record
-	Wrote    order.Wrote
-	Now      time.Time
-	// Entry is the line for the history; a zero Event appends none.
-	Entry order.Entry
-}
+// Lease and Step are the domain's, because the adapter that keeps the table
+// speaks of them and must not import the engine.
+type (
+	// Lease is what a worker asks for.
+	Lease = order.Lease
+	// Step is one transition.
+	Step = order.Step
+)
 
 // Orders reads what was ordered (Salesforce).
 type Orders interface {
