@@ -20,8 +20,10 @@ type Store interface {
 	// whose former lease has ended: state working, a fresh lease token,
 	// fence+1, attempts+1, wrote=lease, due_at = until + margin (so that the
 	// clock comes back when this worker dies). It returns the new image.
-	//   condition: state in (queued, working, waiting), due_at <= now,
+	//   condition: state in (queued, working, waiting), due_at <= now + order.MaxSkew,
 	//   lease_until absent or lease_until + margin < now
+	// MaxSkew is only about promptness: a callout's due_at is another machine's
+	// now, and a worker whose clock is a little behind must not drop the hint.
 	Lease(ctx context.Context, id order.ID, l Lease) (order.Record, error)
 
 	// Write makes one transition of the table in doc.go under the fence
