@@ -1,0 +1,234 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-lambda-go/events"
+
+	"orderbridge/shared/fault"
+	"orderbridge/shared/httpapi"
+	"orderbridge/shared/order"
+	"orderbridge/shared/telemetry"
+	"orderbridge/shared/webhook"
+)
+
+// Claims records callouts on orders.
+type Claims interface {
+	// Claim records one callout in one conditional write and returns the order
+	// as it is then. Concurrent callouts of one order are tried again inside.
+	// Codes: nonce_replayed and too_many_requests left nothing behind;
+	// anything else means that the callout may not have been recorded, and the
+	// sender must send it again (try_again, or internal_error).
+	Claim(ctx context.Context, c order.Claim) (order.Claimed, error)
+	// Get reads one order, strongly consistent.
+	Get(ctx context.Context, id order.ID) (order.Record, bool, error)
+	// Control reads the switch of one side.
+	Control(ctx context.Context, side order.Side) (order.Control, error)
+}
+
+// Handler answers POST /orders/{sfOrderId}/fulfill.
+type Handler struct {
+	Verifier *webhook.Verifier
+	Claims   Claims
+	// Wait is how long a caller without a Prefer header waits for the end.
+	Wait    time.Duration
+	Now     func() time.Time
+	Sleep   func(ctx context.Context, d time.Duration) error
+	Log     *slog.Logger
+	Metrics *telemetry.Metrics
+}
+
+const (
+	// maxWait leaves the rest of the gateway's 30 s (HTTP API quotas,
+	// "Maximum integration timeout") to the claim and the answer.
+	maxWait = 25 * time.Second
+	// answerTime is kept free of the invocation's deadline.
+	answerTime = time.Second
+	// The watch begins with firstPoll between two reads and doubles to
+	// lastPoll: an order takes seconds, and a caller costs few reads.
+	firstPoll, lastPoll = 250 * time.Millisecond, 2 * time.Second
+	// retrySoon is told to a caller whose callout was not recorded: throttling
+	// is over in about a second.
+	retrySoon = 2 * time.Second
+	// retryOpen is when to ask again for an order that is being provisioned.
+	retryOpen = 5 * time.Second
+	// retryFlood is told past 100 live nonces: some of them end within minutes.
+	retryFlood = time.Minute
+)
+
+// The answers about a recorded order. Their members are exactly those of the
+// contract.
+type (
+	activating struct {
+		Success   bool         `json:"success"`
+		Status    order.Status `json:"status"`
+		SFOrderID string       `json:"sfOrderId"`
+	}
+	provisioned struct {
+		Success      bool         `json:"success"`
+		Status       order.Status `json:"status"`
+		SFOrderID    string       `json:"sfOrderId"`
+		WHMCSOrderID string       `json:"whmcsOrderId"`
+	}
+)
+
+// Handle answers one event. It never returns an error: that would be a 500 of
+// the gateway's.
+func (h *Handler) Handle(ctx context.Context, e events.APIGatewayV2HTTPRequest) (httpapi.Response, error) {
+	r := httpapi.NewRequest(e, webhook.MaxBody)
+	now := h.Now()
+	log := h.Log.With("request_id", r.ID)
+
+	callout, err := h.Verifier.Verify(ctx, webhook.Request{
+		SourceIP:       r.SourceIP,
+		PathID:         r.Path("sfOrderId"),
+		Body:           r.Body,
+		BodyErr:        r.BodyErr,
+		Signature:      r.Header("X-SF-Signature"),
+		Timestamp:      r.Header("X-SF-Timestamp"),
+		Nonce:          r.Header("X-SF-Nonce"),
+		ContentType:    r.Header("Content-Type"),
+		IdempotencyKey: r.Header("Idempotency-Key"),
+	}, now)
+	if err != nil {
+		return h.reject(ctx, log.With("source_ip", r.SourceIP), r.ID, err), nil
+	}
+	log = log.With("order_id", callout.OrderID.String())
+
+	claimed, err := h.Claims.Claim(ctx, order.Claim{
+		ID:          callout.OrderID,
+		Nonce:       callout.Nonce,
+		NonceExpiry: callout.NonceExpiry,
+		Key:         callout.Key,
+		By:          order.NewToken(),
+		RequestedBy: callout.RequestedBy,
+		AccountID:   callout.AccountID,
+		Now:         now,
+	})
+	if err != nil {
+		return h.reject(ctx, log, r.ID, err), nil
+	}
+	h.Metrics.Count("Recorded", outcomes[claimed.Outcome], 1)
+	log.InfoContext(ctx, "callout recorded", "outcome", outcomes[claimed.Outcome], "idempotency_key", callout.Key, "requested_by", callout.RequestedBy)
+
+	wait, applied := h.waitFor(r.Header("Prefer"))
+	return answer(r.ID, h.watch(ctx, claimed.Record, wait), applied), nil
+}
+
+// outcomes spells the outcomes of a claim for logs and metrics.
+var outcomes = map[order.Outcome]string{
+	order.Created:            "created",
+	order.AlreadyOpen:        "already_open",
+	order.AlreadyProvisioned: "already_provisioned",
+	order.StoredFailure:      "stored_failure",
+	order.Reopened:           "reopened",
+}
+
+// reject answers, logs and counts a callout that was not recorded.
+func (h *Handler) reject(ctx context.Context, log *slog.Logger, requestID string, err error) httpapi.Response {
+	code := fault.CodeOf(err)
+	level := slog.LevelWarn
+	if code.Kind() != fault.Rejected {
+		level = slog.LevelError
+	}
+	log.Log(ctx, level, "callout rejected", "code", string(code), "err", err)
+	h.Metrics.Count("Rejected", string(code), 1)
+
+	headers := map[string]string{}
+	switch code {
+	case fault.TryAgain:
+		headers["Retry-After"] = httpapi.Seconds(retrySoon)
+	case fault.TooManyRequests:
+		headers["Retry-After"] = httpapi.Seconds(retryFlood)
+	}
+	return httpapi.Problem(requestID, err, headers)
+}
+
+// waitFor says how long to wait for the end, and which preferences that honours
+// (RFC 7240, section 3): wait=N as the longest wait, alone or with
+// respond-async; respond-async alone as no wait.
+func (h *Handler) waitFor(prefer string) (wait time.Duration, applied string) {
+	p := webhook.ParsePrefer(prefer)
+	var honoured []string
+	wait = h.Wait
+	if p.RespondAsync {
+		wait = 0
+		honoured = append(honoured, "respond-async")
+	}
+	if p.HasWait {
+		wait = min(p.Wait, maxWait)
+		honoured = append(honoured, "wait="+wholeSeconds(wait))
+	}
+	return min(wait, maxWait), strings.Join(honoured, ", ")
+}
+
+func wholeSeconds(d time.Duration) string {
+	if d == 0 {
+		return "0"
+	}
+	return httpapi.Seconds(d)
+}
+
+// watch reads the order until it ends, is parked, or wait is over. The callout
+// is recorded by now: a read that fails ends the watch and not the request.
+func (h *Handler) watch(ctx context.Context, r order.Record, wait time.Duration) order.Record {
+	if deadline, ok := ctx.Deadline(); ok {
+		wait = min(wait, deadline.Sub(h.Now())-answerTime)
+	}
+	end := h.Now().Add(wait)
+	for pause := firstPoll; r.State == order.Queued || r.State == order.Working; pause = min(2*pause, lastPoll) {
+		left := end.Sub(h.Now())
+		if left <= 0 || r.State == order.Queued && h.held(ctx) {
+			return r
+		}
+		if h.Sleep(ctx, min(pause, left)) != nil {
+			return r
+		}
+		next, ok, err := h.Claims.Get(ctx, r.ID)
+		if err != nil || !ok {
+			return r
+		}
+		r = next
+	}
+	return r
+}
+
+// held reports whether no worker will take a queued order now: then waiting is
+// in vain. It costs one read of half a unit.
+func (h *Handler) held(ctx context.Context) bool {
+	c, err := h.Claims.Control(ctx, order.SideWHMCS)
+	return err == nil && (c.Paused || c.Open(h.Now()))
+}
+
+// answer is the second table of the contract.
+func answer(requestID string, r order.Record, applied string) httpapi.Response {
+	headers := map[string]string{}
+	if applied != "" {
+		headers["Preference-Applied"] = applied
+	}
+	switch r.State {
+	case order.Provisioned:
+		return httpapi.JSON(http.StatusOK, provisioned{true, r.Status(), r.ID.String(), r.WHMCSOrderID}, headers)
+	case order.Failed:
+		return httpapi.Failure(requestID, r.ErrorCode, r.ErrorMessage, headers)
+	}
+	headers["Location"] = "/orders/" + r.ID.String()
+	headers["Retry-After"] = httpapi.Seconds(retryOpen)
+	return httpapi.JSON(http.StatusAccepted, activating{false, order.StatusActivating, r.ID.String()}, headers)
+}
+
+// sleep is the Sleep of a running function.
+func sleep(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

@@ -1,0 +1,183 @@
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"log/slog"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-lambda-go/events"
+
+	"orderbridge/shared/fault"
+	"orderbridge/shared/httpapi"
+	"orderbridge/shared/order"
+	"orderbridge/shared/telemetry"
+)
+
+// Orders reads orders.
+type Orders interface {
+	// Get reads one order in one read; false: there is none. Its errors are
+	// throttling and outages: the caller may ask again.
+	Get(ctx context.Context, id order.ID) (order.Record, bool, error)
+}
+
+// Handler answers GET /orders/{sfOrderId}.
+type Handler struct {
+	Orders Orders
+	// AccountClaim is the claim that holds the caller's Salesforce account id.
+	AccountClaim string
+	Now          func() time.Time
+	Log          *slog.Logger
+	Metrics      *telemetry.Metrics
+}
+
+// scopeAny lets a token see the orders of every account.
+const scopeAny = "orders.read.any"
+
+const (
+	// retrySoon is told when the table could not be read.
+	retrySoon = 2 * time.Second
+	// An order that is not final is worth asking for every 5 s at first, and
+	// less often the longer it has been open: what takes minutes waits for a
+	// person or for another system.
+	firstPoll, lastPoll = 5 * time.Second, time.Minute
+)
+
+// representation is the order as the portal sees it.
+type representation struct {
+	SFOrderID    string       `json:"sfOrderId"`
+	Status       order.Status `json:"status"`
+	WHMCSOrderID string       `json:"whmcsOrderId,omitempty"`
+	UpdatedAt    string       `json:"updatedAt,omitempty"`
+	Final        bool         `json:"final"`
+}
+
+// Handle answers one event. It never returns an error: that would be a 500 of
+// the gateway's.
+func (h *Handler) Handle(ctx context.Context, e events.APIGatewayV2HTTPRequest) (httpapi.Response, error) {
+	r := httpapi.NewRequest(e, 0) // a GET has no body that matters
+	log := h.Log.With("request_id", r.ID)
+	if !r.Caller.Known() {
+		return h.refuse(ctx, log, r.ID, fault.New(fault.CallerUnknown, "")), nil
+	}
+	id, err := order.ParseID(r.Path("sfOrderId"))
+	if err != nil {
+		return h.refuse(ctx, log, r.ID, fault.Wrap(fault.OrderIDInvalid, err)), nil
+	}
+	// Read first, then judge: what is not there and what is not the caller's
+	// take the same work.
+	record, _, err := h.Orders.Get(ctx, id)
+	if err != nil {
+		return h.refuse(ctx, log.With("order_id", id.String()), r.ID, fault.Wrap(fault.TryAgain, err)), nil
+	}
+	if !h.maySee(r.Caller, record) {
+		record = order.Record{}
+	}
+	return h.show(id, record, r.Header("If-None-Match")), nil
+}
+
+// maySee reports whether the caller may see the order. An order whose account
+// is not known yet is nobody's.
+func (h *Handler) maySee(c httpapi.Caller, r order.Record) bool {
+	if c.IAM || slices.Contains(strings.Fields(c.Claims["scope"]), scopeAny) {
+		return true
+	}
+	account, ok := order.To18(c.Claims[h.AccountClaim])
+	return ok && r.AccountID != "" && account == r.AccountID
+}
+
+// show answers with the representation of r; the zero Record is the order that
+// nobody has asked to provision.
+func (h *Handler) show(id order.ID, r order.Record, ifNoneMatch string) httpapi.Response {
+	status := r.Status()
+	rep := representation{SFOrderID: id.String(), Status: status, WHMCSOrderID: r.WHMCSOrderID, Final: status.Final()}
+	if !r.UpdatedAt.IsZero() {
+		rep.UpdatedAt = r.UpdatedAt.UTC().Format(time.RFC3339Nano)
+	}
+	headers := map[string]string{"ETag": etag(rep), "Cache-Control": "private, no-cache"}
+	if !rep.Final {
+		headers["Retry-After"] = httpapi.Seconds(h.poll(r))
+	}
+	if matches(ifNoneMatch, headers["ETag"]) {
+		return httpapi.NotModified(headers)
+	}
+	return httpapi.JSON(http.StatusOK, rep, headers)
+}
+
+// poll returns when to ask again: a twelfth of the time that the order has
+// been open, within bounds.
+func (h *Handler) poll(r order.Record) time.Duration {
+	opened := r.OpenedAt
+	if opened.IsZero() {
+		opened = r.CreatedAt
+	}
+	if opened.IsZero() {
+		return firstPoll
+	}
+	return min(max(h.Now().Sub(opened)/12, firstPoll), lastPoll)
+}
+
+// etag is a strong validator (RFC 9110, section 8.8.3): the representation's
+// own hash.
+func etag(rep representation) string {
+	b, err := json.Marshal(rep)
+	if err != nil { // strings and a boolean: cannot fail
+		return `""`
+	}
+	sum := sha256.Sum256(b)
+	return `"` + base64.RawURLEncoding.EncodeToString(sum[:16]) + `"`
+}
+
+// matches implements If-None-Match (RFC 9110, section 13.1.2): "*", or a list
+// of entity tags, compared weakly. Commas may stand inside a tag's quotes. A
+// field that does not follow the grammar matches nothing: the whole
+// representation is always a right answer.
+func matches(field, tag string) bool {
+	field = strings.Trim(field, " \t")
+	if field == "*" {
+		return true
+	}
+	found := false
+	for field != "" {
+		if field[0] == ',' { // empty list elements are allowed
+			field = strings.TrimLeft(field[1:], " \t")
+			continue
+		}
+		rest, _ := strings.CutPrefix(field, "W/")
+		if !strings.HasPrefix(rest, `"`) {
+			return false
+		}
+		end := strings.IndexByte(rest[1:], '"')
+		if end < 0 {
+			return false
+		}
+		if rest[:end+2] == tag {
+			found = true
+		}
+		field = strings.TrimLeft(rest[end+2:], " \t")
+		if field != "" && field[0] != ',' {
+			return false
+		}
+	}
+	return found
+}
+
+func (h *Handler) refuse(ctx context.Context, log *slog.Logger, requestID string, err error) httpapi.Response {
+	code := fault.CodeOf(err)
+	level := slog.LevelWarn
+	if code.Kind() != fault.Rejected {
+		level = slog.LevelError
+	}
+	log.Log(ctx, level, "request refused", "code", string(code), "err", err)
+	h.Metrics.Count("Rejected", string(code), 1)
+	headers := map[string]string{"Cache-Control": "no-store"}
+	if code == fault.TryAgain {
+		headers["Retry-After"] = httpapi.Seconds(retrySoon)
+	}
+	return httpapi.Problem(requestID, err, headers)
+}

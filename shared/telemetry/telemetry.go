@@ -1,0 +1,179 @@
+// Package telemetry writes what the functions say of themselves: JSON log
+// lines and metrics, both one line each, both to one writer.
+//
+// The rule it keeps: no line holds a secret, a signature or a body, and a
+// metric has a bounded number of dimensions. It must not decide anything, and
+// a line that cannot be written must not fail a request.
+package telemetry
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Redacted stands where a value was that must not be written.
+const Redacted = "[redacted]"
+
+// sensitive lists the words of attribute names whose values are never written.
+var sensitive = map[string]bool{
+	"secret": true, "secrets": true, "signature": true, "authorization": true, "token": true,
+	"body": true, "password": true, "passwd": true, "mac": true, "hmac": true, "credential": true,
+	"credentials": true, "cookie": true, "assertion": true, "jwt": true, "bearer": true,
+	"accesskey": true, "privatekey": true, "clientsecret": true, "apikey": true,
+}
+
+// NewLogger returns a logger of JSON lines. Attributes, at any depth, whose
+// names speak of something secret lose their values; so does, in every string
+// and error text, what looks like a SHA-256 MAC.
+func NewLogger(w io.Writer, level slog.Leveler, function string) *slog.Logger {
+	h := slog.NewJSONHandler(w, &slog.HandlerOptions{Level: level, ReplaceAttr: redact})
+	return slog.New(h).With("function", function)
+}
+
+func redact(_ []string, a slog.Attr) slog.Attr {
+	if Sensitive(a.Key) {
+		return slog.String(a.Key, Redacted)
+	}
+	switch a.Value.Kind() {
+	case slog.KindString:
+		return slog.String(a.Key, Scrub(a.Value.String()))
+	case slog.KindAny:
+		switch v := a.Value.Any().(type) {
+		case error:
+			return slog.String(a.Key, Scrub(v.Error()))
+		case []byte:
+			return slog.String(a.Key, Redacted)
+		case fmt.Stringer:
+			return slog.String(a.Key, Scrub(v.String()))
+		}
+	}
+	return a
+}
+
+// Sensitive reports whether an attribute of that name may not be written: one
+// of its words, as snake_case, kebab-case or camelCase, is secret by its
+// meaning.
+func Sensitive(name string) bool {
+	start := 0
+	for i := 0; i <= len(name); i++ {
+		border := i == len(name) || name[i] == '_' || name[i] == '-' || name[i] == '.' || name[i] == ' '
+		camel := !border && i > 0 && 'A' <= name[i] && name[i] <= 'Z' && !('A' <= name[i-1] && name[i-1] <= 'Z')
+		if !border && !camel {
+			continue
+		}
+		if sensitive[strings.ToLower(name[start:i])] {
+			return true
+		}
+		start = i
+		if border {
+			start = i + 1
+		}
+	}
+	return sensitive[strings.ToLower(strings.NewReplacer("_", "", "-", "").Replace(name))]
+}
+
+// macDigits is the length of a SHA-256 MAC in hex.
+const macDigits = 64
+
+// Scrub returns s with every run of 64 or more hex digits replaced.
+func Scrub(s string) string {
+	var b strings.Builder
+	done, run := 0, 0
+	for i := 0; i <= len(s); i++ {
+		if i < len(s) && hexDigit(s[i]) {
+			run++
+			continue
+		}
+		if run >= macDigits {
+			b.WriteString(s[done : i-run])
+			b.WriteString(Redacted)
+			done = i
+		}
+		run = 0
+	}
+	if done == 0 {
+		return s
+	}
+	b.WriteString(s[done:])
+	return b.String()
+}
+
+func hexDigit(c byte) bool {
+	return '0' <= c && c <= '9' || 'a' <= c && c <= 'f' || 'A' <= c && c <= 'F'
+}
+
+// Namespace is where CloudWatch keeps the metrics.
+const Namespace = "orderbridge"
+
+// Metrics writes metrics in the embedded metric format (CloudWatch User Guide,
+// "Specification: Embedded metric format"): one JSON line each, which
+// CloudWatch Logs turns into a metric. The dimensions are the function and,
+// where there is one, a code of the error table: both bounded, since every
+// combination is charged for.
+type Metrics struct {
+	mu       sync.Mutex
+	w        io.Writer
+	function string
+	now      func() time.Time
+}
+
+// NewMetrics returns Metrics that write to w.
+func NewMetrics(w io.Writer, function string, now func() time.Time) *Metrics {
+	return &Metrics{w: w, function: function, now: now}
+}
+
+// Count adds n to a counter. An empty code leaves that dimension out.
+func (m *Metrics) Count(name, code string, n int) { m.put(name, "Count", code, float64(n)) }
+
+// Duration records how long something took, in milliseconds.
+func (m *Metrics) Duration(name, code string, d time.Duration) {
+	m.put(name, "Milliseconds", code, float64(d)/float64(time.Millisecond))
+}
+
+// Gauge records a value without a unit.
+func (m *Metrics) Gauge(name, code string, v float64) { m.put(name, "None", code, v) }
+
+type metricName struct {
+	Name string `json:"Name"`
+	Unit string `json:"Unit"`
+}
+
+type directive struct {
+	Namespace  string       `json:"Namespace"`
+	Dimensions [][]string   `json:"Dimensions"`
+	Metrics    []metricName `json:"Metrics"`
+}
+
+type metadata struct {
+	Timestamp         int64       `json:"Timestamp"`
+	CloudWatchMetrics []directive `json:"CloudWatchMetrics"`
+}
+
+func (m *Metrics) put(name, unit, code string, value float64) {
+	dimensions := []string{"function"}
+	line := map[string]any{"function": m.function, name: value}
+	if code != "" {
+		dimensions = append(dimensions, "code")
+		line["code"] = code
+	}
+	line["_aws"] = metadata{
+		Timestamp: m.now().UnixMilli(),
+		CloudWatchMetrics: []directive{{
+			Namespace:  Namespace,
+			Dimensions: [][]string{dimensions},
+			Metrics:    []metricName{{Name: name, Unit: unit}},
+		}},
+	}
+	b, err := json.Marshal(line)
+	if err != nil { // a NaN: no metric rather than a failed request
+		return
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	_, _ = m.w.Write(append(b, '\n'))
+}

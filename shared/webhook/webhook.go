@@ -1,0 +1,248 @@
+// Package webhook decides whether a callout is genuine, fresh and well formed,
+// and turns it into a Callout.
+//
+// The rule it keeps: checks run in one fixed order over the raw bytes, and
+// nothing is read or written before the signature holds, except that the
+// secret is fetched. It must not touch the table, know event types, keep state
+// between callouts, or put a computed signature into any text.
+package webhook
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"net/netip"
+	"time"
+
+	"orderbridge/shared/fault"
+	"orderbridge/shared/order"
+)
+
+// MaxBody is the largest body in bytes that is looked at. A callout of this
+// system has about 200 bytes; the limit leaves room for members to come and
+// bounds what an unsigned request can cost.
+const MaxBody = 16_384
+
+// ClockSkew is how far the clocks of two sandboxes may be apart. A nonce is
+// remembered that much longer than the window, so that a sandbox whose clock
+// is behind cannot accept what another one has forgotten.
+const ClockSkew = 5 * time.Second
+
+// Keys gives the secrets under which a signature is valid now.
+type Keys interface {
+	// Keys returns at least one key, the current one first, or an error: then
+	// no signature can be judged. With refresh the keys are read anew, at most
+	// once a minute however often it is asked; in between, and when that read
+	// fails, the keys that are still valid come back. It may be called
+	// concurrently and must not be told anything of the request.
+	Keys(ctx context.Context, refresh bool) ([][]byte, error)
+}
+
+// Request is a callout as it arrived. A header that is absent is "", one that
+// was sent twice holds both values joined by a comma (API Gateway, "Working
+// with AWS Lambda proxy integrations for HTTP APIs", payload version 2.0).
+type Request struct {
+	SourceIP string // of the connection, as the gateway saw it
+	// PathID is the order id of the path, percent-decoded once.
+	PathID string
+	// Body holds the raw bytes; BodyErr says that they could not be had
+	// (body_too_large, body_malformed).
+	Body    []byte
+	BodyErr error
+
+	Signature      string // X-SF-Signature
+	Timestamp      string // X-SF-Timestamp
+	Nonce          string // X-SF-Nonce
+	ContentType    string
+	IdempotencyKey string
+}
+
+// Callout is a callout that passed every check.
+type Callout struct {
+	OrderID   order.ID
+	Timestamp time.Time
+	Nonce     string
+	// NonceExpiry is when the nonce may be forgotten: from then on the window
+	// alone refuses the callout, on every clock.
+	NonceExpiry    time.Time
+	Key            string
+	RequestedBy    string // Salesforce user id, 18 characters; may be empty
+	OrganizationID string // as written; may be empty
+	AccountID      string // 18 characters; may be empty
+}
+
+// Config is what an installation may set.
+type Config struct {
+	// Tolerance is the half width of the timestamp window.
+	Tolerance time.Duration
+	// Allowlist holds the networks that may send; empty = all.
+	Allowlist []netip.Prefix
+	// OrgID is the Salesforce organization that may send, 15 or 18
+	// characters; empty = any.
+	OrgID string
+}
+
+// Verifier checks callouts. It is safe for concurrent use.
+type Verifier struct {
+	keys Keys
+	Config
+}
+
+// New returns a Verifier, or an error when c cannot be kept.
+func New(keys Keys, c Config) (*Verifier, error) {
+	switch {
+	case keys == nil:
+		return nil, errors.New("webhook: no keys")
+	case c.Tolerance <= 0:
+		return nil, errors.New("webhook: the tolerance must be positive")
+	case c.OrgID != "" && len(c.OrgID) != 15 && len(c.OrgID) != 18:
+		return nil, errors.New("webhook: the organization id must have 15 or 18 characters")
+	}
+	return &Verifier{keys: keys, Config: c}, nil
+}
+
+// Verify runs the checks in their order and returns the callout, or a
+// *fault.Error whose code names the first check that failed. The cause in it
+// may be logged; none of its texts holds anything secret.
+func (v *Verifier) Verify(ctx context.Context, r Request, now time.Time) (Callout, error) {
+	if !v.sourceAllowed(r.SourceIP) {
+		return Callout{}, refuse(fault.SourceNotAllowed)
+	}
+	if r.BodyErr != nil {
+		return Callout{}, r.BodyErr
+	}
+	if len(r.Body) > MaxBody {
+		return Callout{}, refuse(fault.BodyTooLarge)
+	}
+	if err := v.checkSignature(ctx, r.Signature, r.Body); err != nil {
+		return Callout{}, err
+	}
+
+	at, ok := ParseTimestamp(r.Timestamp)
+	if !ok {
+		return Callout{}, refuse(fault.TimestampInvalid)
+	}
+	// Not now.Sub(at): a Duration saturates after 292 years.
+	if at.Before(now.Add(-v.Tolerance)) || at.After(now.Add(v.Tolerance)) {
+		return Callout{}, refuse(fault.TimestampOutOfWindow)
+	}
+	if !ValidNonce(r.Nonce) {
+		return Callout{}, refuse(fault.NonceInvalid)
+	}
+
+	if !JSONContent(r.ContentType) {
+		return Callout{}, refuse(fault.ContentTypeUnsupported)
+	}
+	b, err := parseBody(r.Body)
+	if err != nil {
+		return Callout{}, fault.Wrap(fault.BodyMalformed, err)
+	}
+	if b.timestamp != r.Timestamp || b.nonce != r.Nonce {
+		return Callout{}, refuse(fault.HeadersNotSigned)
+	}
+	if v.OrgID != "" && !sameOrg(b.organizationID, v.OrgID) {
+		return Callout{}, refuse(fault.OrgNotAllowed)
+	}
+	path, errPath := order.ParseID(r.PathID)
+	body, errBody := order.ParseID(b.orderID)
+	if errPath != nil || errBody != nil {
+		return Callout{}, refuse(fault.OrderIDInvalid)
+	}
+	if path != body {
+		return Callout{}, refuse(fault.OrderIDMismatch)
+	}
+	if !ValidKey(r.IdempotencyKey) {
+		return Callout{}, refuse(fault.IdempotencyKeyMissing)
+	}
+	return Callout{
+		OrderID:   body,
+		Timestamp: at,
+		Nonce:     b.nonce,
+		// Until at+Tolerance the window lets the callout in; the further
+		// Tolerance covers a clock that is as far behind as a sender may be
+		// ahead.
+		NonceExpiry:    at.Add(2*v.Tolerance + ClockSkew),
+		Key:            r.IdempotencyKey,
+		RequestedBy:    b.requestedBy,
+		OrganizationID: b.organizationID,
+		AccountID:      b.accountID,
+	}, nil
+}
+
+func (v *Verifier) sourceAllowed(source string) bool {
+	if len(v.Allowlist) == 0 {
+		return true
+	}
+	addr, err := netip.ParseAddr(source)
+	if err != nil || addr.Zone() != "" {
+		return false
+	}
+	addr = addr.Unmap() // ::ffff:192.0.2.1 is 192.0.2.1
+	for _, p := range v.Allowlist {
+		if p.Contains(addr) {
+			return true
+		}
+	}
+	return false
+}
+
+func (v *Verifier) checkSignature(ctx context.Context, signature string, body []byte) error {
+	if signature == "" {
+		return refuse(fault.SignatureMissing)
+	}
+	// Exactly the full MAC: no prefix, no second value, no shortened tag. What
+	// has another form is refused before the secret is fetched.
+	var mac [sha256.Size]byte
+	if len(signature) != hex.EncodedLen(len(mac)) {
+		return refuse(fault.SignatureInvalid)
+	}
+	if _, err := hex.Decode(mac[:], []byte(signature)); err != nil {
+		return refuse(fault.SignatureInvalid)
+	}
+	for _, refresh := range []bool{false, true} {
+		keys, err := v.keys.Keys(ctx, refresh)
+		if err != nil {
+			return fault.Wrap(fault.SecretUnavailable, err)
+		}
+		if len(keys) == 0 {
+			return refuse(fault.SecretUnavailable)
+		}
+		if signedByAny(keys, body, mac[:]) {
+			return nil
+		}
+	}
+	return refuse(fault.SignatureInvalid)
+}
+
+// signedByAny tries every key, also after one has matched: how long it takes
+// tells nothing about which key it was.
+func signedByAny(keys [][]byte, body, mac []byte) bool {
+	found := false
+	for _, k := range keys {
+		h := hmac.New(sha256.New, k)
+		h.Write(body)
+		if hmac.Equal(h.Sum(nil), mac) {
+			found = true
+		}
+	}
+	return found
+}
+
+// Sign returns the X-SF-Signature of body: HMAC-SHA256 under the UTF-8 bytes
+// of secret, as lower-case hex.
+func Sign(secret, body []byte) string {
+	h := hmac.New(sha256.New, secret)
+	h.Write(body)
+	return hex.EncodeToString(h.Sum(nil))
+}
+
+// sameOrg compares by the first 15 characters: Salesforce writes organization
+// ids in both forms.
+func sameOrg(got, want string) bool {
+	full, ok := order.To18(got)
+	return ok && full[:15] == want[:15]
+}
+
+func refuse(c fault.Code) error { return fault.New(c, "") }
