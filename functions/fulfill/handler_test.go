@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"io"
 	"log/slog"
 	"maps"
 	"net/netip"
@@ -619,4 +620,12 @@ func TestWatchKeepsTheDeadline(t *testing.T) {
 			t.Errorf("got %d, %v after %v, want 202 after 4 s", res.StatusCode, err, time.Since(start))
 		}
 	})
+}
+
+// discard is the part of a handler that a property does not look at.
+var discard = Handler{
+	Now:     func() time.Time { return noon },
+	Sleep:   func(context.Context, time.Duration) error { return nil },
+	Log:     slog.New(slog.DiscardHandler),
+	Metrics: telemetry.NewMetrics(io.Discard, "fulfill", func() time.Time { return noon }),
 }

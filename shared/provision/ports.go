@@ -108,13 +108,9 @@ type Billing interface {
 	Probe(ctx context.Context) error
 }
 
-// Gate is the send window of one effect: the first byte leaves before Until by
-// the wall clock, or never. The adapter dials a connection of its own inside
-// the window and its Write refuses for ever after.
-type Gate struct {
-	Until   time.Time
-	Timeout time.Duration // for the answer
-}
+// Gate is the send window of one effect. It lives with the domain, because
+// adapters take it and never import the engine.
+type Gate = order.Gate
 
 // Clock gives the wall time, without a monotonic reading (time.Now().Round(0)):
 // a frozen sandbox stops the monotonic clock.
