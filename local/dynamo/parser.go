@@ -754,23 +754,29 @@ func (p *parser) checkSetOperator(section string, v *value) {
 func (p *parser) checkOverlaps(paths []path) {
 	for i, b := range paths {
 		for _, a := range paths[:i] {
-			what, class := "", faultOverlap
-			for k := 0; ; k++ {
-				if k == len(a) || k == len(b) {
-					what = "overlap"
-					break
-				}
-				if a[k].isList != b[k].isList {
-					what, class = "conflict", faultConflict
-					break
-				}
-				if a[k] != b[k] {
-					break
-				}
+			class, what := clash(a, b)
+			if class == "" {
+				continue
 			}
-			if what != "" {
+			if _, noted := p.faults[class]; !noted {
 				p.note(class, fmt.Sprintf("Two document paths %s with each other; must remove or rewrite one of these paths; path one: %s, path two: %s", what, a, b))
+			}
+			if class == faultOverlap {
+				return // the gravest; what follows would not be reported
 			}
 		}
 	}
+}
+
+// clash says how two paths stand in each other's way, "" if they do not.
+func clash(a, b path) (faultClass, string) {
+	for k := range min(len(a), len(b)) {
+		switch {
+		case a[k].isList != b[k].isList:
+			return faultConflict, "conflict"
+		case a[k] != b[k]:
+			return "", ""
+		}
+	}
+	return faultOverlap, "overlap"
 }

@@ -28,6 +28,9 @@ const (
 	// A function whose init fails is not started again at once: the first
 	// pause, and the longest.
 	firstHold, longestHold = 100 * time.Millisecond, 5 * time.Second
+	// finishGrace is how long an invocation waits for a process that has just
+	// answered and is about to ask for more, before it starts another.
+	finishGrace = 25 * time.Millisecond
 )
 
 // Errors that Invoke returns besides *Error.
@@ -101,7 +104,9 @@ type function struct {
 	idle      []*process // the one used last is used next
 	alive     map[*process]bool
 	stats     Stats
-	failures  int // inits failed in a row
+	finishing int           // processes that answered and did not yet ask for more
+	freed     chan struct{} // closed and replaced when one of them is done
+	failures  int           // inits failed in a row
 	holdUntil time.Time
 	holdError *Error
 }
@@ -171,7 +176,7 @@ func (h *Host) Add(f Function) error {
 	if h.functions[f.Name] != nil {
 		return fmt.Errorf("add function: %s is there already", f.Name)
 	}
-	h.functions[f.Name] = &function{Function: f, dir: filepath.Dir(path), slots: make(chan struct{}, limit), alive: map[*process]bool{}}
+	h.functions[f.Name] = &function{Function: f, dir: filepath.Dir(path), slots: make(chan struct{}, limit), alive: map[*process]bool{}, freed: make(chan struct{})}
 	return nil
 }
 
@@ -349,12 +354,11 @@ func (h *Host) run(f *function, event []byte) ([]byte, error) {
 		}
 		timer.Stop()
 		<-inv.done
+		h.retire(p, f.Timeout)
 		if inv.err != nil {
 			h.logf("%s | %s %s", f.Name, inv.err.Type, firstLine(inv.err.Message))
-			h.retire(p, f.Timeout)
 			return nil, inv.err
 		}
-		h.retire(p, f.Timeout)
 		return inv.answer, nil
 	}
 }
@@ -362,6 +366,7 @@ func (h *Host) run(f *function, event []byte) ([]byte, error) {
 // retire brings a process that has answered back among the idle ones as soon
 // as it asks for the next event. It does not hold up the answer.
 func (h *Host) retire(p *process, grace time.Duration) {
+	h.count(p.fn, func(*Stats) { p.fn.finishing++ })
 	h.wait.Go(func() {
 		timer := time.NewTimer(grace)
 		defer timer.Stop()
@@ -373,29 +378,52 @@ func (h *Host) retire(p *process, grace time.Duration) {
 		case <-timer.C: // it answered and then hung
 			p.kill("did not ask for the next event")
 		}
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		p.fn.finishing--
+		close(p.fn.freed)
+		p.fn.freed = make(chan struct{})
 	})
 }
 
 // acquire returns a process that waits for an event: a warm one, or a new one.
 func (h *Host) acquire(f *function) (*process, error) {
-	h.mu.Lock()
-	if h.closed {
+	var timer *time.Timer
+	for {
+		h.mu.Lock()
+		if h.closed {
+			h.mu.Unlock()
+			return nil, errClosed
+		}
+		if n := len(f.idle); n > 0 {
+			p := f.idle[n-1]
+			f.idle = f.idle[:n-1]
+			h.mu.Unlock()
+			return p, nil
+		}
+		held, finishing, freed := f.holdError, f.finishing, f.freed
+		if time.Now().After(f.holdUntil) {
+			held = nil
+		}
 		h.mu.Unlock()
-		return nil, errClosed
+		if held != nil {
+			return nil, held
+		}
+		if finishing == 0 {
+			return h.boot(context.Background(), f)
+		}
+		if timer == nil {
+			timer = time.NewTimer(finishGrace)
+			defer timer.Stop()
+		}
+		select {
+		case <-freed:
+		case <-timer.C:
+			return h.boot(context.Background(), f)
+		case <-h.done:
+			return nil, errClosed
+		}
 	}
-	if n := len(f.idle); n > 0 {
-		p := f.idle[n-1]
-		f.idle = f.idle[:n-1]
-		h.mu.Unlock()
-		return p, nil
-	}
-	if f.holdError != nil && time.Now().Before(f.holdUntil) {
-		err := f.holdError
-		h.mu.Unlock()
-		return nil, err
-	}
-	h.mu.Unlock()
-	return h.boot(context.Background(), f)
 }
 
 // boot starts a process and sees it through its init phase.
