@@ -20,6 +20,7 @@ import (
 
 	"github.com/aws/aws-lambda-go/events"
 
+	"orderbridge/contract"
 	"orderbridge/shared/fault"
 	"orderbridge/shared/httpapi"
 	"orderbridge/shared/order"
@@ -148,8 +149,23 @@ func (b bench) do(t testing.TB, e events.APIGatewayV2HTTPRequest) httpapi.Respon
 	if err != nil {
 		t.Fatalf("the handler failed: %v", err)
 	}
+	if err := described(t).Check("POST", "/orders/{sfOrderId}/fulfill", res.StatusCode, res.Headers, res.Body); err != nil {
+		t.Errorf("the answer is not that of the contract: %v: %d %v %s", err, res.StatusCode, res.Headers, res.Body)
+	}
 	return res
 }
+
+// described is the contract, read once.
+func described(t testing.TB) *contract.Doc {
+	t.Helper()
+	d, err := openapi()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+var openapi = sync.OnceValues(contract.Load)
 
 func recorded(t testing.TB, file string) events.APIGatewayV2HTTPRequest {
 	t.Helper()
