@@ -11,7 +11,7 @@
 //
 // Three ways lead here. The stream of the table brings each visible change
 // (Push). Once an hour the org is asked what it shows for orders that may have
-// fallen behind (Sweep). A person sends one order, or the dead letters, again
-// (Again, Redrive): that only raises the order's seq, so the stream brings its
-// newest image once more.
+// fallen behind (Sweep). A person who sends an order again, or all dead
+// letters, only raises their seq in the table: the stream then brings the
+// newest image once more, so no old image is ever pushed.
 package writeback

@@ -3,7 +3,6 @@ package writeback
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"time"
 
@@ -80,17 +79,4 @@ func (l Letter) Encode() (string, error) {
 		return "", fmt.Errorf("encode dead letter: %w", err)
 	}
 	return string(b), nil
-}
-
-// ParseLetter reads a queue message. A message that names no order is an error.
-func ParseLetter(body string) (Letter, error) {
-	var w wireLetter
-	if err := json.Unmarshal([]byte(body), &w); err != nil {
-		return Letter{}, errors.New("dead letter is not a JSON object of sfOrderId, seq, code and message")
-	}
-	id, err := order.ParseID(w.ID)
-	if err != nil {
-		return Letter{}, fmt.Errorf("dead letter for %.40q: %w", w.ID, err)
-	}
-	return Letter{id, order.Seq(w.Seq), fault.Code(w.Code), w.Message}, nil
 }

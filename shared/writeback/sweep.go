@@ -3,7 +3,6 @@ package writeback
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"maps"
 	"slices"
 	"time"
@@ -83,72 +82,4 @@ func (p *Pusher) Sweep(ctx context.Context) (Swept, error) {
 		}
 	}
 	return s, nil
-}
-
-// Again makes the stream bring the newest image of an order once more; who and
-// why go into its history. Errors: order_not_found, store_unavailable.
-func Again(ctx context.Context, items Items, id order.ID, who, why string, now time.Time) (order.Record, error) {
-	return items.Bump(ctx, id, 0, now, order.Entry{At: now, Event: eventAgain, Detail: order.Cut(why, order.MaxDetail), By: order.Cut(who, order.MaxBy)})
-}
-
-// Queue is the dead-letter queue, as a redrive reads it.
-type Queue interface {
-	// Receive returns some messages, or none when the queue is empty for now.
-	Receive(ctx context.Context) ([]Received, error)
-	// Delete removes a message that was dealt with.
-	Delete(ctx context.Context, handle string) error
-}
-
-// Received is one message of the queue.
-type Received struct {
-	Body   string
-	Handle string
-}
-
-// Redriven counts what a redrive did.
-type Redriven struct {
-	Sent       int // orders sent again
-	Forgotten  int // letters of orders that the table no longer has
-	Unreadable int // letters that name no order; they stay in the queue
-}
-
-// Redrive sends the orders of all dead letters again, each once, and deletes
-// their letters. It never reads more than a letter's order id: what is pushed
-// is the item as it is then. max bounds the letters.
-func Redrive(ctx context.Context, q Queue, items Items, who string, now func() time.Time, max int) (Redriven, error) {
-	var r Redriven
-	sent := map[order.ID]bool{}
-	for n := 0; n < max; {
-		got, err := q.Receive(ctx)
-		if err != nil {
-			return r, fmt.Errorf("receive dead letters: %w", err)
-		}
-		if len(got) == 0 {
-			return r, nil
-		}
-		for _, m := range got {
-			n++
-			l, err := ParseLetter(m.Body)
-			if err != nil {
-				r.Unreadable++
-				continue
-			}
-			if !sent[l.ID] {
-				_, err := Again(ctx, items, l.ID, who, "redriven: "+string(l.Code), now())
-				switch {
-				case fault.CodeOf(err) == fault.OrderNotFound:
-					r.Forgotten++
-				case err != nil:
-					return r, fmt.Errorf("send %s again: %w", l.ID, err)
-				default:
-					sent[l.ID] = true
-					r.Sent++
-				}
-			}
-			if err := q.Delete(ctx, m.Handle); err != nil {
-				return r, fmt.Errorf("delete dead letter of %s: %w", l.ID, err)
-			}
-		}
-	}
-	return r, nil
 }
