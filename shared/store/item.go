@@ -28,7 +28,9 @@ const (
 	attrLeaseUntil = "lease_until"
 	// attrWriteID is the random name of the last write under the fence, by
 	// which a worker knows its own write when the answer was lost.
-	attrWriteID      = "write_id"
+	attrWriteID = "write_id"
+	// attrBumpID is the same for the last bump.
+	attrBumpID       = "bump_id"
 	attrPlan         = "plan"
 	attrAdds         = "adds"
 	attrAddUntil     = "add_until"
@@ -79,6 +81,7 @@ type image struct {
 	// rec.History has the newest alone.
 	history []string
 	writeID order.Token
+	bumpID  order.Token
 	// The maps that are there: SET of a child needs its parent.
 	hasKeys, hasNonces, hasHistory bool
 }
@@ -138,6 +141,7 @@ func encode(img image) map[string]types.AttributeValue {
 	item.put(attrVersion, num(r.Version))
 	item.put(attrLease, text(string(r.Lease)))
 	item.put(attrWriteID, text(string(img.writeID)))
+	item.put(attrBumpID, text(string(img.bumpID)))
 	item.put(attrFence, count(int(r.Fence)))
 	item.put(attrCreatedAt, iso(r.CreatedAt))
 	item.put(attrUpdatedAt, iso(r.UpdatedAt))
@@ -192,6 +196,7 @@ func decode(item map[string]types.AttributeValue) (image, error) {
 	r.Fence = order.Fence(d.int(attrFence))
 	r.LeaseUntil = d.millis(attrLeaseUntil)
 	img.writeID = order.Token(d.str(attrWriteID))
+	img.bumpID = order.Token(d.str(attrBumpID))
 	r.Plan = decodePlan(&d)
 	r.Adds = int(d.int(attrAdds))
 	r.AddUntil = d.millis(attrAddUntil)
