@@ -34,6 +34,9 @@ type Deps struct {
 	Now        func() time.Time
 	// Sleep returns after d or with the error of ctx.
 	Sleep func(ctx context.Context, d time.Duration) error
+	// MaxRows is the most rows of one call; 0 = 1,000, what one call takes. An
+	// org with slow triggers gets fewer by itself after a time-out.
+	MaxRows int
 }
 
 // Pusher shows changes to the org. It is safe for concurrent use; one per
@@ -43,6 +46,7 @@ type Pusher struct {
 
 	mu    sync.Mutex
 	size  int // rows of the next call
+	least int // to which it shrinks
 	fails int // calls failed in a row
 }
 
@@ -51,7 +55,13 @@ func New(d Deps) (*Pusher, error) {
 	if d.Salesforce == nil || d.Items == nil || d.Breaker == nil || d.Dead == nil || d.Metrics == nil || d.Log == nil || d.Now == nil || d.Sleep == nil {
 		return nil, errors.New("pusher: a port is missing")
 	}
-	return &Pusher{d: d, size: maxRows}, nil
+	if d.MaxRows == 0 {
+		d.MaxRows = maxRows
+	}
+	if d.MaxRows < 0 || d.MaxRows > maxRows {
+		return nil, fmt.Errorf("pusher: %d rows a call, the most are %d", d.MaxRows, maxRows)
+	}
+	return &Pusher{d: d, size: d.MaxRows, least: min(minRows, d.MaxRows)}, nil
 }
 
 const (
@@ -223,12 +233,12 @@ func (b *batch) send(ctx context.Context, indexes []int, size int) error {
 // that were locked or too much for one transaction of the org.
 func (b *batch) secondTry(ctx context.Context) {
 	var left []int
-	size := maxRows
+	size := b.p.rows()
 	for i, r := range b.results {
 		switch {
 		case !r.done:
 		case fault.CodeOf(r.err) == fault.SalesforceLimit:
-			size = minRows
+			size = b.p.least
 			left = append(left, i)
 		case fault.KindOf(r.err) == fault.Retryable && r.err != nil:
 			left = append(left, i)
@@ -444,14 +454,14 @@ func (p *Pusher) rows() int {
 func (p *Pusher) shrink() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.size = max(p.size/2, minRows)
+	p.size = max(p.size/2, p.least)
 }
 
 func (p *Pusher) callWorked() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.fails = 0
-	p.size = min(2*p.size, maxRows)
+	p.size = min(2*p.size, p.d.MaxRows)
 }
 
 // callFailed draws the consequences of a call that failed as a whole.
@@ -463,7 +473,7 @@ func (p *Pusher) callFailed(ctx context.Context, err error, rows int) {
 	}
 	p.mu.Lock()
 	// It may have been too much for the time-out, or for the org's.
-	p.size = max(min(p.size, rows)/2, minRows)
+	p.size = max(min(p.size, rows)/2, p.least)
 	pause := min(pauseFirst<<min(p.fails, 10), pauseMost)
 	p.fails++
 	p.mu.Unlock()
