@@ -154,7 +154,7 @@ func (m *Memory) claim(c order.Claim) (order.Outcome, error) {
 			Keys: []string{c.Key}, Nonces: map[string]order.Nonce{c.Nonce: nonce},
 			AccountID: c.AccountID, CreatedAt: now, UpdatedAt: now,
 		}
-		r.line(order.Entry{At: now, Event: "callout", Detail: "created", By: c.RequestedBy})
+		r.line(order.Entry{At: now, Event: "callout", By: c.RequestedBy})
 		m.orders[c.ID] = r
 		return order.Created, nil
 	}
