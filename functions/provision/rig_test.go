@@ -497,6 +497,10 @@ func (r *rig) middle(side int, next http.Handler) http.Handler {
 			next.ServeHTTP(httptest.NewRecorder(), q)
 			p.kill()
 			panic(http.ErrAbortHandler)
+		case in.fault == faultCrashDoneLate:
+			r.arm(side, action, "commit-after-timeout")
+			p.kill()
+			next.ServeHTTP(w, q)
 		case strings.HasPrefix(in.fault, faultFrozen):
 			p.freeze(frozenFor(in.fault))
 			p.thaw()
@@ -724,8 +728,11 @@ func (r *rig) run(name string, id order.ID) (res provision.Result) {
 		res = got
 	})
 	<-done
-	if r.after != nil {
-		r.after()
+	r.mu.Lock()
+	after := r.after
+	r.mu.Unlock()
+	if after != nil {
+		after()
 	}
 	return res
 }
