@@ -594,9 +594,10 @@ func TestListings(t *testing.T) {
 			play(t, options{}, func(r *rig) {
 				r.crowd(150)
 				r.lose()
-				r.ok(r.whmcs.Fault(whmcstest.Fault{Action: "GetOrders", Fault: shift, Times: 6}))
+				r.ok(r.whmcs.Fault(whmcstest.Fault{Action: "GetOrders", Fault: shift, Times: 100}))
 				r.order(the)
 				r.failed(the, fault.AddOutcomeUnknown, "Click again", "changed each time")
+				r.whmcs.ClearFaults()
 				r.order(the)
 				r.provisioned(the)
 				r.sent("AddOrder", 1)

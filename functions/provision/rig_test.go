@@ -923,16 +923,25 @@ func (r *rig) judgeHistory(rec order.Record) {
 	for action, event := range map[string]string{"AddOrder": "add_sending", "AcceptOrder": "accept_sending"} {
 		announced := slices.DeleteFunc(slices.Clone(rec.History), func(e order.Entry) bool { return e.Event != event })
 		for _, c := range r.whmcs.Journal() {
-			if c.Action != action || action == "AddOrder" && order.FindMarker(c.Params["notes"]) != rec.ID.String() {
-				continue
+			if c.Action != action || c.At.Before(rec.CreatedAt) || r.concerns(c) != rec.ID.String() {
+				continue // another order's, or of an earlier life that the table has forgotten
 			}
-			at := slices.IndexFunc(announced, func(e order.Entry) bool { return !e.At.After(c.At) && c.At.Sub(e.At) <= r.cfg.Window })
-			if at < 0 {
-				r.Errorf("%s reached WHMCS at %s unannounced", action, c.At)
-				continue
+			if !slices.ContainsFunc(announced, func(e order.Entry) bool { return !e.At.After(c.At) }) {
+				r.Errorf("the history does not tell of the %s that reached WHMCS at %s", action, c.At)
 			}
-			announced = slices.Delete(announced, at, at+1)
 		}
+		most := rec.Adds
+		if action == "AcceptOrder" {
+			most = rec.Accepts
+		}
+		for n := 1; n <= most; n++ {
+			if !slices.ContainsFunc(announced, func(e order.Entry) bool { return strings.HasPrefix(e.Detail, fmt.Sprintf("%s %d", action, n)) }) {
+				r.Errorf("the history does not tell of %s %d", action, n)
+			}
+		}
+	}
+	if n := len(rec.History); n == 0 || n >= order.MaxHistory || rec.History[0].Event != "callout" {
+		r.Errorf("the history has %d lines and does not tell how it began", n)
 	}
 	var last order.Entry
 	for _, e := range rec.History {
@@ -944,6 +953,19 @@ func (r *rig) judgeHistory(rec order.Record) {
 		rec.State == order.Failed && rec.ErrorCode != fault.Stopped && !strings.HasPrefix(last.Detail, string(rec.ErrorCode)+": ") {
 		r.Errorf("the history ends with %+v", last)
 	}
+}
+
+// concerns returns the Salesforce order of an effect's call.
+func (r *rig) concerns(c whmcstest.Call) string {
+	if c.Action == "AddOrder" {
+		return order.FindMarker(c.Params["notes"])
+	}
+	for _, o := range r.whmcs.Orders() {
+		if fmt.Sprint(o.ID) == c.Params["orderid"] {
+			return o.Salesforce
+		}
+	}
+	return ""
 }
 
 // story tells what happened, for a case that failed.
