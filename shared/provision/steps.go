@@ -157,6 +157,7 @@ func (w *worker) sendAdd(ctx context.Context) error {
 	takeBack := func() {
 		w.cur.Adds--
 		w.cur.AddUntil = time.Time{}
+		w.cur.Vouched = before.Vouched
 		if w.cur.Adds == 0 {
 			w.cur.Point = before.Point
 			if before.Adds == 0 {
