@@ -25,14 +25,27 @@ func (w *worker) look(ctx context.Context) error {
 	}
 	// What Salesforce holds is adopted only if it carries our marker: a clone
 	// carries its original's id.
+	var held *order.Made
 	if w.req != nil && w.req.WHMCSOrderID != "" {
-		if err := w.heldID(ctx, plan.ClientID); err != nil {
+		var err error
+		if held, err = w.heldID(ctx, plan.ClientID); err != nil {
 			return err
 		}
 	}
 	live, dead, suspects, stable, err := w.search(ctx, plan.ClientID)
 	if err != nil {
 		return err
+	}
+	// It counts even where the search does not reach: it may be of another
+	// client by now, and older than the newest orders.
+	if held != nil {
+		into := &live
+		if held.Status.Dead() {
+			into = &dead
+		}
+		if !slices.ContainsFunc(*into, func(m order.Made) bool { return m.ID == held.ID }) {
+			*into = append(*into, *held)
+		}
 	}
 	switch {
 	case !stable:
@@ -75,23 +88,24 @@ func (w *worker) adopt(ctx context.Context, hit order.Made) error {
 	return w.write(ctx, order.WroteLease, "adopted", "WHMCS order "+hit.ID+" found by its marker")
 }
 
-// heldID judges the WHMCS order id that Salesforce already shows.
-func (w *worker) heldID(ctx context.Context, client int64) error {
+// heldID judges the WHMCS order id that Salesforce already shows, and returns
+// the order if it is ours.
+func (w *worker) heldID(ctx context.Context, client int64) (*order.Made, error) {
 	id := w.req.WHMCSOrderID
 	made, err := w.readOrder(ctx, id, client)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	switch {
 	case made != nil && w.ours(made.Marker):
-		return nil // the search finds it too and decides
+		return made, nil
 	case made == nil && w.cur.Vouched:
-		return nil // a person said that nothing is left of it
+		return nil, nil // a person said that nothing is left of it
 	case made == nil:
-		return w.fail(ctx, &fault.Error{Code: fault.WHMCSIDForeign,
+		return nil, w.fail(ctx, &fault.Error{Code: fault.WHMCSIDForeign,
 			Public: fmt.Sprintf("Clear WHMCS_Order_ID__c, then click again: WHMCS has no order %s.", id)})
 	}
-	return w.fail(ctx, &fault.Error{Code: fault.WHMCSIDForeign,
+	return nil, w.fail(ctx, &fault.Error{Code: fault.WHMCSIDForeign,
 		Public: fmt.Sprintf("Clear WHMCS_Order_ID__c, then click again: WHMCS order %s does not carry this order's marker; was this order cloned?", id)})
 }
 
