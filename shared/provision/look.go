@@ -178,21 +178,23 @@ func sameMade(a, b order.Made) bool {
 	return a.ID == b.ID && a.Status == b.Status && a.Marker == b.Marker && a.ClientID == b.ClientID
 }
 
-// onlyOne is the last look of an order for which more than one AddOrder may
-// have left: it is provisioned only if WHMCS holds exactly one.
+// onlyOne is the last look of an order of which WHMCS may hold another one: more
+// than one AddOrder may have left, or a person named an order beside what ours
+// may have made. It is provisioned only if there is none.
 func (w *worker) onlyOne(ctx context.Context) error {
-	live, dead, _, stable, err := w.search(ctx, w.cur.Plan.ClientID)
+	live, _, _, stable, err := w.search(ctx, w.cur.Plan.ClientID)
+	others := slices.DeleteFunc(slices.Clone(live), func(m order.Made) bool { return m.ID == w.cur.WHMCSOrderID })
 	switch {
 	case err != nil:
 		return err
 	case !stable:
 		return w.retry(ctx, order.SideWHMCS, fault.New(fault.ListingUnstable, ""))
-	case len(live) == 0:
+	case len(live) == 0 && !w.cur.Adopted:
 		return w.fail(ctx, &fault.Error{Code: fault.MarkerNotKept,
 			Public: fmt.Sprintf("Restore the marker of WHMCS order %s (%s), then click again: it is not found by it any more.", w.cur.WHMCSOrderID, w.cur.ID.Marker())})
-	case len(live) > 1 || len(live)+len(dead) > 1 && live[0].ID != w.cur.WHMCSOrderID:
+	case len(others) > 0:
 		return w.fail(ctx, &fault.Error{Code: fault.WHMCSOrderAmbiguous,
-			Public: fmt.Sprintf("Cancel the wrong ones in WHMCS, then click again: orders %s carry this order's marker.", idsOf(live))})
+			Public: fmt.Sprintf("Cancel the wrong ones in WHMCS, then click again: beside order %s, %s carry this order's marker.", w.cur.WHMCSOrderID, idsOf(others))})
 	}
 	return nil
 }
