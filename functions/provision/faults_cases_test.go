@@ -1230,3 +1230,95 @@ func TestQuantities(t *testing.T) {
 		})
 	}
 }
+
+// byHand is an order that a person made in WHMCS, without a marker.
+func (r *rig) byHand() int64 {
+	plan := order.Plan{ClientID: client, Entries: []order.PlanEntry{
+		{Line: order.Line{ProductID: 1, Cycle: order.Monthly, Quantity: 1}, Services: 1},
+		{Line: order.Line{ProductID: 2, Cycle: order.OneTime, Quantity: 3}, Services: 3},
+	}}
+	run := r.whmcs.Books().BeginAdd(mustID("801000000000009AAA"), plan)
+	run.Finish(whmcstest.Twist{})
+	r.whmcs.Books().Patch(run.OrderID, whmcstest.Edit{Notes: text("by hand")})
+	return run.OrderID
+}
+
+func TestThePersonsWord(t *testing.T) {
+	t.Run("none outlives a send that was refused", func(t *testing.T) {
+		play(t, options{}, func(r *rig) {
+			r.at("GetOrders.one", 1, func() { r.patch(whmcstest.Edit{Status: text("Cancelled")}) })
+			r.order(the)
+			r.failed(the, fault.WHMCSOrderCancelled)
+			r.seed(the, client, map[string]any{"WHMCS_Order_ID__c": r.record(the).WHMCSOrderID})
+			time.Sleep(time.Hour)
+			r.ok(r.resolve(the, none))
+			r.arm(sideWHMCS, "AddOrder", "forbidden-ip")
+			r.recover()
+			r.provisioned(the)
+			r.sent("AddOrder", 3)
+		})
+	})
+	t.Run("an adopted order needs no marker, however many AddOrder were sent", func(t *testing.T) {
+		play(t, options{}, func(r *rig) {
+			r.arm(sideWHMCS, "AddOrder", "drop-before")
+			r.arm(sideWHMCS, "AddOrder", whmcstest.MarkerLost)
+			r.order(the)
+			r.failed(the, fault.WHMCSOrderAmbiguous)
+			r.ok(r.resolve(the, adopt(r.whmcs.Orders()[0].ID)))
+			r.recover()
+			r.provisioned(the)
+			r.sent("AddOrder", 2)
+		})
+	})
+	t.Run("adopted beside a live order of ours: not provisioned before one is cancelled", func(t *testing.T) {
+		play(t, options{}, func(r *rig) {
+			r.arm(sideWHMCS, "AddOrder", whmcstest.HalfAdded)
+			r.order(the)
+			r.failed(the, fault.WHMCSOrderMismatch)
+			half := r.whmcs.Orders()[0].ID
+			r.broken = true // by the person, who let both live
+			r.ok(r.resolve(the, adopt(r.byHand())))
+			r.recover()
+			r.failed(the, fault.WHMCSOrderAmbiguous, fmt.Sprint(half))
+			r.whmcs.Books().Patch(half, whmcstest.Edit{Status: text("Cancelled")})
+			r.order(the)
+			rec := r.record(the)
+			if rec.State != order.Provisioned || rec.WHMCSOrderID == fmt.Sprint(half) {
+				t.Errorf("%s as WHMCS order %s", rec.State, rec.WHMCSOrderID)
+			}
+			r.sent("AddOrder", 1)
+			r.mem.Expire(rec.ExpiresAt) // the books know it under another marker
+		})
+	})
+	t.Run("what Salesforce holds is ours, although the client has changed", func(t *testing.T) {
+		play(t, options{}, func(r *rig) {
+			r.order(the)
+			r.provisioned(the)
+			held := map[string]any{"WHMCS_Order_ID__c": r.record(the).WHMCSOrderID}
+			r.mem.Expire(r.record(the).ExpiresAt)
+			time.Sleep(100 * time.Hour)
+			r.seed(the, 8, held)
+			r.order(the)
+			r.provisioned(the)
+			r.sent("AddOrder", 1)
+		})
+	})
+	t.Run("what Salesforce holds is ours and dead, and the client has changed", func(t *testing.T) {
+		play(t, options{}, func(r *rig) {
+			r.order(the)
+			r.provisioned(the)
+			held := map[string]any{"WHMCS_Order_ID__c": r.record(the).WHMCSOrderID}
+			r.mem.Expire(r.record(the).ExpiresAt)
+			r.patch(whmcstest.Edit{Status: text("Fraud")})
+			time.Sleep(100 * time.Hour)
+			r.seed(the, 8, held)
+			r.order(the)
+			r.failed(the, fault.WHMCSOrderCancelled, "Fraud")
+			r.sent("AddOrder", 1)
+			r.ok(r.resolve(the, none))
+			r.recover()
+			r.provisioned(the)
+			r.sent("AddOrder", 2)
+		})
+	})
+}

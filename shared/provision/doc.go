@@ -59,7 +59,7 @@
 //	added      as planned, marker there        accepting, accept_until     → AcceptOrder
 //	added      already Active                  accepted                    → verify
 //	added      differs                         failed whmcs_order_mismatch
-//	added      marker missing                  failed marker_not_kept; WHMCS's breaker opens
+//	added      marker missing, not adopted     failed marker_not_kept; WHMCS's breaker opens
 //	any below  cancelled, fraud, gone          failed whmcs_order_cancelled
 //	accepting  sent: success, or not Pending
 //	           and a read says Active          accepted                    → verify
