@@ -394,6 +394,11 @@ class Walk:
         self.row("8", "the organization before the order id", self.callout("nonsense"), 403, "org_not_allowed")
         self.row("8", "the organization", self.callout(more={"organizationId": org}), 202, "Activating")
         self.row("8", "the organization in its long form", self.callout(more={"organizationId": to18(org[:15])}), 202, "Activating")
+        # The same system has FULFILL_WAIT set.
+        a = self.callout(self.seed(new_order()), prefer=None, more={"organizationId": org})
+        self.row("done", "a first callout without Prefer, FULFILL_WAIT 20", a, 200, "Provisioned", ("Preference-Applied", "preference-applied" not in a.headers))
+        a = self.callout(self.seed(new_order()), more={"organizationId": org})
+        self.row("open", "a first callout with respond-async, FULFILL_WAIT 20", a, 202, "Activating")
 
     def allowlist(self):
         self.start()
@@ -452,7 +457,7 @@ def main():
     if args.start:
         for settings, run in (
             ({}, lambda w: w.all()),
-            ({"SF_ORG_ID": "00D000000000001EAA"}, lambda w: w.organization("00D000000000001")),
+            ({"SF_ORG_ID": "00D000000000001EAA", "FULFILL_WAIT": "20"}, lambda w: w.organization("00D000000000001")),
             ({"SF_WEBHOOK_IP_ALLOWLIST": "13.108.0.0/14,2001:db8::/32"}, lambda w: w.allowlist()),
         ):
             with System(args.start, **settings) as w:
