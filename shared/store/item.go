@@ -64,6 +64,11 @@ const (
 	memberDetail = "detail"
 )
 
+// markLen is the length of write_id and bump_id, in hex digits: 64 bits tell one
+// write from every other of its order, and each byte of an item is paid for by
+// each of its writes.
+const markLen = 16
+
 // image is one stored order: the record, and what the table alone has to know.
 type image struct {
 	rec order.Record
@@ -381,6 +386,9 @@ func decodePlan(d *decoder) *order.Plan {
 		return nil
 	}
 	m := d.child(attrPlan, v)
+	if m.item[planClient] == nil {
+		d.fail(attrPlan, "a plan without client")
+	}
 	p := &order.Plan{ClientID: m.int(planClient), PaymentMethod: m.str(planPayment), PromoCode: m.str(planPromo)}
 	for _, v := range m.list(planEntries) {
 		e := d.child(planEntries, v)

@@ -81,7 +81,7 @@ func (s *Store) Write(ctx context.Context, step order.Step) (order.Record, error
 		return order.Record{}, err
 	}
 	doing := "write order " + step.From.ID.String()
-	random := order.NewToken()
+	random := order.NewToken()[:markLen]
 	seen := image{rec: step.From, hasHistory: len(step.From.History) > 0}
 	if step.Entry.Event != "" && len(step.From.History) >= order.MaxHistory {
 		// A full history: a record does not tell what the oldest line is
@@ -130,7 +130,7 @@ func transition(step order.Step, seen image, random order.Token) *update {
 	u := newUpdate()
 	u.equal(u.path(attrLease), text(string(step.From.Lease)))
 	u.equal(u.path(attrState), text(string(order.Working)))
-	u.equal(u.path(attrVersion), num(seen.rec.Version))
+	u.unmoved(seen.rec.Version)
 	if !order.Forgettable(to.State, to.Point) {
 		to.ExpiresAt = time.Time{}
 	}
@@ -190,7 +190,7 @@ func (s *Store) Bump(ctx context.Context, id order.ID, atLeast order.Seq, now ti
 		return order.Record{}, fault.Wrap(fault.Internal, fmt.Errorf("%s: no time", doing))
 	}
 	floor := max(atLeast, order.Seq(now.UnixMilli()))
-	mine := order.NewToken()
+	mine := order.NewToken()[:markLen]
 	img, err := s.amend(ctx, id, doing, now, e, mine, func(u *update, seen *image) {
 		seq := floor
 		if seen != nil {

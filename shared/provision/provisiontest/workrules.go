@@ -99,6 +99,17 @@ var workRules = []rule{
 		b.refused(err, fault.NotDue)
 		b.unchanged(rec)
 	}},
+	{"lease/a request that comes late does not lease the order again", func(b *bench) {
+		b.open(1)
+		l := b.ask()
+		rec, err := b.Lease(b.ctx, b.id(1), l)
+		b.ok(err)
+		rec = b.wrote(rec, order.WroteNote, "parked", func(r *order.Record) { r.State, r.DueAt = order.Waiting, b.now })
+		_, err = b.Lease(b.ctx, b.id(1), l)
+		b.refused(err, fault.NotDue)
+		b.unchanged(rec)
+		b.leased(b.id(1))
+	}},
 	{"lease/the fence is never reset", func(b *bench) {
 		rec := b.failed(1, fault.OrderEmpty, nil)
 		b.same(rec.Fence, order.Fence(1))
