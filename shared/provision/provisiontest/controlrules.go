@@ -1,0 +1,135 @@
+package provisiontest
+
+import (
+	"strconv"
+	"time"
+
+	"orderbridge/shared/fault"
+	"orderbridge/shared/order"
+)
+
+var controlRules = []rule{
+	{"control/nothing written yet is a closed, running side", func(b *bench) {
+		for _, side := range []order.Side{order.SideWHMCS, order.SideSalesforce} {
+			b.switchIs(order.Control{Side: side})
+		}
+	}},
+	{"control/pause, resume and look-before leave the breaker alone, and it them", func(b *bench) {
+		want := order.Control{Side: order.SideWHMCS}
+		b.ok(b.Pause(b.ctx, "WHMCS upgrade", "ops", b.now))
+		want.Paused, want.Reason, want.By, want.At = true, "WHMCS upgrade", "ops", b.now
+		b.switchIs(want)
+		until := b.now.Add(30 * time.Second)
+		b.ok(b.OpenBreaker(b.ctx, order.Control{Side: order.SideWHMCS, OpenUntil: until, Why: fault.WHMCSCredentials, Fails: 2}))
+		want.OpenUntil, want.Why, want.Fails = until, fault.WHMCSCredentials, 2
+		b.switchIs(want)
+		b.after(time.Minute)
+		b.ok(b.LookBefore(b.ctx, b.now, "ops", b.now))
+		want.LookBefore = b.now
+		b.switchIs(want)
+		b.ok(b.Resume(b.ctx, "boss", b.now))
+		want.Paused, want.Reason, want.By, want.At = false, "", "boss", b.now
+		b.switchIs(want)
+		b.ok(b.CloseBreaker(b.ctx, want, b.now))
+		want.OpenUntil, want.Fails, want.ClosedAt = time.Time{}, 0, b.now
+		b.switchIs(want)
+		b.ok(b.LookBefore(b.ctx, time.Time{}, "ops", b.now))
+		want.LookBefore = time.Time{}
+		b.switchIs(want)
+		b.switchIs(order.Control{Side: order.SideSalesforce})
+	}},
+	{"control/a command without a time is refused", func(b *bench) {
+		b.refused(b.Pause(b.ctx, "why", "ops", time.Time{}), fault.Internal)
+		b.refused(b.Resume(b.ctx, "ops", time.Time{}), fault.Internal)
+		b.refused(b.LookBefore(b.ctx, b.now, "ops", time.Time{}), fault.Internal)
+		b.refused(b.OpenBreaker(b.ctx, order.Control{Side: order.SideWHMCS}), fault.Internal)
+		b.switchIs(order.Control{Side: order.SideWHMCS})
+	}},
+	{"control/a switch that is thrown often still works", func(b *bench) {
+		for i := range 120 {
+			b.after(time.Second)
+			b.ok(b.Pause(b.ctx, strconv.Itoa(i), "ops", b.now))
+			b.ok(b.Resume(b.ctx, "ops", b.now))
+		}
+		b.switchIs(order.Control{Side: order.SideWHMCS, By: "ops", At: b.now})
+	}},
+	{"control/commands at once are all carried out", func(b *bench) {
+		var t tally
+		together(30, func(i int) {
+			var err error
+			switch i % 3 {
+			case 0:
+				err = b.Pause(b.ctx, strconv.Itoa(i), "ops", b.now)
+			case 1:
+				err = b.LookBefore(b.ctx, b.now, "ops", b.now)
+			default:
+				err = b.OpenBreaker(b.ctx, order.Control{Side: order.SideWHMCS, OpenUntil: b.now.Add(time.Duration(i) * time.Second), Fails: i})
+			}
+			t.add(code(err))
+		})
+		b.same(t.count, map[string]int{"ok": 30})
+		c, err := b.Control(b.ctx, order.SideWHMCS)
+		b.ok(err)
+		if !c.Paused || !c.LookBefore.Equal(b.now) || c.Fails != 29 || !c.OpenUntil.Equal(b.now.Add(29*time.Second)) {
+			b.Fatalf("got %+v", c)
+		}
+	}},
+	{"breaker/the longest opening stands", func(b *bench) {
+		open := func(d time.Duration, fails int) {
+			b.Helper()
+			b.ok(b.OpenBreaker(b.ctx, order.Control{Side: order.SideSalesforce, OpenUntil: b.now.Add(d), Why: fault.SalesforceCredentials, Fails: fails}))
+		}
+		open(time.Minute, 1)
+		open(time.Second, 7)
+		want := order.Control{Side: order.SideSalesforce, OpenUntil: b.now.Add(time.Minute), Why: fault.SalesforceCredentials, Fails: 1}
+		b.switchIs(want)
+		open(2*time.Minute, 2)
+		want.OpenUntil, want.Fails = b.now.Add(2*time.Minute), 2
+		b.switchIs(want)
+		b.switchIs(order.Control{Side: order.SideWHMCS})
+	}},
+	{"breaker/50 workers at once: one wins the probe", func(b *bench) {
+		b.ok(b.OpenBreaker(b.ctx, order.Control{Side: order.SideWHMCS, OpenUntil: b.now, Why: fault.WHMCSIPDenied, Fails: 1}))
+		seen, err := b.Control(b.ctx, order.SideWHMCS)
+		b.ok(err)
+		until := b.now.Add(time.Minute)
+		var t tally
+		together(50, func(int) {
+			won, err := b.WinProbe(b.ctx, seen, until)
+			t.add(code(err) + " " + strconv.FormatBool(won))
+		})
+		b.same(t.count, map[string]int{"ok true": 1, "ok false": 49})
+		want := seen
+		want.OpenUntil = until
+		b.switchIs(want)
+		// Who saw it before has no say any more.
+		b.ok(b.CloseBreaker(b.ctx, seen, b.now))
+		b.switchIs(want)
+		won, err := b.WinProbe(b.ctx, seen, until.Add(time.Minute))
+		b.ok(err)
+		b.same(won, false)
+		b.switchIs(want)
+		b.ok(b.CloseBreaker(b.ctx, want, b.now))
+		closed := want
+		closed.OpenUntil, closed.Fails, closed.ClosedAt = time.Time{}, 0, b.now
+		b.switchIs(closed)
+		won, err = b.WinProbe(b.ctx, want, until.Add(time.Minute))
+		b.ok(err)
+		b.same(won, false)
+		b.switchIs(closed)
+	}},
+	{"breaker/a closed one has no probe to win", func(b *bench) {
+		won, err := b.WinProbe(b.ctx, order.Control{Side: order.SideWHMCS}, b.now)
+		b.ok(err)
+		b.same(won, false)
+		b.ok(b.CloseBreaker(b.ctx, order.Control{Side: order.SideWHMCS}, b.now))
+		b.switchIs(order.Control{Side: order.SideWHMCS})
+	}},
+}
+
+func (b *bench) switchIs(want order.Control) {
+	b.Helper()
+	got, err := b.Control(b.ctx, want.Side)
+	b.ok(err)
+	b.same(got, want)
+}

@@ -1,0 +1,186 @@
+// Package store is the one DynamoDB table: one item per order, one control
+// item per side.
+//
+// The rule it keeps: every change is one conditional write whose condition
+// holds all that the change was decided on. When the condition fails, the
+// image that comes back with the failure is the truth, and is decided on
+// afresh; a failure that shows one's own write (the SDK repeats a request whose
+// answer was lost) is success. A request that is delivered late, or twice,
+// changes nothing. It must not decide business: which transition is made is
+// the caller's word, and it must not import the engine.
+package store
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
+	"orderbridge/shared/order"
+)
+
+// Client is what the store uses of the SDK's client. Attempts, time-outs and
+// backoff are the client's.
+type Client interface {
+	PutItem(context.Context, *dynamodb.PutItemInput, ...func(*dynamodb.Options)) (*dynamodb.PutItemOutput, error)
+	UpdateItem(context.Context, *dynamodb.UpdateItemInput, ...func(*dynamodb.Options)) (*dynamodb.UpdateItemOutput, error)
+	GetItem(context.Context, *dynamodb.GetItemInput, ...func(*dynamodb.Options)) (*dynamodb.GetItemOutput, error)
+	Query(context.Context, *dynamodb.QueryInput, ...func(*dynamodb.Options)) (*dynamodb.QueryOutput, error)
+}
+
+// maxTries bounds how often one call decides afresh. Each failed try means
+// that another writer succeeded on this one item; an order has at most 100
+// live callouts and one worker, so 200 are never reached by honest traffic,
+// and the context's deadline ends a run that is merely slow.
+const maxTries = 200
+
+// Store reads and writes the table. It is safe for concurrent use and keeps
+// nothing between calls.
+type Store struct {
+	client Client
+	table  string
+}
+
+// New returns a Store on the table.
+func New(client Client, table string) (*Store, error) {
+	if client == nil {
+		return nil, errors.New("open store: no client")
+	}
+	if table == "" {
+		return nil, errors.New("open store: no table name")
+	}
+	return &Store{client: client, table: table}, nil
+}
+
+// Get reads one order, strongly consistent; false where there is no item.
+// Errors: store_unavailable, or internal_error for an item that cannot be read.
+func (s *Store) Get(ctx context.Context, id order.ID) (order.Record, bool, error) {
+	img, ok, err := s.read(ctx, id)
+	return img.rec, ok, err
+}
+
+func (s *Store) read(ctx context.Context, id order.ID) (image, bool, error) {
+	item, err := s.getItem(ctx, orderKey(id))
+	if err != nil || item == nil {
+		return image{}, false, err
+	}
+	img, err := decode(item)
+	return img, err == nil, err
+}
+
+func (s *Store) getItem(ctx context.Context, pk string) (map[string]types.AttributeValue, error) {
+	out, err := s.client.GetItem(ctx, &dynamodb.GetItemInput{
+		TableName:      aws.String(s.table),
+		Key:            map[string]types.AttributeValue{attrPK: str(pk)},
+		ConsistentRead: aws.Bool(true),
+	})
+	if err != nil {
+		return nil, classify("read "+pk, err)
+	}
+	if len(out.Item) == 0 {
+		return nil, nil
+	}
+	return out.Item, nil
+}
+
+// Due returns up to limit orders whose work is due at now, oldest first. The
+// index is eventually consistent: an order may be missing that became due a
+// moment ago, or be there although another worker has it; Lease decides.
+// Errors: store_unavailable; then the ids found so far are returned too.
+func (s *Store) Due(ctx context.Context, now time.Time, limit int) ([]order.ID, error) {
+	if limit <= 0 {
+		return nil, nil
+	}
+	type row struct {
+		id order.ID
+		at int64
+	}
+	var rows []row
+	var failed error
+	for shard := range int64(order.DueShards) {
+		in := &dynamodb.QueryInput{
+			TableName:                aws.String(s.table),
+			IndexName:                aws.String(indexDue),
+			KeyConditionExpression:   aws.String("#s = :s AND #d <= :now"),
+			ExpressionAttributeNames: map[string]string{"#s": attrDueShard, "#d": attrDueAt},
+			ExpressionAttributeValues: map[string]types.AttributeValue{
+				":s": num(shard), ":now": millis(now),
+			},
+			ScanIndexForward: aws.Bool(true),
+		}
+		for found := 0; found < limit; {
+			in.Limit = aws.Int32(int32(min(limit-found, 1000)))
+			out, err := s.client.Query(ctx, in)
+			if err != nil {
+				failed = errors.Join(failed, classify(fmt.Sprintf("query shard %d of %s", shard, indexDue), err))
+				break
+			}
+			for _, item := range out.Items {
+				d := decoder{item: item}
+				// A row that is no order's is nobody's work: no writer makes
+				// one, and it must not keep the others from being seen.
+				if id, ok := orderID(d.str(attrPK)); ok {
+					rows = append(rows, row{id, d.int(attrDueAt)})
+				}
+				found++
+			}
+			if len(out.LastEvaluatedKey) == 0 {
+				break
+			}
+			in.ExclusiveStartKey = out.LastEvaluatedKey
+		}
+	}
+	slices.SortFunc(rows, func(a, b row) int {
+		return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.id.String(), b.id.String()))
+	})
+	ids := make([]order.ID, 0, min(limit, len(rows)))
+	for _, r := range rows[:min(limit, len(rows))] {
+		ids = append(ids, r.id)
+	}
+	return ids, failed
+}
+
+// result is what one conditional write met: applied, and the image after it;
+// or not applied, and the image on which the condition failed (nil: no item).
+type result struct {
+	applied bool
+	item    map[string]types.AttributeValue
+}
+
+func (s *Store) put(ctx context.Context, item map[string]types.AttributeValue, cond, doing string) (result, error) {
+	_, err := s.client.PutItem(ctx, &dynamodb.PutItemInput{
+		TableName:                           aws.String(s.table),
+		Item:                                item,
+		ConditionExpression:                 aws.String(cond),
+		ReturnValuesOnConditionCheckFailure: types.ReturnValuesOnConditionCheckFailureAllOld,
+	})
+	if err == nil {
+		return result{applied: true, item: item}, nil
+	}
+	return failure(doing, err)
+}
+
+func (s *Store) update(ctx context.Context, pk string, u *update, doing string) (result, error) {
+	out, err := s.client.UpdateItem(ctx, u.input(s.table, pk))
+	if err == nil {
+		return result{applied: true, item: out.Attributes}, nil
+	}
+	return failure(doing, err)
+}
+
+func failure(doing string, err error) (result, error) {
+	var failed *types.ConditionalCheckFailedException
+	if errors.As(err, &failed) {
+		if len(failed.Item) == 0 {
+			return result{}, nil
+		}
+		return result{item: failed.Item}, nil
+	}
+	return result{}, classify(doing, err)
+}
