@@ -502,6 +502,7 @@ func TestClientsAndPayMethods(t *testing.T) {
 			t.Errorf("add for client %d: %v, want %s", id, err, want)
 		}
 	}
+	p = plan()
 	p.PaymentMethod = "nonsense"
 	if _, err := w.Add(t.Context(), gate(), orderID(t, 9), p); outcome(err) != "refused whmcs_rejected" {
 		t.Errorf("add: %v", err)

@@ -138,6 +138,8 @@ func (c *Client) ListSince(ctx context.Context, since time.Time) ([]order.Made, 
 			if when, ok := date(row); !ok || !when.Before(day) {
 				young[row.id("id")] = row
 				old = false
+			} else if id := row.id("id"); id != "" {
+				p.rows[id] = nil // counted; the list of a whole installation is long
 			}
 		}
 		start += len(rows)

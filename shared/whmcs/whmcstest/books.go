@@ -344,7 +344,6 @@ func (b *Books) Begin(action string, f Form) *Run {
 	r := &Run{books: b, st: b.st, action: known(action), form: f}
 	switch r.action {
 	case "AddOrder":
-		b.st.ask(f)
 		r.checkAdd()
 	case "AcceptOrder":
 		r.checkAccept()

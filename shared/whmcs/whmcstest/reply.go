@@ -46,6 +46,22 @@ func (o obj) get(name string) any {
 	return nil
 }
 
+// add changes a member that is a number, or a text of one.
+func (o obj) add(name string, n int) {
+	for i, m := range o {
+		switch v := m.value.(type) {
+		case int:
+			if m.name == name {
+				o[i].value = v + n
+			}
+		case string:
+			if m.name == name {
+				o[i].value = strconv.FormatInt(atoi(v)+int64(n), 10)
+			}
+		}
+	}
+}
+
 // rows is a list that WHMCS nests as plural.singular[].
 type rows struct {
 	singular string
@@ -164,6 +180,8 @@ func (o obj) nvp() string {
 		switch v := m.value.(type) {
 		case string:
 			b.WriteString(m.name + "=" + v + ";")
+		case int:
+			b.WriteString(m.name + "=" + strconv.Itoa(v) + ";")
 		case int64:
 			b.WriteString(m.name + "=" + strconv.FormatInt(v, 10) + ";")
 		}

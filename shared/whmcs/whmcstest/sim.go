@@ -25,7 +25,8 @@ type Options struct {
 	AccessKey string
 	Switches  Switches
 	// Fail is told when one Salesforce order gets a second live WHMCS order or
-	// a module runs twice for a service: (*testing.T).Errorf, or a log.
+	// a module runs twice for a service: (*testing.T).Errorf, or a log. It must
+	// not call the simulator.
 	Fail func(format string, args ...any)
 	// Now and After replace the clock; nil = the time package (which follows
 	// the virtual time of testing/synctest by itself).
@@ -81,8 +82,9 @@ type Fault struct {
 //	notice-prefix         PHP notices stand before the JSON
 //
 // Pages of GetOrders and GetClientsProducts after the first: list-shift-up (a
-// row before the page has gone) and list-shift-down (one came before it). On
-// AcceptOrder the module twists and on AddOrder half-added and marker-lost.
+// row before the page has gone, the total is one less) and list-shift-down (one
+// came before it, the total is one more). On AcceptOrder the module twists and
+// on AddOrder half-added and marker-lost.
 func FaultNames() []string {
 	return []string{
 		"drop-before", "reset", "hold", "http-500", "http-403", "http-502", "http-504", "http-429", "html-503", "blank-200", "warning-only", "garbage-200",
@@ -265,10 +267,14 @@ func (s *Server) connection(r *http.Request) bool {
 	return before
 }
 
-// names returns what a fault's match may say to fit this call.
+// names returns what a fault's match may say to fit this call. An AddOrder that
+// arrives is remembered for the reads that follow, whatever becomes of it.
 func (b *Books) names(action string, f Form) map[string]bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if action == "AddOrder" {
+		b.st.ask(f)
+	}
 	found := map[string]bool{}
 	for n := range b.st.names(action, f) {
 		found[canonical(n)] = true
@@ -384,11 +390,9 @@ func (c *call) work() {
 		return
 	}
 	form := c.form
-	switch c.fault.Fault {
-	case "list-shift-up":
-		form = append(slices.Clone(form), Field{"limitstart", strconv.FormatInt(form.int("limitstart")+1, 10)})
-	case "list-shift-down":
-		form = append(slices.Clone(form), Field{"limitstart", strconv.FormatInt(form.int("limitstart")-1, 10)})
+	shift := map[string]int{"list-shift-up": 1, "list-shift-down": -1}[c.fault.Fault]
+	if shift != 0 {
+		form = append(slices.Clone(form), Field{"limitstart", strconv.FormatInt(form.int("limitstart")+int64(shift), 10)})
 	}
 	run := c.s.books.Begin(c.action, form)
 	c.wait()
@@ -398,6 +402,7 @@ func (c *call) work() {
 		t = Twist{c.fault.Fault, c.fault.Message}
 	}
 	reply := run.Finish(t)
+	reply.Body.add("totalresults", -shift)
 	c.s.mu.Lock()
 	c.entry.Effect = run.Effect
 	c.s.mu.Unlock()
