@@ -49,7 +49,7 @@ var codes = map[string]fault.Code{
 	"INSUFFICIENT_ACCESS":                           fault.SalesforcePermission,
 	"INSUFFICIENT_ACCESS_OR_READONLY":               fault.SalesforcePermission,
 	"INSUFFICIENT_ACCESS_ON_CROSS_REFERENCE_ENTITY": fault.SalesforcePermission,
-	"CANNOT_UPDATE_CONVERTED_LEAD":                  fault.SalesforceRowRefused,
+	"JSON_PARSER_ERROR":                             fault.SalesforcePermission, // a field of another type than ours
 	"API_DISABLED_FOR_ORG":                          fault.SalesforcePermission,
 	"API_CURRENTLY_DISABLED":                        fault.SalesforcePermission,
 	"FUNCTIONALITY_NOT_ENABLED":                     fault.SalesforcePermission,

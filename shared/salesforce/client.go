@@ -157,6 +157,10 @@ func (c *Client) call(ctx context.Context, s *session, method, path string, body
 	}
 	err = classify(status, raw)
 	c.usage(header.Get("Sforce-Limit-Info"), err)
+	if fault.CodeOf(err) == fault.SalesforceRowRefused {
+		// A whole call has no row to mend; what it means, a person must see.
+		err = fault.Wrap(fault.SalesforceUnavailable, err)
+	}
 	if err != nil {
 		return err
 	}

@@ -5,8 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
-	"net/http"
-	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -113,19 +111,10 @@ func (c *Client) loadQuery() string {
 	}
 	return "SELECT " + strings.Join(heads, ", ") +
 		", (SELECT " + strings.Join(lines, ", ") + " FROM OrderItems ORDER BY Id)" +
-		" FROM Order WHERE Id = "
+		" FROM Order" + whereID
 }
 
-// Probe asks for one order with every field that Load reads: it shows that the
-// org answers, that the credentials hold and that no field is hidden.
-func (c *Client) Probe(ctx context.Context) error {
-	if err := c.braked(); err != nil {
-		return err
-	}
-	soql, _ := strings.CutSuffix(c.loadQuery(), " WHERE Id = ")
-	var out page[json.RawMessage]
-	return c.data(ctx, http.MethodGet, c.base()+"/query?q="+url.QueryEscape(soql+" LIMIT 1"), nil, &out)
-}
+const whereID = " WHERE Id = "
 
 // mapped is the mapping table: it checks the account first, then the lines in
 // their order, and stops at the first thing that a person must mend.

@@ -136,6 +136,11 @@ func (c *Client) collectionResults(req subrequest, out compositeAnswer) []error 
 	}
 	sub := out.Responses[i]
 	if err := classify(sub.Status, sub.Body); err != nil {
+		if fault.CodeOf(err) == fault.SalesforceRowRefused {
+			// One row spoils its whole collection and is not named: in smaller
+			// ones it takes fewer along.
+			err = fault.Wrap(fault.SalesforceLimit, err)
+		}
 		return fill(err)
 	}
 	var saved []savedRow
@@ -183,12 +188,29 @@ func rowError(all []wireError) error {
 		Public: "Mend what Salesforce names, then push the order again: " + best.cause().Error()}
 }
 
-// ProbeUpdate asks the org whether every field that a push writes is there and
-// may be written: salesforce_permission_lost names those that are not.
-func (c *Client) ProbeUpdate(ctx context.Context, fields map[string][]string) error {
+// Pushed returns the API names of the fields that a push may write, by type:
+// those that Probe looks for.
+func Pushed() map[string][]string {
+	return map[string][]string{
+		"Order":     {"Provisioning_Error_Code__c", "Provisioning_Error_Message__c", "Provisioning_Seq__c", "Provisioning_Status__c", "Last_Provisioning_At__c", "WHMCS_Order_ID__c"},
+		"OrderItem": {"WHMCS_Service_ID__c"},
+	}
+}
+
+// Probe shows whether the org serves us: it answers, the credentials hold,
+// every field that Load reads is there, and every field that a push writes may
+// be written. salesforce_permission_lost names the fields that are not.
+func (c *Client) Probe(ctx context.Context) error {
 	if err := c.braked(); err != nil {
 		return err
 	}
+	var found page[json.RawMessage]
+	soql, _ := strings.CutSuffix(c.loadQuery(), whereID)
+	if err := c.data(ctx, http.MethodGet, c.base()+"/query?q="+url.QueryEscape(soql+" LIMIT 1"), nil, &found); err != nil {
+		return err
+	}
+	var lost []string
+	fields := Pushed()
 	for _, typ := range slices.Sorted(maps.Keys(fields)) {
 		var out struct {
 			Fields []struct {
@@ -196,22 +218,21 @@ func (c *Client) ProbeUpdate(ctx context.Context, fields map[string][]string) er
 				Updateable bool   `json:"updateable"`
 			} `json:"fields"`
 		}
-		if err := c.data(ctx, http.MethodGet, c.base()+"/sobjects/"+url.PathEscape(typ)+"/describe", nil, &out); err != nil {
+		if err := c.data(ctx, http.MethodGet, c.base()+"/sobjects/"+typ+"/describe", nil, &out); err != nil {
 			return err
 		}
 		may := map[string]bool{}
 		for _, f := range out.Fields {
 			may[f.Name] = f.Updateable
 		}
-		var lost []string
 		for _, name := range fields[typ] {
 			if !may[name] {
 				lost = append(lost, typ+"."+name)
 			}
 		}
-		if len(lost) > 0 {
-			return fault.Wrap(fault.SalesforcePermission, fmt.Errorf("not there or not writable for the integration user: %s (permission set OrderBridge_Integration)", strings.Join(lost, ", ")))
-		}
+	}
+	if len(lost) > 0 {
+		return fault.Wrap(fault.SalesforcePermission, fmt.Errorf("not there or not writable for the integration user: %s (permission set OrderBridge_Integration)", strings.Join(lost, ", ")))
 	}
 	return nil
 }
