@@ -92,10 +92,12 @@ template-test: $(TOOLS)/sam/$(SAM_CLI)-$(CFN_LINT) ## check the template: lint, 
 .PHONY: sam-build
 sam-build: $(TOOLS)/sam/$(SAM_CLI)-$(CFN_LINT) ## build for the cloud (ARCHITECTURE=arm64 or x86_64)
 	@ARCHITECTURE=$(ARCHITECTURE) $(TOOLS)/sam/bin/sam build --parameter-overrides Architecture=$(ARCHITECTURE)
+	@# A deployment of this build is for the processor that it was built for.
+	@sed -i '/^  Architecture:$$/,/^  [A-Z]/ s/^    Default: .*/    Default: $(ARCHITECTURE)/' .aws-sam/build/template.yaml
 
 .PHONY: sam-local
-sam-local: build $(TOOLS)/sam/$(SAM_CLI)-$(CFN_LINT) ## invoke each function by the SAM CLI, in a container (beside `make run`)
-	@SAM=$(TOOLS)/sam/bin/sam ORDERCTL=$(BUILD)/bin/orderctl .ci/sam-local
+sam-local: build $(TOOLS)/sam/$(SAM_CLI)-$(CFN_LINT) ## invoke each function by the SAM CLI, in a container
+	@SAM=$(TOOLS)/sam/bin/sam ORDERCTL=$(BUILD)/bin/orderctl BIN=$(BUILD)/bin .ci/sam-local
 
 # The SAM CLI builds each function by one of these, in the source tree. The
 # build is reproducible: the same source gives the same bytes, so an unchanged

@@ -22,6 +22,7 @@
  * where it is used: ANCHOR_LEASE NO_GATE NO_RESTAMP LOOK_EARLY NO_LOOK NO_SUSPECT
  * NO_MARK MISS LAG SLOW REPEAT RESTORE LOOK_BEFORE REACCEPT NO_FENCE
  * COUNTER UNSURE_IS_FAILURE NO_LAST_LOOK KEEP_CONSENT DUP_CLICK ADOPT_ANY
+ * NO_END ANY_OVERRUN
  * ASK makes WHMCS_RESEND=ask; NO_VOUCH takes `resolve --none` away.
  * LIVE bounds the crashes (CRASHES 1) and the leases that a living worker
  * outlives (OVERRUNS 1), lets all but one worker stop for ever, adds the claim.
@@ -158,10 +159,78 @@ byte holder;    /* worker + 1 that drew the newest lease */
 bit allow = 1;  /* the module may run once more */
 #ifdef LIVE
 byte crashes, stopped, overruns;
+bit P2_ends = 1;
 bit gone[WORKERS];
 #endif
 #ifdef RESTORE
 bit restored;
+#ifdef LOOK_BEFORE
+#define GAP_SETTLED (r[0].kind == 0 && r[1].kind == 0 && win[0] == 0 && win[1] == 0)
+#else
+#define GAP_SETTLED 1
+#endif
+#endif
+
+/* The properties; pan names the one that is violated. CHECK: bit n-1 for Pn. */
+#ifndef CHECK
+#define CHECK 127
+#endif
+#if CHECK & 1
+bit P1_one_order = 1;
+#define P1(x) P1_one_order = (x); assert(P1_one_order)
+#else
+#define P1(x) skip
+#endif
+#if CHECK & 4
+bit P3_no_write_without_lease = 1;
+#define P3(x) P3_no_write_without_lease = (x); assert(P3_no_write_without_lease)
+#else
+#define P3(x) skip
+#endif
+#if CHECK & 8
+bit P4_provisioned_is_active = 1;
+#define P4(x) P4_provisioned_is_active = (x); assert(P4_provisioned_is_active)
+#else
+#define P4(x) skip
+#endif
+#if CHECK & 16
+bit P5_plain_means_nothing = 1;
+#define P5(x) P5_plain_means_nothing = (x); assert(P5_plain_means_nothing)
+#else
+#define P5(x) skip
+#endif
+#if CHECK & 32
+bit P6_module_once = 1;
+#define P6(x) P6_module_once = (x); assert(P6_module_once)
+#else
+#define P6(x) skip
+#endif
+/* Every failure, a review code too: no request of ours is under way any more. */
+#if CHECK & 64
+bit P7_failed_is_quiet = 1;
+#define P7(x) P7_failed_is_quiet = (x); assert(P7_failed_is_quiet)
+#else
+#define P7(x) skip
+#endif
+
+/* A witness must be found: it shows that the search gets where it matters. */
+#ifdef WITNESS
+bit W_witness = 1;
+#endif
+#if WITNESS == 1 /* provisioned by a second AddOrder, the first proven absent */
+#define W1(x) W_witness = !(x); assert(W_witness)
+#else
+#define W1(x) skip
+#endif
+#if WITNESS == 2 /* a module that failed runs again by consent, and the order is provisioned */
+#define W2(x) W_witness = !(x); assert(W_witness)
+#else
+#define W2(x) skip
+#endif
+#if WITNESS == 3 /* a new order after a person cancelled the first and vouched */
+#define W3(x) W_witness = !(x); assert(W_witness)
+#else
+#define W3(x) skip
 #endif
 
 /* F */
@@ -174,14 +243,16 @@ bit restored;
 #define HOLDS (lease == me + 1 && st == WORKING)
 #endif
 #endif
-#define FENCED if :: !(HOLDS) -> quit() :: HOLDS -> assert(holder == me + 1 && st == WORKING) /* P3 */;
+#define FENCED if :: !(HOLDS) -> quit() :: HOLDS -> P3(holder == me + 1 && st == WORKING);
 #define ENDF fi
 
 #define PAST(x, plus, s) ((x) + (plus) < (s) + OFF) /* x + plus < now, by a clock that is s fast */
 #ifdef LOOK_EARLY
 #define MAY_LOOK 1
+#define MAY_DECIDE (seen[me] != NOTHING || SETTLED)
 #else
-#define MAY_LOOK PAST(until, MARGIN + SETTLE, skew[me])
+#define MAY_LOOK SETTLED
+#define MAY_DECIDE 1
 #endif
 #define SETTLED PAST(until, MARGIN + SETTLE, skew[me])
 #define ASETTLED PAST(until, MARGIN + ASETTLE, skew[me])
@@ -194,11 +265,8 @@ inline quit() { detach(); pc[me] = P_IDLE; seen[me] = 0; win[me] = 0; skew[me] =
 inline park() { st = WAITING; luntil = 0; quit() }
 inline fail(c) {
   st = FAILED; code = c; luntil = 0; late = 0; quit();
-  /* P5: nothing was made, and nothing that could still make it is under way */
-  assert(c != PLAIN || okind == NOTHING || okind == DEAD);
-#ifndef LOOSE
-  assert(r[0].kind == 0 && r[1].kind == 0)
-#endif
+  P5(c != PLAIN || okind == NOTHING || okind == DEAD);
+  P7(r[0].kind == 0 && r[1].kind == 0)
 }
 /* the write that precedes a send: from now the request may leave */
 inline stamp() {
@@ -289,11 +357,7 @@ end:
 #ifdef LOOK_EARLY /* the clock is asked after the look */
   :: atomic { pc[me] == P_DECIDE && seen[me] == NOTHING && !(SETTLED) -> FENCED park() ENDF }
 #endif
-  :: atomic { pc[me] == P_DECIDE
-#ifdef LOOK_EARLY
-       && (seen[me] != NOTHING || SETTLED)
-#endif
-       ->
+  :: atomic { pc[me] == P_DECIDE && MAY_DECIDE ->
        FENCED
          if
          :: seen[me] == FULL -> pt = ADDED; until = 0; seen[me] = 0; pc[me] = P_COMPARE
@@ -410,7 +474,8 @@ end:
        FENCED
          if
          :: seen[me] == LIVE_ -> st = PROVISIONED; luntil = 0; late = 0; quit();
-            assert(okind == FULL && ostat == ACTIVE && svc == LIVE_)   /* P4 */
+            P4(okind == FULL && ostat == ACTIVE && svc == LIVE_);
+            W1(adds > 1)
          :: seen[me] == IN_QUEUE -> fail(MODULE)
          :: seen[me] == 0 && late -> fail(REVIEW)                      /* not_verified */
          :: seen[me] == 0 && !late -> park()
@@ -434,24 +499,25 @@ end:
 #define FREE(i) r[i].kind = 0; r[i].phase = 0; r[i].d = 0; r[i].owner = 0
 /* the answer reaches its worker, or is lost */
 #define ANSWER(i, where) if :: r[i].owner != 0 -> pc[r[i].owner - 1] = where :: true fi; FREE(i)
-#define STILL assert(st != PROVISIONED || (okind == FULL && ostat == ACTIVE && svc == LIVE_)) /* P4 */
+#define STILL P4(st != PROVISIONED || (okind == FULL && ostat == ACTIVE && svc == LIVE_))
 
 #define SERVE(i) \
   :: atomic { r[i].kind != 0 && r[i].phase == 0 -> FREE(i) }              /* dies unserved */ \
   :: atomic { r[i].kind == ADD && r[i].phase == 0 -> ANSWER(i, P_NOTDONE) }   /* 403, pre-check */ \
   :: atomic { r[i].kind == ACCEPT && r[i].phase == 0 -> ANSWER(i, P_ANOTDONE) } \
   :: atomic { r[i].kind == ADD && r[i].phase == 0 -> \
-       assert(okind == NOTHING || okind == DEAD);                         /* P1 */ \
-       assert(st != FAILED || code != PLAIN);                             /* P5 */ \
+       P1(okind == NOTHING || okind == DEAD); \
+       P5(st != FAILED || code != PLAIN); \
+       W3(okind == DEAD); \
        okind = BARE; ostat = PENDING; svc = 0; allow = 1; r[i].phase = 1; AGE; STILL } \
   :: atomic { r[i].kind == ADD && r[i].phase == 1 -> COMMIT; ANSWER(i, P_OK) } \
   :: atomic { r[i].kind == ADD && r[i].phase == 1 -> FREE(i) }            /* PHP dies before the notes */ \
   :: atomic { r[i].kind == ADD && r[i].phase == 1 -> okind = PARTIAL; FREE(i) } \
   :: atomic { r[i].kind == ACCEPT && r[i].phase == 0 && (okind == DEAD || ostat != PENDING) -> ANSWER(i, P_ANOTPENDING) } \
   :: atomic { r[i].kind == ACCEPT && r[i].phase == 0 && okind != DEAD && ostat == PENDING -> \
-       assert(allow);                                                     /* P6 */ \
+       P6(allow); \
        allow = 0; r[i].phase = 1 } \
-  :: atomic { r[i].kind == ACCEPT && r[i].phase == 1 -> ostat = ACTIVE; svc = LIVE_; ANSWER(i, P_AOK); STILL } \
+  :: atomic { r[i].kind == ACCEPT && r[i].phase == 1 -> W2(svc == IN_QUEUE); ostat = ACTIVE; svc = LIVE_; ANSWER(i, P_AOK); STILL } \
   :: atomic { r[i].kind == ACCEPT && r[i].phase == 1 -> ostat = PENDING; svc = IN_QUEUE; ANSWER(i, P_AMODULE); STILL } \
   :: atomic { r[i].kind == ACCEPT && r[i].phase == 1 -> ostat = ACTIVE; svc = IN_QUEUE; ANSWER(i, P_AMODULE); STILL } \
   :: atomic { r[i].kind == ACCEPT && r[i].phase == 1 -> FREE(i) }         /* PHP dies after the remote create */
@@ -484,8 +550,17 @@ end:
 #else
 #define DUE(i) (r[i].kind != 0 && r[i].d == 0)
 #endif
+#ifdef LAG
+#define MORE age
+#else
+#if WORKERS > 2
+#define MORE win[2]
+#else
+#define MORE 0
+#endif
+#endif
 #define DEC(x) if :: x > 0 -> x-- :: else fi
-#ifdef LIVE /* a worker that lives outlives its lease only so often, else two could take turns for ever */
+#if defined(LIVE) && !defined(ANY_OVERRUN) /* a worker that lives outlives its lease only so often, else two could take turns for ever */
 #define OVERRUN (st == WORKING && luntil + MARGIN == ERR + OFF && pc[lease - 1] != P_IDLE && !gone[lease - 1])
 #define IN_TIME (!OVERRUN || overruns < OVERRUNS)
 #define COUNT_OVERRUN if :: OVERRUN -> overruns++ :: else fi
@@ -496,14 +571,7 @@ end:
 proctype Clock() {
 end:
   do
-  :: atomic { !DUE(0) && !DUE(1) && IN_TIME && (until > 0 || luntil > 0 || r[0].d > 0 || r[1].d > 0 || win[0] > 0 || win[1] > 0
-#if WORKERS > 2
-       || win[2] > 0
-#endif
-#ifdef LAG
-       || age > 0
-#endif
-       ) ->
+  :: atomic { !DUE(0) && !DUE(1) && IN_TIME && (until > 0 || luntil > 0 || r[0].d > 0 || r[1].d > 0 || win[0] > 0 || win[1] > 0 || MORE > 0) ->
        COUNT_OVERRUN;
        DEC(until); DEC(luntil); DEC(r[0].d); DEC(r[1].d); DEC(win[0]); DEC(win[1]);
 #if WORKERS > 2
@@ -518,7 +586,15 @@ end:
 
 proctype Late() {
 end:
-  do :: atomic { OPEN && !late -> late = 1 }
+  do
+#ifndef NO_END /* no 72 h end */
+  :: atomic { OPEN && !late -> late = 1 }
+#else
+  :: false
+#endif
+#ifdef LIVE /* nothing can happen any more: the fair search does not see such an end */
+  :: atomic { timeout && OPEN -> P2_ends = 0; assert(P2_ends) }
+#endif
   od
 }
 
@@ -545,11 +621,7 @@ end:
   :: atomic { st == FAILED && code != STOPPED -> code = STOPPED }
   :: atomic { st == FAILED && okind >= BARE && okind <= FULL -> okind = DEAD; ostat = PENDING; svc = 0 }
 #ifdef RESTORE /* the table is set back to before the first send; LOOK_BEFORE waits until that is settled */
-  :: atomic { !restored && pt != NONE
-#ifdef LOOK_BEFORE
-       && st == FAILED && r[0].kind == 0 && r[1].kind == 0
-#endif
-       -> restored = 1; pt = NONE; adds = 0; until = 0; luntil = 0; st = QUEUED; code = 0; late = 0; again = 0 }
+  :: atomic { !restored && pt != NONE && GAP_SETTLED -> restored = 1; pt = NONE; adds = 0; until = 0; luntil = 0; st = QUEUED; code = 0; late = 0; again = 0 }
 #endif
   od
 }
@@ -565,5 +637,5 @@ init {
 }
 
 #ifdef LIVE
-ltl ends { []<> (st == PROVISIONED || st == FAILED) }
+ltl P2 { []<> (st == PROVISIONED || st == FAILED) }
 #endif

@@ -146,7 +146,7 @@ func TestTickTopsUpUntilNothingIsDue(t *testing.T) {
 	if err := h.Handle(t.Context(), recorded(t, "schedule.json")); err != nil {
 		t.Fatal(err)
 	}
-	if len(q.sent) != 10 || q.sent[0] != `{"pk":"order#80100000000000AAAI"}` {
+	if len(q.sent) != 10 || q.sent[0] != `{"pk":"order#80100000000000AAAQ"}` {
 		t.Errorf("sent %v", q.sent)
 	}
 	if d.asked[0] != 4 {

@@ -20,6 +20,7 @@ import (
 
 	"orderbridge/shared/awsenv"
 	"orderbridge/shared/config"
+	"orderbridge/shared/fault"
 	"orderbridge/shared/provision"
 	"orderbridge/shared/salesforce"
 	"orderbridge/shared/secret"
@@ -29,7 +30,7 @@ import (
 )
 
 func main() {
-	h, err := wire(os.Getenv, os.Stdout)
+	h, err := wire(context.Background(), os.Getenv, os.Stdout)
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "provision cannot start: %v\n", err)
 		os.Exit(1)
@@ -37,7 +38,7 @@ func main() {
 	lambda.Start(h.Handle)
 }
 
-func wire(getenv func(string) string, out io.Writer) (*handler, error) {
+func wire(ctx context.Context, getenv func(string) string, out io.Writer) (*handler, error) {
 	c, err := config.LoadProvision(getenv)
 	if err != nil {
 		return nil, err
@@ -70,13 +71,24 @@ func wire(getenv func(string) string, out io.Writer) (*handler, error) {
 		return nil, err
 	}
 
-	salesforceSecret := secret.New(secrets, c.Salesforce.SecretID, secret.ParseSalesforce, time.Now)
+	credentials := secret.New(secrets, c.Salesforce.SecretID, func(text string) (salesforce.Credentials, error) {
+		return salesforce.ParseCredentials([]byte(text))
+	}, time.Now)
+	// A login host that these credentials cannot use is refused now, not with
+	// the first order. A secret that cannot be read now may be later.
+	if cred, err := credentials.Get(ctx); err == nil {
+		if err := salesforce.Check(c.Salesforce.LoginURL, cred); err != nil {
+			return nil, err
+		}
+	} else {
+		log.Warn("Salesforce secret not read at start", "code", string(fault.CodeOf(err)), "error", err)
+	}
 	orders, err := salesforce.New(salesforce.Config{
 		LoginURL: c.Salesforce.LoginURL, APIVersion: c.Salesforce.APIVersion, OrgID: c.Salesforce.OrgID,
-	}, &http.Client{}, func(ctx context.Context) (salesforce.Credentials, error) {
-		s, err := salesforceSecret.Get(ctx)
-		return salesforce.Credentials{ClientID: s.ClientID, ClientSecret: s.ClientSecret, Username: s.Username, PrivateKey: s.PrivateKey}, err
-	}, log, wall{}.Now)
+	}, salesforce.Deps{
+		HTTP: &http.Client{Transport: transport()}, Credentials: credentials.Get, Now: wall{}.Now, Log: log,
+		Usage: func(u salesforce.Usage) { metrics.Gauge("SalesforceAPIUsage", "", u.Share()) },
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -96,6 +108,15 @@ func wire(getenv func(string) string, out io.Writer) (*handler, error) {
 		engine: engine, store: table, hints: &queue{client: sqs.NewFromConfig(aws), url: c.WorkQueueURL},
 		workers: c.Concurrency, meter: metrics, log: log, now: wall{}.Now, sleep: wall{}.Sleep,
 	}, nil
+}
+
+// transport goes by no proxy of the environment. A sandbox that was frozen for
+// longer than the idle time finds its connections dead; they are not tried.
+func transport() *http.Transport {
+	return &http.Transport{
+		MaxConnsPerHost: 2, IdleConnTimeout: 20 * time.Second, TLSHandshakeTimeout: 10 * time.Second,
+		ForceAttemptHTTP2: true,
+	}
 }
 
 // wall is the machine's wall clock. Round(0) drops the monotonic reading,

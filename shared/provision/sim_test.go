@@ -72,7 +72,7 @@ type world struct {
 	seen map[order.ID]*fate
 
 	books  []*booked
-	events int
+	people int // who may still click
 }
 
 // fate is what the run knows of one order besides the table.
@@ -102,12 +102,16 @@ type simOptions struct {
 	orders int
 	// safeguards
 	noSettle, noGate, noFence bool
-	off                       string // "stamp", "look"
-	ask                       bool   // WHMCS_RESEND=ask
+	off                       string        // "stamp", "look"
+	ask                       bool          // WHMCS_RESEND=ask
+	settle                    time.Duration // 0 = the default of 300 s
 	// assumptions
 	slowAdd bool          // A3: WHMCS runs longer than settle
 	skew    time.Duration // A1: clock error of a worker, either way
 	calm    bool          // no faults at all
+	// storm makes crashes, slow reads and slow runs common, for the races that
+	// need several of them at once.
+	storm bool
 }
 
 func newWorld(seed uint64, opt simOptions) *world {
@@ -118,6 +122,9 @@ func newWorld(seed uint64, opt simOptions) *world {
 		AddTimeout: 60 * time.Second, AcceptTimeout: 120 * time.Second,
 		RetryBase: 60 * time.Second, GiveUp: provision.GiveUp, VerifyFor: provision.VerifyFor,
 		Resend: !opt.ask, PaymentMethod: "mailin", Retention: 400 * 24 * time.Hour,
+	}
+	if opt.settle > 0 {
+		w.cfg.Settle = opt.settle
 	}
 	if opt.noSettle {
 		w.cfg.Settle, w.cfg.AcceptSettle = time.Millisecond, time.Millisecond
@@ -166,13 +173,20 @@ func (w *world) run() {
 		e := heap.Pop(&w.queue).(event)
 		w.now = e.at
 		w.active = e.do
-		w.events++
 		e.do.wake <- struct{}{}
 		<-w.turn
 	}
 }
 
 func (w *world) chance(p float64) bool { return !w.opt.calm && w.rng.Float64() < p }
+
+// often is the chance of something in calm weather, or in a storm.
+func (w *world) often(usual, storm float64) float64 {
+	if w.opt.storm {
+		return storm
+	}
+	return usual
+}
 
 func (w *world) between(a, b time.Duration) time.Duration {
 	return a + time.Duration(w.rng.Int64N(int64(b-a)+1))
@@ -189,7 +203,11 @@ func (w *world) start() {
 		}
 		w.ids = append(w.ids, id)
 		w.seen[id] = &fate{rejects: w.chance(0.03)}
-		w.spawn(w.between(0, time.Minute), time.Time{}, func() { w.person(id) })
+		w.people++
+		w.spawn(w.between(0, time.Minute), time.Time{}, func() {
+			w.person(id)
+			w.people--
+		})
 	}
 	w.spawn(0, time.Time{}, w.ticks)
 }
@@ -240,21 +258,21 @@ func (w *world) get(id order.ID) (order.Record, bool) {
 func (w *world) ticks() {
 	for w.now.Sub(epoch) < 120*time.Hour {
 		w.sleep(time.Minute)
-		open := w.now.Sub(epoch) < 3*time.Hour
-		for _, id := range w.ids {
-			rec, ok := w.get(id)
-			if !ok || !rec.State.Open() {
-				continue
-			}
-			open = true
-			if !rec.DueAt.After(w.now) {
-				w.hint(id, w.between(0, 2*time.Second))
-			}
+		for _, id := range w.due(w.now) {
+			w.hint(id, w.between(0, 2*time.Second))
 		}
-		if !open {
+		if w.people == 0 && len(w.due(w.now.Add(1000*time.Hour))) == 0 {
 			return
 		}
 	}
+}
+
+func (w *world) due(at time.Time) []order.ID {
+	ids, err := w.mem.Due(context.Background(), at, len(w.ids))
+	if err != nil {
+		panic(err)
+	}
+	return ids
 }
 
 // hint starts a worker after d: an invocation with a deadline and a clock of
@@ -302,7 +320,7 @@ type hand struct {
 // process: it is killed, or frozen for seconds or for longer than its lease.
 func (h *hand) step() {
 	switch {
-	case h.chance(0.01):
+	case h.chance(h.often(0.01, 0.03)):
 		panic(killed{})
 	case h.chance(0.008):
 		h.sleep(h.between(time.Second, 12*time.Minute))
@@ -399,7 +417,7 @@ type simBilling struct{ *hand }
 // read is the time and the fate of one read.
 func (h *hand) read() error {
 	h.step()
-	if h.chance(0.02) {
+	if h.chance(h.often(0.02, 0.3)) {
 		h.sleep(h.between(time.Second, 100*time.Second)) // slow, but it answers
 	} else {
 		h.sleep(h.between(20*time.Millisecond, time.Second))
@@ -499,7 +517,7 @@ func (s simBilling) send(gate order.Gate, longest time.Duration, arrive func(run
 		return nil, &fault.Unsure{Err: unavailable} // lost before WHMCS
 	}
 	run := s.between(50*time.Millisecond, 5*time.Second)
-	if s.chance(0.05) {
+	if s.chance(s.often(0.05, 0.6)) {
 		run = s.between(time.Second, longest) // slow, up to all that A3 allows
 	}
 	type reply struct {
@@ -555,6 +573,9 @@ func (s simBilling) Add(_ context.Context, gate order.Gate, id order.ID, plan or
 func (w *world) longestAdd() time.Duration {
 	if w.opt.slowAdd {
 		return 900 * time.Second
+	}
+	if w.opt.settle > 0 {
+		return w.opt.settle
 	}
 	return 300 * time.Second
 }
