@@ -143,9 +143,13 @@ func start(ctx context.Context, set settings, source []byte, bin string, out io.
 		if every == time.Minute {
 			every = set.tick
 		}
-		schedules = append(schedules, clock.Schedule{Name: sc.ID, Function: sc.Function, Every: every, Input: sc.Input, Rule: sc.Rule, Retries: min(sc.Retries, 2), MaxAge: sc.MaxAge})
+		// A schedule invokes asynchronously: once the event is taken, the
+		// function's own settings decide on retries and age.
+		f := s.model.Functions[slices.IndexFunc(s.model.Functions, func(f template.Function) bool { return f.Short == sc.Function })]
+		schedules = append(schedules, clock.Schedule{Name: sc.ID, Function: sc.Function, Every: every, Input: sc.Input, Rule: sc.Rule, Retries: f.MaxRetries, MaxAge: min(f.MaxEventAge, sc.MaxAge)})
 	}
-	s.clock = clock.New(clock.Options{Schedules: schedules, Invoker: s.host, Region: set.region, Account: account, Logf: s.logf})
+	throttled := func(err error) bool { return errors.Is(err, runtime.ErrThrottled) }
+	s.clock = clock.New(clock.Options{Schedules: schedules, Invoker: s.host, Throttled: throttled, Region: set.region, Account: account, Logf: s.logf})
 
 	console, err := newConsole(s)
 	if err != nil {
@@ -153,12 +157,32 @@ func start(ctx context.Context, set settings, source []byte, bin string, out io.
 	}
 	s.serve(listeners["API_PORT"], front(gate, console))
 
-	// One process of each function is ready before the first call; one that
-	// cannot start says so now and not at the first call.
-	for _, name := range s.host.Names() {
-		s.wait.Go(func() { _ = s.host.Warm(inner, name) })
-	}
+	s.warm(inner)
 	return s, nil
+}
+
+// warmLimit is how long being ready waits for the first processes.
+const warmLimit = time.Second
+
+// warm starts one process of each function, so that the first call finds it
+// and one that cannot start says so now.
+func (s *system) warm(ctx context.Context) {
+	var started sync.WaitGroup
+	for _, name := range s.host.Names() {
+		started.Add(1)
+		s.wait.Go(func() {
+			defer started.Done()
+			_ = s.host.Warm(ctx, name) // the host has told why
+		})
+	}
+	all := make(chan struct{})
+	go func() { started.Wait(); close(all) }()
+	t := time.NewTimer(warmLimit)
+	defer t.Stop()
+	select {
+	case <-all:
+	case <-t.C:
+	}
 }
 
 func (s *system) plainf(format string, args ...any) { fmt.Fprintf(s.out, format+"\n", args...) }

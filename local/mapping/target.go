@@ -11,6 +11,7 @@ import (
 
 	"orderbridge/local/faults"
 	"orderbridge/local/queue"
+	"orderbridge/local/runtime"
 )
 
 // Invoker runs a function, by its short name.
@@ -37,6 +38,11 @@ func ToFunction(inv Invoker, function string, hints *faults.Hints) Deliver {
 			}
 		}
 		result, err := inv.Invoke(ctx, function, payload)
+		for errors.Is(err, runtime.ErrThrottled) && ctx.Err() == nil {
+			// No room is no failure of the function and uses no retry up.
+			pause(ctx, time.Second)
+			result, err = inv.Invoke(ctx, function, payload)
+		}
 		if err != nil {
 			return nil, err
 		}
