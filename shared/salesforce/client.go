@@ -1,0 +1,202 @@
+package salesforce
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"regexp"
+	"strings"
+	"sync"
+	"time"
+
+	"orderbridge/shared/fault"
+)
+
+// Config says which org is spoken to and how.
+type Config struct {
+	// LoginURL is scheme and host of the token endpoint: the org's My Domain,
+	// or, for the JWT bearer grant alone, login. or test.salesforce.com.
+	LoginURL string
+	// APIVersion like "67.0".
+	APIVersion string
+	// OrgID is the only org that is spoken to (15 or 18 characters; compared by
+	// the first 15); empty = any.
+	OrgID string
+	// Optional names fields that an org may have; the zero value asks for none.
+	Optional Optional
+	// Timeout of one call; 0 = 30 s.
+	Timeout time.Duration
+}
+
+// Optional holds the API names of fields that not every org has. An empty name
+// is never asked for, so an org without the field is not broken by it.
+type Optional struct {
+	PromoCode     string // of Order, e.g. Promo_Code__c
+	CustomFields  string // of OrderItem, a JSON object, e.g. WHMCS_Custom_Fields__c
+	ConfigOptions string // of OrderItem, a JSON object, e.g. WHMCS_Config_Options__c
+	Domain        string // of OrderItem, e.g. Domain__c
+	Hostname      string // of OrderItem, e.g. Hostname__c
+}
+
+// Deps are what the client needs from outside.
+type Deps struct {
+	// HTTP makes the calls. Its CheckRedirect is replaced: a redirect is never
+	// followed, because the bearer token would travel along.
+	HTTP *http.Client
+	// Credentials returns the current credentials; called before each login.
+	Credentials func(context.Context) (Credentials, error)
+	Now         func() time.Time
+	Log         *slog.Logger
+	// Usage, if not nil, is told the org's API usage after each call that
+	// states it (Sforce-Limit-Info).
+	Usage func(Usage)
+}
+
+// Client speaks to one org. It is safe for concurrent use; one per process, so
+// that there is one token.
+type Client struct {
+	cfg  Config
+	deps Deps
+	http *http.Client
+
+	login   chan struct{} // holds one value: the right to log in
+	mu      sync.Mutex
+	session *session
+	logins  bucket
+	refused error     // the last login's config error
+	until   time.Time // refused is answered without a call until then
+	brake   brake
+}
+
+const defaultTimeout = 30 * time.Second
+
+// maxBody is the largest answer that is read, in bytes. A page of 2,000 orders
+// and the describe of Order stay well below.
+const maxBody = 4 << 20
+
+var (
+	fieldName  = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_]{0,79}$`)
+	apiVersion = regexp.MustCompile(`^[1-9][0-9]\.0$`)
+)
+
+// New returns a client, or an error that names what is wrong with cfg.
+func New(cfg Config, deps Deps) (*Client, error) {
+	if deps.HTTP == nil || deps.Credentials == nil || deps.Now == nil || deps.Log == nil {
+		return nil, errors.New("salesforce client: HTTP, Credentials, Now and Log are needed")
+	}
+	if _, err := baseURL(cfg.LoginURL, cfg.LoginURL); err != nil {
+		return nil, fault.New(fault.ConfigurationInvalid, "SF_LOGIN_URL is not the address of a token endpoint")
+	}
+	if !apiVersion.MatchString(cfg.APIVersion) {
+		return nil, fault.New(fault.ConfigurationInvalid, "SF_API_VERSION must be like 67.0")
+	}
+	o := cfg.Optional
+	for _, name := range []string{o.PromoCode, o.CustomFields, o.ConfigOptions, o.Domain, o.Hostname} {
+		if name != "" && !fieldName.MatchString(name) {
+			return nil, fault.New(fault.ConfigurationInvalid, fmt.Sprintf("%.60q is not the API name of a field", name))
+		}
+	}
+	if cfg.Timeout == 0 {
+		cfg.Timeout = defaultTimeout
+	}
+	cfg.LoginURL = strings.TrimRight(cfg.LoginURL, "/")
+	h := *deps.HTTP
+	h.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	c := &Client{cfg: cfg, deps: deps, http: &h, login: make(chan struct{}, 1)}
+	c.login <- struct{}{}
+	return c, nil
+}
+
+// data makes one call of the data API and decodes its answer into out. path
+// begins behind the instance, e.g. "/services/data/v67.0/query?q=…".
+// It logs in first where there is no token, and once more where the org says
+// that the token has ended.
+func (c *Client) data(ctx context.Context, method, path string, body, out any) error {
+	s, err := c.token(ctx, nil)
+	if err != nil {
+		return err
+	}
+	err = c.call(ctx, s, method, path, body, out)
+	if fault.CodeOf(err) != fault.SalesforceSession {
+		return err
+	}
+	if s, err = c.token(ctx, s); err != nil {
+		return err
+	}
+	return c.call(ctx, s, method, path, body, out)
+}
+
+func (c *Client) call(ctx context.Context, s *session, method, path string, body, out any) error {
+	var payload io.Reader
+	if body != nil {
+		b, err := json.Marshal(body)
+		if err != nil {
+			return fault.Wrap(fault.Internal, fmt.Errorf("encode request: %w", err))
+		}
+		payload = bytes.NewReader(b)
+	}
+	ctx, cancel := context.WithTimeout(ctx, c.cfg.Timeout)
+	defer cancel()
+	r, err := http.NewRequestWithContext(ctx, method, s.instance+path, payload)
+	if err != nil {
+		return fault.Wrap(fault.Internal, errors.New("build request"))
+	}
+	r.Header.Set("Authorization", "Bearer "+s.token)
+	r.Header.Set("Accept", "application/json")
+	if body != nil {
+		r.Header.Set("Content-Type", "application/json")
+	}
+	status, header, raw, err := c.exchange(r)
+	if err != nil {
+		return err
+	}
+	err = classify(status, raw)
+	c.usage(header.Get("Sforce-Limit-Info"), err)
+	if fault.CodeOf(err) == fault.SalesforceRowRefused {
+		// A whole call has no row to mend; what it means, a person must see.
+		err = fault.Wrap(fault.SalesforceUnavailable, err)
+	}
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(raw, out); err != nil {
+		return fault.Wrap(fault.SalesforceUnavailable, fmt.Errorf("answer is not the JSON expected (HTTP %d, %d bytes)", status, len(raw)))
+	}
+	return nil
+}
+
+// exchange makes one HTTP call and reads its answer up to maxBody. Errors are
+// salesforce_unavailable: whether the call took effect is not known, and every
+// call here may be repeated.
+func (c *Client) exchange(r *http.Request) (int, http.Header, []byte, error) {
+	resp, err := c.http.Do(r)
+	if err != nil {
+		return 0, nil, nil, fault.Wrap(fault.SalesforceUnavailable, fmt.Errorf("call %s: %w", r.URL.Path, withoutURL(err)))
+	}
+	defer func() { _ = resp.Body.Close() }() // read to its end or given up
+	raw, err := io.ReadAll(io.LimitReader(resp.Body, maxBody+1))
+	if err != nil {
+		return 0, nil, nil, fault.Wrap(fault.SalesforceUnavailable, fmt.Errorf("read answer of %s: %w", r.URL.Path, err))
+	}
+	if len(raw) > maxBody {
+		return 0, nil, nil, fault.Wrap(fault.SalesforceUnavailable, fmt.Errorf("answer of %s is larger than %d bytes", r.URL.Path, maxBody))
+	}
+	return resp.StatusCode, resp.Header, raw, nil
+}
+
+// withoutURL drops the URL from a net/http error: a query holds order ids, and
+// the path is named already.
+func withoutURL(err error) error {
+	type unwrapper interface{ Unwrap() error }
+	if u, ok := err.(unwrapper); ok && u.Unwrap() != nil { //nolint:errorlint // the outermost error is *url.Error
+		return u.Unwrap()
+	}
+	return err
+}
+
+func (c *Client) base() string { return "/services/data/v" + c.cfg.APIVersion }

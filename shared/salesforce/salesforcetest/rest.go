@@ -1,0 +1,417 @@
+package salesforcetest
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"regexp"
+	"strings"
+	"time"
+
+	"orderbridge/shared/order"
+)
+
+const (
+	maxVendorBody = 8 << 20
+	// maxURI: "the combined length of the URI and headers cannot exceed 16,384
+	// bytes" (REST API Developer Guide, Status Codes and Error Responses, 414
+	// and 431); the headers are left out of the sum here.
+	maxURI = 16384
+	// holdLimit ends a held call whose client never goes away.
+	holdLimit = 10 * time.Minute
+)
+
+// job is one understood vendor call.
+type job struct {
+	action   string
+	params   map[string]any
+	subjects map[string]bool // what a fault's Match is compared with
+	// run does the work under s.mu. f is a row fault to apply, or nil.
+	run func(f *Fault) reply
+}
+
+type reply struct {
+	status int
+	body   []byte
+	effect string
+	header map[string]string
+}
+
+// apiError is the vendor's error body: an array of these.
+type apiError struct {
+	Message   string   `json:"message"`
+	ErrorCode string   `json:"errorCode"`
+	Fields    []string `json:"fields,omitempty"`
+}
+
+func failed(status int, code, message string, fields ...string) reply {
+	return jsonReply(status, []apiError{{message, code, fields}}, "refused: "+code)
+}
+
+func jsonReply(status int, v any, effect string) reply {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(v); err != nil {
+		return reply{status: 500, body: []byte(err.Error()), effect: "error"}
+	}
+	return reply{status: status, body: bytes.TrimRight(b.Bytes(), "\n"), effect: effect}
+}
+
+var (
+	notFound       = failed(404, "NOT_FOUND", "The requested resource does not exist")
+	sessionInvalid = failed(401, "INVALID_SESSION_ID", "Session expired or invalid")
+	headerMissing  = failed(401, "INVALID_AUTH_HEADER", "INVALID_HEADER_TYPE")
+	limitExceeded  = failed(403, "REQUEST_LIMIT_EXCEEDED", "TotalRequests Limit exceeded.")
+)
+
+func (s *Sim) vendor(w http.ResponseWriter, r *http.Request) {
+	arrived := s.opt.Now()
+	body, err := io.ReadAll(io.LimitReader(r.Body, maxVendorBody+1))
+	if err != nil {
+		panic(http.ErrAbortHandler)
+	}
+	if len(r.RequestURI) > maxURI {
+		w.WriteHeader(http.StatusRequestURITooLong)
+		return
+	}
+	if len(body) > maxVendorBody {
+		w.WriteHeader(http.StatusRequestEntityTooLarge)
+		return
+	}
+	if r.URL.Path == "/services/data" || r.URL.Path == "/services/data/" {
+		write(w, jsonReply(200, versions(), ""))
+		return
+	}
+
+	var j job
+	if r.URL.Path == "/services/oauth2/token" {
+		j = s.tokenJob(r, body)
+	} else {
+		token, bearer := bearer(r)
+		j = s.dataJob(r, body)
+		switch {
+		case !bearer:
+			s.effect(s.note(arrived, j, nil), headerMissing.effect)
+			write(w, headerMissing)
+			return
+		case !s.live(token):
+			s.effect(s.note(arrived, j, nil), sessionInvalid.effect)
+			write(w, sessionInvalid)
+			return
+		}
+		if !s.count() {
+			s.effect(s.note(arrived, j, nil), limitExceeded.effect)
+			s.writeData(w, limitExceeded)
+			return
+		}
+	}
+
+	f := s.take(j.action, j.subjects)
+	call := s.note(arrived, j, f)
+	name := ""
+	if f != nil {
+		name = f.Fault
+		s.hold(r.Context(), f, arrived)
+	}
+	switch name {
+	case "drop-before":
+		s.effect(call, "none")
+		panic(http.ErrAbortHandler)
+	case "http-500":
+		s.effect(call, "none")
+		s.writeData(w, failed(500, "UNKNOWN_EXCEPTION", "An unexpected error occurred. Please include this ErrorId if you contact support: 1732435200-1234 (1234567890)"))
+		return
+	case "html-503":
+		s.effect(call, "none")
+		w.Header().Set("Content-Type", "text/html; charset=UTF-8")
+		w.WriteHeader(http.StatusServiceUnavailable)
+		_, _ = io.WriteString(w, "<!DOCTYPE html><html><head><title>Service Unavailable</title></head><body><h1>We're down for maintenance.</h1></body></html>")
+		return
+	case "blank-200":
+		s.effect(call, "none")
+		w.WriteHeader(http.StatusOK)
+		return
+	case "session-expired":
+		token, _ := bearer(r)
+		s.mu.Lock()
+		delete(s.sessions, token)
+		s.mu.Unlock()
+		s.effect(call, sessionInvalid.effect)
+		write(w, sessionInvalid)
+		return
+	case "limit-exceeded":
+		s.effect(call, limitExceeded.effect)
+		s.writeData(w, limitExceeded)
+		return
+	}
+
+	s.mu.Lock()
+	out := j.run(f)
+	call.Effect = out.effect
+	s.mu.Unlock()
+	if name == "commit-then-drop" {
+		panic(http.ErrAbortHandler)
+	}
+	if j.action == actionToken {
+		write(w, out)
+		return
+	}
+	s.writeData(w, out)
+}
+
+// hold waits as the fault says. A call that commits after its client's
+// time-out is held until the delay is over, or, without one, until the client
+// has gone.
+func (s *Sim) hold(ctx context.Context, f *Fault, arrived time.Time) {
+	wait := f.Delay - s.opt.Now().Sub(arrived)
+	gone := ctx.Done()
+	switch {
+	case f.Fault == "commit-after-timeout" && f.Delay > 0:
+		gone = nil
+	case f.Fault == "commit-after-timeout":
+		wait = holdLimit
+	case f.Fault == "slow" && f.Delay == 0:
+		wait = time.Second
+	}
+	if wait <= 0 {
+		return
+	}
+	t := time.NewTimer(wait)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-gone:
+	}
+}
+
+func (s *Sim) note(at time.Time, j job, f *Fault) *Call {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c := &Call{At: at, Action: j.action, Params: j.params, Effect: "pending"}
+	if f != nil {
+		c.Fault = f.Fault
+	}
+	s.journal = append(s.journal, c)
+	return c
+}
+
+func (s *Sim) effect(c *Call, text string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c.Effect = text
+}
+
+func bearer(r *http.Request) (string, bool) {
+	kind, token, ok := strings.Cut(r.Header.Get("Authorization"), " ")
+	return strings.TrimSpace(token), ok && (strings.EqualFold(kind, "Bearer") || strings.EqualFold(kind, "OAuth"))
+}
+
+func (s *Sim) live(token string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	issued, ok := s.sessions[token]
+	if ok && s.opt.SessionLife > 0 && s.opt.Now().Sub(issued) >= s.opt.SessionLife {
+		delete(s.sessions, token)
+		return false
+	}
+	return ok
+}
+
+// count takes one API call from the limit.
+func (s *Sim) count() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.calls++
+	if s.used >= s.limit {
+		return false
+	}
+	s.used++
+	return true
+}
+
+func (s *Sim) writeData(w http.ResponseWriter, out reply) {
+	s.mu.Lock()
+	w.Header().Set("Sforce-Limit-Info", fmt.Sprintf("api-usage=%d/%d", s.used, s.limit))
+	s.mu.Unlock()
+	write(w, out)
+}
+
+func write(w http.ResponseWriter, out reply) {
+	for k, v := range out.header {
+		w.Header().Set(k, v)
+	}
+	if len(out.body) > 0 {
+		w.Header().Set("Content-Type", "application/json;charset=UTF-8")
+	}
+	w.WriteHeader(out.status)
+	_, _ = w.Write(out.body) // the client may be gone
+}
+
+const (
+	firstVersion = 31
+	lastVersion  = 67
+)
+
+func versions() []map[string]string {
+	var all []map[string]string
+	for v := firstVersion; v <= lastVersion; v++ {
+		all = append(all, map[string]string{"label": fmt.Sprintf("Release %d", v), "url": fmt.Sprintf("/services/data/v%d.0", v), "version": fmt.Sprintf("%d.0", v)})
+	}
+	return all
+}
+
+var versionPath = regexp.MustCompile(`^/services/data/v([0-9]{2})\.0(/.*)?$`)
+
+// dataJob understands one call of the data API. What it does not understand is
+// a query that answers the vendor's refusal, so that it is journalled too.
+func (s *Sim) dataJob(r *http.Request, body []byte) job {
+	refuse := func(out reply) job {
+		return job{action: actionQuery, params: map[string]any{"method": r.Method, "path": r.URL.Path}, run: func(*Fault) reply { return out }}
+	}
+	m := versionPath.FindStringSubmatch(r.URL.Path)
+	if m == nil || m[1] < fmt.Sprint(firstVersion) || m[1] > fmt.Sprint(lastVersion) {
+		return refuse(notFound)
+	}
+	base := "/services/data/v" + m[1] + ".0"
+	rest := strings.Trim(m[2], "/")
+	return s.resource(r.Method, base, rest, r.URL.Query(), body, r.Header.Get("Sforce-Query-Options"), refuse)
+}
+
+func (s *Sim) resource(method, base, rest string, params url.Values, body []byte, options string, refuse func(reply) job) job {
+	part := strings.Split(rest, "/")
+	only := func(want string) bool { return method == want }
+	wrongMethod := func(allowed string) job {
+		return refuse(failed(405, "METHOD_NOT_ALLOWED", fmt.Sprintf("HTTP Method '%s' not allowed. Allowed are %s", method, allowed)))
+	}
+	read := func(what map[string]any, run func() reply) job {
+		return job{action: actionQuery, params: what, run: func(f *Fault) reply {
+			if f != nil && f.Fault == "role-denied" {
+				return failed(403, "INSUFFICIENT_ACCESS", "insufficient access rights on resource")
+			}
+			return run()
+		}}
+	}
+	switch {
+	case rest == "" && only("GET"):
+		return read(map[string]any{"resources": base}, func() reply {
+			return jsonReply(200, map[string]string{"sobjects": base + "/sobjects", "query": base + "/query", "composite": base + "/composite", "limits": base + "/limits"}, "resources")
+		})
+	case rest == "limits" && only("GET"):
+		return read(map[string]any{"limits": true}, func() reply {
+			return jsonReply(200, map[string]any{"DailyApiRequests": map[string]int{"Max": s.limit, "Remaining": s.limit - s.used}}, "limits")
+		})
+	case part[0] == "query" || part[0] == "queryAll":
+		if !only("GET") {
+			return wrongMethod("GET,HEAD")
+		}
+		if len(part) == 2 {
+			return s.moreJob(base, part[1])
+		}
+		return s.queryJob(base, params.Get("q"), options)
+	case rest == "composite/sobjects":
+		if !only("PATCH") {
+			return wrongMethod("PATCH")
+		}
+		return s.collectionJob(body)
+	case rest == "composite":
+		if !only("POST") {
+			return wrongMethod("POST")
+		}
+		return s.compositeJob(base, body)
+	case part[0] == "sobjects" && len(part) == 3 && part[2] == "describe":
+		if !only("GET") {
+			return wrongMethod("GET,HEAD")
+		}
+		return read(map[string]any{"describe": part[1]}, func() reply { return s.describe(part[1]) })
+	case part[0] == "sobjects" && len(part) == 3 && only("GET"):
+		return read(map[string]any{"type": part[1], "id": long(part[2])}, func() reply { return s.retrieve(base, part[1], part[2], params.Get("fields")) })
+	case part[0] == "sobjects" && len(part) == 3 && only("PATCH"):
+		return s.singleJob(part[1], part[2], body)
+	case part[0] == "sobjects" && len(part) == 3:
+		return wrongMethod("GET,PATCH")
+	}
+	return refuse(notFound)
+}
+
+// long brings an id to 18 characters where it is one.
+func long(id string) string {
+	if full, ok := order.To18(id); ok {
+		return full
+	}
+	return id
+}
+
+func (s *Sim) describe(name string) reply {
+	o, ok := s.schema[strings.ToLower(name)]
+	if !ok {
+		return notFound
+	}
+	fields := []map[string]any{}
+	for _, low := range o.order {
+		f := o.fields[low]
+		if f.access == AccessNone {
+			continue
+		}
+		values := []map[string]any{}
+		for _, v := range f.values {
+			values = append(values, map[string]any{"active": true, "defaultValue": v == statuses[0], "label": v, "value": v})
+		}
+		refs := []string{}
+		var relation any
+		if f.refTo != "" {
+			refs, relation = append(refs, f.refTo), f.relation
+		}
+		fields = append(fields, map[string]any{
+			"name": f.name, "label": f.label, "type": f.kind, "length": f.length, "precision": f.digits, "scale": 0,
+			"custom": strings.HasSuffix(f.name, "__c"), "nillable": f.kind != kindID, "calculated": false,
+			"updateable": f.writable && f.access == AccessEdit, "createable": f.writable && f.access == AccessEdit,
+			"filterable": f.kind != kindTextArea, "picklistValues": values, "restrictedPicklist": len(f.values) > 0,
+			"referenceTo": refs, "relationshipName": relation,
+		})
+	}
+	children := []map[string]any{}
+	for _, c := range o.children {
+		children = append(children, map[string]any{"childSObject": c.object, "field": c.by, "relationshipName": c.name})
+	}
+	return jsonReply(200, map[string]any{
+		"name": o.name, "label": o.label, "labelPlural": o.label + "s", "keyPrefix": o.prefix, "custom": false,
+		"createable": true, "updateable": true, "deletable": true, "queryable": true, "retrieveable": true, "searchable": true,
+		"fields": fields, "childRelationships": children, "recordTypeInfos": []any{}, "urls": map[string]string{},
+	}, "described "+o.name)
+}
+
+func (s *Sim) retrieve(base, objectName, id, only string) reply {
+	o, ok := s.schema[strings.ToLower(objectName)]
+	if !ok {
+		return notFound
+	}
+	full, ok := order.To18(id)
+	if !ok || !strings.HasPrefix(full, o.prefix) {
+		return failed(404, "NOT_FOUND", "Provided external ID field does not exist or is not accessible: "+id)
+	}
+	if s.deleted[full] {
+		return failed(404, "ENTITY_IS_DELETED", "entity is deleted")
+	}
+	rec, ok := s.record(o.name, full)
+	if !ok {
+		return notFound
+	}
+	out := pairs{{"attributes", attributes(base, o.name, full)}}
+	names := o.order
+	if only != "" {
+		names = strings.Split(strings.ToLower(only), ",")
+	}
+	for _, low := range names {
+		f, ok := o.visible(strings.TrimSpace(low))
+		if !ok {
+			return failed(400, "INVALID_FIELD", fmt.Sprintf("No such column '%s' on sobject of type %s", low, o.name))
+		}
+		out = append(out, pair{f.name, render(f, rec[f.name])})
+	}
+	return jsonReply(200, out, "1 row")
+}

@@ -1,0 +1,311 @@
+package salesforce
+
+import (
+	"bytes"
+	"context"
+	"crypto/rsa"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+
+	"orderbridge/shared/fault"
+)
+
+// Credentials are those of the External Client App: a secret for the client
+// credentials grant, or a user and a key for the JWT bearer grant.
+type Credentials struct {
+	ClientID     string
+	ClientSecret string
+	Username     string
+	PrivateKey   *rsa.PrivateKey
+}
+
+// ParseCredentials reads the Salesforce secret:
+// {"clientId","clientSecret"} or {"clientId","username","privateKey"}, the key
+// as PEM (PKCS #1 or #8, RSA, 2048 bits or more). The error names the member
+// and never its value.
+func ParseCredentials(secret []byte) (Credentials, error) {
+	bad := func(why string) (Credentials, error) {
+		return Credentials{}, fault.New(fault.SalesforceCredentials, "the Salesforce secret "+why)
+	}
+	var in struct {
+		ClientID     string `json:"clientId"`
+		ClientSecret string `json:"clientSecret"`
+		Username     string `json:"username"`
+		PrivateKey   string `json:"privateKey"`
+	}
+	d := json.NewDecoder(bytes.NewReader(secret))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&in); err != nil {
+		return bad("is not a JSON object of clientId and clientSecret, or of clientId, username and privateKey")
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return bad("has text behind its JSON object")
+	}
+	jwtGrant := in.Username != "" || in.PrivateKey != ""
+	switch {
+	case in.ClientID == "":
+		return bad("has no clientId")
+	case jwtGrant && in.ClientSecret != "":
+		return bad("has both a clientSecret and a username or privateKey: choose one grant")
+	case !jwtGrant && in.ClientSecret == "":
+		return bad("has neither a clientSecret nor a username and a privateKey")
+	case !jwtGrant:
+		return Credentials{ClientID: in.ClientID, ClientSecret: in.ClientSecret}, nil
+	case in.Username == "":
+		return bad("has a privateKey but no username")
+	case in.PrivateKey == "":
+		return bad("has a username but no privateKey")
+	}
+	key, err := jwt.ParseRSAPrivateKeyFromPEM([]byte(in.PrivateKey))
+	if err != nil {
+		return bad("has a privateKey that is not an RSA key in PEM")
+	}
+	if key.N.BitLen() < 2048 {
+		return bad("has a privateKey of fewer than 2048 bits")
+	}
+	return Credentials{ClientID: in.ClientID, Username: in.Username, PrivateKey: key}, nil
+}
+
+// Check refuses credentials that cannot work at loginURL; a function calls it
+// at start. Client credentials are answered at the org's My Domain alone
+// (Salesforce Help, "OAuth 2.0 Client Credentials Flow").
+func Check(loginURL string, c Credentials) error {
+	if c.PrivateKey == nil && sharedLogin(loginURL) != "" {
+		return fault.New(fault.ConfigurationInvalid, fmt.Sprintf("SF_LOGIN_URL is %s, which does not answer client credentials; use the org's My Domain (https://….my.salesforce.com)", loginURL))
+	}
+	return nil
+}
+
+// sharedLogin returns "login" or "test" if the URL is one of the login hosts
+// that all orgs share, else "".
+func sharedLogin(loginURL string) string {
+	u, err := url.Parse(loginURL)
+	if err != nil {
+		return ""
+	}
+	switch strings.ToLower(strings.TrimSuffix(u.Hostname(), ".")) {
+	case "login.salesforce.com":
+		return "login"
+	case "test.salesforce.com":
+		return "test"
+	}
+	return ""
+}
+
+// audience is the "aud" of a JWT assertion: the login host of production or of
+// sandboxes, also where the token is asked for at a My Domain (Salesforce Help,
+// "OAuth 2.0 JWT Bearer Flow"). A host that is not Salesforce's, a simulator,
+// is its own audience.
+func audience(loginURL string) string {
+	u, err := url.Parse(loginURL)
+	if err != nil {
+		return loginURL
+	}
+	host := strings.ToLower(u.Hostname())
+	switch {
+	case sharedLogin(loginURL) == "test", strings.HasSuffix(host, ".sandbox.my.salesforce.com"), strings.HasSuffix(host, ".scratch.my.salesforce.com"):
+		return "https://test.salesforce.com"
+	case sharedLogin(loginURL) == "login", strings.HasSuffix(host, ".my.salesforce.com"):
+		return "https://login.salesforce.com"
+	}
+	return strings.TrimRight(loginURL, "/")
+}
+
+// session is one token and where it is good.
+type session struct {
+	token    string
+	instance string // scheme and host
+}
+
+const (
+	// assertionLife: exp may lie at most 3 minutes ahead; 2 leave a minute for
+	// a clock that runs fast.
+	assertionLife = 2 * time.Minute
+	// Salesforce lets one user log in about 3,600 times an hour. A process may
+	// log in 5 times at once and then every 10 s, so that tens of processes
+	// stay below even while each new token is refused.
+	loginBurst = 5
+	loginEvery = 10 * time.Second
+	// refusedFor: how long a refused login is answered from memory. Whoever
+	// mends the credentials waits no longer than that.
+	refusedFor = 10 * time.Second
+)
+
+// token returns the process's session. A caller whose session ended passes it
+// as ended; of many such callers one logs in, the others get its result.
+func (c *Client) token(ctx context.Context, ended *session) (*session, error) {
+	if s := c.current(ended); s != nil {
+		return s, nil
+	}
+	select {
+	case <-c.login:
+	case <-ctx.Done():
+		return nil, fault.Wrap(fault.SalesforceUnavailable, fmt.Errorf("wait for login: %w", ctx.Err()))
+	}
+	defer func() { c.login <- struct{}{} }()
+	if s := c.current(ended); s != nil {
+		return s, nil
+	}
+	now := c.deps.Now()
+	if c.refused != nil && now.Before(c.until) {
+		return nil, c.refused
+	}
+	if !c.logins.take(now) {
+		return nil, fault.Wrap(fault.SalesforceSession, errors.New("too many logins: the tokens are refused as soon as they are issued"))
+	}
+	s, err := c.logIn(ctx)
+	c.refused = nil
+	if err != nil {
+		if fault.KindOf(err) == fault.Config {
+			c.refused, c.until = err, now.Add(refusedFor)
+		}
+		return nil, err
+	}
+	c.mu.Lock()
+	c.session = s
+	c.mu.Unlock()
+	return s, nil
+}
+
+func (c *Client) current(ended *session) *session {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.session != nil && c.session != ended {
+		return c.session
+	}
+	return nil
+}
+
+func (c *Client) logIn(ctx context.Context) (*session, error) {
+	cred, err := c.deps.Credentials(ctx)
+	if err != nil {
+		if fault.CodeOf(err) == fault.Internal {
+			err = fault.Wrap(fault.SalesforceUnavailable, fmt.Errorf("read the Salesforce secret: %w", err))
+		}
+		return nil, err
+	}
+	if err := Check(c.cfg.LoginURL, cred); err != nil {
+		return nil, err
+	}
+	form := url.Values{}
+	if cred.PrivateKey == nil {
+		form.Set("grant_type", "client_credentials")
+		form.Set("client_id", cred.ClientID)
+		form.Set("client_secret", cred.ClientSecret)
+	} else {
+		assertion, err := jwt.NewWithClaims(jwt.SigningMethodRS256, jwt.MapClaims{
+			"iss": cred.ClientID, "sub": cred.Username, "aud": audience(c.cfg.LoginURL),
+			"exp": c.deps.Now().Add(assertionLife).Unix(),
+		}).SignedString(cred.PrivateKey)
+		if err != nil {
+			return nil, fault.Wrap(fault.SalesforceCredentials, errors.New("sign the assertion"))
+		}
+		form.Set("grant_type", "urn:ietf:params:oauth:grant-type:jwt-bearer")
+		form.Set("assertion", assertion)
+	}
+	ctx, cancel := context.WithTimeout(ctx, c.cfg.Timeout)
+	defer cancel()
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, c.cfg.LoginURL+"/services/oauth2/token", strings.NewReader(form.Encode()))
+	if err != nil {
+		return nil, fault.Wrap(fault.Internal, errors.New("build token request"))
+	}
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	r.Header.Set("Accept", "application/json")
+	status, _, raw, err := c.exchange(r)
+	if err != nil {
+		return nil, err
+	}
+	if err := classifyLogin(status, raw); err != nil {
+		return nil, err
+	}
+	var out struct {
+		Token    string `json:"access_token"`
+		Instance string `json:"instance_url"`
+		ID       string `json:"id"`
+	}
+	if err := json.Unmarshal(raw, &out); err != nil || out.Token == "" {
+		return nil, fault.Wrap(fault.SalesforceUnavailable, fmt.Errorf("token answer holds no token (HTTP %d, %d bytes)", status, len(raw)))
+	}
+	instance, err := baseURL(out.Instance, c.cfg.LoginURL)
+	if err != nil {
+		return nil, fault.Wrap(fault.SalesforceCredentials, fmt.Errorf("instance_url of the token answer: %w", err))
+	}
+	if err := c.rightOrg(out.ID); err != nil {
+		return nil, err
+	}
+	return &session{token: out.Token, instance: instance}, nil
+}
+
+// rightOrg compares the org in the identity URL of a token answer
+// (…/id/<org>/<user>) with the configured one.
+func (c *Client) rightOrg(identity string) error {
+	if c.cfg.OrgID == "" {
+		return nil
+	}
+	org := ""
+	if u, err := url.Parse(identity); err == nil {
+		if part := strings.Split(strings.Trim(u.Path, "/"), "/"); len(part) == 3 && part[0] == "id" {
+			org = part[1]
+		}
+	}
+	if len(org) < 15 || len(c.cfg.OrgID) < 15 || org[:15] != c.cfg.OrgID[:15] {
+		return fault.New(fault.SalesforceCredentials, fmt.Sprintf("the credentials belong to the org %.18q, SF_ORG_ID names another", org))
+	}
+	return nil
+}
+
+// baseURL reduces a URL to scheme and host, if a token may be sent there: over
+// https, or over http to a loopback host or to the host of an http login URL,
+// which config has allowed.
+func baseURL(raw, loginURL string) (string, error) {
+	u, err := url.Parse(raw)
+	if err != nil || u.Hostname() == "" || u.User != nil {
+		return "", errors.New("is not an absolute URL")
+	}
+	login, err := url.Parse(loginURL)
+	if err != nil {
+		return "", errors.New("the login URL cannot be parsed")
+	}
+	switch {
+	case u.Scheme == "https":
+	case u.Scheme == "http" && login.Scheme == "http" && (loopback(u.Hostname()) || u.Host == login.Host):
+	default:
+		return "", errors.New("is not https")
+	}
+	return u.Scheme + "://" + u.Host, nil
+}
+
+func loopback(host string) bool {
+	if host == "localhost" {
+		return true
+	}
+	a, err := netip.ParseAddr(host)
+	return err == nil && a.IsLoopback()
+}
+
+// bucket allows loginBurst logins and one more each loginEvery.
+type bucket struct {
+	used float64
+	at   time.Time
+}
+
+func (b *bucket) take(now time.Time) bool {
+	if !b.at.IsZero() {
+		b.used = max(0, b.used-float64(now.Sub(b.at))/float64(loginEvery))
+	}
+	b.at = now
+	if b.used+1 > loginBurst {
+		return false
+	}
+	b.used++
+	return true
+}

@@ -1,0 +1,74 @@
+package writeback
+
+import (
+	"cmp"
+	"slices"
+
+	"orderbridge/shared/order"
+)
+
+// Limits of one call of the org (REST API Developer Guide): 200 rows a
+// collection, 5 collections a composite.
+const maxRows = 1000
+
+// cell is one row of the plan and the change that it belongs to.
+type cell struct {
+	row    Row
+	change int // index in the changes
+}
+
+// plan lays out the rows of changes for the calls: all orders first, then
+// their products, each sorted by account, order and product. So rows that lock
+// the same account stand together, a collection holds at most two types, and a
+// failed product never stands before an order. An id is there once: of two
+// orders that claim one product (a clone whose ids were copied), the newer one
+// wins.
+func plan(changes []Change) []cell {
+	turn := make([]int, len(changes))
+	for i := range turn {
+		turn[i] = i
+	}
+	slices.SortFunc(turn, func(a, b int) int {
+		x, y := changes[a].Record, changes[b].Record
+		return cmp.Or(cmp.Compare(x.AccountID, y.AccountID), cmp.Compare(x.ID.String(), y.ID.String()))
+	})
+	var heads, items []cell
+	at := map[string]int{} // product id -> index in items
+	for _, i := range turn {
+		head, lines := Rows(changes[i].Record)
+		heads = append(heads, cell{head, i})
+		for _, line := range lines {
+			if j, twice := at[line.ID]; twice {
+				if changes[items[j].change].Record.Seq < changes[i].Record.Seq {
+					items[j] = cell{line, i}
+				}
+				continue
+			}
+			at[line.ID] = len(items)
+			items = append(items, cell{line, i})
+		}
+	}
+	return append(heads, items...)
+}
+
+// newest returns the indexes of the changes that hold the newest image of
+// their order, in order of first appearance. Of two with the same seq the
+// later one counts.
+func newest(changes []Change) []int {
+	at := map[order.ID]int{}
+	var ids []order.ID
+	for i, c := range changes {
+		j, seen := at[c.Record.ID]
+		if !seen {
+			ids = append(ids, c.Record.ID)
+		}
+		if !seen || c.Record.Seq >= changes[j].Record.Seq {
+			at[c.Record.ID] = i
+		}
+	}
+	out := make([]int, len(ids))
+	for k, id := range ids {
+		out[k] = at[id]
+	}
+	return out
+}

@@ -1,0 +1,82 @@
+package writeback
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"orderbridge/shared/fault"
+	"orderbridge/shared/order"
+)
+
+// Salesforce is the org. Every method may be repeated without harm. Errors
+// carry a salesforce_* code.
+type Salesforce interface {
+	// Update saves up to 1,000 rows, each on its own: one error or nil per row,
+	// or one error for the whole call, after which nothing is known of a row.
+	Update(ctx context.Context, rows []Row) ([]error, error)
+	// Seqs returns the seq that the org shows; 0 where it is blank, absent
+	// where the org has no such order.
+	Seqs(ctx context.Context, ids []order.ID) (map[order.ID]order.Seq, error)
+	// Behind returns the orders that may have fallen behind, with the seq that
+	// the org shows: Activating with no push after quiet, or failed after since.
+	Behind(ctx context.Context, quiet, since time.Time) (map[order.ID]order.Seq, error)
+	// Probe shows whether the org serves us: credentials, fields, permissions.
+	Probe(ctx context.Context) error
+}
+
+// Items is the table, for what write-back does to an order itself.
+type Items interface {
+	// Get reads one order, strongly consistent; false where there is no item.
+	Get(ctx context.Context, id order.ID) (order.Record, bool, error)
+	// Bump raises the order's seq to at least atLeast, so that the stream
+	// brings its newest image again. Errors: order_not_found, store_unavailable.
+	Bump(ctx context.Context, id order.ID, atLeast order.Seq, now time.Time, e order.Entry) (order.Record, error)
+	// Note adds a line to the history and wakes nobody.
+	Note(ctx context.Context, id order.ID, e order.Entry) error
+}
+
+// Breaker is the switch of Salesforce's side, shared with the engine.
+type Breaker interface {
+	Control(ctx context.Context, side order.Side) (order.Control, error)
+	OpenBreaker(ctx context.Context, next order.Control) error
+	WinProbe(ctx context.Context, seen order.Control, until time.Time) (bool, error)
+	CloseBreaker(ctx context.Context, seen order.Control, now time.Time) error
+}
+
+// DeadLetters takes what a person has to look at before it is pushed again.
+type DeadLetters interface {
+	Send(ctx context.Context, l Letter) error
+}
+
+// Metrics counts; the code may be empty.
+type Metrics interface {
+	Count(name, code string, n int)
+}
+
+// Letter is one dead letter. It names the order and why, never its fields: a
+// redrive reads the item.
+type Letter struct {
+	ID      order.ID // zero where the record named no order
+	Seq     order.Seq
+	Code    fault.Code
+	Message string
+}
+
+type wireLetter struct {
+	ID      string `json:"sfOrderId"`
+	Seq     int64  `json:"seq"`
+	Code    string `json:"code"`
+	Message string `json:"message"`
+}
+
+// Encode writes the letter as a queue message:
+// {"sfOrderId","seq","code","message"}.
+func (l Letter) Encode() (string, error) {
+	b, err := json.Marshal(wireLetter{l.ID.String(), int64(l.Seq), string(l.Code), l.Message})
+	if err != nil {
+		return "", fmt.Errorf("encode dead letter: %w", err)
+	}
+	return string(b), nil
+}

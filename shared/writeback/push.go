@@ -1,0 +1,486 @@
+package writeback
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"orderbridge/shared/fault"
+	"orderbridge/shared/order"
+)
+
+// Change is one image to be shown.
+type Change struct {
+	Record order.Record
+	// At is when the change was made, as the stream says. A row that the org
+	// keeps refusing for its own reasons becomes a dead letter once that is
+	// long ago, because it holds back all that follows it in the stream. Zero:
+	// never.
+	At time.Time
+}
+
+// Deps are the ports and instruments of a Pusher.
+type Deps struct {
+	Salesforce Salesforce
+	Items      Items
+	Breaker    Breaker
+	Dead       DeadLetters
+	Metrics    Metrics
+	Log        *slog.Logger
+	Now        func() time.Time
+	// Sleep returns after d or with the error of ctx.
+	Sleep func(ctx context.Context, d time.Duration) error
+	// MaxRows is the most rows of one call; 0 = 1,000, what one call takes. An
+	// org with slow triggers gets fewer by itself after a time-out.
+	MaxRows int
+}
+
+// Pusher shows changes to the org. It is safe for concurrent use; one per
+// process, since it learns how many rows the org takes at once.
+type Pusher struct {
+	d Deps
+
+	mu    sync.Mutex
+	size  int // rows of the next call
+	least int // to which it shrinks
+	fails int // calls failed in a row
+}
+
+// New returns a Pusher.
+func New(d Deps) (*Pusher, error) {
+	if d.Salesforce == nil || d.Items == nil || d.Breaker == nil || d.Dead == nil || d.Metrics == nil || d.Log == nil || d.Now == nil || d.Sleep == nil {
+		return nil, errors.New("pusher: a port is missing")
+	}
+	if d.MaxRows == 0 {
+		d.MaxRows = maxRows
+	}
+	if d.MaxRows < 0 || d.MaxRows > maxRows {
+		return nil, fmt.Errorf("pusher: %d rows a call, the most are %d", d.MaxRows, maxRows)
+	}
+	return &Pusher{d: d, size: d.MaxRows, least: min(minRows, d.MaxRows)}, nil
+}
+
+const (
+	// minRows is the least to which a call shrinks: one collection's worth of
+	// slow triggers, an eighth.
+	minRows = 25
+	// lockWait is how long a row that was locked, or too much for one
+	// transaction of the org, is left alone before the second try of the same
+	// invocation. Salesforce itself has waited up to 10 s for the lock.
+	lockWait = time.Second
+	// secondTries bounds the calls of that second try.
+	secondTries = 8
+	// stuckAfter is when a row that alone keeps failing becomes a dead letter.
+	// A shard's later changes wait behind it, and orders of other customers
+	// with them; the hourly sweep and a redrive push it later.
+	stuckAfter = 15 * time.Minute
+	// After a failed call the process waits before it returns, pauseFirst
+	// doubling to pauseMost, so that a stream that is read again at once does
+	// not become a storm on an org that is down.
+	pauseFirst = 500 * time.Millisecond
+	pauseMost  = 8 * time.Second
+	// closedPause is the same while the breaker is open.
+	closedPause = time.Second
+	// callTime is the least time that must be left for a call to begin.
+	callTime = 2 * time.Second
+	// staleMost in staleSpan is how often an order's seq is raised because the
+	// org refused it, before a person has to look: something else raises the
+	// org's seq each time, or its rule refuses everything.
+	staleMost = 3
+	staleSpan = time.Hour
+
+	eventAgain  = "status_pushed_again"
+	eventFailed = "status_push_failed"
+	by          = "statuspush"
+)
+
+// The names of the counters.
+const (
+	metricPushed = "StatusPushed"
+	metricRetry  = "StatusPushRetried"
+	metricDead   = "StatusPushDead"
+	metricStale  = "StatusPushStale"
+	metricConfig = "SalesforceBreakerOpened"
+)
+
+// Push shows the newest image of each order in changes. It returns, for each
+// change, whether it must be pushed again: a change that a newer one in the
+// list supersedes need not. Everything else is settled: shown, known to be
+// superseded by what the org shows, or a dead letter.
+func (p *Pusher) Push(ctx context.Context, changes []Change) (again []bool) {
+	again = make([]bool, len(changes))
+	top := newest(changes)
+	if len(top) == 0 {
+		return again
+	}
+	mine := make([]Change, len(top))
+	for k, i := range top {
+		mine[k] = changes[i]
+	}
+	b := &batch{p: p, changes: mine, again: make([]bool, len(mine)), fate: make([]fault.Code, len(mine))}
+	if p.admit(ctx) {
+		b.run(ctx)
+	} else {
+		b.retryAll(fault.SalesforceUnavailable)
+		_ = p.d.Sleep(ctx, closedPause) // an ended context is seen by the caller
+	}
+	for k, i := range top {
+		again[i] = b.again[k]
+	}
+	return again
+}
+
+var errNoTime = fault.Wrap(fault.SalesforceUnavailable, errors.New("no time left for the call"))
+
+// batch is one Push.
+type batch struct {
+	p       *Pusher
+	changes []Change
+	again   []bool
+	fate    []fault.Code // why again
+	results []result
+}
+
+type result struct {
+	cell
+	err  error
+	done bool // the org answered for this row
+}
+
+func (b *batch) retry(i int, code fault.Code) {
+	b.again[i], b.fate[i] = true, code
+}
+
+func (b *batch) retryAll(code fault.Code) {
+	for i := range b.changes {
+		b.retry(i, code)
+	}
+	b.count()
+}
+
+func (b *batch) count() {
+	n := map[fault.Code]int{}
+	for i, again := range b.again {
+		if again {
+			n[b.fate[i]]++
+		}
+	}
+	for code, k := range n {
+		b.p.d.Metrics.Count(metricRetry, string(code), k)
+	}
+}
+
+func (b *batch) run(ctx context.Context) {
+	for _, c := range plan(b.changes) {
+		b.results = append(b.results, result{cell: c})
+	}
+	all := make([]int, len(b.results))
+	for i := range all {
+		all[i] = i
+	}
+	p := b.p
+	if failure := b.send(ctx, all, p.rows()); failure == nil {
+		b.secondTry(ctx)
+	}
+	b.settle(ctx)
+	b.count()
+}
+
+// send updates the rows with the given indexes. An error of a whole call ends
+// it: the rows not answered stay so.
+func (b *batch) send(ctx context.Context, indexes []int, size int) error {
+	p := b.p
+	for len(indexes) > 0 {
+		part := indexes[:min(size, len(indexes))]
+		if until, ok := ctx.Deadline(); ok && until.Sub(p.d.Now()) < callTime {
+			for _, i := range indexes {
+				b.results[i].err, b.results[i].done = errNoTime, false
+			}
+			return errNoTime
+		}
+		rows := make([]Row, len(part))
+		for k, i := range part {
+			rows[k] = b.results[i].row
+		}
+		errs, err := p.d.Salesforce.Update(ctx, rows)
+		if err == nil && len(errs) != len(rows) {
+			err = fault.Wrap(fault.Internal, fmt.Errorf("%d results for %d rows", len(errs), len(rows)))
+		}
+		if err != nil {
+			p.callFailed(ctx, err, len(rows))
+			for _, i := range indexes {
+				b.results[i].err, b.results[i].done = err, false
+			}
+			return err
+		}
+		p.callWorked()
+		for k, i := range part {
+			b.results[i].err, b.results[i].done = errs[k], true
+			if fault.CodeOf(errs[k]) == fault.SalesforceLimit {
+				p.shrink()
+			}
+		}
+		indexes = indexes[len(part):]
+	}
+	return nil
+}
+
+// secondTry sends once more, after a moment and in smaller calls, the rows
+// that were locked or too much for one transaction of the org.
+func (b *batch) secondTry(ctx context.Context) {
+	var left []int
+	size := b.p.rows()
+	for i, r := range b.results {
+		switch {
+		case !r.done:
+		case fault.CodeOf(r.err) == fault.SalesforceLimit:
+			size = b.p.least
+			left = append(left, i)
+		case fault.KindOf(r.err) == fault.Retryable && r.err != nil:
+			left = append(left, i)
+		}
+	}
+	if len(left) == 0 || b.p.d.Sleep(ctx, lockWait) != nil {
+		return
+	}
+	left = left[:min(len(left), size*secondTries)]
+	// A failure of this call as a whole must not undo what the first one told.
+	before := slices.Clone(b.results)
+	if b.send(ctx, left, size) != nil {
+		for _, i := range left {
+			if !b.results[i].done {
+				b.results[i] = before[i]
+			}
+		}
+	}
+}
+
+// settle decides what follows for each change from the answers to its rows.
+func (b *batch) settle(ctx context.Context) {
+	p := b.p
+	worked := map[string]bool{} // types of which the org took at least one row
+	for _, r := range b.results {
+		if r.done && r.err == nil {
+			worked[r.row.Type] = true
+		}
+	}
+	var config error
+	verdicts := make([]verdict, len(b.changes))
+	for _, r := range b.results {
+		v := &verdicts[r.change]
+		code, kind := fault.CodeOf(r.err), fault.KindOf(r.err)
+		switch {
+		case r.err == nil && r.done:
+		case !r.done:
+			v.waits(code)
+		case code == fault.SalesforceStale:
+			v.stale = true
+		case kind == fault.Config && !worked[r.row.Type]:
+			config = r.err
+			v.waits(code)
+		case kind == fault.Retryable && !b.stuck(r.change):
+			v.waits(code)
+		default:
+			// Permanent; or the org refuses this row alone while it takes others
+			// of the same type, so it is not the installation; or stuck.
+			v.dies(r)
+		}
+	}
+	if config != nil {
+		p.open(ctx, config)
+	}
+	var stale []int
+	shown := 0
+	for i, v := range verdicts {
+		if v.dead != nil && !b.bury(ctx, i, *v.dead) {
+			v.waits(fault.CodeOf(v.dead.err))
+		}
+		switch {
+		case v.again != "":
+			b.retry(i, v.again)
+		case v.stale:
+			stale = append(stale, i)
+		case v.dead == nil:
+			shown++
+		}
+	}
+	if shown > 0 {
+		p.d.Metrics.Count(metricPushed, "", shown)
+	}
+	b.resolveStale(ctx, stale)
+}
+
+type verdict struct {
+	again fault.Code // why it has to be pushed again; "" = it has not
+	stale bool
+	dead  *result
+}
+
+func (v *verdict) waits(code fault.Code) {
+	if v.again == "" {
+		v.again = code
+	}
+}
+
+// dies keeps the first refusal; that of the order itself goes before those of
+// its products, since orders come first.
+func (v *verdict) dies(r result) {
+	if v.dead == nil {
+		v.dead = &r
+	}
+}
+
+func (b *batch) stuck(i int) bool {
+	at := b.changes[i].At
+	return !at.IsZero() && b.p.d.Now().Sub(at) >= stuckAfter
+}
+
+// bury makes a dead letter of a change and notes it in the history. false: the
+// letter could not be sent, so the change must come again.
+func (b *batch) bury(ctx context.Context, i int, r result) bool {
+	rec := b.changes[i].Record
+	return b.p.bury(ctx, Letter{rec.ID, rec.Seq, fault.CodeOf(r.err), r.row.Type + " " + r.row.ID + ": " + fault.PublicOf(r.err)}, r.err)
+}
+
+func (p *Pusher) bury(ctx context.Context, l Letter, cause error) bool {
+	if err := p.d.Dead.Send(ctx, l); err != nil {
+		p.d.Log.ErrorContext(ctx, "dead letter not sent", "sfOrderId", l.ID.String(), "code", string(l.Code), "error", err)
+		return false
+	}
+	p.d.Metrics.Count(metricDead, string(l.Code), 1)
+	p.d.Log.ErrorContext(ctx, "status cannot be shown", "sfOrderId", l.ID.String(), "seq", int64(l.Seq), "code", string(l.Code), "error", cause)
+	if l.ID.IsZero() {
+		return true
+	}
+	entry := order.Entry{At: p.d.Now(), Event: eventFailed, Detail: order.Cut(string(l.Code)+": "+l.Message, order.MaxDetail), By: by}
+	if err := p.d.Items.Note(ctx, l.ID, entry); err != nil && fault.CodeOf(err) != fault.OrderNotFound {
+		p.d.Log.WarnContext(ctx, "history not written", "sfOrderId", l.ID.String(), "error", err)
+	}
+	return true
+}
+
+// Bury makes a dead letter of a record that cannot even be read. false: the
+// letter could not be sent.
+func (p *Pusher) Bury(ctx context.Context, id order.ID, cause error) bool {
+	return p.bury(ctx, Letter{ID: id, Code: fault.CodeOf(cause), Message: fault.PublicOf(cause)}, cause)
+}
+
+// resolveStale asks the org what it shows for the orders whose push it refused
+// as older. What it shows may be a newer change of ours: done. Or it is ahead
+// of the table, or not ahead at all: then the order's seq is raised beyond it,
+// and the stream brings the newest image again.
+func (b *batch) resolveStale(ctx context.Context, stale []int) {
+	if len(stale) == 0 {
+		return
+	}
+	p := b.p
+	p.d.Metrics.Count(metricStale, "", len(stale))
+	ids := make([]order.ID, len(stale))
+	for k, i := range stale {
+		ids[k] = b.changes[i].Record.ID
+	}
+	seqs, err := p.d.Salesforce.Seqs(ctx, ids)
+	if err != nil {
+		if fault.KindOf(err) == fault.Config {
+			p.open(ctx, err)
+		}
+		for _, i := range stale {
+			b.retry(i, fault.CodeOf(err))
+		}
+		return
+	}
+	for _, i := range stale {
+		rec := b.changes[i].Record
+		shows, there := seqs[rec.ID]
+		if !there {
+			gone := fault.Wrap(fault.SalesforceRowRefused, errors.New("the order is gone from Salesforce"))
+			if !p.bury(ctx, Letter{rec.ID, rec.Seq, fault.SalesforceRowRefused, "the order is gone from Salesforce"}, gone) {
+				b.retry(i, fault.SalesforceRowRefused)
+			}
+			continue
+		}
+		if err := p.overtake(ctx, rec, shows); err != nil {
+			b.retry(i, fault.CodeOf(err))
+		}
+	}
+}
+
+// overtake raises the seq of rec's order beyond shows, unless the org shows a
+// change that the table knows. An error means: try again.
+func (p *Pusher) overtake(ctx context.Context, rec order.Record, shows order.Seq) error {
+	now := p.d.Now()
+	item, ok, err := p.d.Items.Get(ctx, rec.ID)
+	if err != nil {
+		return err
+	}
+	if !ok {
+		return nil // forgotten after its time: nothing newer will come of it
+	}
+	if rec.Seq <= shows && shows <= item.Seq {
+		return nil
+	}
+	lately := 0
+	for _, e := range item.History {
+		if e.Event == eventAgain && now.Sub(e.At) < staleSpan {
+			lately++
+		}
+	}
+	if lately >= staleMost {
+		why := fmt.Sprintf("Salesforce shows seq %d and refused %d as older, again and again", shows, rec.Seq)
+		if !p.bury(ctx, Letter{rec.ID, rec.Seq, fault.SalesforceStale, why}, errors.New(why)) {
+			return fault.New(fault.SalesforceStale, "")
+		}
+		return nil
+	}
+	_, err = p.d.Items.Bump(ctx, rec.ID, max(shows, rec.Seq)+1, now, order.Entry{
+		At: now, Event: eventAgain, Detail: fmt.Sprintf("Salesforce showed seq %d", shows), By: by,
+	})
+	if fault.CodeOf(err) == fault.OrderNotFound {
+		return nil
+	}
+	return err
+}
+
+func (p *Pusher) rows() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.size
+}
+
+func (p *Pusher) shrink() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.size = max(p.size/2, p.least)
+}
+
+func (p *Pusher) callWorked() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.fails = 0
+	p.size = min(2*p.size, p.d.MaxRows)
+}
+
+// callFailed draws the consequences of a call that failed as a whole.
+func (p *Pusher) callFailed(ctx context.Context, err error, rows int) {
+	p.d.Log.WarnContext(ctx, "call to Salesforce failed", "code", string(fault.CodeOf(err)), "rows", rows, "error", err)
+	if fault.KindOf(err) == fault.Config {
+		p.open(ctx, err)
+		return
+	}
+	p.mu.Lock()
+	// It may have been too much for the time-out, or for the org's.
+	p.size = max(min(p.size, rows)/2, p.least)
+	pause := min(pauseFirst<<min(p.fails, 10), pauseMost)
+	p.fails++
+	p.mu.Unlock()
+	if until, ok := ctx.Deadline(); ok {
+		pause = min(pause, until.Sub(p.d.Now())-callTime)
+	}
+	if pause > 0 {
+		_ = p.d.Sleep(ctx, pause) // an ended context is seen by the caller
+	}
+}
