@@ -150,6 +150,7 @@ func (b *bridge) stranger(id string) string {
 }
 
 func TestASignedCalloutBecomesOneOrderAndEveryoneKnows(t *testing.T) {
+	t.Parallel()
 	b := startReal(t, nil)
 	const id = "801000000000001AAA"
 	b.seed(id)
@@ -227,6 +228,7 @@ func short() map[string]string {
 }
 
 func TestAWorkerKilledInTheMiddleIsFollowedByAnotherAndTheOrderIsOne(t *testing.T) {
+	t.Parallel()
 	b := startReal(t, short())
 	const id = "801000000000002AAA"
 	b.seed(id)
@@ -247,6 +249,7 @@ func TestAWorkerKilledInTheMiddleIsFollowedByAnotherAndTheOrderIsOne(t *testing.
 }
 
 func TestUnreliableHintsLoseNothing(t *testing.T) {
+	t.Parallel()
 	b := startReal(t, short())
 	b.JSON("POST", b.API+"/_local/hints", map[string]any{"doubled": 0.5, "lateMs": 300, "lost": 0.5}, nil)
 	ids := []string{}
@@ -266,6 +269,7 @@ func TestUnreliableHintsLoseNothing(t *testing.T) {
 }
 
 func TestAWrongValueStopsTheFunctionWithOneLineThatNamesIt(t *testing.T) {
+	t.Parallel()
 	b := startReal(t, map[string]string{"WEBHOOK_TIMESTAMP_TOLERANCE": "soon"})
 	b.WaitLog("WEBHOOK_TIMESTAMP_TOLERANCE")
 	if status, _, body := b.Do("POST", b.API+"/orders/801000000000001AAA/fulfill", `{}`); status != 500 || string(body) != `{"message":"Internal Server Error"}` {
