@@ -48,7 +48,8 @@ func TestMain(m *testing.M) {
 			return 1
 		}
 		for _, f := range functions {
-			if err := os.MkdirAll(filepath.Join(dir, "bin", f), 0o755); err == nil {
+			err := os.MkdirAll(filepath.Join(dir, "bin", f), 0o755)
+			if err == nil {
 				err = os.Link(filepath.Join(dir, "bootstrap"), filepath.Join(dir, "bin", f, "bootstrap"))
 			}
 			if err != nil {
