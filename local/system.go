@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"crypto/rand"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -58,7 +57,8 @@ func start(ctx context.Context, set settings, source []byte, bin string, out io.
 	s := &system{settings: set, out: locked, broken: make(chan error, 8), hints: &faults.Hints{}}
 	s.logf = func(format string, args ...any) { fmt.Fprintf(locked, "local | "+format+"\n", args...) }
 	var inner context.Context
-	inner, s.stop = context.WithCancel(context.Background())
+	// It outlives ctx, which only bounds the start.
+	inner, s.stop = context.WithCancel(context.WithoutCancel(ctx))
 	defer func() {
 		if err != nil {
 			s.close()
@@ -71,13 +71,13 @@ func start(ctx context.Context, set settings, source []byte, bin string, out io.
 		if err != nil {
 			for _, all := range listeners {
 				for _, l := range all {
-					l.Close()
+					_ = l.Close()
 				}
 			}
 		}
 	}()
 	for _, p := range ports {
-		all, err := set.listen(p.variable)
+		all, err := set.listen(ctx, p.variable)
 		if err != nil {
 			return nil, err
 		}
@@ -270,9 +270,7 @@ func awsPort(tables, secrets, queues http.Handler) http.Handler {
 		case "AmazonSQS":
 			queues.ServeHTTP(w, r)
 		default:
-			w.Header().Set("Content-Type", "application/x-amz-json-1.0")
-			w.WriteHeader(http.StatusBadRequest)
-			json.NewEncoder(w).Encode(map[string]string{"__type": "com.amazon.coral.service#UnknownOperationException", "message": fmt.Sprintf("no service here for target %q", target)})
+			respond(w, http.StatusBadRequest, map[string]string{"__type": "com.amazon.coral.service#UnknownOperationException", "message": fmt.Sprintf("no service here for target %q", target)})
 		}
 	})
 }
@@ -350,7 +348,7 @@ func (s *system) functionARN(short string) string {
 func (s *system) close() {
 	s.stop()
 	for _, srv := range s.servers {
-		srv.Close()
+		_ = srv.Close()
 	}
 	if s.sims != nil {
 		s.sims.close()

@@ -147,7 +147,10 @@ func (c *Clock) event(s Schedule, at time.Time) string {
 		e["resources"] = []string{fmt.Sprintf("arn:aws:events:%s:%s:rule/%s", c.opts.Region, c.opts.Account, s.Name)}
 		e["detail"] = map[string]any{}
 	}
-	b, _ := json.Marshal(e)
+	b, err := json.Marshal(e)
+	if err != nil {
+		panic(err) // texts alone
+	}
 	return string(b)
 }
 

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -204,8 +205,8 @@ func (t *Template) Apply(event map[string]any) (string, error) {
 			if _, text := v.(string); text {
 				s = s[1 : len(s)-1]
 			} else {
-				q, _ := json.Marshal(s)
-				s = string(q[1 : len(q)-1])
+				s = strconv.Quote(s)
+				s = s[1 : len(s)-1]
 			}
 		}
 		out.WriteString(s)
@@ -335,7 +336,8 @@ func (w *Work) event(m queue.Message) map[string]any {
 
 // withBody is what a filter sees: a body that is JSON as JSON.
 func withBody(e map[string]any) map[string]any {
-	body, err := decode([]byte(e["body"].(string)))
+	text, _ := e["body"].(string)
+	body, err := decode([]byte(text))
 	if err != nil {
 		return e
 	}

@@ -311,7 +311,7 @@ func (h *Host) Invoke(ctx context.Context, name string, event []byte) ([]byte, e
 	}
 	f.stats.Invocations++
 	f.stats.Running++
-	h.wait.Go(func() {
+	h.wait.Go(func() { //nolint:contextcheck // an invocation outlives a caller that leaves
 		answer, err := h.run(f, event)
 		h.count(f, func(s *Stats) {
 			s.Running--
@@ -441,7 +441,7 @@ func (h *Host) boot(ctx context.Context, f *function) (*process, error) {
 		h.mu.Unlock()
 		return nil, errClosed
 	}
-	p, err := h.startProcess(f)
+	p, err := h.startProcess(f) //nolint:contextcheck // a process outlives the call that needed it
 	if err == nil {
 		f.alive[p] = true
 		f.stats.ColdStarts++
