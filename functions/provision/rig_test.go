@@ -2,6 +2,7 @@ package main_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -15,6 +16,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -51,10 +53,12 @@ type rig struct {
 	dialled  int
 	calls    []string // every call of every worker, in order
 	inject   *injection
+	after    func() // called when a run has ended
 	clicks   int
 	consents map[order.ID]int
 	moduleNo map[order.ID]bool // the last failure was the module's word
 	running  sync.WaitGroup
+	active   atomic.Int32 // invocations under way
 }
 
 // options of one rig; the zero value is a healthy installation.
@@ -71,6 +75,8 @@ type injection struct {
 	fault string // one of the rows, or a fault of the simulator that is called
 	fire  func() // called at the site, before anything else happens there
 	fired bool
+	// only: the next call of this process is the site, whatever its index.
+	only *process
 }
 
 const (
@@ -430,25 +436,25 @@ func (e effects) Accept(ctx context.Context, gate order.Gate, id string) error {
 // --- calls and what happens to them
 
 // ahead returns the injection if the next call is its site.
-func (r *rig) ahead() *injection {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if in := r.inject; in != nil && !in.fired && len(r.calls) == in.site {
+func (p *process) ahead() *injection {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if in := p.inject; in != nil && !in.fired && (in.only == nil && len(p.calls) == in.site || in.only == p) {
 		return in
 	}
 	return nil
 }
 
 // call notes one call and returns the injection that is due at it.
-func (r *rig) call(name string) *injection {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.calls = append(r.calls, name)
-	if in := r.inject; in != nil && !in.fired && len(r.calls)-1 == in.site {
+func (p *process) call(name string) *injection {
+	in := p.ahead()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.calls = append(p.calls, name)
+	if in != nil {
 		in.fired = true
-		return in
 	}
-	return nil
+	return in
 }
 
 // middle stands before a simulator.
@@ -459,13 +465,14 @@ func (r *rig) middle(side int, next http.Handler) http.Handler {
 			panic(http.ErrAbortHandler)
 		}
 		q.Body = io.NopCloser(bytes.NewReader(body))
-		action := "query"
+		action, name := "query", ""
 		if side == sideWHMCS {
 			form, err := url.ParseQuery(string(body))
 			if err != nil {
 				r.Errorf("WHMCS got a form that cannot be read: %v", err)
 			}
 			action = form.Get("action")
+			name = action + kindOf(action, form)
 		} else if strings.HasSuffix(q.URL.Path, "/token") {
 			action = "token"
 		}
@@ -473,7 +480,7 @@ func (r *rig) middle(side int, next http.Handler) http.Handler {
 		p := r.byAddr[q.RemoteAddr]
 		r.mu.Unlock()
 		time.Sleep(p.lag)
-		in := r.call(action)
+		in := p.call(cmp.Or(name, action))
 		if action == "AddOrder" || action == "AcceptOrder" {
 			r.mayArrive(p, action)
 		}
@@ -499,6 +506,19 @@ func (r *rig) middle(side int, next http.Handler) http.Handler {
 			next.ServeHTTP(w, q)
 		}
 	})
+}
+
+// kindOf tells the three uses of GetOrders apart.
+func kindOf(action string, form url.Values) string {
+	switch {
+	case action != "GetOrders":
+		return ""
+	case form.Has("id"):
+		return ".one"
+	case form.Has("userid"):
+		return ".client"
+	}
+	return ".all"
 }
 
 // mayArrive checks what must hold when an effect reaches WHMCS: its worker
@@ -592,11 +612,11 @@ func stored[T any](ctx context.Context, p *process, name string, do func(context
 	return none, lost
 }
 
-// again lets the next call of the same kind meet a fault too.
-func (r *rig) again(fault string) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.inject = &injection{site: len(r.calls), fault: fault, fire: func() {}}
+// again lets the next call of the process meet a fault too.
+func (p *process) again(fault string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.inject = &injection{only: p, fault: fault, fire: func() {}}
 }
 
 func (r *rig) version() (n int64) {
@@ -679,6 +699,15 @@ func (r *rig) click(id order.ID) order.Outcome {
 	return got.Outcome
 }
 
+// start is one invocation of a process.
+func (r *rig) start(name string, id order.ID) {
+	r.active.Add(1)
+	r.running.Go(func() {
+		defer r.active.Add(-1)
+		r.run(name, id)
+	})
+}
+
 // run is one invocation of a process, to its end.
 func (r *rig) run(name string, id order.ID) (res provision.Result) {
 	p := r.process(name)
@@ -695,6 +724,9 @@ func (r *rig) run(name string, id order.ID) (res provision.Result) {
 		res = got
 	})
 	<-done
+	if r.after != nil {
+		r.after()
+	}
 	return res
 }
 
@@ -705,7 +737,7 @@ func (r *rig) sweep(name string) {
 		r.Errorf("tick: %v", err)
 	}
 	for _, id := range hints {
-		r.run(name, id)
+		r.start(name, id)
 	}
 }
 
@@ -717,11 +749,11 @@ func (h *hintList) Send(_ context.Context, ids []order.ID) error {
 	return nil
 }
 
-// recover lets the clock tick each minute until nothing is open; it gives up
-// after more than the 72 hours after which the engine does.
+// recover lets the clock tick each minute until nothing is open and nobody
+// works; it gives up after more than the 72 hours after which the engine does.
 func (r *rig) recover() {
 	for range 80 * 60 {
-		if !slices.ContainsFunc(r.mem.Records(), func(rec order.Record) bool { return rec.State.Open() }) {
+		if r.active.Load() == 0 && !slices.ContainsFunc(r.mem.Records(), func(rec order.Record) bool { return rec.State.Open() }) {
 			return
 		}
 		time.Sleep(time.Minute)

@@ -18,22 +18,31 @@ import (
 // --- none: nothing can have reached WHMCS.
 
 func (w *worker) atNone(ctx context.Context) error {
-	// load fails, retryable → waiting; permanent → failed (both inside load).
-	if err := w.load(ctx); err != nil {
-		return err
-	}
 	control, err := w.store.Control(ctx, order.SideWHMCS)
 	if err != nil {
 		return err
 	}
-	// Salesforce holds a WHMCS id, or look_before applies → adding, adds 0: look.
-	if w.req.WHMCSOrderID != "" || w.cur.CreatedAt.Before(control.LookBefore) {
-		w.cur.Point = order.AtAdding
-		w.cur.Adds, w.cur.AddUntil = 0, time.Time{}
-		return w.write(ctx, order.WroteLease, "look_first", "an order may exist in WHMCS already")
+	// look_before applies → adding, adds 0: look. An order may exist in WHMCS,
+	// so even a load that fails must not end as if nothing were there.
+	if w.cur.CreatedAt.Before(control.LookBefore) {
+		return w.lookFirst(ctx, "created before the restore")
+	}
+	// load fails, retryable → waiting; permanent → failed (both inside load).
+	if err := w.load(ctx); err != nil {
+		return err
+	}
+	// Salesforce holds a WHMCS id → adding, adds 0: look.
+	if w.req.WHMCSOrderID != "" {
+		return w.lookFirst(ctx, "Salesforce holds WHMCS order "+w.req.WHMCSOrderID)
 	}
 	// loaded → adding, adds 1: send.
 	return w.sendAdd(ctx)
+}
+
+func (w *worker) lookFirst(ctx context.Context, why string) error {
+	w.cur.Point = order.AtAdding
+	w.cur.Adds, w.cur.AddUntil = 0, time.Time{}
+	return w.write(ctx, order.WroteLease, "look_first", why)
 }
 
 // load fills req and plan. What it reads is used for this run alone; the plan
