@@ -25,6 +25,7 @@ import (
 	"orderbridge/shared/httpapi"
 	"orderbridge/shared/order"
 	"orderbridge/shared/telemetry"
+	"orderbridge/shared/wall"
 	"orderbridge/shared/webhook"
 )
 
@@ -545,7 +546,7 @@ func watching(t *testing.T, wait time.Duration, prefer string, claims *book) (re
 		b := newBench(t, claims, bothKeys, webhook.Config{})
 		start := time.Now()
 		claims.now = time.Now
-		b.Wait, b.Sleep = wait, sleep
+		b.Wait, b.Sleep = wait, wall.Clock{}.Sleep
 		b.Now = func() time.Time { return noon.Add(time.Since(start)) }
 		e := callout(goodBody())
 		if prefer != "" {

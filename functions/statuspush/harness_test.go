@@ -22,6 +22,7 @@ import (
 	"orderbridge/shared/salesforce"
 	"orderbridge/shared/salesforce/salesforcetest"
 	"orderbridge/shared/telemetry"
+	"orderbridge/shared/wall"
 	"orderbridge/shared/writeback"
 )
 
@@ -110,7 +111,7 @@ func (w *world) process(maxRows int) *Handler {
 	}
 	pusher, err := writeback.New(writeback.Deps{
 		Salesforce: adapter{org}, Items: w.table, Breaker: w.table, Dead: deadLetters{w.letters, "queue"},
-		Metrics: metrics, Log: log, Now: time.Now, Sleep: sleep, MaxRows: maxRows,
+		Metrics: metrics, Log: log, Now: time.Now, Sleep: wall.Clock{}.Sleep, MaxRows: maxRows,
 	})
 	if err != nil {
 		w.t.Fatal(err)
