@@ -628,7 +628,7 @@ func TestWatchKeepsTheDeadline(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 		defer cancel()
 		b := newBench(t, &book{images: []order.Record{{ID: orderID(t), State: order.Working}}}, bothKeys, webhook.Config{Tolerance: 100 * 365 * 24 * time.Hour})
-		b.Now, b.Sleep = time.Now, sleep
+		b.Now, b.Sleep = time.Now, wall.Clock{}.Sleep
 		e := callout(goodBody())
 		e.Headers["prefer"] = "wait=25"
 		start := time.Now()
