@@ -32,7 +32,8 @@ type table interface {
 }
 
 // onEachTable runs a test on the table in memory, on the embedded DynamoDB,
-// and on each DynamoDB that STORE_ENDPOINTS names (URLs, separated by commas).
+// and on each DynamoDB that STORE_ENDPOINTS names (name=url, separated by
+// commas), as the store's own suite does.
 func onEachTable(t *testing.T, test func(t *testing.T, claims table)) {
 	t.Helper()
 	t.Run("memory", func(t *testing.T) { test(t, provisiontest.NewMemory()) })
@@ -43,10 +44,15 @@ func onEachTable(t *testing.T, test func(t *testing.T, claims table)) {
 		t.Cleanup(srv.Close)
 		test(t, openTable(t, srv.URL))
 	})
-	for endpoint := range strings.SplitSeq(os.Getenv("STORE_ENDPOINTS"), ",") {
-		if endpoint != "" {
-			t.Run(endpoint, func(t *testing.T) { test(t, openTable(t, endpoint)) })
+	for pair := range strings.SplitSeq(os.Getenv("STORE_ENDPOINTS"), ",") {
+		if pair == "" {
+			continue
 		}
+		name, endpoint, ok := strings.Cut(pair, "=")
+		if !ok {
+			t.Fatalf("STORE_ENDPOINTS: %q is not name=url", pair)
+		}
+		t.Run(name, func(t *testing.T) { test(t, openTable(t, endpoint)) })
 	}
 }
 

@@ -38,6 +38,8 @@ const (
 	attrAcceptUntil  = "accept_until"
 	attrFirstAddAt   = "first_add_at"
 	attrAcceptAgain  = "accept_again"
+	attrVouched      = "vouched"
+	attrAdopted      = "adopted"
 	attrAcceptedAt   = "accepted_at"
 	attrAttempts     = "attempts"
 	attrOpenedAt     = "opened_at"
@@ -107,6 +109,8 @@ var engine = []struct {
 	{attrAcceptUntil, func(r *order.Record) types.AttributeValue { return millis(r.AcceptUntil) }},
 	{attrFirstAddAt, func(r *order.Record) types.AttributeValue { return millis(r.FirstAddAt) }},
 	{attrAcceptAgain, func(r *order.Record) types.AttributeValue { return flag(r.AcceptAgain) }},
+	{attrVouched, func(r *order.Record) types.AttributeValue { return flag(r.Vouched) }},
+	{attrAdopted, func(r *order.Record) types.AttributeValue { return flag(r.Adopted) }},
 	{attrAcceptedAt, func(r *order.Record) types.AttributeValue { return millis(r.AcceptedAt) }},
 	{attrAttempts, func(r *order.Record) types.AttributeValue { return count(r.Attempts) }},
 	{attrOpenedAt, func(r *order.Record) types.AttributeValue { return millis(r.OpenedAt) }},
@@ -209,6 +213,8 @@ func decode(item map[string]types.AttributeValue) (image, error) {
 	r.AcceptUntil = d.millis(attrAcceptUntil)
 	r.FirstAddAt = d.millis(attrFirstAddAt)
 	r.AcceptAgain = d.flag(attrAcceptAgain)
+	r.Vouched = d.flag(attrVouched)
+	r.Adopted = d.flag(attrAdopted)
 	r.AcceptedAt = d.millis(attrAcceptedAt)
 	r.Attempts = int(d.int(attrAttempts))
 	r.OpenedAt = d.millis(attrOpenedAt)

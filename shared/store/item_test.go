@@ -50,6 +50,7 @@ func full(t *testing.T, e endpoint) (map[string]types.AttributeValue, order.Reco
 	}
 	to.Adds, to.AddUntil, to.Accepts, to.AcceptUntil, to.FirstAddAt = 1, epoch, 1, epoch, epoch
 	to.AcceptAgain, to.AcceptedAt = true, epoch
+	to.Vouched, to.Adopted = true, true
 	to.WHMCSOrderID, to.ServiceIDs = "77", map[string][]string{"802000000000001AAA": {"5", "6"}}
 	to.ErrorCode, to.ErrorMessage, to.ErrorAt = fault.WHMCSBusy, "busy", epoch
 	rec, err = s.Write(ctx, order.Step{From: rec, To: to, Wrote: order.WroteStatus, Now: epoch,
@@ -69,7 +70,7 @@ func TestTheItemIsLaidOutAsDocumented(t *testing.T) {
 		"pk": "S order#801000000000001AAA", "state": "S working", "point": "S accepting", "wrote": "S status",
 		"seq": "N 1795507200125", "version": "N 4", "lease": "S " + string(rec.Lease), "fence": "N 1",
 		"lease_until": "N 1795507260123", "plan": "M", "adds": "N 1", "add_until": "N " + ms, "accepts": "N 1",
-		"accept_until": "N " + ms, "first_add_at": "N " + ms, "accept_again": "BOOL true", "accepted_at": "N " + ms,
+		"accept_until": "N " + ms, "first_add_at": "N " + ms, "accept_again": "BOOL true", "vouched": "BOOL true", "adopted": "BOOL true", "accepted_at": "N " + ms,
 		"attempts": "N 1", "opened_at": "N " + ms, "due_at": "N 1795507261123", "due_shard": "N 0",
 		"keys": "M", "nonces": "M", "account_id": "S 001000000000001AAA", "whmcs_order_id": "S 77",
 		"whmcs_service_ids": "M", "error_code": "S whmcs_busy", "error_message": "S busy", "error_at": "S " + iso,
@@ -328,7 +329,7 @@ func TestDecodeRefusesACorruptItem(t *testing.T) {
 			switch {
 			case v == nil, slices.Contains(fitting["-"], name):
 				continue // may be read or not: it must only not panic
-			case text && slices.Contains(fitting["S"], name), yes && name == "accept_again":
+			case text && slices.Contains(fitting["S"], name), yes && slices.Contains([]string{"accept_again", "vouched", "adopted"}, name):
 				if err != nil {
 					t.Errorf("%s = %s: %v", name, show(v), err)
 				}

@@ -145,7 +145,7 @@ func (m *machine) write(r *rapid.T) {
 		case 8:
 			to.AccountID = rapid.SampledFrom([]string{"", "001000000000003AAA"}).Draw(r, "account")
 		case 9:
-			to.AcceptAgain = !to.AcceptAgain
+			to.AcceptAgain, to.Vouched, to.Adopted = !to.AcceptAgain, !to.Vouched, to.AcceptAgain
 		case 10:
 			to.Attempts, to.OpenedAt = rapid.IntRange(0, 3).Draw(r, "attempts"), at("opened")
 		case 11:

@@ -12,7 +12,9 @@ import (
 )
 
 // Lease makes the caller the one worker of an open order that is due and whose
-// former lease has ended, and returns the new image. attempts and fence grow
+// former lease has ended, and returns the new image. What falls due within
+// order.MaxSkew is due: another machine's clock said when, and a worker whose
+// own is a little behind must not drop the hint. attempts and fence grow
 // by 1; due_at becomes the end of the lease plus the margin, so that the clock
 // comes back when this worker dies.
 //
@@ -28,7 +30,7 @@ func (s *Store) Lease(ctx context.Context, id order.ID, l order.Lease) (order.Re
 	until := u.path(attrLeaseUntil)
 	u.require(u.path(attrState) + " IN (" + u.val(str(string(order.Queued))) + ", " +
 		u.val(str(string(order.Working))) + ", " + u.val(str(string(order.Waiting))) + ")")
-	u.require(u.path(attrDueAt) + " <= " + u.val(millis(l.Now)))
+	u.require(u.path(attrDueAt) + " <= " + u.val(millis(l.Now.Add(order.MaxSkew))))
 	u.require("(attribute_not_exists(" + until + ") OR " + until + " < " + u.val(num(leaseEnd(l))) + ")")
 	// A late copy of this request must not lease the order a second time.
 	mine := u.path(attrLease)
