@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -140,12 +141,27 @@ func TestEverythingIsGoneAfterSignals(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := localtest.Start(t, built)
 			s.Eventually("four processes", func() bool { return len(s.Children()) == 4 })
+			stats(s) // connections are open, and no function has closed its own
+			if err := putOrder(t.Context(), s.AWS, s.Exports["TABLE_NAME"], "queued"); err != nil {
+				t.Fatal(err)
+			}
 			end(s)
 			if left := s.Children(); len(left) != 0 {
 				t.Errorf("left behind: %v", left)
 			}
 			for _, url := range []string{s.API, s.WHMCS, s.Salesforce, s.AWS} {
-				l, err := net.Listen("tcp", strings.TrimPrefix(url, "http://"))
+				// Free for those too who bind without SO_REUSEADDR, after an
+				// orderly end.
+				lc := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) (err error) {
+					if name == "SIGKILL" {
+						return nil
+					}
+					if ctl := c.Control(func(fd uintptr) { err = syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_REUSEADDR, 0) }); ctl != nil {
+						return ctl
+					}
+					return err
+				}}
+				l, err := lc.Listen(t.Context(), "tcp", strings.TrimPrefix(url, "http://"))
 				if err != nil {
 					t.Errorf("port of %s is not free: %v", url, err)
 					continue

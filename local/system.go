@@ -49,6 +49,41 @@ type system struct {
 	stop    context.CancelFunc
 	wait    sync.WaitGroup // mappings and servers
 	servers []*http.Server
+	conns   connections
+}
+
+// connections are those that the servers have open.
+type connections struct {
+	mu   sync.Mutex
+	open map[net.Conn]bool
+}
+
+func (c *connections) note(conn net.Conn, state http.ConnState) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch state {
+	case http.StateNew:
+		if c.open == nil {
+			c.open = map[net.Conn]bool{}
+		}
+		c.open[conn] = true
+	case http.StateClosed, http.StateHijacked:
+		delete(c.open, conn)
+	case http.StateActive, http.StateIdle:
+	}
+}
+
+// reset makes the close that follows a hard one. Otherwise the kernel would
+// hold the port for a minute (TIME_WAIT), and whoever binds it without
+// SO_REUSEADDR would find it taken.
+func (c *connections) reset() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for conn := range c.open {
+		if t, ok := conn.(*net.TCPConn); ok {
+			_ = t.SetLinger(0)
+		}
+	}
 }
 
 // start brings the system up; on an error nothing of it is left.
@@ -200,7 +235,7 @@ func (s *system) issuerURL() string {
 
 // serve answers on listeners until close.
 func (s *system) serve(all []net.Listener, h http.Handler) {
-	srv := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute}
+	srv := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, ConnState: s.conns.note}
 	s.servers = append(s.servers, srv)
 	for _, l := range all {
 		s.wait.Go(func() {
@@ -347,6 +382,7 @@ func (s *system) functionARN(short string) string {
 // close ends everything and returns when it is gone.
 func (s *system) close() {
 	s.stop()
+	s.conns.reset()
 	for _, srv := range s.servers {
 		_ = srv.Close()
 	}
