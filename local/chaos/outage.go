@@ -46,7 +46,7 @@ func (r *run) slowUpdates(ctx context.Context) error {
 	rng := r.random("slow updates")
 	for wait(ctx, between(rng, 200*time.Millisecond, time.Second)) {
 		b := breakage{Action: "update", Fault: one(rng, []string{"slow", "slow", "commit-then-drop"}), Times: 1, DelayMs: ms(between(rng, 100*time.Millisecond, time.Second))}
-		if err := r.breakage(ctx, r.sys.Salesforce, b); err != nil {
+		if err := r.breakage(ctx, r.sys.Salesforce, b, false); err != nil {
 			return err
 		}
 	}

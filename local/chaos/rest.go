@@ -53,8 +53,8 @@ func (r *run) until(ctx context.Context, limit time.Duration, left func(context.
 	began, said := time.Now(), time.Now()
 	for {
 		what, err := left(ctx)
-		if err == nil {
-			err = r.alive()
+		if e := r.alive(); e != nil {
+			err = e // whatever else failed, this is why
 		}
 		switch {
 		case err != nil:

@@ -228,8 +228,10 @@ func one[T any](rng *rand.Rand, all []T) T { return all[rng.IntN(len(all))] }
 func (r *run) orderctl(ctx context.Context, args ...string) (string, error) {
 	cmd := exec.CommandContext(ctx, filepath.Join(r.o.bin, "orderctl"), args...)
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH")}
-	for k, v := range r.sys.Exports {
-		cmd.Env = append(cmd.Env, k+"="+v)
+	for _, env := range []map[string]string{r.sys.Exports, scaled()} {
+		for k, v := range env {
+			cmd.Env = append(cmd.Env, k+"="+v)
+		}
 	}
 	b, err := cmd.CombinedOutput()
 	if err != nil {

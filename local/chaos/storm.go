@@ -150,7 +150,15 @@ type breakage struct {
 	Bytes   int    `json:"bytes,omitempty"`
 }
 
-func (r *run) breakage(ctx context.Context, base string, b breakage) error {
+// breakage orders a fault. With fresh, those that struck nothing yet are taken
+// back first: an action that nobody calls for a while, such as a breaker's
+// probe, would meet nothing but a heap of faults.
+func (r *run) breakage(ctx context.Context, base string, b breakage, fresh bool) error {
+	if fresh {
+		if err := r.ask(ctx, "DELETE", base+"/_sim/faults", nil, nil); err != nil {
+			return err
+		}
+	}
 	r.seen.add("faults", b.Times)
 	return r.ask(ctx, "POST", base+"/_sim/faults", b, nil)
 }
@@ -170,7 +178,7 @@ func (r *run) whmcsFaults(ctx context.Context) error {
 	if r.o.late {
 		bound["AddOrder"] = 2 * (window + margin + settle)
 	}
-	for wait(ctx, between(rng, 50*time.Millisecond, 350*time.Millisecond)) {
+	for i := 0; wait(ctx, between(rng, 50*time.Millisecond, 350*time.Millisecond)); i++ {
 		b := breakage{Action: one(rng, actions), Times: 1}
 		late, effect := bound[b.Action]
 		switch {
@@ -193,7 +201,7 @@ func (r *run) whmcsFaults(ctx context.Context) error {
 		case "drop-after-bytes":
 			b.Bytes = 1 + rng.IntN(60)
 		}
-		if err := r.breakage(ctx, r.sys.WHMCS, b); err != nil {
+		if err := r.breakage(ctx, r.sys.WHMCS, b, i%5 == 0); err != nil {
 			return err
 		}
 	}
@@ -218,7 +226,7 @@ func (r *run) salesforceFaults(ctx context.Context) error {
 		if b.Fault == "slow" || b.Fault == "commit-then-drop" {
 			b.DelayMs = ms(between(rng, 20*time.Millisecond, time.Second))
 		}
-		if err := r.breakage(ctx, r.sys.Salesforce, b); err != nil {
+		if err := r.breakage(ctx, r.sys.Salesforce, b, true); err != nil {
 			return err
 		}
 	}
