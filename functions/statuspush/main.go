@@ -94,21 +94,17 @@ const (
 	// two such calls fit into the function's 120 s.
 	callTimeout = 50 * time.Second
 	dialTimeout = 10 * time.Second
-	// idleTimeout: a sandbox that was frozen for longer finds its connections
-	// dead; they are not tried.
-	idleTimeout = 20 * time.Second
 )
 
 // transport goes by no proxy of the environment and keeps few connections.
 func transport() *http.Transport {
 	t, ok := http.DefaultTransport.(*http.Transport)
 	if !ok {
-		return &http.Transport{IdleConnTimeout: idleTimeout, TLSHandshakeTimeout: dialTimeout}
+		return &http.Transport{TLSHandshakeTimeout: dialTimeout}
 	}
 	t = t.Clone()
 	t.Proxy = nil
 	t.MaxConnsPerHost = 4
-	t.IdleConnTimeout = idleTimeout
 	t.TLSHandshakeTimeout = dialTimeout
 	return t
 }

@@ -50,8 +50,10 @@ type Deps struct {
 	HTTP *http.Client
 	// Credentials returns the current credentials; called before each login.
 	Credentials func(context.Context) (Credentials, error)
-	Now         func() time.Time
-	Log         *slog.Logger
+	// Now is the wall clock, without a monotonic reading, which stands still
+	// while a sandbox is frozen.
+	Now func() time.Time
+	Log *slog.Logger
 	// Usage, if not nil, is told the org's API usage after each call that
 	// states it (Sforce-Limit-Info).
 	Usage func(Usage)
@@ -71,9 +73,16 @@ type Client struct {
 	refused error     // the last login's config error
 	until   time.Time // refused is answered without a call until then
 	brake   brake
+	used    time.Time // when the last answer came
 }
 
-const defaultTimeout = 30 * time.Second
+const (
+	defaultTimeout = 30 * time.Second
+	// idleMost is how long a connection may rest before it is not trusted any
+	// more: a sandbox that was frozen meanwhile finds it dead, and the call
+	// would be lost on it.
+	idleMost = 20 * time.Second
+)
 
 // maxBody is the largest answer that is read, in bytes. A page of 2,000 orders
 // and the describe of Order stay well below.
@@ -174,7 +183,16 @@ func (c *Client) call(ctx context.Context, s *session, method, path string, body
 // salesforce_unavailable: whether the call took effect is not known, and every
 // call here may be repeated.
 func (c *Client) exchange(r *http.Request) (int, http.Header, []byte, error) {
+	c.mu.Lock()
+	rested := !c.used.IsZero() && c.deps.Now().Sub(c.used) > idleMost
+	c.mu.Unlock()
+	if rested {
+		c.http.CloseIdleConnections()
+	}
 	resp, err := c.http.Do(r)
+	c.mu.Lock()
+	c.used = c.deps.Now()
+	c.mu.Unlock()
 	if err != nil {
 		return 0, nil, nil, fault.Wrap(fault.SalesforceUnavailable, fmt.Errorf("call %s: %w", r.URL.Path, withoutURL(err)))
 	}
