@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"io"
 	"log/slog"
 	"maps"
 	"net/netip"
@@ -19,6 +20,7 @@ import (
 
 	"github.com/aws/aws-lambda-go/events"
 
+	"orderbridge/contract"
 	"orderbridge/shared/fault"
 	"orderbridge/shared/httpapi"
 	"orderbridge/shared/order"
@@ -147,8 +149,23 @@ func (b bench) do(t testing.TB, e events.APIGatewayV2HTTPRequest) httpapi.Respon
 	if err != nil {
 		t.Fatalf("the handler failed: %v", err)
 	}
+	if err := described(t).Check("POST", "/orders/{sfOrderId}/fulfill", res.StatusCode, res.Headers, res.Body); err != nil {
+		t.Errorf("the answer is not that of the contract: %v: %d %v %s", err, res.StatusCode, res.Headers, res.Body)
+	}
 	return res
 }
+
+// described is the contract, read once.
+func described(t testing.TB) *contract.Doc {
+	t.Helper()
+	d, err := openapi()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+var openapi = sync.OnceValues(contract.Load)
 
 func recorded(t testing.TB, file string) events.APIGatewayV2HTTPRequest {
 	t.Helper()
@@ -619,4 +636,12 @@ func TestWatchKeepsTheDeadline(t *testing.T) {
 			t.Errorf("got %d, %v after %v, want 202 after 4 s", res.StatusCode, err, time.Since(start))
 		}
 	})
+}
+
+// discard is the part of a handler that a property does not look at.
+var discard = Handler{
+	Now:     func() time.Time { return noon },
+	Sleep:   func(context.Context, time.Duration) error { return nil },
+	Log:     slog.New(slog.DiscardHandler),
+	Metrics: telemetry.NewMetrics(io.Discard, "fulfill", func() time.Time { return noon }),
 }

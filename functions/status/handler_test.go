@@ -9,11 +9,13 @@ import (
 	"maps"
 	"os"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/aws/aws-lambda-go/events"
 
+	"orderbridge/contract"
 	"orderbridge/shared/fault"
 	"orderbridge/shared/httpapi"
 	"orderbridge/shared/order"
@@ -96,8 +98,18 @@ func do(t testing.TB, h *Handler, e events.APIGatewayV2HTTPRequest) httpapi.Resp
 	if err != nil {
 		t.Fatalf("the handler failed: %v", err)
 	}
+	d, err := openapi()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Check("GET", "/orders/{sfOrderId}", res.StatusCode, res.Headers, res.Body); err != nil {
+		t.Errorf("the answer is not that of the contract: %v: %d %v %s", err, res.StatusCode, res.Headers, res.Body)
+	}
 	return res
 }
+
+// openapi is the contract, read once.
+var openapi = sync.OnceValues(contract.Load)
 
 func TestRecordedEvents(t *testing.T) {
 	for file, want := range map[string]string{

@@ -79,6 +79,7 @@ const (
 	ConfigurationInvalid   Code = "configuration_invalid"
 	ListingUnstable        Code = "whmcs_listing_unstable"
 	ProductSettingsChanged Code = "whmcs_product_changed"
+	ClockSkewed            Code = "clock_skewed"
 )
 
 // Info is what the table knows of a code.
@@ -161,7 +162,7 @@ var table = map[Code]Info{
 	AcceptOutcomeUnknown: {422, Permanent, "AcceptOrder outcome unknown", "Look whether the services of the WHMCS order exist, accept it there if not, then click again.", true},
 	WHMCSOrderMismatch:   {422, Permanent, "WHMCS order differs", "Compare the WHMCS order with this one, mend it there, then click again.", true},
 	WHMCSOrderCancelled:  {422, Permanent, "WHMCS order cancelled", "The WHMCS order was cancelled, marked as fraud or deleted. Resolve with adopt or none.", true},
-	WHMCSOrderAmbiguous:  {422, Permanent, "WHMCS order ambiguous", "Several WHMCS orders may belong to this one. Cancel the wrong ones, then resolve with adopt.", true},
+	WHMCSOrderAmbiguous:  {422, Permanent, "WHMCS order ambiguous", "Look in WHMCS which order belongs to this one, cancel the wrong ones, then resolve with adopt or none.", true},
 	MarkerNotKept:        {422, Config, "Marker not kept", "WHMCS did not keep this order's marker. Mend the installation, restore the marker, then click again.", true},
 	WHMCSIDForeign:       {422, Permanent, "WHMCS order of another order", "WHMCS_Order_ID__c belongs to another order, perhaps by cloning. Clear it, then click again.", true},
 	NotVerified:          {422, Permanent, "Services not verified", "Check the services of the WHMCS order, activate them, then click again.", true},
@@ -186,5 +187,6 @@ var table = map[Code]Info{
 	StateChanged:           {409, Rejected, "State changed", "The order is not in the state this needs; look at it again.", false},
 	ConfigurationInvalid:   {500, Config, "Configuration invalid", "Mend the environment value that is named.", false},
 	ListingUnstable:        {503, Retryable, "WHMCS listing unstable", "Wait: the list of orders changes while it is read.", false},
+	ClockSkewed:            {503, Config, "Clock skewed", "Wait: this worker's clock differs from the table's by more than two seconds.", false},
 	ProductSettingsChanged: {503, Retryable, "WHMCS product changed", "Wait: the product's settings changed between two reads.", false},
 }

@@ -157,6 +157,11 @@ type Record struct {
 	// AcceptAgain is a person's consent to one more AcceptOrder, given by a
 	// new click after module_failed, used up by the write before that send.
 	AcceptAgain bool
+	// Vouched: a person said that WHMCS holds nothing of this order; a dead or
+	// missing order is then no reason to ask again. Used up by the next send.
+	Vouched bool
+	// Adopted: a person named the WHMCS order; it needs no marker.
+	Adopted bool
 	// AcceptedAt is when AcceptOrder was known to have been answered; the
 	// verification gives up 15 minutes later.
 	AcceptedAt time.Time

@@ -10,6 +10,9 @@ import (
 	"orderbridge/shared/fault"
 )
 
+// MaxSkew is how far the clocks of two workers may differ (assumption A1).
+const MaxSkew = 2 * time.Second
+
 // Lease is what a worker asks for.
 type Lease struct {
 	Token  Token

@@ -20,8 +20,10 @@ type Store interface {
 	// whose former lease has ended: state working, a fresh lease token,
 	// fence+1, attempts+1, wrote=lease, due_at = until + margin (so that the
 	// clock comes back when this worker dies). It returns the new image.
-	//   condition: state in (queued, working, waiting), due_at <= now,
+	//   condition: state in (queued, working, waiting), due_at <= now + order.MaxSkew,
 	//   lease_until absent or lease_until + margin < now
+	// MaxSkew is only about promptness: a callout's due_at is another machine's
+	// now, and a worker whose clock is a little behind must not drop the hint.
 	Lease(ctx context.Context, id order.ID, l Lease) (order.Record, error)
 
 	// Write makes one transition of the table in doc.go under the fence
@@ -108,13 +110,9 @@ type Billing interface {
 	Probe(ctx context.Context) error
 }
 
-// Gate is the send window of one effect: the first byte leaves before Until by
-// the wall clock, or never. The adapter dials a connection of its own inside
-// the window and its Write refuses for ever after.
-type Gate struct {
-	Until   time.Time
-	Timeout time.Duration // for the answer
-}
+// Gate is the send window of one effect. It lives with the domain, because
+// adapters take it and never import the engine.
+type Gate = order.Gate
 
 // Clock gives the wall time, without a monotonic reading (time.Now().Round(0)):
 // a frozen sandbox stops the monotonic clock.

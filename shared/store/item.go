@@ -28,7 +28,9 @@ const (
 	attrLeaseUntil = "lease_until"
 	// attrWriteID is the random name of the last write under the fence, by
 	// which a worker knows its own write when the answer was lost.
-	attrWriteID      = "write_id"
+	attrWriteID = "write_id"
+	// attrBumpID is the same for the last bump.
+	attrBumpID       = "bump_id"
 	attrPlan         = "plan"
 	attrAdds         = "adds"
 	attrAddUntil     = "add_until"
@@ -62,6 +64,11 @@ const (
 	memberDetail = "detail"
 )
 
+// markLen is the length of write_id and bump_id, in hex digits: 64 bits tell one
+// write from every other of its order, and each byte of an item is paid for by
+// each of its writes.
+const markLen = 16
+
 // image is one stored order: the record, and what the table alone has to know.
 type image struct {
 	rec order.Record
@@ -79,6 +86,7 @@ type image struct {
 	// rec.History has the newest alone.
 	history []string
 	writeID order.Token
+	bumpID  order.Token
 	// The maps that are there: SET of a child needs its parent.
 	hasKeys, hasNonces, hasHistory bool
 }
@@ -138,6 +146,7 @@ func encode(img image) map[string]types.AttributeValue {
 	item.put(attrVersion, num(r.Version))
 	item.put(attrLease, text(string(r.Lease)))
 	item.put(attrWriteID, text(string(img.writeID)))
+	item.put(attrBumpID, text(string(img.bumpID)))
 	item.put(attrFence, count(int(r.Fence)))
 	item.put(attrCreatedAt, iso(r.CreatedAt))
 	item.put(attrUpdatedAt, iso(r.UpdatedAt))
@@ -192,6 +201,7 @@ func decode(item map[string]types.AttributeValue) (image, error) {
 	r.Fence = order.Fence(d.int(attrFence))
 	r.LeaseUntil = d.millis(attrLeaseUntil)
 	img.writeID = order.Token(d.str(attrWriteID))
+	img.bumpID = order.Token(d.str(attrBumpID))
 	r.Plan = decodePlan(&d)
 	r.Adds = int(d.int(attrAdds))
 	r.AddUntil = d.millis(attrAddUntil)
@@ -376,6 +386,9 @@ func decodePlan(d *decoder) *order.Plan {
 		return nil
 	}
 	m := d.child(attrPlan, v)
+	if m.item[planClient] == nil {
+		d.fail(attrPlan, "a plan without client")
+	}
 	p := &order.Plan{ClientID: m.int(planClient), PaymentMethod: m.str(planPayment), PromoCode: m.str(planPromo)}
 	for _, v := range m.list(planEntries) {
 		e := d.child(planEntries, v)

@@ -101,7 +101,7 @@ func resolvable(r order.Resolution, first, seen image) error {
 
 func resolution(r order.Resolution, seen image, name string) *update {
 	u := newUpdate()
-	u.equal(u.path(attrVersion), num(seen.rec.Version))
+	u.unmoved(seen.rec.Version)
 	u.equal(u.path(attrState), text(string(order.Failed)))
 	u.set(u.path(attrVersion), num(seen.rec.Version+1))
 	e := order.Entry{By: r.By, Detail: r.Why}

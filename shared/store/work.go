@@ -30,9 +30,12 @@ func (s *Store) Lease(ctx context.Context, id order.ID, l order.Lease) (order.Re
 		u.val(str(string(order.Working))) + ", " + u.val(str(string(order.Waiting))) + ")")
 	u.require(u.path(attrDueAt) + " <= " + u.val(millis(l.Now)))
 	u.require("(attribute_not_exists(" + until + ") OR " + until + " < " + u.val(num(leaseEnd(l))) + ")")
+	// A late copy of this request must not lease the order a second time.
+	mine := u.path(attrLease)
+	u.require("(attribute_not_exists(" + mine + ") OR " + mine + " <> " + u.val(str(string(l.Token))) + ")")
 	u.set(u.path(attrState), text(string(order.Working)))
 	u.set(u.path(attrWrote), text(string(order.WroteLease)))
-	u.set(u.path(attrLease), text(string(l.Token)))
+	u.set(mine, text(string(l.Token)))
 	u.set(until, millis(l.Until))
 	u.set(u.path(attrDueAt), millis(l.Until.Add(l.Margin)))
 	u.set(u.path(attrDueShard), num(dueShard(id)))
@@ -78,7 +81,7 @@ func (s *Store) Write(ctx context.Context, step order.Step) (order.Record, error
 		return order.Record{}, err
 	}
 	doing := "write order " + step.From.ID.String()
-	random := order.NewToken()
+	random := order.NewToken()[:markLen]
 	seen := image{rec: step.From, hasHistory: len(step.From.History) > 0}
 	if step.Entry.Event != "" && len(step.From.History) >= order.MaxHistory {
 		// A full history: a record does not tell what the oldest line is
@@ -127,7 +130,7 @@ func transition(step order.Step, seen image, random order.Token) *update {
 	u := newUpdate()
 	u.equal(u.path(attrLease), text(string(step.From.Lease)))
 	u.equal(u.path(attrState), text(string(order.Working)))
-	u.equal(u.path(attrVersion), num(seen.rec.Version))
+	u.unmoved(seen.rec.Version)
 	if !order.Forgettable(to.State, to.Point) {
 		to.ExpiresAt = time.Time{}
 	}
@@ -187,7 +190,8 @@ func (s *Store) Bump(ctx context.Context, id order.ID, atLeast order.Seq, now ti
 		return order.Record{}, fault.Wrap(fault.Internal, fmt.Errorf("%s: no time", doing))
 	}
 	floor := max(atLeast, order.Seq(now.UnixMilli()))
-	img, err := s.amend(ctx, id, doing, now, e, func(u *update, seen *image) {
+	mine := order.NewToken()[:markLen]
+	img, err := s.amend(ctx, id, doing, now, e, mine, func(u *update, seen *image) {
 		seq := floor
 		if seen != nil {
 			seq = max(seen.rec.Seq+1, floor)
@@ -195,6 +199,7 @@ func (s *Store) Bump(ctx context.Context, id order.ID, atLeast order.Seq, now ti
 		// seq only grows, so a seq below the new one makes it the successor.
 		u.require(u.path(attrSeq) + " < " + u.val(num(int64(seq))))
 		u.set(u.path(attrSeq), num(int64(seq)))
+		u.set(u.path(attrBumpID), text(string(mine)))
 		u.set(u.path(attrWrote), text(string(order.WroteStatus)))
 	})
 	return img.rec, err
@@ -206,7 +211,7 @@ func (s *Store) Note(ctx context.Context, id order.ID, e order.Entry) error {
 	if e.Event == "" || e.At.IsZero() {
 		return fault.Wrap(fault.Internal, fmt.Errorf("note on order %s: no event, or no time", id))
 	}
-	_, err := s.amend(ctx, id, "note on order "+id.String(), e.At, e, func(u *update, _ *image) {
+	_, err := s.amend(ctx, id, "note on order "+id.String(), e.At, e, order.NewToken(), func(u *update, _ *image) {
 		u.set(u.path(attrWrote), text(string(order.WroteNote)))
 	})
 	return err
@@ -214,14 +219,13 @@ func (s *Store) Note(ctx context.Context, id order.ID, e order.Entry) error {
 
 // amend makes a small change that does not depend on the order's state: first
 // without knowing the image, then, where that failed, on the image that came
-// back. Its line in the history is the mark by which an earlier copy of the
-// same write is known, and refused.
-func (s *Store) amend(ctx context.Context, id order.ID, doing string, now time.Time, e order.Entry, change func(*update, *image)) (image, error) {
+// back. An earlier copy of the same write is known by its line in the history,
+// or by its bump_id.
+func (s *Store) amend(ctx context.Context, id order.ID, doing string, now time.Time, e order.Entry, mine order.Token, change func(*update, *image)) (image, error) {
 	if e.At.IsZero() {
 		e.At = now
 	}
-	random := order.NewToken()
-	name := historyName(e.At, 0, random)
+	name := historyName(e.At, 0, mine)
 	var seen *image
 	for range maxTries {
 		u := newUpdate()
@@ -248,7 +252,7 @@ func (s *Store) amend(ctx context.Context, id order.ID, doing string, now time.T
 		if err != nil {
 			return image{}, err
 		}
-		if got.applied || slices.Contains(img.history, name) {
+		if got.applied || slices.Contains(img.history, name) || img.bumpID == mine {
 			return img, nil
 		}
 		seen = &img

@@ -1,0 +1,152 @@
+"""Checks of the template that no linter makes, on what the SAM transform makes of it."""
+
+import os
+import re
+import sys
+import unittest
+from pathlib import Path
+
+from samcli.yamlhelper import yaml_parse
+from samtranslator.translator.transform import transform
+
+ROOT = Path(__file__).resolve().parent.parent
+SOURCE = yaml_parse((ROOT / "template.yaml").read_text())
+
+
+def transformed():
+    os.environ.setdefault("AWS_DEFAULT_REGION", "eu-central-1")
+    # transform changes what it is given, and wants the code to be uploaded.
+    template = yaml_parse((ROOT / "template.yaml").read_text())
+    template["Globals"]["Function"]["CodeUri"] = "s3://bucket/key"
+    return transform(template, {}, {})
+
+
+RESULT = transformed()
+RESOURCES = RESULT["Resources"]
+
+FUNCTIONS = {
+    "FulfillFunction": "Fulfill",
+    "ProvisionFunction": "Provision",
+    "StatusPushFunction": "StatusPush",
+    "StatusFunction": "Status",
+}
+ENDPOINTS = {"AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_DYNAMODB", "AWS_ENDPOINT_URL_SECRETS_MANAGER", "AWS_ENDPOINT_URL_SQS"}
+
+
+def of_type(kind):
+    return {name: r for name, r in RESOURCES.items() if r["Type"] == kind}
+
+
+def read_by_config(struct):
+    """The variables that Load<struct> in shared/config reads."""
+    code = (ROOT / "shared/config/config.go").read_text()
+
+    def body(start):
+        rest = code[code.index(start):]
+        return rest[: rest.index("\n}\n")]
+
+    load = body(f"func Load{struct}(")
+    if "r.salesforce()" in load:
+        load += body("func (r *reader) salesforce()")
+    return set(re.findall(r'r\.[a-zA-Z]+\("([A-Z][A-Z0-9_]+)"', load))
+
+
+class Template(unittest.TestCase):
+    def test_each_function_is_given_exactly_what_it_reads(self):
+        for name, struct in FUNCTIONS.items():
+            with self.subTest(name):
+                given = set(RESOURCES[name]["Properties"]["Environment"]["Variables"])
+                self.assertEqual(given, read_by_config(struct) | ENDPOINTS)
+
+    def test_no_value_of_the_environment_is_a_secret(self):
+        for name in FUNCTIONS:
+            for variable, value in RESOURCES[name]["Properties"]["Environment"]["Variables"].items():
+                with self.subTest(f"{name} {variable}"):
+                    self.assertNotIn("resolve:secretsmanager", str(value))
+                    if "SECRET" in variable and "ENDPOINT" not in variable:
+                        self.assertEqual(list(value), ["Fn::GetAtt"])
+
+    def test_roles_name_their_resources(self):
+        roles = of_type("AWS::IAM::Role")
+        self.assertGreaterEqual(len(roles), 5)
+        for name, role in roles.items():
+            with self.subTest(name):
+                self.assertFalse(role["Properties"].get("ManagedPolicyArns"), "managed policies hold wildcards")
+                for policy in role["Properties"].get("Policies", []):
+                    for statement in policy["PolicyDocument"]["Statement"]:
+                        resources = statement["Resource"]
+                        actions = statement["Action"]
+                        for r in resources if isinstance(resources, list) else [resources]:
+                            self.assertIsInstance(r, dict, f"{r} is not a reference")
+                            self.assertNotIn("*", str(r))
+                        for a in actions if isinstance(actions, list) else [actions]:
+                            self.assertNotIn("*", a)
+
+    def test_the_function_that_faces_the_internet_reads_one_secret(self):
+        statements = RESOURCES["FulfillRole"]["Properties"]["Policies"][0]["PolicyDocument"]["Statement"]
+        secrets = [s["Resource"] for s in statements if "secretsmanager:GetSecretValue" in s["Action"]]
+        self.assertEqual(secrets, [{"Fn::GetAtt": ["WebhookSecret", "Id"]}])
+
+    def test_what_must_survive_the_stack_is_retained(self):
+        for name in ["OrdersTable", "OrdersKey", "WebhookSecret", "WhmcsSecret", "SalesforceSecret", "StatusPushDeadLetters"]:
+            with self.subTest(name):
+                self.assertEqual(RESOURCES[name]["DeletionPolicy"], "Retain")
+                self.assertEqual(RESOURCES[name]["UpdateReplacePolicy"], "Retain")
+
+    def test_the_signing_secret_is_not_made_anew(self):
+        # CloudFormation makes a new secret when any of this changes, and
+        # Salesforce is cut off.
+        self.assertEqual(
+            RESOURCES["WebhookSecret"]["Properties"]["GenerateSecretString"],
+            {"PasswordLength": 64, "ExcludePunctuation": True},
+        )
+
+    def test_the_stream_has_two_readers(self):
+        stream = {"Fn::GetAtt": ["OrdersTable", "StreamArn"]}
+        readers = [n for n, r in of_type("AWS::Lambda::EventSourceMapping").items() if r["Properties"]["EventSourceArn"] == stream]
+        readers += [n for n, r in of_type("AWS::Pipes::Pipe").items() if r["Properties"]["Source"] == stream]
+        self.assertEqual(len(readers), 2, readers)
+
+    def test_a_message_stays_hidden_longer_than_a_worker_can_live(self):
+        hidden = RESOURCES["WorkQueue"]["Properties"]["VisibilityTimeout"]
+        self.assertEqual(hidden, RESOURCES["ProvisionFunction"]["Properties"]["Timeout"] + 30)
+
+    def test_an_api_that_would_lose_its_routes_does_not_deploy(self):
+        apis = of_type("AWS::ApiGatewayV2::Api")
+        self.assertEqual(len(apis), 2)
+        for name, api in apis.items():
+            with self.subTest(name):
+                if "Body" in api["Properties"]:
+                    self.assertIs(api["Properties"]["FailOnWarnings"], True)
+
+    def test_every_portal_route_is_authorized(self):
+        routes = of_type("AWS::ApiGatewayV2::Route")
+        self.assertTrue(routes)
+        for name, route in routes.items():
+            with self.subTest(name):
+                self.assertEqual(route["Properties"]["AuthorizationType"], {"Fn::If": ["HasPortalIssuer", "JWT", "AWS_IAM"]})
+
+    def test_every_function_has_an_alarm_and_a_log_that_ends(self):
+        watched = {
+            d["Value"]["Ref"]
+            for a in of_type("AWS::CloudWatch::Alarm").values()
+            if a["Properties"]["MetricName"] == "Errors"
+            for d in a["Properties"]["Dimensions"]
+        }
+        self.assertEqual(watched, set(FUNCTIONS))
+        for name in FUNCTIONS:
+            log = RESOURCES[name]["Properties"]["LoggingConfig"]["LogGroup"]["Ref"]
+            self.assertGreater(RESOURCES[log]["Properties"]["RetentionInDays"], 0)
+
+    def test_every_parameter_is_used_and_described(self):
+        text = (ROOT / "template.yaml").read_text()
+        text = text[text.index("\nRules:"):]
+        for name, parameter in SOURCE["Parameters"].items():
+            with self.subTest(name):
+                self.assertRegex(text, rf"!Ref {name}\b")
+                self.assertTrue(parameter.get("Description"))
+                self.assertIn("Default", parameter)
+
+
+if __name__ == "__main__":
+    sys.exit(unittest.main())

@@ -1,0 +1,143 @@
+# Versions of every tool that the verbs use, in this one place.
+GOLANGCI_LINT := v2.15.0
+GOVULNCHECK   := v1.9.0
+SAM_CLI       := 1.170.0
+CFN_LINT      := 1.58.0
+MINISTACK     := 1.5.33
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+# Where everything is installed and built; both are ignored by git.
+TOOLS := $(CURDIR)/.tools
+BUILD := $(CURDIR)/build
+
+# A static binary does not care which libc it meets; lambda.norpc leaves out
+# the old RPC mode of the Lambda library (2 MB).
+export CGO_ENABLED := 0
+GOFLAGS_BUILD := -tags lambda.norpc
+LDFLAGS := -s -w
+
+# arm64 or x86_64, as CloudFormation says it.
+ARCHITECTURE ?= arm64
+GOARCH_arm64  := arm64
+GOARCH_x86_64 := amd64
+
+# How long `make fuzz` tries each target.
+FUZZTIME ?= 60s
+
+FUNCTIONS := fulfill provision statuspush status
+
+export SAM_CLI_TELEMETRY := 0
+# The SAM CLI wants a region even for what never leaves this machine.
+export AWS_DEFAULT_REGION ?= eu-central-1
+
+##@ Daily
+
+.PHONY: help
+help: ## list the verbs
+	@awk 'BEGIN {FS = ":.*## "} \
+		/^##@ / {printf "\n%s\n", substr($$0, 5)} \
+		/^[a-zA-Z0-9_-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## build the four functions, the local system and orderctl into build/bin
+	@$(foreach f,$(FUNCTIONS),go build $(GOFLAGS_BUILD) -ldflags '$(LDFLAGS)' -o $(BUILD)/bin/$(f)/bootstrap ./functions/$(f) &&) \
+		go build $(GOFLAGS_BUILD) -ldflags '$(LDFLAGS)' -o $(BUILD)/bin/ ./local ./cmd/orderctl
+
+.PHONY: run
+run: build ## start the whole system on this machine (Ctrl-C ends it)
+	@exec $(BUILD)/bin/local -template template.yaml -bin $(BUILD)/bin
+
+.PHONY: test
+test: build $(TOOLS)/ministack/$(MINISTACK) $(TOOLS)/clients/installed ## run everything that must hold (5 minutes at most)
+	@MINISTACK_BIN=$(TOOLS)/ministack/bin/ministack SF_CLIENTS=$(TOOLS)/clients BIN=$(BUILD)/bin .ci/test
+
+.PHONY: lint
+lint: $(TOOLS)/bin/golangci-lint-$(GOLANGCI_LINT) ## check style, vet and shell scripts
+	@.ci/need shellcheck shellcheck
+	@test -z "$$(gofmt -l cmd functions local shared)" || { echo 'gofmt is needed for:'; gofmt -l cmd functions local shared; exit 1; }
+	@$< run
+	@grep -lE '^#!.*\b(ba)?sh$$' $$(git ls-files) | xargs -r shellcheck
+
+##@ Slower checks
+
+.PHONY: race
+race: ## run the Go tests under the race detector (needs a C compiler)
+	@CGO_ENABLED=1 go test -race ./...
+
+.PHONY: fuzz
+fuzz: ## try each fuzz target for FUZZTIME (60s)
+	@.ci/fuzz $(FUZZTIME)
+
+.PHONY: model
+model: ## check the formal model of the protocol
+	@.ci/need spin spin
+	@docs/model/run.sh
+
+.PHONY: vuln
+vuln: $(TOOLS)/bin/govulncheck-$(GOVULNCHECK) ## look the modules up in Go's vulnerability database (needs the internet)
+	@$< ./...
+
+##@ Cloud
+
+.PHONY: template-test
+template-test: $(TOOLS)/sam/$(SAM_CLI)-$(CFN_LINT) ## check the template: lint, roles, environment
+	@$(TOOLS)/sam/bin/sam validate --lint
+	@$(TOOLS)/sam/bin/cfn-lint template.yaml
+	@$(TOOLS)/sam/bin/python .ci/template_test.py
+
+.PHONY: sam-build
+sam-build: $(TOOLS)/sam/$(SAM_CLI)-$(CFN_LINT) ## build for the cloud (ARCHITECTURE=arm64 or x86_64)
+	@ARCHITECTURE=$(ARCHITECTURE) $(TOOLS)/sam/bin/sam build --parameter-overrides Architecture=$(ARCHITECTURE)
+	@# A deployment of this build is for the processor that it was built for.
+	@sed -i '/^  Architecture:$$/,/^  [A-Z]/ s/^    Default: .*/    Default: $(ARCHITECTURE)/' .aws-sam/build/template.yaml
+
+.PHONY: sam-local
+sam-local: build $(TOOLS)/sam/$(SAM_CLI)-$(CFN_LINT) ## invoke each function by the SAM CLI, in a container
+	@SAM=$(TOOLS)/sam/bin/sam ORDERCTL=$(BUILD)/bin/orderctl BIN=$(BUILD)/bin .ci/sam-local
+
+# The SAM CLI builds each function by one of these, in the source tree. The
+# build is reproducible: the same source gives the same bytes, so an unchanged
+# function is not uploaded again.
+build-FulfillFunction:    FUNCTION := fulfill
+build-ProvisionFunction:  FUNCTION := provision
+build-StatusPushFunction: FUNCTION := statuspush
+build-StatusFunction:     FUNCTION := status
+.PHONY: build-FulfillFunction build-ProvisionFunction build-StatusPushFunction build-StatusFunction
+build-FulfillFunction build-ProvisionFunction build-StatusPushFunction build-StatusFunction:
+	@test -n '$(GOARCH_$(ARCHITECTURE))' || { echo 'ARCHITECTURE must be arm64 or x86_64, is $(ARCHITECTURE)' >&2; exit 1; }
+	@GOOS=linux GOARCH=$(GOARCH_$(ARCHITECTURE)) go build -trimpath -buildvcs=false $(GOFLAGS_BUILD) \
+		-ldflags '$(LDFLAGS) -buildid=' -o '$(ARTIFACTS_DIR)/bootstrap' ./functions/$(FUNCTION)
+
+##@ Housekeeping
+
+.PHONY: clean
+clean: ## remove what was built and installed
+	@rm -rf $(BUILD) $(TOOLS) .aws-sam
+
+# Tools. Each file named for a version stands for that version being there, so
+# that a new version installs and a second run needs no network.
+
+$(TOOLS)/bin/golangci-lint-%:
+	@echo 'installing golangci-lint $* (once, some minutes)'
+	@GOBIN=$(TOOLS)/bin go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$*
+	@mv $(TOOLS)/bin/golangci-lint $@
+
+$(TOOLS)/bin/govulncheck-%:
+	@GOBIN=$(TOOLS)/bin go install golang.org/x/vuln/cmd/govulncheck@$*
+	@mv $(TOOLS)/bin/govulncheck $@
+
+$(TOOLS)/sam/$(SAM_CLI)-$(CFN_LINT):
+	@echo 'installing the SAM CLI $(SAM_CLI) (once, a minute)'
+	@rm -rf $(TOOLS)/sam && python3 -m venv $(TOOLS)/sam
+	@$(TOOLS)/sam/bin/pip install -q --disable-pip-version-check aws-sam-cli==$(SAM_CLI) cfn-lint==$(CFN_LINT)
+	@touch $@
+
+$(TOOLS)/ministack/$(MINISTACK):
+	@echo 'installing ministack $(MINISTACK) (once)'
+	@rm -rf $(TOOLS)/ministack && python3 -m venv $(TOOLS)/ministack
+	@$(TOOLS)/ministack/bin/pip install -q --disable-pip-version-check ministack==$(MINISTACK)
+	@touch $@

@@ -1,0 +1,196 @@
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"regexp"
+	"strconv"
+	"time"
+
+	"orderbridge/shared/fault"
+	"orderbridge/shared/order"
+)
+
+func resolveCommand() command {
+	return command{
+		name:     "resolve",
+		synopsis: "ID (--adopt N | --none | --stop) --by WHO --why TEXT",
+		summary:  "record what a person found out about a failed order",
+		needs:    []string{"TABLE_NAME", "WHMCS_SETTLE and CLOCK_MARGIN (as the installation has them, for --none)", "AWS_REGION and credentials"},
+		examples: []string{
+			`resolve 801000000000001AAA --adopt 1234 --by ann --why "order 1234 is it, see the client's notes"`,
+			`resolve 801000000000001AAA --none --by ann --why "searched client 42 and all orders of that day"`,
+			`resolve 801000000000001AAA --stop --by ann --why "the customer withdrew"`,
+		},
+		setup: func(flags *flag.FlagSet) action {
+			var res order.Resolution
+			flags.StringVar(&res.Adopt, "adopt", "", "`N` is the WHMCS order of this one; provisioning goes on with it")
+			flags.BoolVar(&res.None, "none", false, "vouch that WHMCS has no order of this one; provisioning starts anew")
+			flags.BoolVar(&res.Stop, "stop", false, "leave it failed with code stopped; a new click reopens it and looks first")
+			flags.StringVar(&res.By, "by", "", usageBy)
+			flags.StringVar(&res.Why, "why", "", usageWhy)
+			return func(ctx context.Context, c console, args []string) error {
+				id, err := oneOrder(args)
+				if err != nil {
+					return err
+				}
+				if err := decided(res); err != nil {
+					return err
+				}
+				settle, err := c.settle()
+				if err != nil {
+					return err
+				}
+				table, err := c.ledger(ctx)
+				if err != nil {
+					return err
+				}
+				res.ID, res.Now = id, c.now()
+				res.SettledBefore = res.Now.Add(-settle)
+				r, err := table.Resolve(ctx, res)
+				if err != nil {
+					return err
+				}
+				fmt.Fprintf(c.out, "%s is %s at point %s\n", r.ID, r.State, r.Point)
+				return nil
+			}
+		},
+	}
+}
+
+var whmcsOrderID = regexp.MustCompile(`^[1-9][0-9]{0,18}$`)
+
+func decided(res order.Resolution) error {
+	chosen := 0
+	for _, yes := range []bool{res.Adopt != "", res.None, res.Stop} {
+		if yes {
+			chosen++
+		}
+	}
+	if chosen != 1 {
+		return usagef("exactly one of --adopt N, --none and --stop is needed")
+	}
+	if res.Adopt != "" && !whmcsOrderID.MatchString(res.Adopt) {
+		return usagef("--adopt needs the number of a WHMCS order, not %q", res.Adopt)
+	}
+	return accountable(res.By, res.Why)
+}
+
+// settle returns how long after the end of a send window an AddOrder can still
+// turn up: the same times as the installation's, whose defaults these are.
+func (c console) settle() (time.Duration, error) {
+	var sum time.Duration
+	for name, otherwise := range map[string]string{"WHMCS_SETTLE": "300", "CLOCK_MARGIN": "5"} {
+		v := c.getenv(name)
+		if v == "" {
+			v = otherwise
+		}
+		n, err := strconv.ParseUint(v, 10, 20)
+		if err != nil {
+			return 0, usagef("%s must be a whole number of seconds, is %q", name, v)
+		}
+		sum += time.Duration(n) * time.Second
+	}
+	return sum, nil
+}
+
+func pauseCommand() command {
+	return command{
+		name:     "pause",
+		synopsis: "--by WHO --why TEXT",
+		summary:  "stop all work on WHMCS; callouts are still accepted and queued",
+		needs:    []string{"TABLE_NAME", "AWS_REGION and credentials"},
+		examples: []string{`pause --by ann --why "WHMCS is being upgraded"`},
+		setup: func(flags *flag.FlagSet) action {
+			by := flags.String("by", "", usageBy)
+			why := flags.String("why", "", usageWhy)
+			return func(ctx context.Context, c console, args []string) error {
+				if len(args) > 0 {
+					return usagef("pause concerns all orders and takes no argument; one order is stopped by resolve --stop")
+				}
+				if err := accountable(*by, *why); err != nil {
+					return err
+				}
+				table, err := c.ledger(ctx)
+				if err != nil {
+					return err
+				}
+				if err := table.Pause(ctx, *why, *by, c.now()); err != nil {
+					return err
+				}
+				fmt.Fprint(c.out, "paused: a send that has begun ends, no other one begins\n")
+				return nil
+			}
+		},
+	}
+}
+
+func resumeCommand() command {
+	return command{
+		name:     "resume",
+		synopsis: "--by WHO",
+		summary:  "take work up again; the clock fills the queue within a minute",
+		needs:    []string{"TABLE_NAME", "AWS_REGION and credentials"},
+		examples: []string{"resume --by ann"},
+		setup: func(flags *flag.FlagSet) action {
+			by := flags.String("by", "", usageBy)
+			return func(ctx context.Context, c console, args []string) error {
+				if len(args) > 0 {
+					return usagef("resume takes no argument")
+				}
+				if *by == "" {
+					return usagef("--by WHO is needed")
+				}
+				table, err := c.ledger(ctx)
+				if err != nil {
+					return err
+				}
+				if err := table.Resume(ctx, *by, c.now()); err != nil {
+					return err
+				}
+				fmt.Fprint(c.out, "resumed\n")
+				return nil
+			}
+		},
+	}
+}
+
+func pushCommand() command {
+	return command{
+		name:     "push",
+		synopsis: "ID --by WHO",
+		summary:  "tell Salesforce once more what this order is, with a newer seq",
+		needs:    []string{"TABLE_NAME", "AWS_REGION and credentials"},
+		examples: []string{"push 801000000000001AAA --by ann"},
+		setup: func(flags *flag.FlagSet) action {
+			by := flags.String("by", "orderctl", usageBy)
+			return func(ctx context.Context, c console, args []string) error {
+				id, err := oneOrder(args)
+				if err != nil {
+					return err
+				}
+				table, err := c.ledger(ctx)
+				if err != nil {
+					return err
+				}
+				r, err := push(ctx, table, id, *by, c.now())
+				if err != nil {
+					return err
+				}
+				fmt.Fprintf(c.out, "%s: %s with seq %d goes to Salesforce\n", r.ID, r.Status(), r.Seq)
+				return nil
+			}
+		},
+	}
+}
+
+// push makes Salesforce hear of an order once more: the write wakes
+// StatusPushFunction, which reads the item.
+func push(ctx context.Context, table ledger, id order.ID, by string, now time.Time) (order.Record, error) {
+	r, err := table.Bump(ctx, id, 0, now, order.Entry{At: now, Event: "push", By: by})
+	if fault.CodeOf(err) == fault.OrderNotFound {
+		return r, unknownOrder(id)
+	}
+	return r, err
+}

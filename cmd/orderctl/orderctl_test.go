@@ -1,0 +1,627 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/sqs"
+	"github.com/aws/aws-sdk-go-v2/service/sqs/types"
+
+	"orderbridge/shared/fault"
+	"orderbridge/shared/order"
+)
+
+const (
+	orderID = "801000000000001AAA"
+	secret  = "a signing secret of 32 bytes or more"
+)
+
+var now = time.Date(2026, 11, 24, 3, 0, 0, 0, time.UTC)
+
+// world is a console whose outside is in memory.
+type world struct {
+	env      map[string]string
+	out, err bytes.Buffer
+	table    *memory
+	letters  *letters
+}
+
+func newWorld() *world {
+	return &world{
+		env: map[string]string{
+			"API_URL": "http://127.0.0.1:1", "WEBHOOK_SECRET_ID": "webhook", "TABLE_NAME": "orders", "STATUSPUSH_DEAD_LETTER_URL": "http://queue",
+		},
+		table:   &memory{orders: map[string]order.Record{}},
+		letters: &letters{},
+	}
+}
+
+func (w *world) run(t *testing.T, args ...string) int {
+	t.Helper()
+	w.out.Reset()
+	w.err.Reset()
+	return run(t.Context(), console{
+		getenv: func(name string) string { return w.env[name] },
+		now:    func() time.Time { return now },
+		out:    &w.out,
+		err:    &w.err,
+		secret: func(_ context.Context, id string) (string, error) {
+			if id != "webhook" {
+				return "", fault.Wrap(fault.SecretUnavailable, errors.New("no such secret"))
+			}
+			return secret, nil
+		},
+		table:   func(context.Context, string) (ledger, error) { return w.table, nil },
+		letters: func(context.Context) (queue, error) { return w.letters, nil },
+	}, args)
+}
+
+// fails checks an exit code and that the error is one line that starts with prefix.
+func (w *world) fails(t *testing.T, code int, prefix string, args ...string) {
+	t.Helper()
+	if got := w.run(t, args...); got != code {
+		t.Errorf("orderctl %q: exit code %d, want %d", args, got, code)
+	}
+	text := w.err.String()
+	if !strings.HasPrefix(text, "orderctl: "+prefix) || strings.Count(text, "\n") != 1 || !strings.HasSuffix(text, "\n") {
+		t.Errorf("orderctl %q says %q, want one line that starts with %q", args, text, "orderctl: "+prefix)
+	}
+}
+
+// memory is a table that keeps what it was asked to do.
+type memory struct {
+	orders   map[string]order.Record
+	control  order.Control
+	resolved []order.Resolution
+	bumped   []order.ID
+	err      error
+}
+
+func (m *memory) Get(_ context.Context, id order.ID) (order.Record, bool, error) {
+	r, ok := m.orders[id.String()]
+	return r, ok, m.err
+}
+
+func (m *memory) Control(_ context.Context, side order.Side) (order.Control, error) {
+	if side == m.control.Side {
+		return m.control, m.err
+	}
+	return order.Control{Side: side}, m.err
+}
+
+func (m *memory) Resolve(_ context.Context, r order.Resolution) (order.Record, error) {
+	m.resolved = append(m.resolved, r)
+	return order.Record{ID: r.ID, State: order.Queued, Point: order.AtAdded}, m.err
+}
+
+func (m *memory) Bump(_ context.Context, id order.ID, _ order.Seq, _ time.Time, _ order.Entry) (order.Record, error) {
+	r, ok := m.orders[id.String()]
+	if !ok {
+		return order.Record{}, fault.New(fault.OrderNotFound, "")
+	}
+	if m.err != nil {
+		return order.Record{}, m.err
+	}
+	m.bumped = append(m.bumped, id)
+	r.Seq++
+	return r, nil
+}
+
+func (m *memory) Pause(_ context.Context, reason, by string, at time.Time) error {
+	m.control = order.Control{Side: order.SideWHMCS, Paused: true, Reason: reason, By: by, At: at}
+	return m.err
+}
+
+func (m *memory) Resume(_ context.Context, by string, at time.Time) error {
+	m.control = order.Control{Side: order.SideWHMCS, By: by, At: at}
+	return m.err
+}
+
+// letters is a queue whose messages are hidden once received.
+type letters struct {
+	visible []types.Message
+	deleted []string
+}
+
+func (l *letters) ReceiveMessage(_ context.Context, in *sqs.ReceiveMessageInput, _ ...func(*sqs.Options)) (*sqs.ReceiveMessageOutput, error) {
+	n := min(int(in.MaxNumberOfMessages), len(l.visible))
+	out := &sqs.ReceiveMessageOutput{Messages: l.visible[:n]}
+	l.visible = l.visible[n:]
+	return out, nil
+}
+
+func (l *letters) DeleteMessage(_ context.Context, in *sqs.DeleteMessageInput, _ ...func(*sqs.Options)) (*sqs.DeleteMessageOutput, error) {
+	l.deleted = append(l.deleted, aws.ToString(in.ReceiptHandle))
+	return &sqs.DeleteMessageOutput{}, nil
+}
+
+func (l *letters) add(handle, body string) {
+	l.visible = append(l.visible, types.Message{MessageId: aws.String(handle), ReceiptHandle: aws.String(handle), Body: aws.String(body)})
+}
+
+func TestWhatIsNotUnderstoodIsRefusedInOneLine(t *testing.T) {
+	for name, c := range map[string]struct {
+		prefix string
+		args   []string
+		unset  string
+	}{
+		"an unknown command":              {`there is no command "frobnicate"`, []string{"frobnicate"}, ""},
+		"an unknown flag":                 {"callout: flag provided but not defined: -frobnicate", []string{"callout", orderID, "--frobnicate"}, ""},
+		"no order":                        {"exactly one order id is needed", []string{"callout"}, ""},
+		"two orders":                      {"exactly one order id is needed", []string{"show", orderID, orderID}, ""},
+		"a bad order id":                  {"order_id_invalid", []string{"callout", "801000000000001AAB"}, ""},
+		"an account id":                   {"order_id_invalid", []string{"show", "001000000000001AAA"}, ""},
+		"a wait beyond the gateway's":     {"callout: invalid", []string{"callout", orderID, "--wait=26"}, ""},
+		"a wait of nothing":               {"callout: invalid", []string{"callout", orderID, "--wait=0"}, ""},
+		"dry-run and event":               {"--dry-run and --event exclude", []string{"callout", orderID, "--dry-run", "--event"}, ""},
+		"no API_URL":                      {"API_URL is missing", []string{"callout", orderID}, "API_URL"},
+		"no WEBHOOK_SECRET_ID":            {"WEBHOOK_SECRET_ID is missing", []string{"callout", orderID}, "WEBHOOK_SECRET_ID"},
+		"no TABLE_NAME":                   {"TABLE_NAME is missing", []string{"show", orderID}, "TABLE_NAME"},
+		"no STATUSPUSH_DEAD_LETTER_URL":   {"STATUSPUSH_DEAD_LETTER_URL is missing", []string{"redrive"}, "STATUSPUSH_DEAD_LETTER_URL"},
+		"a resolution without a decision": {"exactly one of", []string{"resolve", orderID, "--by", "ann", "--why", "x"}, ""},
+		"two decisions":                   {"exactly one of", []string{"resolve", orderID, "--none", "--stop", "--by", "ann", "--why", "x"}, ""},
+		"a decision of nobody":            {"--by WHO and --why TEXT", []string{"resolve", orderID, "--none", "--why", "x"}, ""},
+		"a decision without a reason":     {"--by WHO and --why TEXT", []string{"resolve", orderID, "--none", "--by", "ann", "--why", "  "}, ""},
+		"an adoption of a word":           {"--adopt needs the number", []string{"resolve", orderID, "--adopt", "it", "--by", "ann", "--why", "x"}, ""},
+		"a pause of one order":            {"pause concerns all orders", []string{"pause", orderID, "--by", "ann", "--why", "x"}, ""},
+		"a pause of nobody":               {"--by WHO and --why TEXT", []string{"pause", "--why", "x"}, ""},
+		"a resume of nobody":              {"--by WHO is needed", []string{"resume"}, ""},
+		"a redrive of one order":          {"redrive takes no argument", []string{"redrive", orderID}, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld()
+			delete(w.env, c.unset)
+			w.fails(t, exitUsage, c.prefix, c.args...)
+			if len(w.table.resolved) > 0 || w.table.control.By != "" {
+				t.Error("the table was changed")
+			}
+		})
+	}
+	w := newWorld()
+	if code := w.run(t); code != exitUsage || !strings.Contains(w.err.String(), "orderctl callout") {
+		t.Errorf("no command: exit code %d, %q", code, w.err.String())
+	}
+}
+
+func TestEveryCommandHelpsWithExamplesThatItUnderstands(t *testing.T) {
+	w := newWorld()
+	w.table.orders[orderID] = record(t)
+	w.env["API_URL"] = answering(t, http.StatusAccepted, `{"success":false}`).URL
+	for _, cmd := range commands() {
+		for _, args := range [][]string{{cmd.name, "--help"}, {"help", cmd.name}, {cmd.name, "-h"}} {
+			if code := w.run(t, args...); code != exitDone {
+				t.Errorf("%q: exit code %d", args, code)
+			}
+			for _, e := range cmd.examples {
+				if !strings.Contains(w.out.String(), "orderctl "+e) {
+					t.Errorf("%q lacks the example %q", args, e)
+				}
+			}
+		}
+		for _, e := range cmd.examples {
+			if code := w.run(t, words(e)...); code != exitDone {
+				t.Errorf("example %q: exit code %d, %s", e, code, w.err.String())
+			}
+		}
+	}
+	if code := w.run(t, "--help"); code != exitDone || !strings.Contains(w.out.String(), "orderctl resolve") {
+		t.Errorf("--help: exit code %d, %q", code, w.out.String())
+	}
+}
+
+// words splits an example as a shell would, without its comment or pipe.
+func words(example string) []string {
+	var all []string
+	for i, part := range strings.Split(example, `"`) {
+		if i%2 == 1 {
+			all = append(all, part)
+			continue
+		}
+		for _, word := range strings.Fields(part) {
+			if word == "#" || word == "|" {
+				return all
+			}
+			all = append(all, word)
+		}
+	}
+	return all
+}
+
+// answering is an API that gives every callout the same answer.
+func answering(t *testing.T, status int, body string) *httptest.Server {
+	t.Helper()
+	s := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) {
+		rw.Header().Set("Retry-After", "5")
+		rw.WriteHeader(status)
+		_, _ = io.WriteString(rw, body)
+	}))
+	t.Cleanup(s.Close)
+	return s
+}
+
+// checkSigned checks what a receiver checks.
+func checkSigned(t *testing.T, header http.Header, body []byte) {
+	t.Helper()
+	mac := hmac.New(sha256.New, []byte(secret))
+	mac.Write(body)
+	if got := header.Get("X-SF-Signature"); got != hex.EncodeToString(mac.Sum(nil)) {
+		t.Errorf("signature %q is not that of the body", got)
+	}
+	var b map[string]string
+	if err := json.Unmarshal(body, &b); err != nil {
+		t.Fatalf("body %q: %v", body, err)
+	}
+	for name, want := range map[string]string{
+		"orderId": orderID, "timestamp": header.Get("X-SF-Timestamp"), "nonce": header.Get("X-SF-Nonce"),
+	} {
+		if b[name] != want || want == "" {
+			t.Errorf("body says %s %q, the header %q", name, b[name], want)
+		}
+	}
+	if got := header.Get("X-SF-Timestamp"); got != "2026-11-24T03:00:00.000Z" {
+		t.Errorf("timestamp %q", got)
+	}
+	if header.Get("Idempotency-Key") == "" || header.Get("Content-Type") != "application/json" {
+		t.Errorf("headers %v", header)
+	}
+}
+
+func TestCalloutIsSignedAndSentAsSalesforceDoes(t *testing.T) {
+	var got *http.Request
+	var body []byte
+	s := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		got = r
+		body, _ = io.ReadAll(r.Body)
+		rw.WriteHeader(http.StatusAccepted)
+		_, _ = io.WriteString(rw, `{"success":false,"status":"Activating","sfOrderId":"`+orderID+`"}`)
+	}))
+	defer s.Close()
+	w := newWorld()
+	w.env["API_URL"] = s.URL + "/" // a slash too many does no harm
+	for name, c := range map[string]struct {
+		args   []string
+		prefer string
+		key    string
+	}{
+		"at once":                     {[]string{"callout", orderID}, "respond-async", ""},
+		"waiting":                     {[]string{"callout", orderID, "--wait"}, "wait=25", ""},
+		"waiting, flag first":         {[]string{"callout", "--wait", orderID}, "wait=25", ""},
+		"waiting so long":             {[]string{"callout", orderID, "--wait", "5"}, "wait=5", ""},
+		"waiting so long, flag first": {[]string{"callout", "--wait", "5", "--key", "k", orderID}, "wait=5", "k"},
+		"with an equals sign":         {[]string{"callout", "--wait=7", "--key=k", orderID}, "wait=7", "k"},
+		"a 15-character id":           {[]string{"callout", orderID[:15], "--key", "k"}, "respond-async", "k"},
+		"after --":                    {[]string{"callout", "--key", "k", "--", orderID}, "respond-async", "k"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if code := w.run(t, c.args...); code != exitDone {
+				t.Fatalf("exit code %d: %s", code, w.err.String())
+			}
+			checkSigned(t, got.Header, body)
+			if got.Method != http.MethodPost || got.URL.Path != "/orders/"+orderID+"/fulfill" {
+				t.Errorf("%s %s", got.Method, got.URL.Path)
+			}
+			if p := got.Header.Get("Prefer"); p != c.prefer {
+				t.Errorf("Prefer %q, want %q", p, c.prefer)
+			}
+			if k := got.Header.Get("Idempotency-Key"); c.key != "" && k != c.key {
+				t.Errorf("key %q, want %q", k, c.key)
+			}
+			if !json.Valid(w.out.Bytes()) {
+				t.Errorf("stdout is %q, want the answer alone", w.out.String())
+			}
+		})
+	}
+}
+
+func TestEveryCalloutHasItsOwnNonceAndKey(t *testing.T) {
+	w := newWorld()
+	seen := map[string]bool{}
+	for range 3 {
+		w.run(t, "callout", orderID, "--dry-run")
+		req, err := http.ReadRequest(bufio.NewReader(&w.out))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range []string{"X-SF-Nonce", "Idempotency-Key"} {
+			v := name + req.Header.Get(name)
+			if seen[v] {
+				t.Errorf("%s came twice", v)
+			}
+			seen[v] = true
+		}
+	}
+}
+
+func TestDryRunPrintsTheRequestAndSendsNothing(t *testing.T) {
+	w := newWorld()
+	w.env["API_URL"] = "https://api.example.com/base"
+	w.env["SF_ORG_ID"] = "00D000000000001EAA"
+	if code := w.run(t, "callout", orderID, "--dry-run", "--account", "001000000000001AAA", "--requested-by", "005000000000001AAA"); code != exitDone {
+		t.Fatalf("exit code %d: %s", code, w.err.String())
+	}
+	if strings.Contains(w.out.String(), secret) {
+		t.Error("the secret is printed")
+	}
+	req, err := http.ReadRequest(bufio.NewReader(&w.out))
+	if err != nil {
+		t.Fatal(err)
+	}
+	body, err := io.ReadAll(req.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	checkSigned(t, req.Header, body)
+	if req.Host != "api.example.com" || req.URL.Path != "/base/orders/"+orderID+"/fulfill" {
+		t.Errorf("goes to %s%s", req.Host, req.URL.Path)
+	}
+	for _, want := range []string{`"organizationId":"00D000000000001EAA"`, `"accountId":"001000000000001AAA"`, `"requestedBy":"005000000000001AAA"`} {
+		if !strings.Contains(string(body), want) {
+			t.Errorf("body %s lacks %s", body, want)
+		}
+	}
+}
+
+func TestEventIsASignedEventOfTheGateway(t *testing.T) {
+	w := newWorld()
+	delete(w.env, "API_URL") // nothing is sent
+	if code := w.run(t, "callout", orderID, "--event"); code != exitDone {
+		t.Fatalf("exit code %d: %s", code, w.err.String())
+	}
+	var e struct {
+		Version, RouteKey, Body string
+		Headers, PathParameters map[string]string
+	}
+	if err := json.Unmarshal(w.out.Bytes(), &e); err != nil {
+		t.Fatal(err)
+	}
+	header := http.Header{}
+	for name, v := range e.Headers {
+		if name != strings.ToLower(name) {
+			t.Errorf("the gateway would write %s in lower case", name)
+		}
+		header.Set(name, v)
+	}
+	checkSigned(t, header, []byte(e.Body))
+	if e.Version != "2.0" || e.RouteKey != "POST /orders/{sfOrderId}/fulfill" || e.PathParameters["sfOrderId"] != orderID {
+		t.Errorf("event %+v", e)
+	}
+}
+
+func TestRefusalsAreOneLineWithTheirCode(t *testing.T) {
+	w := newWorld()
+	w.env["API_URL"] = answering(t, 422, `{"type":"about:blank","title":"Account not mapped","status":422,"code":"account_not_mapped","detail":"Set WHMCS_Client_ID__c.","requestId":"r-1"}`).URL
+	w.fails(t, exitFailed, "account_not_mapped: Set WHMCS_Client_ID__c. (HTTP 422, request r-1)", "callout", orderID)
+	w.env["API_URL"] = answering(t, 404, `{"message":"Not Found"}`).URL
+	w.fails(t, exitFailed, "HTTP 404 Not Found: Not Found", "callout", orderID)
+	w.env["API_URL"] = answering(t, 302, "").URL
+	w.fails(t, exitFailed, "HTTP 302 Found", "callout", orderID)
+	gone := answering(t, 200, "")
+	gone.Close()
+	w.env["API_URL"] = gone.URL
+	w.fails(t, exitFailed, "request_not_delivered: Not delivered", "callout", orderID)
+	w.env["WEBHOOK_SECRET_ID"] = "another"
+	w.fails(t, exitFailed, "secret_unavailable: ", "callout", orderID)
+	w.fails(t, exitFailed, "order_not_found: no callout of "+orderID, "show", orderID)
+	w.fails(t, exitFailed, "order_not_found: no callout of "+orderID, "push", orderID)
+	w.table.err = fault.Wrap(fault.StoreUnavailable, errors.New("throttled"))
+	w.fails(t, exitFailed, "store_unavailable: ", "show", orderID)
+	w.fails(t, exitFailed, "store_unavailable: ", "pause", "--by", "ann", "--why", "x")
+	w.table.err = fault.Wrap(fault.StateChanged, errors.New("it is provisioned, not failed"))
+	w.fails(t, exitFailed, "state_changed: ", "resolve", orderID, "--stop", "--by", "ann", "--why", "x")
+}
+
+func record(t *testing.T) order.Record {
+	t.Helper()
+	id, err := order.ParseID(orderID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return order.Record{
+		ID: id, State: order.Failed, Point: order.AtAdding, Seq: 7, Adds: 1, AccountID: "001000000000001AAA",
+		Plan:       &order.Plan{ClientID: 42, PaymentMethod: "mailin"},
+		FirstAddAt: now.Add(-time.Hour), AddUntil: now.Add(-time.Hour), OpenedAt: now.Add(-2 * time.Hour), UpdatedAt: now.Add(-time.Minute),
+		ErrorCode: fault.AddOutcomeUnknown, ErrorMessage: "no order with the marker", ErrorAt: now.Add(-time.Minute),
+		Nonces: map[string]order.Nonce{"n0nce-that-nobody-needs": {By: "t"}},
+		History: []order.Entry{
+			{At: now.Add(-2 * time.Hour), Event: "callout", By: "005000000000001AAA"},
+			{At: now.Add(-time.Minute), Event: "failed", Detail: "add_outcome_unknown"},
+		},
+	}
+}
+
+func TestShowSaysWhatToDo(t *testing.T) {
+	open := func(change func(*order.Record)) func(*order.Record) {
+		return func(r *order.Record) {
+			r.State, r.ErrorCode, r.ErrorMessage, r.DueAt = order.Waiting, "", "", now.Add(time.Minute)
+			change(r)
+		}
+	}
+	for name, c := range map[string]struct {
+		change  func(*order.Record)
+		control order.Control
+		want    []string
+	}{
+		"an unknown outcome": {func(*order.Record) {}, order.Control{}, []string{
+			"Failed: something may exist in WHMCS", "client 42 since 2026-11-24 02:00Z",
+			"orderctl resolve " + orderID + " --adopt N", "orderctl resolve " + orderID + " --none",
+			"2026-11-24 01:00:00Z  callout", "(005000000000001AAA)", "sfOrderId=" + orderID,
+		}},
+		"a plain failure": {func(r *order.Record) { r.ErrorCode, r.Point, r.Adds = fault.AccountNotMapped, order.AtNone, 0 }, order.Control{}, []string{
+			"Failed: account not mapped", "nothing can have reached WHMCS", "Set WHMCS_Client_ID__c", "orderctl callout " + orderID,
+		}},
+		"provisioned": {func(r *order.Record) {
+			r.State, r.Point, r.ErrorCode, r.WHMCSOrderID = order.Provisioned, order.AtAccepted, "", "1234"
+			r.ServiceIDs = map[string][]string{"802a": {"7", "8"}}
+		}, order.Control{}, []string{"Provisioned", "order 1234", "services 7 8", "Nothing.", "orderctl push " + orderID}},
+		"waiting for its next try": {open(func(r *order.Record) { r.ErrorCode = fault.WHMCSUnavailable; r.Attempts = 3 }), order.Control{}, []string{
+			"waits for its next try", "3 since", "in 60 s", "WHMCS does not answer",
+		}},
+		"due and not taken": {open(func(r *order.Record) { r.DueAt = now.Add(-time.Hour) }), order.Control{}, []string{"due for 60 min", "ProvisionFunction"}},
+		"a dead worker": {open(func(r *order.Record) {
+			r.State, r.Lease, r.LeaseUntil = order.Working, order.NewToken(), now.Add(-time.Minute)
+		}), order.Control{}, []string{"its worker died"}},
+		"a living worker": {open(func(r *order.Record) {
+			r.State, r.Lease, r.LeaseUntil = order.Working, order.NewToken(), now.Add(time.Minute)
+		}), order.Control{}, []string{"it is being provisioned", "a worker holds it"}},
+		"paused": {open(func(*order.Record) {}), order.Control{Side: order.SideWHMCS, Paused: true, By: "bob", Reason: "upgrade", At: now.Add(-time.Hour)}, []string{
+			"whmcs is paused by bob", "upgrade", "orderctl resume --by YOU",
+		}},
+		"breaker open": {open(func(*order.Record) {}), order.Control{Side: order.SideSalesforce, Why: fault.SalesforcePermission, OpenUntil: now.Add(time.Minute)}, []string{
+			"salesforce: breaker open (salesforce_permission_lost)", "permission set back",
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld()
+			r := record(t)
+			c.change(&r)
+			w.table.orders[orderID] = r
+			w.table.control = c.control
+			if code := w.run(t, "show", orderID[:15]); code != exitDone {
+				t.Fatalf("exit code %d: %s", code, w.err.String())
+			}
+			for _, want := range c.want {
+				if !strings.Contains(w.out.String(), want) {
+					t.Errorf("lacks %q:\n%s", want, w.out.String())
+				}
+			}
+			if strings.Contains(w.out.String(), "{") {
+				t.Errorf("a placeholder was not filled:\n%s", w.out.String())
+			}
+		})
+	}
+}
+
+func TestEveryReviewCodeHasItsStepsHereAndInTheRunbook(t *testing.T) {
+	book, err := os.ReadFile("../../docs/runbook.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, code := range fault.Codes() {
+		if !code.Info().Review {
+			continue
+		}
+		if len(review[code]) == 0 {
+			t.Errorf("%s: show has no steps", code)
+		}
+		if !strings.Contains(string(book), "\n### "+string(code)+"\n") {
+			t.Errorf("%s: the runbook has no section", code)
+		}
+		r := record(t)
+		r.ErrorCode = code
+		if text := strings.Join(advice(r, nil, now), "\n"); strings.Contains(text, "{") || !strings.Contains(text, "orderctl ") {
+			t.Errorf("%s: %s", code, text)
+		}
+	}
+	for code := range review {
+		if !code.Info().Review {
+			t.Errorf("%s has steps and is not a code to review", code)
+		}
+	}
+}
+
+func TestShowAsJSON(t *testing.T) {
+	w := newWorld()
+	w.table.orders[orderID] = record(t)
+	if code := w.run(t, "show", orderID, "--json"); code != exitDone {
+		t.Fatalf("exit code %d: %s", code, w.err.String())
+	}
+	var v map[string]any
+	if err := json.Unmarshal(w.out.Bytes(), &v); err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]any{
+		"sfOrderId": orderID, "status": "Failed", "state": "failed", "point": "adding", "error_code": "add_outcome_unknown",
+		"review": true, "adds": 1.0, "seq": 7.0, "add_until": "2026-11-24T02:00:00.000Z",
+	} {
+		if v[name] != want {
+			t.Errorf("%s is %v, want %v", name, v[name], want)
+		}
+	}
+	history, ok := v["history"].([]any)
+	if !ok || len(history) != 2 {
+		t.Errorf("history is %v", v["history"])
+	}
+	if strings.Contains(w.out.String(), "n0nce") {
+		t.Error("nonces are shown")
+	}
+}
+
+func TestResolveRecordsWhoDecidedWhat(t *testing.T) {
+	w := newWorld()
+	w.env["WHMCS_SETTLE"] = "600"
+	if code := w.run(t, "resolve", "--none", orderID, "--by", "ann", "--why", "looked"); code != exitDone {
+		t.Fatalf("exit code %d: %s", code, w.err.String())
+	}
+	if code := w.run(t, "resolve", orderID, "--adopt", "1234", "--by", "ann", "--why", "it is"); code != exitDone {
+		t.Fatalf("exit code %d: %s", code, w.err.String())
+	}
+	none, adopt := w.table.resolved[0], w.table.resolved[1]
+	if !none.None || none.By != "ann" || none.Why != "looked" || none.ID.String() != orderID || !none.Now.Equal(now) {
+		t.Errorf("resolution %+v", none)
+	}
+	if want := now.Add(-605 * time.Second); !none.SettledBefore.Equal(want) {
+		t.Errorf("settled before %s, want %s", none.SettledBefore, want)
+	}
+	if adopt.Adopt != "1234" || adopt.None || adopt.Stop {
+		t.Errorf("resolution %+v", adopt)
+	}
+	w.env["WHMCS_SETTLE"] = "five minutes"
+	w.fails(t, exitUsage, "WHMCS_SETTLE must be a whole number", "resolve", orderID, "--none", "--by", "ann", "--why", "x")
+}
+
+func TestPauseAndResume(t *testing.T) {
+	w := newWorld()
+	if code := w.run(t, "pause", "--by", "ann", "--why", "upgrade"); code != exitDone || !w.table.control.Paused || w.table.control.Reason != "upgrade" || w.table.control.By != "ann" {
+		t.Errorf("exit code %d, control %+v", code, w.table.control)
+	}
+	if code := w.run(t, "resume", "--by", "bob"); code != exitDone || w.table.control.Paused || w.table.control.By != "bob" {
+		t.Errorf("exit code %d, control %+v", code, w.table.control)
+	}
+}
+
+func TestRedrivePushesEachOrderOnceAndKeepsWhatNamesNone(t *testing.T) {
+	w := newWorld()
+	w.table.orders[orderID] = record(t)
+	w.letters.add("first", `{"sfOrderId":"`+orderID+`","seq":5}`)
+	w.letters.add("again", `{"sfOrderId":"`+orderID+`","seq":6}`)
+	w.letters.add("forgotten", `{"sfOrderId":"801000000000002AAA","seq":6}`)
+	if code := w.run(t, "redrive", "--by", "ann"); code != exitDone {
+		t.Fatalf("exit code %d: %s", code, w.err.String())
+	}
+	if len(w.table.bumped) != 1 || w.table.bumped[0].String() != orderID {
+		t.Errorf("pushed %v", w.table.bumped)
+	}
+	if got := strings.Join(w.letters.deleted, " "); got != "first again forgotten" {
+		t.Errorf("deleted %q", got)
+	}
+
+	w = newWorld()
+	w.letters.add("garbage", `<xml/>`)
+	w.letters.add("nobody", `{"seq":6}`)
+	if code := w.run(t, "redrive"); code != exitFailed || len(w.letters.deleted) != 0 {
+		t.Errorf("exit code %d, deleted %q", code, w.letters.deleted)
+	}
+
+	w = newWorld()
+	w.table.orders[orderID] = record(t)
+	w.table.err = fault.New(fault.StoreUnavailable, "")
+	w.letters.add("first", `{"sfOrderId":"`+orderID+`","seq":5}`)
+	w.fails(t, exitFailed, "store_unavailable", "redrive")
+	if len(w.letters.deleted) != 0 {
+		t.Errorf("deleted %q although nothing was pushed", w.letters.deleted)
+	}
+}

@@ -1,0 +1,106 @@
+package contract_test
+
+import (
+	"strings"
+	"testing"
+
+	"orderbridge/contract"
+	"orderbridge/shared/fault"
+)
+
+const fulfill, status = "/orders/{sfOrderId}/fulfill", "/orders/{sfOrderId}"
+
+func load(t *testing.T) *contract.Doc {
+	t.Helper()
+	d, err := contract.Load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+func TestCheck(t *testing.T) {
+	d := load(t)
+	accepted := map[string]string{"content-type": "application/json", "location": "/orders/801000000000001AAA", "retry-after": "5"}
+	problem := map[string]string{"Content-Type": "application/problem+json"}
+	shown := map[string]string{"Content-Type": "application/json", "ETag": `"abc"`, "Cache-Control": "private, no-cache"}
+	without := func(m map[string]string, name string) map[string]string {
+		c := map[string]string{}
+		for k, v := range m {
+			if k != name {
+				c[k] = v
+			}
+		}
+		return c
+	}
+	const activating = `{"success":false,"status":"Activating","sfOrderId":"801000000000001AAA"}`
+	const refused = `{"type":"urn:orderbridge:problem:nonce_invalid","title":"t","status":401,"code":"nonce_invalid","detail":"d","requestId":"r"}`
+	for _, c := range []struct {
+		name, method, path string
+		status             int
+		headers            map[string]string
+		body, complaint    string
+	}{
+		{"activating", "POST", fulfill, 202, accepted, activating, ""},
+		{"a problem", "POST", fulfill, 401, problem, refused, ""},
+		{"the gateway's own", "GET", status, 401, map[string]string{"content-type": "application/json"}, `{"message":"Unauthorized"}`, ""},
+		{"the gateway's own without a text", "GET", status, 503, map[string]string{"content-type": "application/json; charset=utf-8"}, `{"message":null}`, ""},
+		{"not modified", "GET", status, 304, without(shown, "Content-Type"), "", ""},
+		{"an order", "GET", status, 200, shown, `{"sfOrderId":"801000000000001AAA","status":"Pending Review","final":false}`, ""},
+
+		{"another route", "GET", "/", 200, nil, "", "has no GET /"},
+		{"another method", "PUT", fulfill, 200, nil, "", "has no PUT"},
+		{"another status", "POST", fulfill, 201, accepted, activating, "no status 201"},
+		{"no Location", "POST", fulfill, 202, without(accepted, "location"), activating, "header Location is missing"},
+		{"a short Location", "POST", fulfill, 202, map[string]string{"content-type": "application/json", "location": "/orders/1", "retry-after": "5"}, activating, "header Location is"},
+		{"a member too many", "POST", fulfill, 202, accepted, strings.Replace(activating, "{", `{"x":1,`, 1), "a member x too many"},
+		{"a member too few", "POST", fulfill, 202, accepted, `{"success":false,"status":"Activating"}`, "has no sfOrderId"},
+		{"another value", "POST", fulfill, 202, accepted, strings.Replace(activating, "false", "true", 1), "success is true"},
+		{"another type", "POST", fulfill, 202, accepted, strings.Replace(activating, `"801000000000001AAA"`, "801", 1), "is integer"},
+		{"a status as a text", "POST", fulfill, 401, problem, strings.Replace(refused, "401", `"401"`, 1), "is string"},
+		{"a status that is none", "POST", fulfill, 401, problem, strings.Replace(refused, "401", "200", 1), "at least 400"},
+		{"a code of another status", "POST", fulfill, 403, problem, refused, "want one of"},
+		{"another content type", "POST", fulfill, 202, map[string]string{"content-type": "text/html", "location": "/orders/801000000000001AAA", "retry-after": "5"}, activating, "no text/html"},
+		{"no content type", "POST", fulfill, 401, nil, refused, "read content type"},
+		{"two values", "POST", fulfill, 401, problem, refused + refused, "not one JSON value"},
+		{"a body where none belongs", "GET", status, 304, without(shown, "Content-Type"), "{}", "no body"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			err := d.Check(c.method, c.path, c.status, c.headers, c.body)
+			if (err == nil) != (c.complaint == "") || err != nil && !strings.Contains(err.Error(), c.complaint) {
+				t.Errorf("got %v, want %q", err, c.complaint)
+			}
+		})
+	}
+}
+
+// Each code that a function can answer is in the description, under the route
+// that answers it, and no other is.
+func TestTheContractListsEveryCode(t *testing.T) {
+	d := load(t)
+	of := map[string][]fault.Code{
+		fulfill: {
+			fault.SourceNotAllowed, fault.BodyTooLarge, fault.BodyMalformed, fault.SignatureMissing, fault.SignatureInvalid,
+			fault.TimestampInvalid, fault.TimestampOutOfWindow, fault.NonceInvalid, fault.ContentTypeUnsupported, fault.HeadersNotSigned,
+			fault.OrgNotAllowed, fault.OrderIDInvalid, fault.OrderIDMismatch, fault.IdempotencyKeyMissing, fault.NonceReplayed,
+			fault.TooManyRequests, fault.SecretUnavailable, fault.TryAgain, fault.Internal,
+		},
+		status: {fault.CallerUnknown, fault.OrderIDInvalid, fault.TryAgain, fault.Internal},
+	}
+	for path, method := range map[string]string{fulfill: "POST", status: "GET"} {
+		listed := d.Codes(method, path)
+		for _, c := range of[path] {
+			if !listed[string(c)] {
+				t.Errorf("%s %s does not list %s", method, path, c)
+			}
+			problem := `{"type":"urn:orderbridge:problem:` + string(c) + `","title":"t","status":400,"code":"` + string(c) + `","detail":"d","requestId":"r"}`
+			if err := d.Check(method, path, c.Info().Status, map[string]string{"Content-Type": "application/problem+json"}, problem); err != nil {
+				t.Errorf("%s %s does not list %s under %d: %v", method, path, c, c.Info().Status, err)
+			}
+			delete(listed, string(c))
+		}
+		for c := range listed {
+			t.Errorf("%s %s lists %s, which it never answers", method, path, c)
+		}
+	}
+}

@@ -1,0 +1,254 @@
+#!/bin/sh
+# Runs every row of the formal model and compares what spin finds with what it
+# must find. Exit 0: every row as expected; 1: a row differs; 2: cannot run.
+#
+#   run.sh              all rows (make model)
+#   run.sh ROW...       these rows
+#   run.sh -l           the rows
+#   run.sh -t ROW       the counterexample of a row, step by step
+#   DEEP=1 run.sh       the deeper rows too (README.md says how long they take)
+#
+# From the environment: SPIN (spin), CC (cc), JOBS (2 rows at a time).
+set -u
+export LC_ALL=C
+
+here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd) || exit 2
+spin=${SPIN:-spin}
+cc=${CC:-cc}
+command -v "$spin" >/dev/null 2>&1 || { echo "run.sh: $spin not found: install spin (Debian: apt-get install spin) or set SPIN" >&2; exit 2; }
+command -v "$cc" >/dev/null 2>&1 || { echo "run.sh: $cc not found: install a C compiler or set CC" >&2; exit 2; }
+
+# name | model | search | expected | switches | what the row is
+#   search: full (depth first, every state), short (breadth first: ends at the
+#   shortest counterexample), live (fair cycles), deep-full, deep-live
+#   expected: holds, or the property that must be found violated
+small='-DMARGIN=0 -DSETTLE=1 -DASETTLE=1 -DLEASE=1'
+ask='-DASK -DNO_VOUCH -DCHECK=61'
+rows() {
+	cat <<-END
+	intact          |provision|full |holds|-DMAXADDS=2|the protocol: P1 P3 P4 P5 P6 P7
+	intact-live     |provision|live |holds|$small -DMAXADDS=1|the protocol: P2
+	three-adds      |provision|full |holds|-DMAXADDS=3|three AddOrder may leave
+	no-lease-time   |provision|full |holds|-DLEASE=0|a lease is over at once: its length is no safety matter
+	resend-ask      |provision|full |holds|-DASK|WHMCS_RESEND=ask
+	second-send     |provision|short|W_witness|-DWITNESS=1|witness: provisioned by a second AddOrder
+	second-run      |provision|short|W_witness|-DWITNESS=2|witness: module failed, ran again by consent
+	after-cancel    |provision|short|W_witness|-DWITNESS=3|witness: a new order after cancel and resolve
+	A1-clocks       |provision|short|P1_one_order|-DCHECK=1 -DERR=2|clock error > margin
+	A2-late-send    |provision|short|P1_one_order|-DCHECK=1 -DNO_GATE|frozen between check and send, no gate
+	A3-slow-add     |provision|short|P1_one_order|-DCHECK=1 -DRUN=3|AddOrder runs longer than settle (settle too short)
+	A3-no-bound     |provision|short|P1_one_order|-DCHECK=1 -DSLOW|AddOrder runs for ever
+	A3-slow-accept  |provision|short|P7_failed_is_quiet|-DCHECK=64 -DARUN=3|AcceptOrder runs longer than its settle
+	A4-repeat       |provision|short|P1_one_order|-DCHECK=1 -DREPEAT|something between repeats the POST
+	A5-marker       |provision|full |holds|-DNO_MARK|marker not kept: read back, unmarked order suspected
+	A5-no-suspicion |provision|short|P1_one_order|-DCHECK=1 -DNO_MARK -DNO_SUSPECT|marker not kept, unmarked order not suspected
+	A6-miss         |provision|short|P1_one_order|-DCHECK=1 -DMISS|a stable list misses an order
+	A6-lag          |provision|short|P1_one_order|-DCHECK=1 -DLAG|a list shows an order only settle after it was made
+	A7-restore      |provision|short|P1_one_order|-DCHECK=1 -DRESTORE|table restored, no look first
+	A7-look-before  |provision|full |holds|-DCHECK=61 -DRESTORE -DLOOK_BEFORE|table restored, gap settled, look first
+	ask-A1          |provision|full |holds|$ask -DERR=2|ask, clock error > margin
+	ask-A2          |provision|full |holds|$ask -DNO_GATE|ask, frozen between check and send, no gate
+	ask-A3          |provision|full |holds|$ask -DSLOW|ask, AddOrder and AcceptOrder run for ever
+	ask-A6          |provision|full |holds|$ask -DMISS|ask, a list misses an order
+	ask-A6-lag      |provision|full |holds|$ask -DLAG|ask, a list lags
+	ask-A3-vouch    |provision|short|P1_one_order|-DASK -DCHECK=1 -DSLOW|ask, A3 broken, a person vouches too early
+	ask-A4          |provision|short|P1_one_order|-DASK -DNO_VOUCH -DCHECK=1 -DREPEAT|ask does not help against a repeated POST
+	settle-from-lease|provision|short|P1_one_order|-DCHECK=1 -DANCHOR_LEASE|settle counted from the first lease
+	second-unrecorded|provision|short|P1_one_order|-DCHECK=1 -DNO_RESTAMP|the second send is not recorded
+	look-early      |provision|short|P1_one_order|-DCHECK=1 -DLOOK_EARLY|the look begins before settle ended
+	no-look         |provision|short|P1_one_order|-DCHECK=1 -DNO_LOOK|settle, but no look
+	unsure-is-no    |provision|short|P1_one_order|-DCHECK=1 -DUNSURE_IS_FAILURE|no answer taken for a failure
+	no-fence        |provision|short|P3_no_write_without_lease|-DCHECK=4 -DNO_FENCE|no lease condition on writes
+	fence-counter   |provision|short|P3_no_write_without_lease|-DCHECK=4 -DCOUNTER|a counter as token: the loser's retry takes it for its own
+	fence-counter-P1|provision|short|P1_one_order|-DCHECK=1 -DCOUNTER|the same, to its end
+	reaccept        |provision|short|P6_module_once|-DCHECK=32 -DREACCEPT|AcceptOrder repeated without settle
+	reaccept-P4     |provision|short|P4_provisioned_is_active|-DCHECK=8 -DREACCEPT|the same: provisioned is undone
+	consent-kept    |provision|short|P6_module_once|-DCHECK=32 -DKEEP_CONSENT|a consent is not used up by the send
+	old-click       |provision|short|P6_module_once|-DCHECK=32 -DDUP_CLICK|a copy of an old click counts as a new one
+	adopt-anywhere  |provision|short|P6_module_once|-DCHECK=32 -DADOPT_ANY|adopt goes back from accepting to added
+	no-last-look    |provision|short|P5_plain_means_nothing|-DCHECK=16 -DNO_LAST_LOOK|retries_exhausted without the last look
+	no-end          |provision|live |P2|$small -DMAXADDS=1 -DNO_END|no 72 h end
+	always-late     |provision|live |P2|$small -DMAXADDS=1 -DANY_OVERRUN|workers that outlive every lease
+	push            |writeback|full |holds||the write-back: W1
+	push-live       |writeback|live |holds|-DCHANGES=3|the write-back: W2
+	push-no-rule    |writeback|short|W1_never_backwards|-DNO_RULE|Salesforce has no rule on seq
+	push-reborn-1   |writeback|short|W1_never_backwards|-DREBORN_AT_1|seq starts at 1 after rebirth
+	push-apex       |writeback|short|W1_never_backwards|-DAPEX|Apex writes a status without seq
+	push-redrive    |writeback|short|W1_never_backwards|-DREDRIVE_OLD|a redrive sends the old image with the newest seq
+	push-same-seq   |writeback|short|W1_never_backwards|-DSAME_SEQ|a field changes without seq
+	push-no-sweep   |writeback|live |W2|-DCHANGES=3 -DNO_SWEEP|a dead letter, and nobody asks Salesforce
+	END
+	[ "${DEEP:-}" = 1 ] && cat <<-END
+	deep-long-times |provision|full |holds|-DSETTLE=3 -DASETTLE=4 -DLEASE=3 -DWINDOW=2 -DMAXADDS=3|longer times
+	deep-live       |provision|live |holds|-DMAXADDS=2|P2 with the times of the safety rows
+	deep-three      |provision|full |holds|-DWORKERS=3 $small -DMAXADDS=1|three workers
+	deep-push       |writeback|full |holds|-DCHANGES=6|six changes
+	END
+	return 0
+}
+
+if [ "${1:-}" = -l ]; then
+	rows | awk -F'|' '{ gsub(/ +$/, "", $1); printf "%-18s %s\n", $1, $6 }'
+	exit 0
+fi
+trace=
+if [ "${1:-}" = -t ]; then
+	trace=1
+	shift
+	[ $# -eq 1 ] || { echo "usage: run.sh -t ROW" >&2; exit 2; }
+fi
+
+tmp=$(mktemp -d "${TMPDIR:-/tmp}/model.XXXXXX") || exit 2
+lanes=
+cleanup() {
+	for p in $lanes; do kill -TERM "$p" 2>/dev/null; done
+	wait
+	rm -rf "$tmp"
+}
+trap cleanup EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM HUP
+
+rows | sed 's/ *|/|/g' >"$tmp/all"
+if [ $# -gt 0 ]; then
+	for name; do
+		grep "^$name|" "$tmp/all" >>"$tmp/rows" || { echo "run.sh: no row $name (run.sh -l lists them)" >&2; exit 2; }
+	done
+else
+	cp "$tmp/all" "$tmp/rows"
+fi
+
+# step COMMAND: runs it so that the lane's trap can end it.
+step() {
+	"$@" &
+	child=$!
+	wait "$child"
+	rc=$?
+	child=
+	return $rc
+}
+
+# row DIR MODEL SEARCH SWITCHES: leaves pan's output in DIR/out.
+# The processor time of one search is bounded, not the time of the clock.
+row() {
+	cp "$here/$2.pml" "$1/" || return 1
+	cd "$1" || return 1
+	gen="-a $4" opt=-O0 run='-n -m2000000 -w22'
+	case $3 in
+	short) comp='-DSAFETY -DBFS' ;;
+	full) comp='-DSAFETY' run='-n -m2000000 -w24' opt=-O1 ;;
+	live) gen="$gen -DLIVE" comp='-DNFAIR=3' run='-n -m2000000 -w24 -a -f' opt=-O1 ;;
+	esac
+	mem=1800
+	[ "${DEEP:-}" = 1 ] && mem=3600
+	# shellcheck disable=SC2086 # the switches are words
+	{
+		step "$spin" $gen "$2.pml" >gen 2>&1 && [ -f pan.c ] || { cp gen out; return 1; }
+		step "$cc" -w "$opt" $comp -DMEMLIM=$mem -o pan pan.c >out 2>&1 || return 1
+		ulimit -t 1800
+		step ./pan $run >out 2>&1
+	}
+}
+
+# verdict DIR EXPECTED: prints "found|states".
+verdict() {
+	awk '
+		/^pan:1: assertion violated/ { found = $4 }
+		/^pan:1: acceptance cycle/ { found = "cycle" }
+		/^pan:1: / && found == "" { found = $0; gsub(/^pan:1: |\(.*/, "", found) }
+		/errors: 0/ { clean = 1 }
+		/Search not completed|max search depth too small|out of memory|error: |Error: / { cut = 1 }
+		/states, stored/ { states = $1 + 0 }
+		END {
+			if (found == "" ) found = (clean && !cut) ? "holds" : "no result"
+			printf "%s|%d\n", found, states
+		}' "$1/out"
+}
+
+lane() {
+	child=
+	trap '[ -n "$child" ] && kill -KILL "$child" 2>/dev/null; exit 143' TERM INT HUP
+	n=0
+	while IFS='|' read -r name model search expected switches text; do
+		n=$((n + 1))
+		mkdir "$tmp/$n" 2>/dev/null || continue # another lane has it
+		(
+			trap '[ -n "$child" ] && kill -KILL "$child" 2>/dev/null; exit 143' TERM INT HUP
+			row "$tmp/$n" "$model" "$search" "$switches"
+			exit 0
+		) </dev/null &
+		child_row=$!
+		trap 'kill -TERM "$child_row" 2>/dev/null; wait "$child_row"; exit 143' TERM INT HUP
+		wait "$child_row"
+		[ -f "$tmp/$n/out" ] || echo 'no output' >"$tmp/$n/out"
+		verdict "$tmp/$n" >"$tmp/$n/verdict"
+		rm -f "$tmp/$n/pan" "$tmp/$n"/pan.[bcmhtp]
+	done <"$tmp/rows"
+}
+
+jobs=${JOBS:-2}
+[ "${DEEP:-}" = 1 ] && jobs=1
+i=0
+while [ "$i" -lt "$jobs" ]; do
+	lane &
+	lanes="$lanes $!"
+	i=$((i + 1))
+done
+
+total=$(wc -l <"$tmp/rows")
+bad=0
+n=0
+[ -n "$trace" ] || printf '%-18s %-26s %-26s %10s  %s\n' run expected found states what
+while IFS='|' read -r name model search expected switches text; do
+	n=$((n + 1))
+	while [ ! -s "$tmp/$n/verdict" ]; do
+		alive=
+		for p in $lanes; do kill -0 "$p" 2>/dev/null && alive=1; done
+		[ -n "$alive" ] || [ -s "$tmp/$n/verdict" ] || { echo "run.sh: row $name was not run to its end" >&2; exit 2; }
+		sleep 0.2
+	done
+	IFS='|' read -r found states <"$tmp/$n/verdict"
+	[ "$found" = cycle ] && found=$(echo "$expected" | grep '^[PW]2$' || echo cycle)
+	[ "$found" = P2_ends ] && found=P2
+	[ "$found" = W2_converges ] && found=W2
+	if [ -n "$trace" ]; then
+		echo "$name: $text: $found"
+		[ "$found" = holds ] && exit 0
+		live=
+		[ "$search" = live ] && live=-DLIVE
+		cd "$tmp/$n" || exit 2
+		# shellcheck disable=SC2086
+		"$spin" $switches $live -t -p -g "$model.pml" 2>/dev/null | awk -v src="$here/$model.pml" '
+			BEGIN { while ((getline line < src) > 0) { sub(/^ +/, "", line); text[++k] = line } }
+			function flush() {
+				if (head != "") { print head; if (set != "") print "        " set }
+				head = set = ""
+			}
+			/START OF CYCLE/ { flush(); print "---- from here on for ever ----" }
+			/proc +[0-9]+ \(/ {
+				who = $4; sub(/:[0-9]+\)?$/, "", who); sub(/^\(/, "", who)
+				p = $3
+				at = $0; sub(/.*\.pml:/, "", at); sub(/ .*/, "", at)
+				if ($0 !~ /\.pml:/ || who ~ /init|P2|W2/) next
+				if (text[at] ~ /:: atomic/) { flush(); head = sprintf("%-10s %-2d %s", who, p, text[at]) }
+				if ($0 ~ /\[[a-z][A-Za-z0-9_.\[\]]* = /) {
+					asg = $0; sub(/.*\(state [0-9]+\)[ \t]*\[/, "", asg); sub(/\]$/, "", asg)
+				}
+				next
+			}
+			/^\t\t[a-z]/ { sub(/^\t\t/, ""); split($0, kv, " = "); if (val[kv[1]] != kv[2]) { val[kv[1]] = kv[2]; set = set (set == "" ? "" : ", ") $0 } }
+			END { flush() }'
+		exit 0
+	fi
+	mark=
+	if [ "$found" != "$expected" ]; then
+		bad=$((bad + 1))
+		mark=' <-- DIFFERS'
+		sed -n '1,15s/^/    /p' "$tmp/$n/out" >"$tmp/$n/show"
+	fi
+	printf '%-18s %-26s %-26s %10d  %s%s\n' "$name" "$expected" "$found" "$states" "$text" "$mark"
+	[ -n "$mark" ] && cat "$tmp/$n/show"
+done <"$tmp/rows"
+
+[ -n "$trace" ] || echo "$total rows, $bad differ from what is expected"
+[ "$bad" -eq 0 ]

@@ -1,0 +1,139 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-lambda-go/events"
+
+	"orderbridge/shared/order"
+	"orderbridge/shared/provision"
+)
+
+// runner carries one order as far as it can go.
+type runner interface {
+	Run(ctx context.Context, id order.ID) (provision.Result, error)
+}
+
+// meter counts what happened; names and dimensions are bounded.
+type meter interface {
+	Count(name, code string, n int)
+	Duration(name, code string, d time.Duration)
+}
+
+// handler turns queue messages and clock ticks into hints for the engine.
+type handler struct {
+	engine  runner
+	store   provision.DueStore
+	hints   provision.Hints
+	workers int
+	meter   meter
+	log     *slog.Logger
+	now     func() time.Time
+	sleep   func(ctx context.Context, d time.Duration) error
+}
+
+// A tick that finds more due than the queue has room for comes back every
+// drainEvery until drainFor has passed: a backlog must drain at the workers'
+// speed, not at a few orders a minute.
+const (
+	drainEvery = 2 * time.Second
+	drainFor   = 50 * time.Second
+)
+
+// hint is the body of a message: the key of an item, as the pipe and the clock
+// write it.
+type hint struct {
+	PK string `json:"pk"`
+}
+
+// keyPrefix stands before the order id in an item's key.
+const keyPrefix = "order#"
+
+// wake is what all events of this function share: a queue's has Records, a
+// tick's has none.
+type wake struct {
+	Records []events.SQSMessage `json:"Records"`
+	Source  string              `json:"source"`
+}
+
+// Handle takes an SQS event (one hint) or a schedule's tick. It returns an
+// error only when the table could not be asked: then the queue keeps the hint.
+func (h *handler) Handle(ctx context.Context, raw json.RawMessage) error {
+	var e wake
+	if err := json.Unmarshal(raw, &e); err != nil {
+		return fmt.Errorf("read event: %w", err)
+	}
+	if e.Records == nil {
+		return h.tick(ctx)
+	}
+	for _, m := range e.Records {
+		if err := h.message(ctx, m); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (h *handler) message(ctx context.Context, m events.SQSMessage) error {
+	var body hint
+	if err := json.Unmarshal([]byte(m.Body), &body); err != nil {
+		// A message that no redelivery can mend; the order, if there is one, is
+		// found by the clock.
+		h.log.ErrorContext(ctx, "hint dropped: not readable", "messageId", m.MessageId)
+		h.meter.Count("HintUnreadable", "", 1)
+		return nil
+	}
+	id, err := order.ParseID(strings.TrimPrefix(body.PK, keyPrefix))
+	if err != nil {
+		h.log.ErrorContext(ctx, "hint dropped: no order id", "messageId", m.MessageId)
+		h.meter.Count("HintUnreadable", "", 1)
+		return nil
+	}
+	began := h.now()
+	res, err := h.engine.Run(ctx, id)
+	if err != nil {
+		return fmt.Errorf("run order %s: %w", id, err)
+	}
+	h.meter.Count("Run"+title(string(res.End)), string(res.Code), 1)
+	switch res.End {
+	case provision.EndProvisioned:
+		h.meter.Duration("TimeToProvision", "", h.now().Sub(res.Record.OpenedAt))
+		fallthrough
+	case provision.EndFailed, provision.EndParked:
+		h.meter.Duration("RunTime", "", h.now().Sub(began))
+	}
+	return nil
+}
+
+func (h *handler) tick(ctx context.Context) error {
+	began := h.now()
+	for {
+		sent, err := provision.Tick(ctx, h.store, h.hints, h.now(), h.workers, h.log)
+		if err != nil {
+			return fmt.Errorf("tick: %w", err)
+		}
+		if sent > 0 {
+			h.meter.Count("HintsSent", "", sent)
+		}
+		if sent == 0 || h.now().Sub(began) > drainFor {
+			return nil
+		}
+		if err := h.sleep(ctx, drainEvery); err != nil {
+			return nil //nolint:nilerr // the invocation ends; the next tick goes on
+		}
+	}
+}
+
+// title turns an end such as not_due into NotDue, as metrics are spelled.
+func title(s string) string {
+	var b strings.Builder
+	for part := range strings.SplitSeq(s, "_") {
+		b.WriteString(strings.ToUpper(part[:1]) + part[1:])
+	}
+	return b.String()
+}

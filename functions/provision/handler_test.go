@@ -1,0 +1,198 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"os"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/sqs"
+	"github.com/aws/aws-sdk-go-v2/service/sqs/types"
+
+	"orderbridge/shared/fault"
+	"orderbridge/shared/order"
+	"orderbridge/shared/provision"
+)
+
+type engine struct {
+	ran []string
+	res provision.Result
+	err error
+}
+
+func (e *engine) Run(_ context.Context, id order.ID) (provision.Result, error) {
+	e.ran = append(e.ran, id.String())
+	return e.res, e.err
+}
+
+type dueStore struct {
+	control order.Control
+	due     []order.ID
+	asked   []int
+}
+
+func (d *dueStore) Control(context.Context, order.Side) (order.Control, error) { return d.control, nil }
+func (d *dueStore) Due(_ context.Context, _ time.Time, limit int) ([]order.ID, error) {
+	d.asked = append(d.asked, limit)
+	n := min(limit, len(d.due))
+	some := d.due[:n]
+	d.due = d.due[n:]
+	return some, nil
+}
+
+type sqsFake struct {
+	waiting string
+	sent    []string
+	calls   int
+}
+
+func (q *sqsFake) GetQueueAttributes(context.Context, *sqs.GetQueueAttributesInput, ...func(*sqs.Options)) (*sqs.GetQueueAttributesOutput, error) {
+	return &sqs.GetQueueAttributesOutput{Attributes: map[string]string{"ApproximateNumberOfMessages": q.waiting}}, nil
+}
+
+func (q *sqsFake) SendMessageBatch(_ context.Context, in *sqs.SendMessageBatchInput, _ ...func(*sqs.Options)) (*sqs.SendMessageBatchOutput, error) {
+	q.calls++
+	for _, e := range in.Entries {
+		q.sent = append(q.sent, aws.ToString(e.MessageBody))
+	}
+	return &sqs.SendMessageBatchOutput{Successful: make([]types.SendMessageBatchResultEntry, len(in.Entries))}, nil
+}
+
+type counts map[string]int
+
+func (c counts) Count(name, _ string, n int)              { c[name] += n }
+func (c counts) Duration(name, _ string, _ time.Duration) { c[name]++ }
+
+func setup() (*handler, *engine, *dueStore, *sqsFake, counts) {
+	e, d, q, c := &engine{}, &dueStore{}, &sqsFake{waiting: "0"}, counts{}
+	now := time.Date(2026, 11, 24, 0, 0, 0, 0, time.UTC)
+	return &handler{
+		engine: e, store: d, hints: &queue{client: q, url: "q"}, workers: 2, meter: c, log: slog.New(slog.DiscardHandler),
+		now:   func() time.Time { return now },
+		sleep: func(_ context.Context, d time.Duration) error { now = now.Add(d); return nil },
+	}, e, d, q, c
+}
+
+func recorded(t *testing.T, name string) json.RawMessage {
+	t.Helper()
+	b, err := os.ReadFile("testdata/" + name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+func message(t *testing.T, body string) json.RawMessage {
+	t.Helper()
+	b, err := json.Marshal(map[string]any{"Records": []map[string]string{{"messageId": "m", "body": body}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+func TestMessageRunsItsOrder(t *testing.T) {
+	h, e, _, _, c := setup()
+	e.res = provision.Result{End: provision.EndProvisioned}
+	if err := h.Handle(t.Context(), recorded(t, "sqs.json")); err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(e.ran, []string{"801000000000001AAA"}) || c["RunProvisioned"] != 1 || c["TimeToProvision"] != 1 {
+		t.Errorf("ran %v, metrics %v", e.ran, c)
+	}
+}
+
+func TestUnreadableMessageIsDroppedLoudly(t *testing.T) {
+	for _, body := range []string{"", "{", `{"pk":"control#whmcs"}`, `{"pk":"order#001000000000001AAA"}`, `{"pk":7}`, `{}`} {
+		h, e, _, _, c := setup()
+		if err := h.Handle(t.Context(), message(t, body)); err != nil {
+			t.Errorf("%q: %v", body, err)
+		}
+		if len(e.ran) != 0 || c["HintUnreadable"] != 1 {
+			t.Errorf("%q: ran %v, metrics %v", body, e.ran, c)
+		}
+	}
+}
+
+func TestTableAwayKeepsTheHint(t *testing.T) {
+	h, e, _, _, _ := setup()
+	e.err = fault.New(fault.StoreUnavailable, "")
+	if err := h.Handle(t.Context(), recorded(t, "sqs.json")); !errors.Is(err, fault.New(fault.StoreUnavailable, "")) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func ids(t *testing.T, n int) []order.ID {
+	t.Helper()
+	var all []order.ID
+	for i := range n {
+		id, err := order.ParseID("80100000000000" + string(rune('A'+i)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, id)
+	}
+	return all
+}
+
+func TestTickTopsUpUntilNothingIsDue(t *testing.T) {
+	h, _, d, q, _ := setup()
+	d.due = ids(t, 10)
+	if err := h.Handle(t.Context(), recorded(t, "schedule.json")); err != nil {
+		t.Fatal(err)
+	}
+	if len(q.sent) != 10 || q.sent[0] != `{"pk":"order#80100000000000AAAQ"}` {
+		t.Errorf("sent %v", q.sent)
+	}
+	if d.asked[0] != 4 {
+		t.Errorf("asked for %d, want twice the workers", d.asked[0])
+	}
+}
+
+func TestTickEndsWithTheMinute(t *testing.T) {
+	h, _, d, q, _ := setup()
+	for range 10 {
+		d.due = append(d.due, ids(t, 20)...)
+	}
+	if err := h.Handle(t.Context(), recorded(t, "schedule.json")); err != nil {
+		t.Fatal(err)
+	}
+	if n := len(q.sent); n < 40 || n >= 200 {
+		t.Errorf("sent %d: the tick must drain for a while and end", n)
+	}
+}
+
+func TestTickSendsNothingWhile(t *testing.T) {
+	for name, set := range map[string]func(*handler, *dueStore, *sqsFake){
+		"paused":              func(_ *handler, d *dueStore, _ *sqsFake) { d.control.Paused = true },
+		"the breaker is open": func(h *handler, d *dueStore, _ *sqsFake) { d.control.OpenUntil = h.now().Add(time.Second) },
+		"enough hints wait":   func(_ *handler, _ *dueStore, q *sqsFake) { q.waiting = "4" },
+	} {
+		t.Run(name, func(t *testing.T) {
+			h, _, d, q, _ := setup()
+			d.due = ids(t, 3)
+			set(h, d, q)
+			if err := h.Handle(t.Context(), recorded(t, "schedule.json")); err != nil {
+				t.Fatal(err)
+			}
+			if len(q.sent) != 0 {
+				t.Errorf("sent %v", q.sent)
+			}
+		})
+	}
+}
+
+func TestHintsGoInBatchesOfTen(t *testing.T) {
+	h, _, _, q, _ := setup()
+	if err := h.hints.Send(t.Context(), ids(t, 23)); err != nil {
+		t.Fatal(err)
+	}
+	if q.calls != 3 || len(q.sent) != 23 {
+		t.Errorf("%d calls, %d sent", q.calls, len(q.sent))
+	}
+}

@@ -1,0 +1,139 @@
+// Command provision is the Lambda function that carries orders to their end:
+// it joins the engine with the table, WHMCS and Salesforce.
+//
+// The rule it keeps: it only wires and translates; every decision about an
+// order is the engine's. It must not be reachable from the internet.
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"time"
+
+	"github.com/aws/aws-lambda-go/lambda"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+	"github.com/aws/aws-sdk-go-v2/service/sqs"
+
+	"orderbridge/shared/awsenv"
+	"orderbridge/shared/config"
+	"orderbridge/shared/fault"
+	"orderbridge/shared/provision"
+	"orderbridge/shared/salesforce"
+	"orderbridge/shared/secret"
+	"orderbridge/shared/store"
+	"orderbridge/shared/telemetry"
+	"orderbridge/shared/whmcs"
+)
+
+func main() {
+	h, err := wire(context.Background(), os.Getenv, os.Stdout)
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "provision cannot start: %v\n", err)
+		os.Exit(1)
+	}
+	lambda.Start(h.Handle)
+}
+
+func wire(ctx context.Context, getenv func(string) string, out io.Writer) (*handler, error) {
+	c, err := config.LoadProvision(getenv)
+	if err != nil {
+		return nil, err
+	}
+	aws, err := awsenv.Config(getenv)
+	if err != nil {
+		return nil, err
+	}
+	check := &clockCheck{next: aws.HTTPClient, now: wall{}.Now}
+	aws.HTTPClient = check
+
+	log := telemetry.NewLogger(out, c.LogLevel, "provision")
+	metrics := telemetry.NewMetrics(out, "provision", time.Now)
+	secrets := secretsmanager.NewFromConfig(aws)
+	table, err := store.New(dynamodb.NewFromConfig(aws), c.TableName)
+	if err != nil {
+		return nil, err
+	}
+
+	whmcsSecret := secret.New(secrets, c.WHMCSSecretID, secret.ParseWHMCS, time.Now)
+	billing, err := whmcs.New(whmcs.Config{
+		BaseURL: c.WHMCSURL, PaymentMethod: c.PaymentMethod, Marker: c.Marker,
+		ReadTimeout: c.ReadTimeout, AddTimeout: c.AddTimeout, AcceptTimeout: c.AcceptTimeout,
+		RequirePayMethod: c.NeedPayMethod,
+	}, func(ctx context.Context) (whmcs.Credentials, error) {
+		s, err := whmcsSecret.Get(ctx)
+		return whmcs.Credentials{Identifier: s.Identifier, Secret: s.Secret, AccessKey: s.AccessKey}, err
+	}, log, wall{}.Now)
+	if err != nil {
+		return nil, err
+	}
+
+	credentials := secret.New(secrets, c.Salesforce.SecretID, func(text string) (salesforce.Credentials, error) {
+		return salesforce.ParseCredentials([]byte(text))
+	}, time.Now)
+	// A login host that these credentials cannot use is refused now, not with
+	// the first order. A secret that cannot be read now may be later.
+	if cred, err := credentials.Get(ctx); err == nil {
+		if err := salesforce.Check(c.Salesforce.LoginURL, cred); err != nil {
+			return nil, err
+		}
+	} else {
+		log.Warn("Salesforce secret not read at start", "code", string(fault.CodeOf(err)), "error", err)
+	}
+	orders, err := salesforce.New(salesforce.Config{
+		LoginURL: c.Salesforce.LoginURL, APIVersion: c.Salesforce.APIVersion, OrgID: c.Salesforce.OrgID,
+	}, salesforce.Deps{
+		HTTP: &http.Client{Transport: transport()}, Credentials: credentials.Get, Now: wall{}.Now, Log: log,
+		Usage: func(u salesforce.Usage) { metrics.Gauge("SalesforceAPIUsage", "", u.Share()) },
+	})
+	if err != nil {
+		return nil, err
+	}
+
+	engine, err := provision.New(table, orders, billing, wall{}, log, provision.Config{
+		Lease: c.Lease, Window: c.Window, Margin: c.Margin,
+		Settle: c.Settle, AcceptSettle: c.AcceptSettle,
+		AddTimeout: c.AddTimeout, AcceptTimeout: c.AcceptTimeout,
+		RetryBase: c.RetryBase, GiveUp: provision.GiveUp, VerifyFor: provision.VerifyFor,
+		Resend: c.Resend == config.ResendAuto, PaymentMethod: c.PaymentMethod,
+		Idempotent: c.Idempotent, Retention: c.Retention,
+	}, provision.WithSkewCheck(check.Check))
+	if err != nil {
+		return nil, err
+	}
+	return &handler{
+		engine: engine, store: table, hints: &queue{client: sqs.NewFromConfig(aws), url: c.WorkQueueURL},
+		workers: c.Concurrency, meter: metrics, log: log, now: wall{}.Now, sleep: wall{}.Sleep,
+	}, nil
+}
+
+// transport goes by no proxy of the environment. A sandbox that was frozen for
+// longer than the idle time finds its connections dead; they are not tried.
+func transport() *http.Transport {
+	return &http.Transport{
+		MaxConnsPerHost: 2, IdleConnTimeout: 20 * time.Second, TLSHandshakeTimeout: 10 * time.Second,
+		ForceAttemptHTTP2: true,
+	}
+}
+
+// wall is the machine's wall clock. Round(0) drops the monotonic reading,
+// which stops while the platform freezes the sandbox.
+type wall struct{}
+
+// Now returns the wall time.
+func (wall) Now() time.Time { return time.Now().Round(0) }
+
+// Sleep waits for d or the end of ctx.
+func (wall) Sleep(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

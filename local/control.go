@@ -1,0 +1,278 @@
+package main
+
+import (
+	"bytes"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	_ "embed"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+)
+
+//go:embed console.html
+var page []byte
+
+// console serves the page at / and the local routes. Nothing of it exists in a
+// deployed function.
+type console struct {
+	s   *system
+	mux *http.ServeMux
+	csp string
+}
+
+func newConsole(s *system) (*console, error) {
+	c := &console{s: s, mux: http.NewServeMux()}
+	script, err := inner(page, "script")
+	if err != nil {
+		return nil, err
+	}
+	style, err := inner(page, "style")
+	if err != nil {
+		return nil, err
+	}
+	c.csp = fmt.Sprintf("default-src 'none'; script-src %s; style-src %s; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'", script, style)
+	c.mux.HandleFunc("GET /{$}", c.page)
+	c.mux.HandleFunc("GET /_local/token", c.token)
+	c.mux.HandleFunc("GET /_local/secret", c.secret)
+	c.mux.HandleFunc("GET /_local/functions", c.functions)
+	c.mux.HandleFunc("POST /_local/kill", c.kill)
+	c.mux.HandleFunc("POST /_local/tick", c.tick)
+	c.mux.HandleFunc("GET /_local/orders", c.orders)
+	c.mux.HandleFunc("PUT /_local/orders/{id}", c.seed)
+	c.mux.HandleFunc("POST /_local/callout", c.callout)
+	c.mux.Handle("GET /_local/hints", s.hints)
+	c.mux.Handle("POST /_local/hints", s.hints)
+	c.mux.Handle("GET "+issuerPath+"/", s.issuer)
+	if s.db != nil {
+		c.mux.Handle("/_local/dynamo", s.db.Control())
+	}
+	c.mux.HandleFunc("/_local/", func(w http.ResponseWriter, _ *http.Request) {
+		refuse(w, http.StatusNotFound, "no such local route")
+	})
+	return c, nil
+}
+
+// inner hashes the one element of that name for the content security policy.
+func inner(page []byte, element string) (string, error) {
+	_, rest, ok := bytes.Cut(page, []byte("<"+element+">"))
+	text, _, closed := bytes.Cut(rest, []byte("</"+element+">"))
+	if !ok || !closed {
+		return "", fmt.Errorf("read console page: it has no %s", element)
+	}
+	sum := sha256.Sum256(text)
+	return "'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'", nil
+}
+
+// front tells the page and the local routes from the APIs, which share a port.
+func front(apis, console http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/" && (r.Method == http.MethodGet || r.Method == http.MethodHead) || strings.HasPrefix(r.URL.Path, "/_local/") {
+			console.ServeHTTP(w, r)
+			return
+		}
+		apis.ServeHTTP(w, r)
+	})
+}
+
+// ServeHTTP answers only callers that mean this machine: a page of another
+// origin, or one that has its name resolved to loopback, must not read the
+// secret or press buttons here.
+func (c *console) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	host := r.Host
+	if h, _, err := net.SplitHostPort(host); err == nil {
+		host = h
+	}
+	switch host {
+	case loopback, "localhost", "::1", "[::1]", bridge, "host.docker.internal":
+	default:
+		refuse(w, http.StatusForbidden, "only for this machine")
+		return
+	}
+	if origin := r.Header.Get("Origin"); origin != "" && origin != "http://"+r.Host {
+		refuse(w, http.StatusForbidden, "only for pages of this origin")
+		return
+	}
+	c.mux.ServeHTTP(w, r)
+}
+
+func (c *console) page(w http.ResponseWriter, _ *http.Request) {
+	h := w.Header()
+	h.Set("Content-Type", "text/html; charset=utf-8")
+	h.Set("Content-Security-Policy", c.csp)
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Referrer-Policy", "no-referrer")
+	h.Set("Cache-Control", "no-store")
+	w.Write(page)
+}
+
+func answer(w http.ResponseWriter, body any) {
+	h := w.Header()
+	h.Set("Content-Type", "application/json")
+	h.Set("Cache-Control", "no-store")
+	json.NewEncoder(w).Encode(body)
+}
+
+func refuse(w http.ResponseWriter, status int, text string) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	json.NewEncoder(w).Encode(map[string]string{"error": text})
+}
+
+// readBody reads a small JSON object; an empty body is an empty object.
+func readBody(w http.ResponseWriter, r *http.Request, into any) bool {
+	err := json.NewDecoder(http.MaxBytesReader(w, r.Body, 1<<16)).Decode(into)
+	if err != nil && err != io.EOF {
+		refuse(w, http.StatusBadRequest, "the body is not the JSON object that is wanted")
+		return false
+	}
+	return true
+}
+
+func (c *console) token(w http.ResponseWriter, r *http.Request) {
+	claim := "sf_account_id"
+	for _, f := range c.s.model.Functions {
+		env := environment(f, c.s.at, "", c.s.settings.lookup)
+		if v := env["PORTAL_ACCOUNT_CLAIM"]; v != "" {
+			claim = v
+		}
+	}
+	q := r.URL.Query()
+	if q.Get("account") == "" && q.Get("scope") == "" {
+		refuse(w, http.StatusBadRequest, "account is missing")
+		return
+	}
+	t, err := c.s.issuer.token(claim, q.Get("account"), q.Get("scope"))
+	if err != nil {
+		refuse(w, http.StatusInternalServerError, "the token could not be signed")
+		return
+	}
+	answer(w, map[string]string{"token": t})
+}
+
+// webhookSecret is the secret that callouts are signed with now.
+func (c *console) webhookSecret() string {
+	for _, sec := range c.s.model.Secrets {
+		if sec.ID == "WebhookSecret" {
+			return c.s.secrets.Value(sec.ARN)
+		}
+	}
+	return ""
+}
+
+func (c *console) secret(w http.ResponseWriter, _ *http.Request) {
+	answer(w, map[string]string{"secret": c.webhookSecret()})
+}
+
+func (c *console) functions(w http.ResponseWriter, _ *http.Request) {
+	answer(w, c.s.host.Stats())
+}
+
+func (c *console) kill(w http.ResponseWriter, r *http.Request) {
+	var in struct {
+		Function string `json:"function"`
+	}
+	if !readBody(w, r, &in) {
+		return
+	}
+	n, err := c.s.host.Kill(in.Function)
+	if err != nil {
+		refuse(w, http.StatusNotFound, fmt.Sprintf("no function is called %.60q", in.Function))
+		return
+	}
+	answer(w, map[string]any{"function": in.Function, "killed": n})
+}
+
+// tick fires the clock, or the schedule that is named.
+func (c *console) tick(w http.ResponseWriter, r *http.Request) {
+	var in struct {
+		Schedule string `json:"schedule"`
+	}
+	if !readBody(w, r, &in) {
+		return
+	}
+	fired := []string{}
+	for _, s := range c.s.model.Schedules {
+		if (in.Schedule == "" && s.Every == time.Minute || in.Schedule == s.ID) && c.s.clock.Fire(s.ID) {
+			fired = append(fired, s.ID)
+		}
+	}
+	if len(fired) == 0 {
+		refuse(w, http.StatusNotFound, fmt.Sprintf("no schedule is called %.60q", in.Schedule))
+		return
+	}
+	answer(w, map[string]any{"fired": fired})
+}
+
+func (c *console) orders(w http.ResponseWriter, _ *http.Request) { answer(w, c.s.sims.books()) }
+
+// seed hands an order to the Salesforce simulator.
+func (c *console) seed(w http.ResponseWriter, r *http.Request) {
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, 1<<16))
+	if err != nil {
+		refuse(w, http.StatusBadRequest, "the body is too large")
+		return
+	}
+	status, out := call(c.s.sims.salesforce, http.MethodPut, "/_sim/orders/"+url.PathEscape(r.PathValue("id")), string(body))
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	w.Write(out)
+}
+
+// callout signs and sends what Salesforce would.
+func (c *console) callout(w http.ResponseWriter, r *http.Request) {
+	var in struct {
+		OrderID string `json:"orderId"`
+	}
+	if !readBody(w, r, &in) {
+		return
+	}
+	now := time.Now().UTC().Format("2006-01-02T15:04:05.000Z")
+	nonce := rand.Text()
+	signed := map[string]string{"orderId": in.OrderID, "timestamp": now, "nonce": nonce}
+	if org, ok := c.s.settings.lookup("SF_ORG_ID"); ok && org != "" {
+		signed["organizationId"] = org
+	}
+	body, err := json.Marshal(signed)
+	if err != nil {
+		refuse(w, http.StatusBadRequest, "the order id cannot be written")
+		return
+	}
+	mac := hmac.New(sha256.New, []byte(c.webhookSecret()))
+	mac.Write(body)
+	req, err := http.NewRequestWithContext(r.Context(), http.MethodPost, c.s.at.api+"/orders/"+url.PathEscape(in.OrderID)+"/fulfill", bytes.NewReader(body))
+	if err != nil {
+		refuse(w, http.StatusBadRequest, "the order id does not fit into an address")
+		return
+	}
+	h := req.Header
+	h.Set("Content-Type", "application/json")
+	h.Set("X-SF-Signature", hex.EncodeToString(mac.Sum(nil)))
+	h.Set("X-SF-Timestamp", now)
+	h.Set("X-SF-Nonce", nonce)
+	h.Set("Idempotency-Key", rand.Text())
+	h.Set("Prefer", "respond-async")
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		refuse(w, http.StatusBadGateway, "the callout did not get an answer")
+		return
+	}
+	defer res.Body.Close()
+	out, err := io.ReadAll(io.LimitReader(res.Body, 1<<20))
+	if err != nil {
+		refuse(w, http.StatusBadGateway, "the callout's answer broke off")
+		return
+	}
+	if !json.Valid(out) {
+		out, _ = json.Marshal(string(out))
+	}
+	answer(w, map[string]any{"status": res.StatusCode, "body": json.RawMessage(out)})
+}

@@ -1,0 +1,84 @@
+// Package faults holds the switches that make hints unreliable, as they are in
+// the cloud and never are on a quiet machine: doubled, late and lost.
+//
+// The rule it keeps: nothing happens unless it was switched on. It must not
+// touch anything but hints: no write and no answer is ever harmed here.
+package faults
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"sync"
+	"time"
+)
+
+// Hints are the switches. The zero value delivers each hint once, at once.
+// Its methods are safe for concurrent use.
+type Hints struct {
+	mu  sync.Mutex
+	set Settings
+}
+
+// Settings of the switches; Doubled and Lost are probabilities from 0 to 1.
+type Settings struct {
+	Doubled float64 `json:"doubled"`
+	LateMs  int     `json:"lateMs"` // each hint is late by 0 to this
+	Lost    float64 `json:"lost"`
+}
+
+// Set replaces all switches.
+func (h *Hints) Set(s Settings) error {
+	if s.Doubled < 0 || s.Doubled > 1 || s.Lost < 0 || s.Lost > 1 || s.LateMs < 0 || s.LateMs > 900_000 {
+		return fmt.Errorf("set hints: want doubled and lost from 0 to 1, lateMs from 0 to 900000")
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.set = s
+	return nil
+}
+
+// Get returns the switches.
+func (h *Hints) Get() Settings {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.set
+}
+
+// Lost decides whether the next hint is lost.
+func (h *Hints) Lost() bool { return rand.Float64() < h.Get().Lost }
+
+// Doubled decides whether the next hint comes twice.
+func (h *Hints) Doubled() bool { return rand.Float64() < h.Get().Doubled }
+
+// Late decides by how much the next hint is late.
+func (h *Hints) Late() time.Duration {
+	if ms := h.Get().LateMs; ms > 0 {
+		return time.Duration(rand.IntN(ms+1)) * time.Millisecond
+	}
+	return 0
+}
+
+// ServeHTTP sets the switches from a JSON body (members left out become 0) and
+// answers with what holds; GET only answers.
+func (h *Hints) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Content-Type", "application/json")
+	if r.Method != http.MethodGet {
+		var s Settings
+		err := json.NewDecoder(http.MaxBytesReader(w, r.Body, 4096)).Decode(&s)
+		if err == io.EOF {
+			err = nil
+		}
+		if err == nil {
+			err = h.Set(s)
+		}
+		if err != nil {
+			w.WriteHeader(http.StatusBadRequest)
+			json.NewEncoder(w).Encode(map[string]string{"error": err.Error()})
+			return
+		}
+	}
+	json.NewEncoder(w).Encode(h.Get())
+}

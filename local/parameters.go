@@ -1,0 +1,70 @@
+package main
+
+import (
+	"strconv"
+	"strings"
+
+	"orderbridge/local/template"
+)
+
+const (
+	account     = "000000000000"
+	stack       = "orderbridge"
+	accessKey   = "local"
+	secretKey   = "local"
+	audience    = "orderbridge"
+	issuerPath  = "/_local/issuer"
+	defaultZone = "us-east-1"
+)
+
+// addresses are the base URLs of everything that listens.
+type addresses struct{ api, whmcs, salesforce, aws string }
+
+// parameters are the values that the template gets on one machine. Those that
+// are used outside a function's environment can be set by the variable named.
+func parameters(at addresses, lookup func(string) (string, bool)) map[string]string {
+	all := map[string]string{
+		"WhmcsApiUrl":          at.whmcs,
+		"SfLoginUrl":           at.salesforce,
+		"PortalIssuer":         at.api + issuerPath,
+		"PortalAudience":       audience,
+		"PortalAllowedOrigins": at.api + "," + strings.Replace(at.api, "127.0.0.1", "localhost", 1),
+	}
+	for name, variable := range map[string]string{
+		"PortalIssuer":         "PORTAL_ISSUER", // empty = the portal route takes SigV4
+		"PortalAudience":       "PORTAL_AUDIENCE",
+		"PortalScopes":         "PORTAL_SCOPES",
+		"PortalAllowedOrigins": "PORTAL_ALLOWED_ORIGINS",
+	} {
+		if v, ok := lookup(variable); ok {
+			all[name] = v
+		}
+	}
+	for name, variable := range map[string]string{"ProvisionConcurrency": "PROVISION_CONCURRENCY", "ReservedConcurrency": "RESERVED_CONCURRENCY"} {
+		v, ok := lookup(variable)
+		// A bad value is the function's to refuse: it names the variable.
+		if n, err := strconv.Atoi(v); ok && err == nil && n >= 0 && n <= 1000 && (n >= 2 || name != "ProvisionConcurrency") {
+			all[name] = v
+		}
+	}
+	return all
+}
+
+// environment is what a function sees of its own variables: the template's,
+// each replaced by the variable of that name that the host was started with,
+// and where AWS is on this machine.
+func environment(f template.Function, at addresses, dynamoEndpoint string, lookup func(string) (string, bool)) map[string]string {
+	env := map[string]string{}
+	for name, v := range f.Environment {
+		if own, ok := lookup(name); ok {
+			v = own
+		}
+		env[name] = v
+	}
+	env["AWS_ENDPOINT_URL"] = at.aws
+	if dynamoEndpoint != "" {
+		env["AWS_ENDPOINT_URL_DYNAMODB"] = dynamoEndpoint
+	}
+	env["AWS_ACCESS_KEY_ID"], env["AWS_SECRET_ACCESS_KEY"] = accessKey, secretKey
+	return env
+}

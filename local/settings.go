@@ -1,0 +1,107 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"net/url"
+	"strconv"
+	"syscall"
+	"time"
+)
+
+// settings are what the host itself reads from its environment.
+type settings struct {
+	lookup         func(string) (string, bool)
+	host           string // LISTEN_HOST
+	tick           time.Duration
+	dynamoEndpoint string
+	region         string
+	ports          map[string]int // by variable
+}
+
+// The variables of the ports, and their defaults.
+var ports = []struct {
+	variable string
+	port     int
+	what     string
+}{
+	{"API_PORT", 8080, "both APIs and the console page"},
+	{"WHMCS_PORT", 8081, "WHMCS simulator"},
+	{"SF_PORT", 8082, "Salesforce simulator"},
+	{"AWS_PORT", 8000, "DynamoDB, Secrets Manager, queues"},
+}
+
+const (
+	loopback = "127.0.0.1"
+	bridge   = "172.17.0.1" // where containers find the host, by Docker's default
+)
+
+func readSettings(lookup func(string) (string, bool)) (settings, error) {
+	get := func(name, otherwise string) string {
+		if v, ok := lookup(name); ok && v != "" {
+			return v
+		}
+		return otherwise
+	}
+	s := settings{lookup: lookup, ports: map[string]int{}, host: get("LISTEN_HOST", loopback), region: get("AWS_REGION", defaultZone), dynamoEndpoint: get("DYNAMODB_ENDPOINT", "")}
+	for _, p := range ports {
+		v := get(p.variable, strconv.Itoa(p.port))
+		n, err := strconv.Atoi(v)
+		if err != nil || n < 0 || n > 65535 {
+			return s, fmt.Errorf("%s must be a port, is %.60q", p.variable, v)
+		}
+		s.ports[p.variable] = n
+	}
+	tick, err := strconv.ParseFloat(get("TICK_EVERY", "60"), 64)
+	if err != nil || !(tick >= 0.05 && tick <= 86400) {
+		return s, fmt.Errorf("TICK_EVERY must be seconds from 0.05 to 86400, is %.60q", get("TICK_EVERY", ""))
+	}
+	s.tick = time.Duration(tick * float64(time.Second))
+	addr, err := netip.ParseAddr(s.host)
+	if err != nil || !addr.IsLoopback() && s.host != bridge && s.host != "0.0.0.0" {
+		return s, fmt.Errorf("LISTEN_HOST must be a loopback address, %s or 0.0.0.0, is %.60q", bridge, s.host)
+	}
+	if s.dynamoEndpoint != "" {
+		u, err := url.Parse(s.dynamoEndpoint)
+		if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+			return s, fmt.Errorf("DYNAMODB_ENDPOINT must be a URL, is %.60q", s.dynamoEndpoint)
+		}
+	}
+	return s, nil
+}
+
+// listen opens a port on loopback, and on the host asked for besides. Port 0
+// takes a free one.
+func (s settings) listen(variable string) ([]net.Listener, error) {
+	port := s.ports[variable]
+	hosts := []string{loopback}
+	switch s.host {
+	case loopback:
+	case "0.0.0.0":
+		hosts = []string{s.host}
+	default:
+		hosts = append(hosts, s.host)
+	}
+	var all []net.Listener
+	for _, host := range hosts {
+		l, err := net.Listen("tcp", net.JoinHostPort(host, strconv.Itoa(port)))
+		if err != nil {
+			for _, o := range all {
+				o.Close()
+			}
+			if errors.Is(err, syscall.EADDRINUSE) {
+				return nil, fmt.Errorf("port %d (%s) %w on %s", port, variable, errUsed, host)
+			}
+			return nil, fmt.Errorf("listen on port %d (%s): %w", port, variable, err)
+		}
+		port = l.Addr().(*net.TCPAddr).Port
+		all = append(all, l)
+	}
+	return all, nil
+}
+
+func baseURL(all []net.Listener) string {
+	return fmt.Sprintf("http://%s:%d", loopback, all[0].Addr().(*net.TCPAddr).Port)
+}

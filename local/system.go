@@ -1,0 +1,411 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math/big"
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"orderbridge/local/clock"
+	"orderbridge/local/dynamo"
+	"orderbridge/local/faults"
+	"orderbridge/local/gateway"
+	"orderbridge/local/mapping"
+	"orderbridge/local/queue"
+	"orderbridge/local/runtime"
+	"orderbridge/local/secrets"
+	"orderbridge/local/template"
+)
+
+// system is everything that runs.
+type system struct {
+	settings settings
+	at       addresses
+	model    *template.Model
+	out      io.Writer
+	logf     func(format string, args ...any)
+	broken   chan error // a server that ended by itself
+
+	db      *dynamo.DB // nil when DYNAMODB_ENDPOINT puts another in its place
+	queues  *queue.Service
+	secrets *secrets.Service
+	sims    *simulators
+	issuer  *issuer
+	host    *runtime.Host
+	clock   *clock.Clock
+	hints   *faults.Hints
+
+	stop    context.CancelFunc
+	wait    sync.WaitGroup // mappings and servers
+	servers []*http.Server
+}
+
+// start brings the system up; on an error nothing of it is left.
+func start(ctx context.Context, set settings, source []byte, bin string, out io.Writer) (_ *system, err error) {
+	locked := &lockedWriter{w: out}
+	s := &system{settings: set, out: locked, broken: make(chan error, 8), hints: &faults.Hints{}}
+	s.logf = func(format string, args ...any) { fmt.Fprintf(locked, "local | "+format+"\n", args...) }
+	var inner context.Context
+	inner, s.stop = context.WithCancel(context.Background())
+	defer func() {
+		if err != nil {
+			s.close()
+		}
+	}()
+
+	// Ports first: a taken one is the commonest fault, and cheap to tell.
+	listeners := map[string][]net.Listener{}
+	defer func() {
+		if err != nil {
+			for _, all := range listeners {
+				for _, l := range all {
+					l.Close()
+				}
+			}
+		}
+	}()
+	for _, p := range ports {
+		all, err := set.listen(p.variable)
+		if err != nil {
+			return nil, err
+		}
+		listeners[p.variable] = all
+	}
+	if set.host == bridge || set.host == "0.0.0.0" {
+		s.logf("warning: listening on %s, not on loopback alone; nothing here is protected", set.host)
+	}
+	s.at = addresses{api: baseURL(listeners["API_PORT"]), whmcs: baseURL(listeners["WHMCS_PORT"]), salesforce: baseURL(listeners["SF_PORT"]), aws: baseURL(listeners["AWS_PORT"])}
+
+	names := map[string]string{}
+	if v, ok := set.lookup("TABLE_NAME"); ok && v != "" {
+		names["OrdersTable"] = v
+	}
+	s.model, err = template.Read(source, template.Options{
+		Region: set.region, Account: account, Stack: stack,
+		Parameters: parameters(s.at, set.lookup),
+		QueueURL:   func(name string) string { return s.at.aws + "/" + account + "/" + name },
+		Names:      names,
+	})
+	if err != nil {
+		return nil, err
+	}
+
+	s.host = runtime.New(set.region, locked)
+	for _, f := range s.model.Functions {
+		if err := s.host.Add(runtime.Function{
+			Name: f.Short, FullName: f.Name, ARN: f.ARN, Handler: f.Handler, MemoryMB: f.MemoryMB, Timeout: f.Timeout, Reserved: f.Reserved,
+			Bootstrap:   filepath.Join(bin, f.Short, "bootstrap"),
+			Environment: environment(f, s.at, set.dynamoEndpoint, set.lookup),
+		}); err != nil {
+			return nil, err
+		}
+	}
+
+	if err := s.startAWS(ctx, listeners["AWS_PORT"]); err != nil {
+		return nil, err
+	}
+	orgID, _ := set.lookup("SF_ORG_ID")
+	if s.sims, err = newSimulators(orgID, s.logf); err != nil {
+		return nil, fmt.Errorf("start simulators: %w", err)
+	}
+	s.serve(listeners["WHMCS_PORT"], s.sims.whmcs)
+	s.serve(listeners["SF_PORT"], s.sims.salesforce)
+
+	if s.issuer, err = newIssuer(s.issuerURL()); err != nil {
+		return nil, err
+	}
+	gate, err := gateway.New(gateway.Options{
+		APIs: s.model.APIs, Routes: s.model.Routes, Invoker: invoker{s.host}, Failed: functionFailed,
+		Region: set.region, Account: account, Key: s.issuer.key, AccessKey: accessKey, SecretKey: secretKey, Logf: s.plainf,
+	})
+	if err != nil {
+		return nil, err
+	}
+
+	if err := s.startMappings(inner); err != nil {
+		return nil, err
+	}
+	var schedules []clock.Schedule
+	for _, sc := range s.model.Schedules {
+		every := sc.Every
+		if every == time.Minute {
+			every = set.tick
+		}
+		// A schedule invokes asynchronously: once the event is taken, the
+		// function's own settings decide on retries and age.
+		f := s.model.Functions[slices.IndexFunc(s.model.Functions, func(f template.Function) bool { return f.Short == sc.Function })]
+		schedules = append(schedules, clock.Schedule{Name: sc.ID, Function: sc.Function, Every: every, Input: sc.Input, Rule: sc.Rule, Retries: f.MaxRetries, MaxAge: min(f.MaxEventAge, sc.MaxAge)})
+	}
+	throttled := func(err error) bool { return errors.Is(err, runtime.ErrThrottled) }
+	s.clock = clock.New(clock.Options{Schedules: schedules, Invoker: s.host, Throttled: throttled, Region: set.region, Account: account, Logf: s.logf})
+
+	console, err := newConsole(s)
+	if err != nil {
+		return nil, err
+	}
+	s.serve(listeners["API_PORT"], front(gate, console))
+
+	s.warm(inner)
+	return s, nil
+}
+
+// warmLimit is how long being ready waits for the first processes.
+const warmLimit = time.Second
+
+// warm starts one process of each function, so that the first call finds it
+// and one that cannot start says so now.
+func (s *system) warm(ctx context.Context) {
+	var started sync.WaitGroup
+	for _, name := range s.host.Names() {
+		started.Add(1)
+		s.wait.Go(func() {
+			defer started.Done()
+			_ = s.host.Warm(ctx, name) // the host has told why
+		})
+	}
+	all := make(chan struct{})
+	go func() { started.Wait(); close(all) }()
+	t := time.NewTimer(warmLimit)
+	defer t.Stop()
+	select {
+	case <-all:
+	case <-t.C:
+	}
+}
+
+func (s *system) plainf(format string, args ...any) { fmt.Fprintf(s.out, format+"\n", args...) }
+
+// issuerURL is the issuer that the template's authorizer names, or the local
+// one when it has none.
+func (s *system) issuerURL() string {
+	for _, r := range s.model.Routes {
+		if r.JWT != nil {
+			return r.JWT.Issuer
+		}
+	}
+	return s.at.api + issuerPath
+}
+
+// serve answers on listeners until close.
+func (s *system) serve(all []net.Listener, h http.Handler) {
+	srv := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute}
+	s.servers = append(s.servers, srv)
+	for _, l := range all {
+		s.wait.Go(func() {
+			if err := srv.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+				s.broken <- fmt.Errorf("serve %s: %w", l.Addr(), err)
+			}
+		})
+	}
+}
+
+// startAWS serves DynamoDB, Secrets Manager and the queues on one port and
+// makes what the template describes.
+func (s *system) startAWS(ctx context.Context, listeners []net.Listener) error {
+	region := s.settings.region
+	s.queues = queue.New(region)
+	for _, q := range s.model.Queues {
+		s.queues.Add(queue.Settings{Name: q.Name, URL: q.URL, ARN: q.ARN, Visibility: q.Visibility, Retention: q.Retention, Delay: q.Delay, Wait: q.Wait, DeadLetterARN: q.DeadLetterARN, MaxReceives: q.MaxReceives})
+	}
+	s.secrets = secrets.New(region, account, nil)
+	for _, sec := range s.model.Secrets {
+		value := map[string]string{
+			"WhmcsSecret":      fmt.Sprintf(`{"identifier":%q,"secret":%q}`, whmcsIdentifier, whmcsSecret),
+			"SalesforceSecret": fmt.Sprintf(`{"clientId":%q,"clientSecret":%q}`, sfClientID, sfClientSecret),
+		}[sec.ID]
+		if sec.GenerateLength > 0 {
+			value = randomText(sec.GenerateLength)
+		}
+		if err := s.secrets.Create(sec.Name, sec.ARN, value); err != nil {
+			return fmt.Errorf("create secret %s: %w", sec.ID, err)
+		}
+	}
+	var tables http.Handler
+	if s.settings.dynamoEndpoint == "" {
+		s.db = dynamo.New(dynamo.Options{Region: region, Account: account})
+		tables = s.db
+	} else {
+		u, err := url.Parse(s.settings.dynamoEndpoint)
+		if err != nil {
+			return fmt.Errorf("read DYNAMODB_ENDPOINT: %w", err)
+		}
+		proxy := httputil.NewSingleHostReverseProxy(u)
+		proxy.ErrorHandler = func(w http.ResponseWriter, _ *http.Request, err error) {
+			s.logf("DYNAMODB_ENDPOINT: %v", err)
+			w.WriteHeader(http.StatusServiceUnavailable)
+		}
+		tables = proxy
+	}
+	s.serve(listeners, awsPort(tables, s.secrets, s.queues))
+	for _, t := range s.model.Tables {
+		if err := createTable(ctx, s.dynamoConfig(), t); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// awsPort finds the service of a request by its target.
+func awsPort(tables, secrets, queues http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		target := r.Header.Get("X-Amz-Target")
+		service, _, _ := strings.Cut(target, ".")
+		switch service {
+		case "DynamoDB_20120810", "DynamoDBStreams_20120810":
+			tables.ServeHTTP(w, r)
+		case "secretsmanager":
+			secrets.ServeHTTP(w, r)
+		case "AmazonSQS":
+			queues.ServeHTTP(w, r)
+		default:
+			w.Header().Set("Content-Type", "application/x-amz-json-1.0")
+			w.WriteHeader(http.StatusBadRequest)
+			json.NewEncoder(w).Encode(map[string]string{"__type": "com.amazon.coral.service#UnknownOperationException", "message": fmt.Sprintf("no service here for target %q", target)})
+		}
+	})
+}
+
+func (s *system) startMappings(ctx context.Context) error {
+	logs := func(name string) func(string, ...any) {
+		return func(format string, args ...any) { s.plainf(name+" | "+format, args...) }
+	}
+	streams := s.streamClient()
+	stream := func(id, table string, latest bool) *mapping.Stream {
+		st := &mapping.Stream{Client: streams, Table: table, Region: s.settings.region, Latest: latest, Logf: logs(id)}
+		if s.db != nil {
+			st.Wake = s.db.Changed
+		}
+		return st
+	}
+	run := func(id string, f func() error) {
+		s.wait.Go(func() {
+			if err := f(); err != nil {
+				s.broken <- fmt.Errorf("run %s: %w", id, err)
+			}
+		})
+	}
+	// What the template asks for is checked before anything runs.
+	for _, filters := range s.filters() {
+		if _, err := mapping.ParseFilter(filters); err != nil {
+			return err
+		}
+	}
+	for _, m := range s.model.Streams {
+		policy := mapping.Policy{Filters: m.Filters, BatchSize: m.BatchSize, Window: m.Window, Bisect: m.Bisect, MaxRetries: m.MaxRetries, MaxAge: m.MaxAge, ReportPartial: m.ReportPartial}
+		deliver := mapping.ToFunction(s.host, m.Function, s.hints)
+		discard := mapping.ToDeadLetters(s.queues.ByARN(m.OnFailureARN), s.functionARN(m.Function), logs(m.ID))
+		run(m.ID, func() error { return stream(m.ID, m.Table, m.Latest).Run(ctx, policy, deliver, discard) })
+	}
+	for _, p := range s.model.Pipes {
+		input, err := mapping.ParseTemplate(p.InputTemplate)
+		if err != nil {
+			return fmt.Errorf("start %s: %w", p.ID, err)
+		}
+		policy := mapping.Policy{Filters: p.Filters, BatchSize: p.BatchSize, Window: p.Window, Bisect: p.Bisect, MaxRetries: p.MaxRetries, MaxAge: p.MaxAge}
+		deliver := mapping.ToQueue(s.queues.ByARN(p.QueueARN), input, s.hints)
+		discard := mapping.ToDeadLetters(s.queues.ByARN(p.OnFailureARN), "", logs(p.ID))
+		run(p.ID, func() error { return stream(p.ID, p.Table, p.Latest).Run(ctx, policy, deliver, discard) })
+	}
+	for _, m := range s.model.Works {
+		w := &mapping.Work{Queue: s.queues.ByARN(m.QueueARN), Invoker: s.host, Function: m.Function, Region: s.settings.region, BatchSize: m.BatchSize, Window: m.Window, MaxConcurrency: m.MaxConcurrency, ReportPartial: m.ReportPartial, Filters: m.Filters}
+		run(m.ID, func() error { return w.Run(ctx) })
+	}
+	return nil
+}
+
+func (s *system) filters() (all [][]string) {
+	for _, m := range s.model.Streams {
+		all = append(all, m.Filters)
+	}
+	for _, m := range s.model.Works {
+		all = append(all, m.Filters)
+	}
+	for _, p := range s.model.Pipes {
+		all = append(all, p.Filters)
+	}
+	return all
+}
+
+func (s *system) functionARN(short string) string {
+	i := slices.IndexFunc(s.model.Functions, func(f template.Function) bool { return f.Short == short })
+	if i < 0 {
+		return ""
+	}
+	return s.model.Functions[i].ARN
+}
+
+// close ends everything and returns when it is gone.
+func (s *system) close() {
+	s.stop()
+	for _, srv := range s.servers {
+		srv.Close()
+	}
+	if s.sims != nil {
+		s.sims.close()
+	}
+	if s.host != nil {
+		s.host.Close()
+	}
+	if s.clock != nil {
+		s.clock.Close()
+	}
+	if s.db != nil {
+		s.db.Close()
+	}
+	s.wait.Wait()
+}
+
+// invoker tells the gateway in its own words what the host says.
+type invoker struct{ host *runtime.Host }
+
+func (i invoker) Invoke(ctx context.Context, function string, event []byte) ([]byte, error) {
+	b, err := i.host.Invoke(ctx, function, event)
+	if errors.Is(err, runtime.ErrTooLarge) {
+		err = gateway.ErrTooLarge
+	}
+	return b, err
+}
+
+// functionFailed: only an answer that the function failed is a 500; a throttle,
+// a time-out of the gateway or a host that is closing are 503.
+func functionFailed(err error) bool {
+	var e *runtime.Error
+	return errors.As(err, &e)
+}
+
+func randomText(n int) string {
+	const letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+	b := make([]byte, n)
+	for i := range b {
+		v, err := rand.Int(rand.Reader, big.NewInt(int64(len(letters))))
+		if err != nil {
+			panic(err) // the system's randomness is gone
+		}
+		b[i] = letters[v.Int64()]
+	}
+	return string(b)
+}
+
+// lockedWriter writes whole lines, one at a time.
+type lockedWriter struct {
+	mu sync.Mutex
+	w  io.Writer
+}
+
+func (l *lockedWriter) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.w.Write(b)
+}

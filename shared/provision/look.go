@@ -1,0 +1,192 @@
+package provision
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"orderbridge/shared/fault"
+	"orderbridge/shared/order"
+)
+
+// looks is how often a listing that changes under the reader is read again
+// before a person is asked.
+const looks = 3
+
+// look searches WHMCS for what an AddOrder may have made. It is only called
+// when every AddOrder that may have left has settled; so what it does not find
+// does not exist (A3, A6).
+func (w *worker) look(ctx context.Context) error {
+	plan := w.cur.Plan
+	if plan == nil {
+		plan = w.plan
+	}
+	// What Salesforce holds is adopted only if it carries our marker: a clone
+	// carries its original's id.
+	if w.req != nil && w.req.WHMCSOrderID != "" {
+		if err := w.heldID(ctx, plan.ClientID); err != nil {
+			return err
+		}
+	}
+	live, dead, suspects, stable, err := w.search(ctx, plan.ClientID)
+	if err != nil {
+		return err
+	}
+	switch {
+	case !stable:
+		return w.fail(ctx, &fault.Error{Code: fault.AddOutcomeUnknown,
+			Public: "Click again to look once more: the list of orders in WHMCS changed each time it was read."})
+	case len(live) == 1:
+		// one live hit, lines as planned → added, then compare.
+		w.cur.Point = order.AtAdded
+		w.cur.WHMCSOrderID = live[0].ID
+		w.cur.Plan = plan
+		return w.adopt(ctx, live[0])
+	case len(live) > 1:
+		return w.fail(ctx, &fault.Error{Code: fault.WHMCSOrderAmbiguous,
+			Public: fmt.Sprintf("Cancel the wrong ones in WHMCS, then resolve with adopt: orders %s carry this order's marker.", idsOf(live))})
+	case len(dead) > 0 && !w.cur.Vouched:
+		w.cur.WHMCSOrderID = dead[0].ID
+		return w.cancelled(ctx, string(dead[0].Status))
+	case len(suspects) > 0 && w.cur.Adds > 0:
+		return w.fail(ctx, &fault.Error{Code: fault.WHMCSOrderAmbiguous,
+			Public: fmt.Sprintf("Look whether WHMCS order %s belongs to this one, then resolve with adopt or none: it is this client's, new, and has no marker.", idsOf(suspects))})
+	}
+	return w.notFound(ctx)
+}
+
+// adopt compares a hit with the plan before it is taken as ours.
+func (w *worker) adopt(ctx context.Context, hit order.Made) error {
+	made, err := w.readOrder(ctx, hit.ID, hit.ClientID)
+	if err != nil {
+		return err
+	}
+	if made == nil {
+		return w.cancelled(ctx, "gone")
+	}
+	if _, diff := match(*w.cur.Plan, made.Services); diff != "" {
+		// one hit that differs → failed whmcs_order_mismatch; nothing is
+		// adopted, so the next look compares again.
+		w.cur.Point, w.cur.WHMCSOrderID, w.cur.Plan = w.base.Point, w.base.WHMCSOrderID, w.base.Plan
+		return w.mismatch(ctx, hit.ID, diff)
+	}
+	return w.write(ctx, order.WroteLease, "adopted", "WHMCS order "+hit.ID+" found by its marker")
+}
+
+// heldID judges the WHMCS order id that Salesforce already shows.
+func (w *worker) heldID(ctx context.Context, client int64) error {
+	id := w.req.WHMCSOrderID
+	made, err := w.readOrder(ctx, id, client)
+	if err != nil {
+		return err
+	}
+	switch {
+	case made != nil && w.ours(made.Marker):
+		return nil // the search finds it too and decides
+	case made == nil && w.cur.Vouched:
+		return nil // a person said that nothing is left of it
+	case made == nil:
+		return w.fail(ctx, &fault.Error{Code: fault.WHMCSIDForeign,
+			Public: fmt.Sprintf("Clear WHMCS_Order_ID__c, then click again: WHMCS has no order %s.", id)})
+	}
+	return w.fail(ctx, &fault.Error{Code: fault.WHMCSIDForeign,
+		Public: fmt.Sprintf("Clear WHMCS_Order_ID__c, then click again: WHMCS order %s does not carry this order's marker; was this order cloned?", id)})
+}
+
+// search reads the orders of the client until two complete listings are equal;
+// if none is ours, also the newest orders of every client back to a day before
+// the first send, since clients are merged and mappings corrected.
+func (w *worker) search(ctx context.Context, client int64) (live, dead, suspects []order.Made, stable bool, err error) {
+	since := w.cur.FirstAddAt
+	if since.IsZero() {
+		since = w.cur.CreatedAt
+	}
+	since = since.Add(-24 * time.Hour)
+
+	all, stable, err := w.listing(ctx, func(ctx context.Context) ([]order.Made, bool, error) { return w.billing.List(ctx, client) })
+	if err != nil || !stable {
+		return nil, nil, nil, stable, err
+	}
+	for _, m := range all {
+		switch {
+		case w.ours(m.Marker) && m.Status.Dead():
+			dead = append(dead, m)
+		case w.ours(m.Marker):
+			live = append(live, m)
+		case m.Marker == "" && !m.Status.Dead() && !m.Date.Before(since):
+			suspects = append(suspects, m)
+		}
+	}
+	if len(live) > 0 || len(dead) > 0 {
+		return live, dead, suspects, true, nil
+	}
+	all, stable, err = w.listing(ctx, func(ctx context.Context) ([]order.Made, bool, error) { return w.billing.ListSince(ctx, since) })
+	if err != nil || !stable {
+		return nil, nil, nil, stable, err
+	}
+	for _, m := range all {
+		switch {
+		case w.ours(m.Marker) && m.Status.Dead():
+			dead = append(dead, m)
+		case w.ours(m.Marker):
+			live = append(live, m)
+		}
+	}
+	return live, dead, suspects, true, nil
+}
+
+// listing reads until two complete listings in a row are equal; it gives up
+// after a few: deletions shift pages, and a hit could be missed.
+func (w *worker) listing(ctx context.Context, list func(context.Context) ([]order.Made, bool, error)) ([]order.Made, bool, error) {
+	var last []order.Made
+	have := false
+	for range 2 * looks {
+		var all []order.Made
+		var complete bool
+		err := w.read(ctx, order.SideWHMCS, func(ctx context.Context) (err error) {
+			all, complete, err = list(ctx)
+			return err
+		})
+		if err != nil {
+			return nil, false, err
+		}
+		if complete && have && slices.EqualFunc(last, all, sameMade) {
+			return all, true, nil
+		}
+		last, have = all, complete
+	}
+	return nil, false, nil
+}
+
+func sameMade(a, b order.Made) bool {
+	return a.ID == b.ID && a.Status == b.Status && a.Marker == b.Marker && a.ClientID == b.ClientID
+}
+
+// onlyOne is the last look of an order for which more than one AddOrder may
+// have left: it is provisioned only if WHMCS holds exactly one.
+func (w *worker) onlyOne(ctx context.Context) error {
+	live, dead, _, stable, err := w.search(ctx, w.cur.Plan.ClientID)
+	switch {
+	case err != nil:
+		return err
+	case !stable:
+		return w.retry(ctx, order.SideWHMCS, fault.New(fault.ListingUnstable, ""))
+	case len(live) == 0:
+		return w.fail(ctx, &fault.Error{Code: fault.MarkerNotKept,
+			Public: fmt.Sprintf("Restore the marker of WHMCS order %s (%s), then click again: it is not found by it any more.", w.cur.WHMCSOrderID, w.cur.ID.Marker())})
+	case len(live) > 1 || len(live)+len(dead) > 1 && live[0].ID != w.cur.WHMCSOrderID:
+		return w.fail(ctx, &fault.Error{Code: fault.WHMCSOrderAmbiguous,
+			Public: fmt.Sprintf("Cancel the wrong ones in WHMCS, then click again: orders %s carry this order's marker.", idsOf(live))})
+	}
+	return nil
+}
+
+func idsOf(all []order.Made) string {
+	ids := make([]string, 0, len(all))
+	for _, m := range all {
+		ids = append(ids, m.ID)
+	}
+	return strings.Join(ids, ", ")
+}

@@ -1,0 +1,210 @@
+package whmcs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"orderbridge/shared/fault"
+	"orderbridge/shared/order"
+)
+
+// Client returns nil when orders can be added for the client, or
+// whmcs_client_not_found, whmcs_client_closed, payment_method_missing (only
+// when the installation asks for a stored pay method).
+func (c *Client) Client(ctx context.Context, clientID int64) error {
+	var f form
+	f.number("clientid", clientID)
+	o, err := c.read(ctx, "GetClientsDetails", f)
+	if err != nil {
+		return err
+	}
+	details := o.child("client")
+	if len(details) == 0 {
+		details = o // before 8.0, and still beside it
+	}
+	id := details.id("id")
+	if id == "" {
+		id = details.id("userid")
+	}
+	if id != strconv.FormatInt(clientID, 10) {
+		return fault.Wrap(fault.WHMCSUnavailable, errors.New("GetClientsDetails answered without this client"))
+	}
+	switch strings.ToLower(details.text("status")) {
+	case "closed":
+		return fault.New(fault.WHMCSClientClosed, "")
+	case "active", "inactive":
+	default:
+		return fault.Wrap(fault.WHMCSUnavailable, errors.New("GetClientsDetails answered without a status"))
+	}
+	if !c.cfg.RequirePayMethod {
+		return nil
+	}
+	if o, err = c.read(ctx, "GetPayMethods", f); err != nil {
+		return err
+	}
+	if _, listed := o["paymethods"]; !listed && len(o.list("paymethods", "paymethod")) == 0 {
+		return fault.Wrap(fault.WHMCSUnavailable, errors.New("GetPayMethods answered without a list"))
+	}
+	if len(o.list("paymethods", "paymethod")) == 0 {
+		return fault.New(fault.PaymentMethodMissing, "")
+	}
+	return nil
+}
+
+// Products returns what is known of the products; one that WHMCS does not list
+// is absent from the map. A WHMCS before 8.12 takes no quantity: there every
+// product reads QuantityNone.
+func (c *Client) Products(ctx context.Context, ids []int64) (map[int64]order.ProductInfo, error) {
+	found := map[int64]order.ProductInfo{}
+	if len(ids) == 0 {
+		return found, nil
+	}
+	asked := slices.Compact(slices.Sorted(slices.Values(ids)))
+	names := make([]string, len(asked))
+	for i, id := range asked {
+		names[i] = strconv.FormatInt(id, 10)
+	}
+	o, err := c.read(ctx, "GetProducts", form{{"pid", strings.Join(names, ",")}})
+	if err != nil {
+		return nil, err
+	}
+	_, listed := o["products"]
+	if total, ok := o.number("totalresults"); !listed && !(ok && total == 0) {
+		return nil, fault.Wrap(fault.WHMCSUnavailable, errors.New("GetProducts answered without a list"))
+	}
+	quantities := false
+	for _, row := range o.list("products", "product") {
+		pid, ok := row.number("pid")
+		if !ok || !slices.Contains(asked, pid) {
+			continue
+		}
+		p := order.ProductInfo{ProductID: pid, Name: plain(row.text("name")), Module: row.text("module")}
+		if n, ok := row.number("allowqty"); ok && (n == 1 || n == 2) {
+			p.Quantity = order.QuantityRule(n)
+			quantities = true
+		}
+		found[pid] = p
+	}
+	if !quantities {
+		return found, nil
+	}
+	v, err := c.known(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if !v.takesQuantity() {
+		for pid, p := range found {
+			p.Quantity = order.QuantityNone
+			found[pid] = p
+		}
+	}
+	return found, nil
+}
+
+// ModuleFailures returns, of the given services, those that stand in the module
+// queue, with the module's text. WHMCS removes a row once the action succeeded.
+func (c *Client) ModuleFailures(ctx context.Context, serviceIDs []string) (map[string]string, error) {
+	failed := map[string]string{}
+	if len(serviceIDs) == 0 {
+		return failed, nil
+	}
+	f := form{{"serviceType", "service"}}
+	if len(serviceIDs) == 1 {
+		f.set("relatedId", serviceIDs[0])
+	}
+	o, err := c.read(ctx, "GetModuleQueue", f)
+	if err != nil {
+		return nil, err
+	}
+	queue := o.list("queue", "item")
+	if n, ok := o.number("count"); ok && n != int64(len(queue)) || !ok && len(queue) == 0 {
+		return nil, fault.Wrap(fault.WHMCSUnavailable, fmt.Errorf("GetModuleQueue shows %d rows of %s", len(queue), o.text("count")))
+	}
+	for _, row := range queue {
+		id := row.id("serviceId")
+		kind := row.text("serviceType")
+		if !slices.Contains(serviceIDs, id) || kind != "" && !strings.EqualFold(kind, "service") || row.on("completed") {
+			continue
+		}
+		text := tidy(plain(row.text("lastAttemptError")))
+		if text == "" {
+			text = "the module gave no text"
+		}
+		failed[id] = text
+	}
+	return failed, nil
+}
+
+// Probe is the cheapest read that shows that WHMCS serves us (WhmcsDetails). It
+// also learns the version.
+func (c *Client) Probe(ctx context.Context) error {
+	_, err := c.details(ctx)
+	return err
+}
+
+// Version returns the version of WHMCS as it names itself, such as
+// "8.13.1-release.1".
+func (c *Client) Version(ctx context.Context) (string, error) {
+	v, err := c.details(ctx)
+	return v.name, err
+}
+
+type version struct {
+	name         string
+	major, minor int
+}
+
+// takesQuantity: AddOrder knows qty since 8.12 (developers.whmcs.com, AddOrder,
+// version history).
+func (v version) takesQuantity() bool { return v.major > 8 || v.major == 8 && v.minor >= 12 }
+
+// versionAge is how long a version is believed: an update of WHMCS takes its
+// API away for longer than that.
+const versionAge = 5 * time.Minute
+
+func (c *Client) known(ctx context.Context) (version, error) {
+	c.mu.Lock()
+	v, at := c.version, c.versionAt
+	c.mu.Unlock()
+	if age := c.wall().Sub(at); v.name != "" && age >= 0 && age < versionAge {
+		return v, nil
+	}
+	return c.details(ctx)
+}
+
+func (c *Client) details(ctx context.Context) (version, error) {
+	o, err := c.read(ctx, "WhmcsDetails", nil)
+	if err != nil {
+		return version{}, err
+	}
+	w := o.child("whmcs")
+	name := w.text("canonicalversion")
+	if name == "" {
+		name = w.text("version")
+	}
+	v, ok := parseVersion(name)
+	if !ok {
+		return version{}, fault.Wrap(fault.WHMCSUnavailable, errors.New("WhmcsDetails answered without a version"))
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.version, c.versionAt = v, c.wall()
+	return v, nil
+}
+
+func parseVersion(s string) (version, bool) {
+	major, rest, _ := strings.Cut(s, ".")
+	minor, _, _ := strings.Cut(rest, ".")
+	minor, _, _ = strings.Cut(minor, "-")
+	x, errX := strconv.Atoi(major)
+	y, errY := strconv.Atoi(minor)
+	if errX != nil || errY != nil || x < 0 || y < 0 {
+		return version{}, false
+	}
+	return version{name: clip(tidy(s), 40), major: x, minor: y}, true
+}

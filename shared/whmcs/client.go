@@ -1,0 +1,250 @@
+package whmcs
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptrace"
+	"net/url"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"orderbridge/shared/fault"
+)
+
+// MarkerNotes, as Config.Marker, keeps the marker in the order's notes.
+const MarkerNotes = "notes"
+
+// Config is how one WHMCS installation is called.
+type Config struct {
+	// BaseURL is the address of WHMCS, with the sub-path it lives under, if
+	// any; "includes/api.php" is added. http is for loopback alone (the caller
+	// sees to that).
+	BaseURL string
+	// PaymentMethod is the system name of the gateway for orders whose plan
+	// names none, such as "mailin".
+	PaymentMethod string
+	// Marker is MarkerNotes, or the id of the product custom field that keeps
+	// the marker. Custom fields belong to one product: with several products
+	// it is their ids, separated by commas; WHMCS ignores those of others.
+	Marker string
+	// Zero takes the default: 30 s, 60 s, 120 s. AddTimeout and AcceptTimeout
+	// bound an effect whose gate names no time-out.
+	ReadTimeout, AddTimeout, AcceptTimeout time.Duration
+	// RequirePayMethod makes Client ask for a stored pay method.
+	RequirePayMethod bool
+
+	// Dial replaces the TCP dialler, for tests; nil = net.Dialer.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
+	// TLS is the base of the TLS settings; nil = the system's roots.
+	TLS *tls.Config
+}
+
+// Credentials is what WHMCS asks for with each call. AccessKey may be empty;
+// when set it stands for an allowed IP address (configuration.php,
+// $api_access_key).
+type Credentials struct{ Identifier, Secret, AccessKey string }
+
+// Client calls one WHMCS. It is safe for concurrent use.
+type Client struct {
+	cfg    Config
+	api    *url.URL
+	fields []string // ids of the marker's custom fields; none = notes
+	creds  func(context.Context) (Credentials, error)
+	log    *slog.Logger
+	now    func() time.Time
+	reads  *http.Client
+
+	mu        sync.Mutex
+	version   version
+	versionAt time.Time
+}
+
+// Time-outs and limits.
+const (
+	// connectTimeout covers dial and TLS handshake together.
+	connectTimeout = 10 * time.Second
+	// userTimeout is how long the kernel keeps bytes of an effect that the
+	// peer does not acknowledge: longer than the send window would deliver late.
+	userTimeout = 20 * time.Second
+	// maxBody bounds an answer: 100 orders with their fraud reports stay below.
+	maxBody = 4 << 20
+	// maxHead bounds the status line and headers of an effect's answer.
+	maxHead = 64 << 10
+	// idle is shorter than the keep-alive of the usual front ends (Apache 5 s,
+	// nginx 65 s), so that few reads meet a connection that is being closed.
+	idle = 4 * time.Second
+)
+
+// New returns a client. creds is asked before each call, so that a rotated
+// secret is taken up; now is the wall clock.
+func New(cfg Config, creds func(context.Context) (Credentials, error), log *slog.Logger, now func() time.Time) (*Client, error) {
+	if creds == nil || log == nil || now == nil {
+		return nil, errors.New("whmcs: credentials, logger and clock are needed")
+	}
+	base, err := url.Parse(cfg.BaseURL)
+	if err != nil {
+		return nil, errors.New("whmcs: the base URL cannot be parsed")
+	}
+	if base.Scheme != "https" && base.Scheme != "http" || base.Hostname() == "" || base.User != nil || base.RawQuery != "" || base.Fragment != "" {
+		return nil, errors.New("whmcs: the base URL must be http(s)://host[/path] without user, query and fragment")
+	}
+	c := &Client{cfg: cfg, creds: creds, log: log, now: now}
+	c.api = base.JoinPath("includes", "api.php")
+	if cfg.Marker != MarkerNotes {
+		for id := range strings.SplitSeq(cfg.Marker, ",") {
+			n, ok := phpInteger(strings.TrimSpace(id))
+			if !ok || n <= 0 {
+				return nil, fmt.Errorf("whmcs: the marker must be %q or custom field ids, not %q", MarkerNotes, cfg.Marker)
+			}
+			c.fields = append(c.fields, strconv.FormatInt(n, 10))
+		}
+	}
+	for _, d := range []*time.Duration{&c.cfg.ReadTimeout, &c.cfg.AddTimeout, &c.cfg.AcceptTimeout} {
+		if *d < 0 {
+			return nil, errors.New("whmcs: a time-out is negative")
+		}
+	}
+	orElse(&c.cfg.ReadTimeout, 30*time.Second)
+	orElse(&c.cfg.AddTimeout, 60*time.Second)
+	orElse(&c.cfg.AcceptTimeout, 120*time.Second)
+	if c.cfg.Dial == nil {
+		c.cfg.Dial = (&net.Dialer{Timeout: connectTimeout}).DialContext
+	}
+	c.reads = &http.Client{
+		// A redirect would carry the credentials to another address.
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		Transport: &http.Transport{
+			Proxy:                  nil,
+			DialContext:            c.cfg.Dial,
+			TLSClientConfig:        cfg.TLS.Clone(),
+			TLSHandshakeTimeout:    connectTimeout,
+			MaxIdleConnsPerHost:    2,
+			IdleConnTimeout:        idle,
+			MaxResponseHeaderBytes: maxHead,
+		},
+	}
+	return c, nil
+}
+
+// Close drops the idle connections of the reads.
+func (c *Client) Close() { c.reads.CloseIdleConnections() }
+
+func orElse(d *time.Duration, standard time.Duration) {
+	if *d == 0 {
+		*d = standard
+	}
+}
+
+// wall is the wall clock without a monotonic reading, which stands still in a
+// frozen sandbox.
+func (c *Client) wall() time.Time { return c.now().Round(0) }
+
+// sign returns the fields that name the caller. They go into the body alone:
+// a URL would be logged on the way.
+func (c *Client) sign(ctx context.Context) (form, error) {
+	k, err := c.creds(ctx)
+	if err != nil {
+		return nil, err
+	}
+	f := form{{"identifier", k.Identifier}, {"secret", k.Secret}}
+	if k.AccessKey != "" {
+		f.set("accesskey", k.AccessKey)
+	}
+	f.set("responsetype", "json")
+	return f, nil
+}
+
+// read makes one read and returns the answer's object, or an error with a
+// fault code.
+func (c *Client) read(ctx context.Context, action string, params form) (object, error) {
+	ctx, cancel := context.WithTimeout(ctx, c.cfg.ReadTimeout)
+	defer cancel()
+	signed, err := c.sign(ctx)
+	if err != nil {
+		return nil, withCode(err)
+	}
+	body := append(signed, params...)
+	body.set("action", action)
+	started := c.now()
+	a, err := c.post(ctx, body.encode())
+	if err != nil {
+		c.log.WarnContext(ctx, "whmcs read lost", "action", action, "took", c.now().Sub(started), "error", err.Error())
+		return nil, lost(action, err)
+	}
+	if err := readError(action, a); err != nil {
+		c.log.WarnContext(ctx, "whmcs read refused", "action", action, "status", a.status, "took", c.now().Sub(started), "code", fault.CodeOf(err), "text", a.refusal())
+		return nil, err
+	}
+	c.log.DebugContext(ctx, "whmcs read", "action", action, "status", a.status, "took", c.now().Sub(started))
+	return a.body, nil
+}
+
+// post sends one read, once more if it died on a reused connection.
+func (c *Client) post(ctx context.Context, body string) (answer, error) {
+	for again := false; ; again = true {
+		reused := false
+		trace := &httptrace.ClientTrace{GotConn: func(i httptrace.GotConnInfo) { reused = i.Reused }}
+		req, err := http.NewRequestWithContext(httptrace.WithClientTrace(ctx, trace), http.MethodPost, c.api.String(), strings.NewReader(body))
+		if err != nil {
+			return answer{}, errors.New("the request cannot be built")
+		}
+		setHeader(req)
+		if again {
+			c.reads.CloseIdleConnections()
+		}
+		res, err := c.reads.Do(req)
+		if err != nil {
+			if reused && !again && ctx.Err() == nil {
+				continue
+			}
+			var u *url.Error
+			if errors.As(err, &u) {
+				err = u.Err
+			}
+			return answer{}, err
+		}
+		return readAnswer(res)
+	}
+}
+
+func setHeader(req *http.Request) {
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	req.Header.Set("Accept", "application/json")
+	req.Header.Set("User-Agent", "orderbridge")
+}
+
+// readAnswer reads one answer to its end, or to maxBody: what is longer counts
+// as no JSON.
+func readAnswer(res *http.Response) (answer, error) {
+	defer res.Body.Close()
+	b, err := io.ReadAll(io.LimitReader(res.Body, maxBody+1))
+	if err != nil {
+		return answer{}, fmt.Errorf("read answer: %w", err)
+	}
+	a := answer{status: res.StatusCode}
+	if l, err := res.Location(); err == nil {
+		a.location = (&url.URL{Scheme: l.Scheme, Host: l.Host, Path: l.Path}).String()
+	}
+	if len(b) <= maxBody {
+		a.body = decode(b)
+	}
+	return a, nil
+}
+
+// withCode gives an error of the credentials' source a code: one that has none
+// means that they cannot be had now.
+func withCode(err error) error {
+	var e *fault.Error
+	if errors.As(err, &e) {
+		return err
+	}
+	return fault.Wrap(fault.SecretUnavailable, err)
+}

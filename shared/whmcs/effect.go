@@ -1,0 +1,355 @@
+package whmcs
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"orderbridge/shared/fault"
+	"orderbridge/shared/order"
+)
+
+// The two effects.
+const (
+	addOrder    = "AddOrder"
+	acceptOrder = "AcceptOrder"
+)
+
+// maxInputVars is PHP's default of that name: fields beyond it are dropped
+// without an error, and action is our last.
+const maxInputVars = 1000
+
+// Add sends one AddOrder for plan, with the marker of id, inside gate, and
+// returns the WHMCS order id. It is one attempt. The errors:
+//
+//   - *fault.NotSent: no byte of the request left (credentials not to be had,
+//     dial or TLS failed, the window was over);
+//   - *fault.Refused: WHMCS answered that it did nothing: one of the
+//     installation's codes (whmcs_ip_denied, whmcs_credentials_refused,
+//     whmcs_role_denied, whmcs_misconfigured), whmcs_client_not_found,
+//     whmcs_client_closed or whmcs_rejected with WHMCS's text;
+//   - *fault.Unsure: anything else; the order may exist now or later.
+func (c *Client) Add(ctx context.Context, gate order.Gate, id order.ID, plan order.Plan) (string, error) {
+	if id.IsZero() || plan.ClientID <= 0 || len(plan.Entries) == 0 {
+		return "", &fault.Refused{Err: fault.New(fault.OrderEmpty, "")}
+	}
+	marked, rest := c.addForm(id, plan)
+	a, err := c.effect(ctx, gate, c.cfg.AddTimeout, addOrder, marked, rest)
+	if err != nil {
+		return "", err
+	}
+	if err := addError(a); err != nil {
+		return "", err
+	}
+	made := a.body.id("orderid")
+	if made == "" {
+		return "", &fault.Unsure{Err: fault.Wrap(fault.WHMCSUnavailable, errNoID)}
+	}
+	return made, nil
+}
+
+// Accept sends one AcceptOrder for a WHMCS order, with autosetup, inside gate.
+// It is one attempt. nil means that WHMCS answered success, which does not say
+// that the services exist. The errors are those of Add, of which Refused holds
+// state_changed ("Order ID not found or Status not Pending": a read decides),
+// module_failed with the module's text, or one of the installation's codes.
+func (c *Client) Accept(ctx context.Context, gate order.Gate, whmcsOrderID string) error {
+	n, ok := phpInteger(whmcsOrderID)
+	if !ok || n <= 0 {
+		return &fault.NotSent{Err: fault.Wrap(fault.Internal, errors.New("not a WHMCS order id"))}
+	}
+	var f form
+	f.number("orderid", n)
+	f.flag("autosetup", true)
+	a, err := c.effect(ctx, gate, c.cfg.AcceptTimeout, acceptOrder, nil, f)
+	if err != nil {
+		return err
+	}
+	return acceptError(a)
+}
+
+// addForm returns the fields that carry the marker, which go first, and the
+// others of AddOrder.
+func (c *Client) addForm(id order.ID, plan order.Plan) (marked, rest form) {
+	n := len(plan.Entries)
+	column := func(of func(order.PlanEntry) string) []string {
+		all := make([]string, n)
+		for i, e := range plan.Entries {
+			all[i] = of(e)
+		}
+		return all
+	}
+	fields := column(func(e order.PlanEntry) string {
+		if len(c.fields) == 0 {
+			return customFields(e.CustomFields)
+		}
+		with := map[string]string{}
+		for k, v := range e.CustomFields {
+			with[k] = v
+		}
+		for _, f := range c.fields {
+			with[f] = id.Marker()
+		}
+		return customFields(with)
+	})
+	if len(c.fields) == 0 {
+		marked.set("notes", id.Marker())
+		rest.array("customfields", fields)
+	} else {
+		marked.array("customfields", fields)
+	}
+	rest.number("clientid", plan.ClientID)
+	method := plan.PaymentMethod
+	if method == "" {
+		method = c.cfg.PaymentMethod
+	}
+	rest.set("paymentmethod", method)
+	rest.array("pid", column(func(e order.PlanEntry) string { return strconv.FormatInt(e.ProductID, 10) }))
+	rest.array("qty", column(func(e order.PlanEntry) string { return strconv.Itoa(e.Quantity) }))
+	rest.array("billingcycle", column(func(e order.PlanEntry) string { return string(e.Cycle) }))
+	rest.array("domain", column(func(e order.PlanEntry) string { return e.Domain }))
+	rest.array("hostname", column(func(e order.PlanEntry) string { return e.Hostname }))
+	rest.array("configoptions", column(func(e order.PlanEntry) string { return configOptions(e.ConfigOptions) }))
+	if plan.PromoCode != "" {
+		rest.set("promocode", plan.PromoCode)
+	}
+	// Customers hear from the portal, and are invoiced by Salesforce.
+	rest.flag("noinvoice", true)
+	rest.flag("noemail", true)
+	return marked, rest
+}
+
+// effect sends one effect over a connection of its own and reads the answer.
+// The body has the marker first and action last, so that a request cut short
+// does nothing. The connection is closed, and nothing runs on, when it returns.
+func (c *Client) effect(ctx context.Context, gate order.Gate, standard time.Duration, action string, marked, rest form) (answer, error) {
+	timeout := gate.Timeout
+	if timeout <= 0 {
+		timeout = standard
+	}
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	started := c.now()
+
+	signed, err := c.sign(ctx)
+	if err != nil {
+		return answer{}, &fault.NotSent{Err: withCode(err)}
+	}
+	body := append(append(append(form{}, marked...), signed...), rest...)
+	body.set("action", action)
+	if len(body) > maxInputVars {
+		return answer{}, &fault.Refused{Err: fault.New(fault.WHMCSRejected, "Split the order: WHMCS takes no more than about 100 lines at once.")}
+	}
+	request, err := c.render(body.encode())
+	if err != nil {
+		return answer{}, &fault.NotSent{Err: fault.Wrap(fault.Internal, err)}
+	}
+
+	a, wrote, err := c.exchange(ctx, gate.Until, request)
+	switch {
+	case err == nil:
+		c.log.InfoContext(ctx, "whmcs effect answered", "action", action, "status", a.status, "took", c.now().Sub(started), "text", a.refusal())
+		return a, nil
+	case !wrote:
+		c.log.WarnContext(ctx, "whmcs effect not sent", "action", action, "took", c.now().Sub(started), "error", err.Error())
+		return answer{}, &fault.NotSent{Err: lost(action, err)}
+	default:
+		c.log.WarnContext(ctx, "whmcs effect unanswered", "action", action, "took", c.now().Sub(started), "error", err.Error())
+		return answer{}, &fault.Unsure{Err: lost(action, err)}
+	}
+}
+
+// render returns the whole request as bytes: no layer between it and the
+// connection can send it a second time.
+func (c *Client) render(body string) ([]byte, error) {
+	req, err := http.NewRequest(http.MethodPost, c.api.String(), strings.NewReader(body))
+	if err != nil {
+		return nil, errors.New("the request cannot be built")
+	}
+	req.GetBody = nil
+	req.Close = true
+	setHeader(req)
+	var b bytes.Buffer
+	if err := req.Write(&b); err != nil {
+		return nil, errors.New("the request cannot be built")
+	}
+	return b.Bytes(), nil
+}
+
+// exchange dials, sends request and reads the answer. wrote reports whether
+// any byte of the request was given to the connection.
+func (c *Client) exchange(ctx context.Context, until time.Time, request []byte) (a answer, wrote bool, err error) {
+	left := until.Sub(c.wall())
+	if left <= 0 {
+		return answer{}, false, errWindow
+	}
+	dialing, cancel := context.WithTimeout(ctx, min(connectTimeout, left))
+	defer cancel()
+	host := c.api.Host
+	if c.api.Port() == "" {
+		host = net.JoinHostPort(c.api.Hostname(), map[string]string{"http": "80", "https": "443"}[c.api.Scheme])
+	}
+	inner, err := c.cfg.Dial(dialing, "tcp", host)
+	if err != nil {
+		return answer{}, false, fmt.Errorf("dial: %w", err)
+	}
+	g := &gatedConn{Conn: inner, until: until, wall: c.wall}
+	if s, ok := inner.(syscall.Conn); ok {
+		raw, err := s.SyscallConn()
+		if err == nil {
+			err = limitUnacknowledged(raw, userTimeout)
+		}
+		if err != nil {
+			g.abort()
+			return answer{}, false, fmt.Errorf("prepare connection: %w", err)
+		}
+	}
+	stop := closeWith(ctx, g)
+	defer stop()
+
+	var conn net.Conn = g
+	if c.api.Scheme == "https" {
+		t := tls.Client(g, c.tlsConfig())
+		if err := t.HandshakeContext(dialing); err != nil {
+			g.abort()
+			return answer{}, false, fmt.Errorf("tls: %w", err)
+		}
+		conn = t
+	}
+	g.application.Store(true)
+	if _, err := conn.Write(request); err != nil {
+		g.abort()
+		return answer{}, g.sent.Load(), fmt.Errorf("send: %w", because(ctx, err))
+	}
+	a, err = readEffect(conn)
+	if err != nil {
+		g.abort()
+		return answer{}, true, because(ctx, err)
+	}
+	if a.ok() {
+		g.close()
+	} else {
+		g.abort() // it may have answered before it took the whole request
+	}
+	return a, true, nil
+}
+
+// because prefers the reason why a connection was closed under a call to what
+// the call saw of it.
+func because(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return err
+}
+
+func (c *Client) tlsConfig() *tls.Config {
+	t := c.cfg.TLS.Clone()
+	if t == nil {
+		t = &tls.Config{}
+	}
+	if t.ServerName == "" {
+		t.ServerName = c.api.Hostname()
+	}
+	t.NextProtos = []string{"http/1.1"}
+	return t
+}
+
+// readEffect reads the one answer that counts, past interim ones.
+func readEffect(conn io.Reader) (answer, error) {
+	in := bufio.NewReader(io.LimitReader(conn, maxHead+maxBody+1))
+	for range 5 {
+		res, err := http.ReadResponse(in, &http.Request{Method: http.MethodPost})
+		if err != nil {
+			return answer{}, fmt.Errorf("read answer: %w", err)
+		}
+		if res.StatusCode >= 200 {
+			return readAnswer(res)
+		}
+	}
+	return answer{}, errors.New("read answer: interim answers without end")
+}
+
+// closeWith aborts g when ctx ends. stop returns once nothing of it runs.
+func closeWith(ctx context.Context, g *gatedConn) (stop func()) {
+	done := make(chan struct{})
+	cancel := context.AfterFunc(ctx, func() {
+		defer close(done)
+		g.abort()
+	})
+	return func() {
+		if !cancel() {
+			<-done
+		}
+	}
+}
+
+var errWindow = errors.New("the send window is over")
+
+// gatedConn is a connection that writes only inside the send window: each
+// write first compares the wall clock with until and, once it is over, fails
+// for ever after. TLS writes through it too, so a worker that was frozen
+// between any check and the send cannot send late.
+type gatedConn struct {
+	net.Conn
+	until time.Time
+	wall  func() time.Time
+
+	mu          sync.Mutex
+	shut        bool
+	application atomic.Bool // what is written from now on is the request
+	sent        atomic.Bool // some of the request was given to the kernel
+	closing     sync.Once
+}
+
+// chunk bounds one write: a request larger than the socket buffer waits for
+// the peer between chunks, and each asks the clock again.
+const chunk = 4 << 10
+
+// Write implements net.Conn.
+func (g *gatedConn) Write(p []byte) (int, error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	n := 0
+	for n < len(p) {
+		if g.shut || !g.wall().Before(g.until) {
+			g.shut = true
+			return n, errWindow
+		}
+		m, err := g.Conn.Write(p[n:min(n+chunk, len(p))])
+		n += m
+		if m > 0 && g.application.Load() {
+			g.sent.Store(true)
+		}
+		if err != nil {
+			g.shut = true
+			return n, err
+		}
+	}
+	return n, nil
+}
+
+// abort closes the connection so that the kernel delivers nothing later.
+func (g *gatedConn) abort() {
+	g.closing.Do(func() {
+		if t, ok := g.Conn.(interface{ SetLinger(int) error }); ok {
+			_ = t.SetLinger(0)
+		}
+		_ = g.Conn.Close()
+	})
+}
+
+// close ends a connection over which everything was said.
+func (g *gatedConn) close() { g.closing.Do(func() { _ = g.Conn.Close() }) }

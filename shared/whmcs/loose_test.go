@@ -1,0 +1,116 @@
+package whmcs
+
+import (
+	"fmt"
+	"reflect"
+	"strings"
+	"testing"
+)
+
+func TestDecodeFindsTheAnswer(t *testing.T) {
+	for _, c := range []struct{ name, in, result string }{
+		{"plain", `{"result":"success","a":1}`, "success"},
+		{"byte order mark", "\ufeff{\"result\":\"success\"}", "success"},
+		{"a notice before it", "<br />\n<b>Notice</b>: Undefined index: x in /a.php on line <b>3</b><br />\n{\"result\":\"error\"}", "error"},
+		{"braces in the notice", `Warning: called in {closure}() {main} {"a":1} {"result":"success"}`, "success"},
+		{"something after it", `{"result":"success"}<!-- 0.1 s -->`, "success"},
+		{"a warning alone", `{"warning":"not done"}`, ""},
+	} {
+		o := decode([]byte(c.in))
+		if o == nil || o.text("result") != c.result {
+			t.Errorf("%s: got %v, want result %q", c.name, o, c.result)
+		}
+	}
+	for _, in := range []string{"", "null", "[]", "[1]", "{}", "{", `"x"`, "<html>{ not json }</html>", strings.Repeat("{", 1000), `{"result":"succ`} {
+		if o := decode([]byte(in)); o != nil {
+			t.Errorf("%.20q: got %v, want nothing", in, o)
+		}
+	}
+}
+
+func TestListTakesEveryShape(t *testing.T) {
+	want := []string{"1", "2"}
+	for name, in := range map[string]string{
+		"nested":            `{"orders":{"order":[{"id":1},{"id":"2"}]}}`,
+		"nested, indexed":   `{"orders":{"order":{"0":{"id":1},"1":{"id":2}}}}`,
+		"indexed":           `{"orders":{"0":{"id":1},"1":{"id":2}}}`,
+		"indexed, by value": `{"orders":{"10":{"id":2},"9":{"id":1}}}`,
+		"bare":              `{"orders":[{"id":1},{"id":2}]}`,
+		"flattened":         `{"orders[1][id]":2,"orders[0][id]":1}`,
+		"flattened, nested": `{"orders[order][0][id]":"1","orders[order][1][id]":"2"}`,
+		"rubbish between":   `{"orders":{"order":[{"id":1},null,"x",{"id":2}]}}`,
+	} {
+		var got []string
+		for _, row := range decode([]byte(`{"result":"success",`+in[1:])).list("orders", "order") {
+			got = append(got, row.id("id"))
+		}
+		if !reflect.DeepEqual(got, want) {
+			t.Errorf("%s: got %v, want %v", name, got, want)
+		}
+	}
+	for name, in := range map[string]string{
+		"single": `{"orders":{"order":{"id":1}}}`, "single, bare": `{"orders":{"id":1}}`,
+	} {
+		if got := decode([]byte(in)).list("orders", "order"); len(got) != 1 || got[0].id("id") != "1" {
+			t.Errorf("%s: got %v, want one row", name, got)
+		}
+	}
+	for _, in := range []string{`""`, `[]`, `{}`, `null`, `{"order":""}`, `{"order":[]}`, `{"order":{}}`, `{"order":null}`, `7`, `true`} {
+		if got := decode([]byte(`{"result":"success","orders":`+in+`}`)).list("orders", "order"); len(got) != 0 {
+			t.Errorf("%s: got %v, want no row", in, got)
+		}
+	}
+}
+
+func TestNumbersComeInManyForms(t *testing.T) {
+	for in, want := range map[string]string{
+		`1`: "1", `"1"`: "1", `" 7 "`: "7", `12.0`: "12", `"0"`: "", `0`: "", `-1`: "", `null`: "", `""`: "", `"x"`: "",
+		`1.5`: "", `1e3`: "1000", `true`: "1", `[]`: "", `99999999999999999999`: "", `9007199254740993`: "9007199254740993",
+	} {
+		if got := decode([]byte(`{"id":` + in + `}`)).id("id"); got != want {
+			t.Errorf("%s: got %q, want %q", in, got, want)
+		}
+	}
+	for in, want := range map[string]bool{`true`: true, `"1"`: true, `1`: true, `"on"`: true, `false`: false, `"0"`: false, `0`: false, `""`: false, `null`: false, `"off"`: false} {
+		if got := decode([]byte(`{"a":` + in + `}`)).on("a"); got != want {
+			t.Errorf("%s: got %v, want %v", in, got, want)
+		}
+	}
+}
+
+// FuzzDecode: whatever comes, the readers end without a panic, an id is a
+// positive number, and success is never read out of a body that does not say it.
+func FuzzDecode(f *testing.F) {
+	for _, s := range []string{
+		``, `{}`, `{"result":"success","orderid":1,"serviceids":"1,2"}`, `{"result":"success","orderid":"1"}`,
+		`{"result":"error","message":"Client ID Not Found"}`, `{"warning":"x"}`, `{"result":"success","totalresults":"2","orders":{"order":[{"id":1},{"id":"2"}]}}`,
+		`{"result":"success","totalresults":0,"orders":""}`, `{"result":"success","queue[0][id]":1,"queue[0][serviceId]":2,"queue[x][id]":3,"queue[":4}`,
+		"<b>Notice</b>: {closure}\n{\"result\":\"success\"}", `{"orders":{"0":{"id":1}}}`, `{"result":["success"]}`, `{"result":"success"`, "{{{{{{{{", `{"a":{"b":{"c":[[[{}]]]}}}}`,
+	} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		o := decode(body)
+		for _, plural := range []string{"orders", "products", "queue", "result"} {
+			for _, row := range o.list(plural, strings.TrimSuffix(plural, "s")) {
+				if id := row.id("id"); id != "" && (strings.HasPrefix(id, "-") || id == "0") {
+					t.Errorf("id %q", id)
+				}
+				_ = service(row)
+				_, _ = date(row)
+			}
+		}
+		a := answer{status: 200, body: o}
+		if a.ok() && !strings.Contains(string(body), "success") && !strings.Contains(string(body), `\u`) {
+			t.Errorf("success out of %q", body)
+		}
+		for _, err := range []error{addError(a), acceptError(a), readError("GetOrders", a)} {
+			if (err == nil) != a.ok() {
+				t.Errorf("ok %v, error %v", a.ok(), err)
+			}
+		}
+		_ = fmt.Sprint(a.cause("GetOrders"))
+		var p pages
+		_, _ = p.add(o, "orders", "order")
+	})
+}

@@ -1,0 +1,342 @@
+package whmcs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"orderbridge/shared/fault"
+	"orderbridge/shared/order"
+)
+
+// pageSize is limitnum of every list. WHMCS documents no maximum; the next
+// page starts after what really came, so a smaller one of its own does no harm.
+const pageSize = 100
+
+// maxPages bounds one listing: with pageSize, 100,000 rows.
+const maxPages = 1000
+
+// pages reads a list page by page. It is complete when every page named the
+// same total and as many rows with different ids came: a list that is changed
+// while it is read shifts its pages, which either hides a row or shows one twice.
+type pages struct {
+	total    int64
+	steady   bool
+	complete bool
+	rows     map[string]object // by id
+}
+
+// add takes one page in and returns how many rows it had.
+func (p *pages) add(o object, plural, singular string) (int, error) {
+	total, ok := o.number("totalresults")
+	if !ok || total < 0 {
+		return 0, errors.New("a list without totalresults")
+	}
+	if p.rows == nil {
+		p.rows, p.total, p.steady = map[string]object{}, total, true
+	}
+	if total != p.total {
+		p.steady = false
+	}
+	list := o.list(plural, singular)
+	for _, row := range list {
+		id := row.id("id")
+		if id == "" {
+			p.steady = false
+			continue
+		}
+		p.rows[id] = row
+	}
+	p.complete = p.steady && int64(len(p.rows)) == p.total
+	return len(list), nil
+}
+
+// list reads all pages of one list. stop, when given, may end it early by the
+// rows of the page that was just read; the listing is then complete if it was
+// steady so far.
+func (c *Client) list(ctx context.Context, action, plural, singular string, filter form) (pages, error) {
+	var p pages
+	start := 0
+	for range maxPages {
+		o, err := c.read(ctx, action, page(filter, start))
+		if err != nil {
+			return pages{}, err
+		}
+		n, err := p.add(o, plural, singular)
+		if err != nil {
+			return pages{}, fault.Wrap(fault.WHMCSUnavailable, fmt.Errorf("%s: %w", action, err))
+		}
+		start += n
+		if n == 0 || int64(start) >= p.total {
+			return p, nil
+		}
+	}
+	p.complete = false
+	return p, nil
+}
+
+func page(filter form, start int) form {
+	f := slices.Clone(filter)
+	f.number("limitstart", int64(start))
+	f.number("limitnum", pageSize)
+	return f
+}
+
+// List reads one complete listing of the orders of a client, all pages, without
+// services, deduplicated by id, newest id first, whatever order WHMCS lists
+// them in. complete=false: the list changed while it was read, or the count
+// did not equal totalresults.
+func (c *Client) List(ctx context.Context, clientID int64) ([]order.Made, bool, error) {
+	var filter form
+	filter.number("userid", clientID)
+	p, err := c.list(ctx, "GetOrders", "orders", "order", filter)
+	if err != nil {
+		return nil, false, err
+	}
+	return c.made(ctx, p.rows, p.complete)
+}
+
+// ListSince reads the orders of every client whose date is not before the day
+// of since (UTC; WHMCS's dates are in its own zone, so the caller goes back a
+// day), as List does. An order without a readable date counts as young.
+//
+// WHMCS cannot filter by date and documents no order of the list. Where the
+// ids fall strictly from page to page, and the last page lies below what was
+// read, the reading ends at the first page that is too old throughout;
+// otherwise every page is read.
+func (c *Client) ListSince(ctx context.Context, since time.Time) ([]order.Made, bool, error) {
+	day := since.UTC().Truncate(24 * time.Hour)
+	var p pages
+	falling, lowest := true, int64(0)
+	start := 0
+	read := func(from int) ([]object, error) {
+		o, err := c.read(ctx, "GetOrders", page(nil, from))
+		if err != nil {
+			return nil, err
+		}
+		if _, err := p.add(o, "orders", "order"); err != nil {
+			return nil, fault.Wrap(fault.WHMCSUnavailable, fmt.Errorf("GetOrders: %w", err))
+		}
+		return o.list("orders", "order"), nil
+	}
+	young := map[string]object{}
+	complete := false
+	for range maxPages {
+		rows, err := read(start)
+		if err != nil {
+			return nil, false, err
+		}
+		old := len(rows) > 0
+		for _, row := range rows {
+			n, ok := row.number("id")
+			falling = falling && ok && (lowest == 0 || n < lowest)
+			lowest = n
+			if when, ok := date(row); !ok || !when.Before(day) {
+				young[row.id("id")] = row
+				old = false
+			} else if id := row.id("id"); id != "" {
+				p.rows[id] = nil // counted; the list of a whole installation is long
+			}
+		}
+		start += len(rows)
+		if len(rows) == 0 || int64(start) >= p.total {
+			complete = p.complete
+			break
+		}
+		if !old || !falling {
+			continue
+		}
+		edge := lowest
+		tail, err := read(max(start, int(p.total)-pageSize))
+		if err != nil {
+			return nil, false, err
+		}
+		below := len(tail) > 0
+		for _, row := range tail {
+			n, ok := row.number("id")
+			when, dated := date(row)
+			below = below && ok && n < edge && dated && when.Before(day)
+		}
+		if below {
+			complete = p.steady
+			break
+		}
+		falling = false // not a list of falling ids after all: read it whole
+	}
+	delete(young, "")
+	return c.made(ctx, young, complete)
+}
+
+// Order reads one WHMCS order with its services, following pages. The services
+// are those of the client that WHMCS now says owns the order (clients can be
+// merged); clientID is asked when WHMCS names none. ok=false: WHMCS has no such
+// order.
+func (c *Client) Order(ctx context.Context, whmcsOrderID string, clientID int64) (order.Made, bool, error) {
+	n, ok := phpInteger(whmcsOrderID)
+	if !ok || n <= 0 {
+		return order.Made{}, false, nil
+	}
+	var filter form
+	filter.number("id", n)
+	p, err := c.list(ctx, "GetOrders", "orders", "order", filter)
+	if fault.CodeOf(err) == fault.StateChanged { // "Order ID Not Found"
+		return order.Made{}, false, nil
+	}
+	if err != nil {
+		return order.Made{}, false, err
+	}
+	row, ok := p.rows[whmcsOrderID]
+	if !ok {
+		if !p.complete || p.total > 0 {
+			return order.Made{}, false, fault.Wrap(fault.ListingUnstable, errors.New("GetOrders by id shows other orders"))
+		}
+		return order.Made{}, false, nil
+	}
+	made := c.one(row)
+	if made.ClientID == 0 {
+		made.ClientID = clientID
+	}
+	services, complete, err := c.services(ctx, made.ClientID)
+	if err != nil {
+		return order.Made{}, false, err
+	}
+	if !complete {
+		return order.Made{}, false, fault.Wrap(fault.ListingUnstable, errors.New("GetClientsProducts changed while it was read"))
+	}
+	for _, s := range services {
+		if s.id("orderid") != whmcsOrderID {
+			continue
+		}
+		made.Services = append(made.Services, service(s))
+		if made.Marker == "" {
+			made.Marker = c.fieldMarker(s)
+		}
+	}
+	return made, true, nil
+}
+
+// made turns rows of GetOrders into orders, newest id first. With the marker in
+// a custom field it reads the services of each client too: that is where the
+// field is.
+func (c *Client) made(ctx context.Context, rows map[string]object, complete bool) ([]order.Made, bool, error) {
+	all := make([]order.Made, 0, len(rows))
+	for _, row := range rows {
+		all = append(all, c.one(row))
+	}
+	slices.SortFunc(all, func(a, b order.Made) int { return compareIDs(b.ID, a.ID) })
+	if len(c.fields) == 0 {
+		return all, complete, nil
+	}
+	markers := map[string]string{} // by order id
+	read := map[int64]bool{}
+	for _, m := range all {
+		if read[m.ClientID] {
+			continue
+		}
+		read[m.ClientID] = true
+		services, whole, err := c.services(ctx, m.ClientID)
+		if err != nil {
+			return nil, false, err
+		}
+		complete = complete && whole
+		for _, s := range services {
+			if m := c.fieldMarker(s); m != "" && markers[s.id("orderid")] == "" {
+				markers[s.id("orderid")] = m
+			}
+		}
+	}
+	for i := range all {
+		all[i].Marker = markers[all[i].ID]
+	}
+	return all, complete, nil
+}
+
+// services reads all services of a client, by id in ascending order: WHMCS
+// numbers them as it makes them, line by line.
+func (c *Client) services(ctx context.Context, clientID int64) ([]object, bool, error) {
+	var filter form
+	filter.number("clientid", clientID)
+	p, err := c.list(ctx, "GetClientsProducts", "products", "product", filter)
+	if err != nil {
+		return nil, false, err
+	}
+	all := make([]object, 0, len(p.rows))
+	for _, row := range p.rows {
+		all = append(all, row)
+	}
+	slices.SortFunc(all, func(a, b object) int { return compareIDs(a.id("id"), b.id("id")) })
+	return all, p.complete, nil
+}
+
+// one reads a row of GetOrders.
+func (c *Client) one(row object) order.Made {
+	m := order.Made{ID: row.id("id"), Status: order.MadeStatus(row.text("status"))}
+	m.ClientID, _ = row.number("userid")
+	m.Date, _ = date(row)
+	if len(c.fields) == 0 {
+		m.Marker = order.FindMarker(plain(row.text("notes")))
+	}
+	return m
+}
+
+// service reads a row of GetClientsProducts.
+func service(row object) order.MadeService {
+	s := order.MadeService{ID: row.id("id"), Cycle: cycle(row.text("billingcycle")), Status: row.text("status"), Quantity: 1}
+	s.ProductID, _ = row.number("pid")
+	if n, ok := row.number("qty"); ok && n > 1 { // absent before 8.12
+		s.Quantity = int(n)
+	}
+	return s
+}
+
+// fieldMarker returns the Salesforce order id that a service's custom field
+// holds.
+func (c *Client) fieldMarker(row object) string {
+	for _, f := range row.child("customfields").list("customfield", "") {
+		if slices.Contains(c.fields, f.id("id")) {
+			if m := order.FindMarker(plain(f.text("value"))); m != "" {
+				return m
+			}
+		}
+	}
+	return ""
+}
+
+// date reads an order's date, "2006-01-02 15:04:05" in WHMCS's zone, as if it
+// were UTC.
+func date(row object) (time.Time, bool) {
+	t, err := time.Parse("2006-01-02", strings.TrimSpace(clip(row.text("date"), 10)))
+	if err != nil {
+		return time.Time{}, false
+	}
+	if whole, err := time.Parse(time.DateTime, row.text("date")); err == nil {
+		t = whole
+	}
+	return t, true
+}
+
+// cycle brings the display form of a billing cycle ("One-Time",
+// "Semi-Annually", "Free Account") back to the form that AddOrder takes.
+func cycle(shown string) order.Cycle {
+	s := strings.Map(func(r rune) rune {
+		if r == ' ' || r == '-' {
+			return -1
+		}
+		return r
+	}, strings.ToLower(shown))
+	if s == "freeaccount" {
+		s = string(order.Free)
+	}
+	return order.Cycle(s)
+}
+
+// compareIDs orders ids by their number.
+func compareIDs(a, b string) int {
+	x, _ := strconv.ParseInt(a, 10, 64)
+	y, _ := strconv.ParseInt(b, 10, 64)
+	return compare(x, y)
+}
