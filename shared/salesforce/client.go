@@ -9,6 +9,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"regexp"
 	"strings"
 	"sync"
@@ -210,9 +211,9 @@ func (c *Client) exchange(r *http.Request) (int, http.Header, []byte, error) {
 // withoutURL drops the URL from a net/http error: a query holds order ids, and
 // the path is named already.
 func withoutURL(err error) error {
-	type unwrapper interface{ Unwrap() error }
-	if u, ok := err.(unwrapper); ok && u.Unwrap() != nil { //nolint:errorlint // the outermost error is *url.Error
-		return u.Unwrap()
+	var u *url.Error
+	if errors.As(err, &u) {
+		return u.Err
 	}
 	return err
 }
