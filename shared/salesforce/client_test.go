@@ -81,7 +81,11 @@ func (w *world) client(change ...func(*salesforce.Config)) *salesforce.Client {
 		Credentials: func(context.Context) (salesforce.Credentials, error) { return w.cred, nil },
 		Now:         w.clock,
 		Log:         slog.New(slog.NewTextHandler(w.log, nil)),
-		Usage:       func(u salesforce.Usage) { w.seen = append(w.seen, u) },
+		Usage: func(u salesforce.Usage) {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			w.seen = append(w.seen, u)
+		},
 	})
 	if err != nil {
 		w.t.Fatal(err)
