@@ -40,10 +40,10 @@
 // that an undisturbed order costs five writes: claim, lease, adding, accepting,
 // provisioned. Steps in steps.go and look.go carry the same words.
 //
+//	none       look_before applies             adding, adds 0              → look
 //	none       load fails, retryable           waiting, due = backoff
 //	none       load fails, permanent           failed, its code
-//	none       Salesforce holds a WHMCS id,
-//	           or look_before applies          adding, adds 0              → look
+//	none       Salesforce holds a WHMCS id     adding, adds 0              → look
 //	none       loaded                          adding, adds 1, add_until   → AddOrder
 //	adding     not settled                     waiting, due = end of settle
 //	adding     look: one live hit as planned   added                       → compare
@@ -77,6 +77,7 @@
 //	           adds ≥ 2 exactly one hit        provisioned
 //	accepted   not yet, < 15 min               waiting
 //	accepted   not yet, later                  failed not_verified
+//	past none  load or a read fails, permanent failed, the point's review code
 //	open       tried for 72 h, settled         failed retries_exhausted at none, else the unknown code
 //
 // # When a side does not serve

@@ -109,13 +109,9 @@ func (w *worker) search(ctx context.Context, client int64) (live, dead, suspects
 	if err != nil || !stable {
 		return nil, nil, nil, stable, err
 	}
+	live, dead = w.hits(all)
 	for _, m := range all {
-		switch {
-		case w.ours(m.Marker) && m.Status.Dead():
-			dead = append(dead, m)
-		case w.ours(m.Marker):
-			live = append(live, m)
-		case m.Marker == "" && !m.Status.Dead() && !m.Date.Before(since):
+		if m.Marker == "" && !m.Status.Dead() && !m.Date.Before(since) {
 			suspects = append(suspects, m)
 		}
 	}
@@ -126,15 +122,22 @@ func (w *worker) search(ctx context.Context, client int64) (live, dead, suspects
 	if err != nil || !stable {
 		return nil, nil, nil, stable, err
 	}
+	live, dead = w.hits(all)
+	return live, dead, suspects, true, nil
+}
+
+// hits are the orders of a listing that carry our marker.
+func (w *worker) hits(all []order.Made) (live, dead []order.Made) {
 	for _, m := range all {
 		switch {
-		case w.ours(m.Marker) && m.Status.Dead():
+		case !w.ours(m.Marker):
+		case m.Status.Dead():
 			dead = append(dead, m)
-		case w.ours(m.Marker):
+		default:
 			live = append(live, m)
 		}
 	}
-	return live, dead, suspects, true, nil
+	return live, dead
 }
 
 // listing reads until two complete listings in a row are equal; it gives up

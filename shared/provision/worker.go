@@ -241,7 +241,12 @@ func (w *worker) fail(ctx context.Context, cause error) error {
 	w.cur.State = order.Failed
 	w.cur.DueAt, w.cur.LeaseUntil = time.Time{}, time.Time{}
 	w.cur.AcceptAgain = false
+	if w.cur.Point == order.AtAdding && w.addSettled().Before(now) {
+		// It is known to have settled; whoever resolves it need not wait.
+		w.cur.AddUntil = time.Time{}
+	}
 	w.setError(cause, now)
+	w.cur.ErrorCode = w.reviewed(cause)
 	if w.cur.Point == order.AtNone {
 		w.cur.ExpiresAt = now.Add(w.cfg.Retention)
 	}
@@ -249,6 +254,23 @@ func (w *worker) fail(ctx context.Context, cause error) error {
 		return err
 	}
 	return errStop
+}
+
+// reviewed is the code under which the order fails. A plain one says that
+// nothing was made; past none that is known only from WHMCS's own refusal of
+// the AddOrder that a look had shown to be needed. Any other cause that a
+// person must mend then fails under the review code of the point; the text
+// stays the cause's.
+func (w *worker) reviewed(cause error) fault.Code {
+	code := fault.CodeOf(cause)
+	var refused *fault.Refused
+	if code.Info().Review || w.cur.Point == order.AtNone || w.cur.Point == order.AtAdding && errors.As(cause, &refused) {
+		return code
+	}
+	if w.cur.Point == order.AtAdded {
+		return fault.WHMCSOrderMismatch
+	}
+	return w.exhausted()
 }
 
 func (w *worker) setError(cause error, now time.Time) {

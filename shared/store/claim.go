@@ -91,7 +91,7 @@ func (s *Store) claim(ctx context.Context, c order.Claim) (order.Claimed, error)
 
 // created is the item of an order's first callout.
 func created(c order.Claim, random order.Token) image {
-	entry := order.Entry{At: c.Now, Event: eventCallout, Detail: outcomeNames[order.Created], By: c.RequestedBy}
+	entry := order.Entry{At: c.Now, Event: eventCallout, By: c.RequestedBy}
 	return image{
 		rec: order.Record{
 			ID: c.ID, State: order.Queued, Point: order.AtNone, Wrote: order.WroteQueued,
@@ -161,7 +161,7 @@ func decide(img image, c order.Claim, random order.Token) (decision, error) {
 		return d, nil
 	case order.Reopened:
 		u.equal(u.path(attrState), str(string(order.Failed)))
-		u.equal(u.path(attrVersion), num(img.rec.Version))
+		u.unmoved(img.rec.Version)
 		wrote, event, detail = order.WroteQueued, eventReopened, "after "+string(img.rec.ErrorCode)
 		reopen(u, img.rec, c.Now)
 		if img.rec.ErrorCode == fault.ModuleFailed && img.rec.Point == order.AtAccepting {

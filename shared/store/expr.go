@@ -72,6 +72,15 @@ func (u *update) equal(path string, v types.AttributeValue) {
 	u.require(path + " = " + u.val(v))
 }
 
+// unmoved requires that nobody wrote since the version that was seen.
+func (u *update) unmoved(version int64) {
+	if version == 0 { // written before there were versions
+		u.require("attribute_not_exists(" + u.path(attrVersion) + ")")
+		return
+	}
+	u.equal(u.path(attrVersion), num(version))
+}
+
 func (u *update) input(table, pk string) *dynamodb.UpdateItemInput {
 	var expr []string
 	if len(u.sets) > 0 {

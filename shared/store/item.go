@@ -38,6 +38,8 @@ const (
 	attrAcceptUntil  = "accept_until"
 	attrFirstAddAt   = "first_add_at"
 	attrAcceptAgain  = "accept_again"
+	attrVouched      = "vouched"
+	attrAdopted      = "adopted"
 	attrAcceptedAt   = "accepted_at"
 	attrAttempts     = "attempts"
 	attrOpenedAt     = "opened_at"
@@ -63,6 +65,11 @@ const (
 	memberEvent  = "event"
 	memberDetail = "detail"
 )
+
+// markLen is the length of write_id and bump_id, in hex digits: 64 bits tell one
+// write from every other of its order, and each byte of an item is paid for by
+// each of its writes.
+const markLen = 16
 
 // image is one stored order: the record, and what the table alone has to know.
 type image struct {
@@ -102,6 +109,8 @@ var engine = []struct {
 	{attrAcceptUntil, func(r *order.Record) types.AttributeValue { return millis(r.AcceptUntil) }},
 	{attrFirstAddAt, func(r *order.Record) types.AttributeValue { return millis(r.FirstAddAt) }},
 	{attrAcceptAgain, func(r *order.Record) types.AttributeValue { return flag(r.AcceptAgain) }},
+	{attrVouched, func(r *order.Record) types.AttributeValue { return flag(r.Vouched) }},
+	{attrAdopted, func(r *order.Record) types.AttributeValue { return flag(r.Adopted) }},
 	{attrAcceptedAt, func(r *order.Record) types.AttributeValue { return millis(r.AcceptedAt) }},
 	{attrAttempts, func(r *order.Record) types.AttributeValue { return count(r.Attempts) }},
 	{attrOpenedAt, func(r *order.Record) types.AttributeValue { return millis(r.OpenedAt) }},
@@ -204,6 +213,8 @@ func decode(item map[string]types.AttributeValue) (image, error) {
 	r.AcceptUntil = d.millis(attrAcceptUntil)
 	r.FirstAddAt = d.millis(attrFirstAddAt)
 	r.AcceptAgain = d.flag(attrAcceptAgain)
+	r.Vouched = d.flag(attrVouched)
+	r.Adopted = d.flag(attrAdopted)
 	r.AcceptedAt = d.millis(attrAcceptedAt)
 	r.Attempts = int(d.int(attrAttempts))
 	r.OpenedAt = d.millis(attrOpenedAt)
@@ -381,6 +392,9 @@ func decodePlan(d *decoder) *order.Plan {
 		return nil
 	}
 	m := d.child(attrPlan, v)
+	if m.item[planClient] == nil {
+		d.fail(attrPlan, "a plan without client")
+	}
 	p := &order.Plan{ClientID: m.int(planClient), PaymentMethod: m.str(planPayment), PromoCode: m.str(planPromo)}
 	for _, v := range m.list(planEntries) {
 		e := d.child(planEntries, v)

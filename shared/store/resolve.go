@@ -12,10 +12,11 @@ import (
 
 // Resolve carries out what a person decided about a failed order and returns
 // the new image:
-//   - Adopt: the WHMCS order of that id is this order's; it is queued at added,
-//     and compared before anything is accepted.
-//   - None: there is none; it is queued at none, to be ordered afresh. Refused
-//     while the last AddOrder may still be running (SettledBefore).
+//   - Adopt: the WHMCS order of that id is this order's, marker or not; it is
+//     queued at added, and compared before anything is accepted.
+//   - None: there is none, whatever dead orders a look finds; it is queued at
+//     none, to be ordered afresh. Refused while the last AddOrder may still be
+//     running (SettledBefore).
 //   - Stop: the error becomes stopped, and nothing else changes.
 //
 // The write is conditional on the version that it was decided on. A version
@@ -101,7 +102,7 @@ func resolvable(r order.Resolution, first, seen image) error {
 
 func resolution(r order.Resolution, seen image, name string) *update {
 	u := newUpdate()
-	u.equal(u.path(attrVersion), num(seen.rec.Version))
+	u.unmoved(seen.rec.Version)
 	u.equal(u.path(attrState), text(string(order.Failed)))
 	u.set(u.path(attrVersion), num(seen.rec.Version+1))
 	e := order.Entry{By: r.By, Detail: r.Why}
@@ -126,12 +127,16 @@ func resolution(r order.Resolution, seen image, name string) *update {
 		e.Event, e.Detail = eventAdopted, "WHMCS order "+r.Adopt+": "+r.Why
 		u.set(u.path(attrPoint), text(string(order.AtAdded)))
 		u.set(u.path(attrWHMCSOrderID), text(r.Adopt))
+		u.set(u.path(attrAdopted), flag(true))
+		u.remove(u.path(attrVouched))
 		if r.Adopt != seen.rec.WHMCSOrderID {
 			u.remove(u.path(attrServiceIDs))
 		}
 	default:
 		e.Event = eventNone
 		u.set(u.path(attrPoint), text(string(order.AtNone)))
+		u.set(u.path(attrVouched), flag(true))
+		u.remove(u.path(attrAdopted))
 		for _, a := range []string{attrAdds, attrPlan, attrWHMCSOrderID, attrServiceIDs} {
 			u.remove(u.path(a))
 		}

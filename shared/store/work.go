@@ -12,7 +12,9 @@ import (
 )
 
 // Lease makes the caller the one worker of an open order that is due and whose
-// former lease has ended, and returns the new image. attempts and fence grow
+// former lease has ended, and returns the new image. What falls due within
+// order.MaxSkew is due: another machine's clock said when, and a worker whose
+// own is a little behind must not drop the hint. attempts and fence grow
 // by 1; due_at becomes the end of the lease plus the margin, so that the clock
 // comes back when this worker dies.
 //
@@ -28,7 +30,7 @@ func (s *Store) Lease(ctx context.Context, id order.ID, l order.Lease) (order.Re
 	until := u.path(attrLeaseUntil)
 	u.require(u.path(attrState) + " IN (" + u.val(str(string(order.Queued))) + ", " +
 		u.val(str(string(order.Working))) + ", " + u.val(str(string(order.Waiting))) + ")")
-	u.require(u.path(attrDueAt) + " <= " + u.val(millis(l.Now)))
+	u.require(u.path(attrDueAt) + " <= " + u.val(millis(l.Now.Add(order.MaxSkew))))
 	u.require("(attribute_not_exists(" + until + ") OR " + until + " < " + u.val(num(leaseEnd(l))) + ")")
 	// A late copy of this request must not lease the order a second time.
 	mine := u.path(attrLease)
@@ -81,7 +83,7 @@ func (s *Store) Write(ctx context.Context, step order.Step) (order.Record, error
 		return order.Record{}, err
 	}
 	doing := "write order " + step.From.ID.String()
-	random := order.NewToken()
+	random := order.NewToken()[:markLen]
 	seen := image{rec: step.From, hasHistory: len(step.From.History) > 0}
 	if step.Entry.Event != "" && len(step.From.History) >= order.MaxHistory {
 		// A full history: a record does not tell what the oldest line is
@@ -130,7 +132,7 @@ func transition(step order.Step, seen image, random order.Token) *update {
 	u := newUpdate()
 	u.equal(u.path(attrLease), text(string(step.From.Lease)))
 	u.equal(u.path(attrState), text(string(order.Working)))
-	u.equal(u.path(attrVersion), num(seen.rec.Version))
+	u.unmoved(seen.rec.Version)
 	if !order.Forgettable(to.State, to.Point) {
 		to.ExpiresAt = time.Time{}
 	}
@@ -190,7 +192,7 @@ func (s *Store) Bump(ctx context.Context, id order.ID, atLeast order.Seq, now ti
 		return order.Record{}, fault.Wrap(fault.Internal, fmt.Errorf("%s: no time", doing))
 	}
 	floor := max(atLeast, order.Seq(now.UnixMilli()))
-	mine := order.NewToken()
+	mine := order.NewToken()[:markLen]
 	img, err := s.amend(ctx, id, doing, now, e, mine, func(u *update, seen *image) {
 		seq := floor
 		if seen != nil {

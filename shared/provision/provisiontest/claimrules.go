@@ -21,7 +21,7 @@ var claimRules = []rule{
 			Seq: order.Seq(b.now.UnixMilli()), Version: 1, OpenedAt: b.now, DueAt: b.now,
 			Keys: []string{"k1"}, Nonces: map[string]order.Nonce{c.Nonce: {Expiry: c.NonceExpiry, By: c.By}},
 			AccountID: "001000000000001AAA",
-			History:   []order.Entry{{At: b.now, Event: "callout", Detail: "created", By: c.RequestedBy}},
+			History:   []order.Entry{{At: b.now, Event: "callout", By: c.RequestedBy}},
 			CreatedAt: b.now, UpdatedAt: b.now,
 		})
 		b.unchanged(rec)

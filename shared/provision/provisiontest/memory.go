@@ -154,7 +154,7 @@ func (m *Memory) claim(c order.Claim) (order.Outcome, error) {
 			Keys: []string{c.Key}, Nonces: map[string]order.Nonce{c.Nonce: nonce},
 			AccountID: c.AccountID, CreatedAt: now, UpdatedAt: now,
 		}
-		r.line(order.Entry{At: now, Event: "callout", Detail: "created", By: c.RequestedBy})
+		r.line(order.Entry{At: now, Event: "callout", By: c.RequestedBy})
 		m.orders[c.ID] = r
 		return order.Created, nil
 	}
@@ -278,7 +278,8 @@ func (m *Memory) Lease(ctx context.Context, id order.ID, l order.Lease) (order.R
 		}
 		now := ms(l.Now)
 		held := !r.LeaseUntil.IsZero() && !r.LeaseUntil.Add(l.Margin.Truncate(time.Millisecond)).Before(now)
-		if !r.State.Open() || r.DueAt.After(now) || held {
+		used := r.Lease == l.Token // a late copy of a request that was carried out
+		if !r.State.Open() || r.DueAt.After(now.Add(order.MaxSkew)) || held || used {
 			return refuse(fault.NotDue, "lease order %s: %s, due %s, leased by %q until %s", id, r.State, r.DueAt, r.Lease, r.LeaseUntil)
 		}
 		r.State, r.Wrote, r.Lease = order.Working, order.WroteLease, l.Token
@@ -320,6 +321,8 @@ func (r *row) advance(s order.Step) {
 	take(&r.AcceptUntil, from.AcceptUntil, to.AcceptUntil)
 	take(&r.FirstAddAt, from.FirstAddAt, to.FirstAddAt)
 	take(&r.AcceptAgain, from.AcceptAgain, to.AcceptAgain)
+	take(&r.Vouched, from.Vouched, to.Vouched)
+	take(&r.Adopted, from.Adopted, to.Adopted)
 	take(&r.AcceptedAt, from.AcceptedAt, to.AcceptedAt)
 	take(&r.Attempts, from.Attempts, to.Attempts)
 	take(&r.OpenedAt, from.OpenedAt, to.OpenedAt)
@@ -505,9 +508,11 @@ func (m *Memory) Resolve(ctx context.Context, s order.Resolution) (order.Record,
 				r.ServiceIDs = nil
 			}
 			r.Point, r.WHMCSOrderID = order.AtAdded, s.Adopt
+			r.Adopted, r.Vouched = true, false
 			e.Event, e.Detail = "resolved_adopt", "WHMCS order "+s.Adopt+": "+s.Why
 		} else {
 			r.Point, r.Adds, r.Plan, r.WHMCSOrderID, r.ServiceIDs = order.AtNone, 0, nil, "", nil
+			r.Vouched, r.Adopted = true, false
 			e.Event = "resolved_none"
 		}
 		r.line(e)

@@ -17,6 +17,7 @@ var operatorRules = []rule{
 		b.ok(err)
 		want := b.queued(before, "resolved_adopt", "WHMCS order 91: looked")
 		want.Point, want.WHMCSOrderID, want.ServiceIDs = order.AtAdded, "91", nil
+		want.Adopted = true
 		b.same(rec, want)
 		b.unchanged(want)
 		b.leased(rec.ID)
@@ -36,8 +37,25 @@ var operatorRules = []rule{
 		b.ok(err)
 		want := b.queued(before, "resolved_none", "looked")
 		want.Point, want.Adds, want.Plan, want.WHMCSOrderID, want.ServiceIDs = order.AtNone, 0, nil, "", nil
+		want.Vouched = true
 		b.same(rec, want)
 		b.unchanged(want)
+	}},
+	{"resolve/the last word of a person stands alone", func(b *bench) {
+		for k, spoken := range []struct{ vouched, adopted bool }{{true, false}, {false, true}} {
+			adopted := b.failed(2*k+1, fault.WHMCSOrderCancelled, func(r *order.Record) {
+				r.Point, r.Vouched, r.Adopted = order.AtAdding, spoken.vouched, spoken.adopted
+			})
+			rec, err := b.Resolve(b.ctx, b.resolution(adopted.ID, func(r *order.Resolution) { r.Adopt = "91" }))
+			b.ok(err)
+			b.same([]bool{rec.Vouched, rec.Adopted}, []bool{false, true})
+			none := b.failed(2*k+2, fault.WHMCSOrderCancelled, func(r *order.Record) {
+				r.Point, r.Vouched, r.Adopted = order.AtAdding, spoken.vouched, spoken.adopted
+			})
+			rec, err = b.Resolve(b.ctx, b.resolution(none.ID, func(r *order.Resolution) { r.None = true }))
+			b.ok(err)
+			b.same([]bool{rec.Vouched, rec.Adopted}, []bool{true, false})
+		}
 	}},
 	{"resolve/none is refused while AddOrder may still run", func(b *bench) {
 		before := b.unknown(1)

@@ -1,0 +1,328 @@
+package main_test
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"orderbridge/shared/fault"
+	"orderbridge/shared/order"
+	"orderbridge/shared/whmcs/whmcstest"
+)
+
+// The rows of the fault table that the rig itself makes happen. The others are
+// named as the simulators name them.
+const (
+	faultLostBefore       = "lost before"
+	faultReplyLost        = "reply lost"
+	faultSecondReplyLost  = "second reply lost"
+	faultDoneLate         = "done late"
+	faultRefusedRetryable = "refused retryable"
+	faultFrozen           = "frozen "
+	faultCrashBefore      = "crash before"
+	faultCrashAfter       = "crash after"
+)
+
+// row is one way for a call to go wrong.
+type row struct {
+	name string
+	// fault is what the rig or the simulator is told; "" where set does it all.
+	fault string
+	// before arms what one fault at one call does not say.
+	before func(r *rig)
+	// plain is the code of a refusal that ends the order.
+	code fault.Code
+	// mend is what a person does about it before the next click.
+	mend func(r *rig)
+	// none says why there is no such row.
+	none string
+}
+
+// rows returns the whole column of one call: every fault of the table, or the
+// reason why it cannot be.
+func rows(call string) []row {
+	switch {
+	case call == "Lease", strings.HasPrefix(call, "Write"), strings.HasPrefix(call, "Control"), strings.HasSuffix(call, "Breaker"), call == "WinProbe":
+		return append(common(faultLostBefore, faultReplyLost, faultDoneLate, faultSecondReplyLost),
+			row{name: "refused retryable", fault: faultRefusedRetryable},
+			row{name: "refused permanent", none: "the table refuses a write by its condition alone: not_due and lease_lost, which the second worker shows"},
+			row{name: "config error", none: "access to the table is granted by the template; without it no lease is taken at all, as when it is away"},
+			row{name: "garbage reply", none: "the SDK checks what the table answers; what it cannot read is a reply lost"},
+		)
+	case call == "token":
+		return append(common("drop-before", "commit-then-drop", "commit-after-timeout", ""),
+			row{name: "second reply lost", fault: "commit-then-drop", before: twice("token", "commit-then-drop")},
+			row{name: "refused retryable", fault: "http-500"},
+			row{name: "refused permanent", none: "a login concerns no order: it is refused for all, as a config error"},
+			row{name: "config error/bad-credentials", fault: "bad-credentials"},
+			row{name: "config error/forbidden-ip", fault: "forbidden-ip"},
+			row{name: "garbage reply/blank", fault: "blank-200"},
+			row{name: "garbage reply/html", fault: "html-503"},
+		)
+	case call == "query":
+		return append(common("drop-before", "commit-then-drop", "commit-after-timeout", ""),
+			row{name: "second reply lost", fault: "commit-then-drop", before: twice("query", "commit-then-drop")},
+			row{name: "refused retryable/limit", fault: "limit-exceeded"},
+			row{name: "refused retryable/session", fault: "session-expired"},
+			row{name: "refused permanent", fault: "slow", before: func(r *rig) { r.seed(the, nil) }, code: fault.AccountNotMapped, mend: func(r *rig) { r.seed(the, client) }},
+			row{name: "config error", fault: "role-denied"},
+			row{name: "garbage reply/blank", fault: "blank-200"},
+			row{name: "garbage reply/html", fault: "html-503"},
+		)
+	}
+	action, _, _ := strings.Cut(call, ".")
+	all := append(common("drop-before", "commit-then-drop", "commit-after-timeout", ""),
+		row{name: "second reply lost", fault: "commit-then-drop", before: twice(action, "commit-then-drop")},
+		row{name: "config error/ip", fault: "forbidden-ip"},
+		row{name: "config error/credentials", fault: "bad-credentials"},
+		row{name: "config error/role", fault: "role-denied"},
+	)
+	for _, f := range []string{"blank-200", "warning-only", "garbage-200", "html-503", "http-500", "commit-502", "drop-after-bytes", "notice-prefix"} {
+		all = append(all, row{name: "garbage reply/" + f, fault: f})
+	}
+	if call == "AddOrder" {
+		all = append(all, row{name: "garbage reply/no-id", fault: "no-id"}, row{name: "garbage reply/half-added", fault: whmcstest.HalfAdded, code: fault.WHMCSOrderMismatch},
+			row{name: "garbage reply/marker-lost", fault: whmcstest.MarkerLost, code: fault.WHMCSOrderAmbiguous})
+	}
+	switch call {
+	case "AddOrder", "AcceptOrder":
+		all = append(all, row{name: "refused retryable", fault: faultRefusedRetryable})
+	default:
+		all = append(all, row{name: "refused retryable", fault: "http-429"})
+	}
+	permanent := row{name: "refused permanent", none: "WHMCS documents no refusal of this call that concerns one order"}
+	switch call {
+	case "GetClientsDetails":
+		permanent = row{fault: "error-text:Client Not Found", code: fault.WHMCSClientNotFound}
+	case "GetProducts":
+		permanent = row{fault: "slow", code: fault.ProductNotMapped,
+			before: func(r *rig) { r.whmcs.SetProduct(1, whmcstest.Product{Missing: true}) },
+			mend:   func(r *rig) { r.whmcs.SetProduct(1, whmcstest.Product{Name: "Hosting", Module: "cpanel"}) }}
+	case "GetOrders.one":
+		permanent = row{fault: "error-text:Order ID Not Found", code: fault.WHMCSOrderCancelled}
+	case "GetClientsProducts":
+		permanent = row{fault: "error-text:Client ID Not Found", code: fault.WHMCSClientNotFound}
+	case "AddOrder":
+		permanent = row{fault: "error-text:Invalid Payment Method", code: fault.WHMCSRejected}
+	case "AcceptOrder":
+		permanent = row{fault: whmcstest.ModuleFailPending, code: fault.ModuleFailed}
+	}
+	permanent.name = "refused permanent"
+	return append(all, permanent)
+}
+
+// common are the rows that every call has.
+func common(lost, replyLost, late, second string) []row {
+	all := []row{
+		{name: "lost before", fault: lost},
+		{name: "reply lost", fault: replyLost},
+		{name: "done late", fault: late},
+		{name: "frozen 20s", fault: faultFrozen + "20s"},
+		{name: "frozen 200s", fault: faultFrozen + "200s"},
+		{name: "crash before", fault: faultCrashBefore},
+		{name: "crash after", fault: faultCrashAfter},
+	}
+	if second != "" {
+		all = append(all, row{name: "second reply lost", fault: second})
+	}
+	return all
+}
+
+// twice arms the same fault for the call after the one that meets it.
+func twice(action, fault string) func(*rig) {
+	return func(r *rig) {
+		side := sideWHMCS
+		if action == "token" || action == "query" {
+			side = sideSF
+		}
+		r.arm(side, action, fault)
+	}
+}
+
+// companions are those who come at once.
+var companions = []string{"alone", "second worker", "sweep", "click"}
+
+// scenarios are the ways on which faults are met. What is armed beforehand
+// leads the order past a look, a second AddOrder, or a settled AcceptOrder.
+var scenarios = []struct {
+	name string
+	arm  func(r *rig)
+	from string // faults are met after the first call of this name
+}{
+	{"straight", func(*rig) {}, ""},
+	{"found", func(r *rig) { r.arm(sideWHMCS, "AddOrder", "commit-then-drop") }, "AddOrder"},
+	{"resent", func(r *rig) { r.arm(sideWHMCS, "AddOrder", "drop-before") }, "AddOrder"},
+	{"accepted", func(r *rig) { r.arm(sideWHMCS, "AcceptOrder", "commit-then-drop") }, "AcceptOrder"},
+}
+
+// path returns the calls of a scenario in which nothing else goes wrong.
+func path(t *testing.T, scenario int) (calls []string) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, options{})
+		defer r.close()
+		scenarios[scenario].arm(r)
+		r.click(the)
+		r.run("worker", the)
+		r.recover()
+		r.judge(the)
+		if rec := r.record(the); rec.State != order.Provisioned {
+			t.Errorf("the path ends %s %s", rec.State, rec.ErrorCode)
+		}
+		calls = r.calls
+	})
+	return calls
+}
+
+// Every fault at every call of an order, each alone and with everybody who may
+// come at once. After each, recovery runs until nothing is due; then the
+// invariants must hold and the order must have ended as the fault demands.
+// One case alone:
+//
+//	go test ./functions/provision -run 'TestFaults/straight/AddOrder#1/reply_lost/second_worker'
+func TestFaults(t *testing.T) {
+	cases := 0
+	for s, scenario := range scenarios {
+		calls := path(t, s)
+		first := 0
+		if scenario.from != "" {
+			first = slices.Index(calls, scenario.from) + 1
+		}
+		seen := map[string]int{}
+		for site, call := range calls {
+			seen[call]++
+			if site < first {
+				continue
+			}
+			next := ""
+			if site+1 < len(calls) {
+				next = calls[site+1]
+			}
+			for _, row := range rows(call) {
+				if row.none != "" {
+					continue
+				}
+				for _, companion := range companions {
+					cases++
+					name := fmt.Sprintf("%s/%s#%d/%s/%s", scenario.name, call, seen[call], row.name, companion)
+					t.Run(name, func(t *testing.T) {
+						t.Parallel()
+						synctest.Test(t, func(t *testing.T) {
+							r := newRig(t, options{})
+							defer r.close()
+							scenario.arm(r)
+							r.suffer(site, row, companion)
+							r.judge(the)
+							r.end(want(call, next, row, companion)...)
+						})
+					})
+				}
+			}
+		}
+	}
+	t.Logf("%d cases", cases)
+}
+
+// What a call cannot suffer is said, not left out.
+func TestFaultsThatCannotBe(t *testing.T) {
+	for _, call := range slices.Compact(slices.Sorted(slices.Values(path(t, 0)))) {
+		for _, row := range rows(call) {
+			if row.none != "" {
+				t.Logf("%s/%s: %s", call, row.name, row.none)
+			}
+		}
+	}
+}
+
+// want returns how an order may end that met a fault at a call; next is the
+// call that follows it. What is not named here ends provisioned.
+func want(call, next string, w row, companion string) []fault.Code {
+	unknown := []fault.Code{fault.AcceptOutcomeUnknown}
+	switch {
+	case call == "AcceptOrder" && slices.Contains([]string{
+		"lost before", "crash before", "frozen 200s", "garbage reply/blank-200", "garbage reply/warning-only",
+		"garbage reply/garbage-200", "garbage reply/html-503", "garbage reply/http-500",
+	}, w.name):
+		// Not executed, which nobody can know but WHMCS: the order still reads
+		// Pending, and the module may have run. A click looks again.
+		return unknown
+	case call == "Write.accept_sending" && w.name == "crash after":
+		return unknown // it may have been sent
+	case call == "Control.whmcs" && next == "AcceptOrder" && slices.Contains([]string{
+		"crash before", "crash after", "frozen 200s", "refused retryable",
+	}, w.name):
+		return unknown // announced, and the table does not hear that it was not sent
+	case w.fault == whmcstest.HalfAdded, w.fault == whmcstest.MarkerLost:
+		return []fault.Code{w.code} // until a person mends the order
+	case w.code == "" || companion == "click":
+		return nil
+	case call == "GetClientsProducts": // at added, accepting, accepted
+		return []fault.Code{fault.WHMCSOrderMismatch, fault.AcceptOutcomeUnknown, fault.NotVerified}
+	}
+	return []fault.Code{w.code}
+}
+
+// end wants the order to have failed with one of these codes; none: to be
+// provisioned.
+func (r *rig) end(codes ...fault.Code) {
+	r.Helper()
+	rec := r.record(the)
+	if len(codes) == 0 && rec.State == order.Provisioned || rec.State == order.Failed && slices.Contains(codes, rec.ErrorCode) {
+		return
+	}
+	r.Errorf("%s %s, want %v\n%s", rec.State, rec.ErrorCode, codes, r.story(the))
+}
+
+// suffer brings one order through one fault, with a companion, until nothing is
+// due; a companion that clicks clicks again whatever the end.
+func (r *rig) suffer(site int, w row, companion string) {
+	r.Helper()
+	come := func() {
+		switch companion {
+		case "second worker":
+			r.start("second", the)
+		case "sweep":
+			r.sweep("sweep")
+		case "click":
+			if r.click(the) == order.Reopened { // the stream's hint
+				r.start("hint", the)
+			}
+		}
+	}
+	met := false
+	r.inject = &injection{site: site, fault: w.fault, fire: func() {
+		met = true
+		if w.before != nil {
+			w.before(r)
+		}
+		if companion != "alone" {
+			r.running.Go(func() {
+				time.Sleep(time.Millisecond) // while the call is under way
+				come()
+			})
+		}
+	}}
+	r.after = func() {
+		if met { // and when the run that met it has ended
+			r.after = nil
+			come()
+		}
+	}
+	r.click(the)
+	r.start("worker", the)
+	r.recover()
+	if w.mend != nil {
+		w.mend(r)
+	}
+	if companion == "click" && r.record(the).State == order.Failed {
+		r.judge(the)
+		come()
+		r.recover()
+	}
+	if !met {
+		r.Errorf("the call was not made")
+	}
+}
