@@ -497,6 +497,10 @@ func (r *rig) middle(side int, next http.Handler) http.Handler {
 			next.ServeHTTP(httptest.NewRecorder(), q)
 			p.kill()
 			panic(http.ErrAbortHandler)
+		case in.fault == faultCrashDoneLate:
+			r.arm(side, action, "commit-after-timeout")
+			p.kill()
+			next.ServeHTTP(w, q)
 		case strings.HasPrefix(in.fault, faultFrozen):
 			p.freeze(frozenFor(in.fault))
 			p.thaw()
@@ -724,8 +728,11 @@ func (r *rig) run(name string, id order.ID) (res provision.Result) {
 		res = got
 	})
 	<-done
-	if r.after != nil {
-		r.after()
+	r.mu.Lock()
+	after := r.after
+	r.mu.Unlock()
+	if after != nil {
+		after()
 	}
 	return res
 }
@@ -749,12 +756,17 @@ func (h *hintList) Send(_ context.Context, ids []order.ID) error {
 	return nil
 }
 
-// recover lets the clock tick each minute until nothing is open and nobody
-// works; it gives up after more than the 72 hours after which the engine does.
+// recover lets the clock tick each minute until nothing is open, nobody works,
+// and WHMCS has ended what it may still be doing; it gives up after more than
+// the 72 hours after which the engine does.
 func (r *rig) recover() {
+	quiet := 0
 	for range 80 * 60 {
 		if r.active.Load() == 0 && !slices.ContainsFunc(r.mem.Records(), func(rec order.Record) bool { return rec.State.Open() }) {
-			return
+			if quiet++; quiet > 1 {
+				return
+			}
+			time.Sleep(20 * time.Minute)
 		}
 		time.Sleep(time.Minute)
 		r.sweep("clock")
