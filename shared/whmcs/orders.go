@@ -24,8 +24,10 @@ const maxPages = 1000
 // same total and as many rows with different ids came: a list that is changed
 // while it is read shifts its pages, which either hides a row or shows one twice.
 type pages struct {
-	total    int64
+	total    int64 // that the first page named
+	last     int64 // that the last page named
 	steady   bool
+	torn     bool // a total fell, or a row has no id: not even a list that only grows
 	complete bool
 	rows     map[string]object // by id
 }
@@ -37,16 +39,16 @@ func (p *pages) add(o object, plural, singular string) (int, error) {
 		return 0, errors.New("a list without totalresults")
 	}
 	if p.rows == nil {
-		p.rows, p.total, p.steady = map[string]object{}, total, true
+		p.rows, p.total, p.last, p.steady = map[string]object{}, total, total, true
 	}
-	if total != p.total {
-		p.steady = false
-	}
+	p.steady = p.steady && total == p.total
+	p.torn = p.torn || total < p.last
+	p.last = total
 	list := o.list(plural, singular)
 	for _, row := range list {
 		id := row.id("id")
 		if id == "" {
-			p.steady = false
+			p.steady, p.torn = false, true
 			continue
 		}
 		p.rows[id] = row
@@ -108,67 +110,133 @@ func (c *Client) List(ctx context.Context, clientID int64) ([]order.Made, bool, 
 // ids fall strictly from page to page, and the last page lies below what was
 // read, the reading ends at the first page that is too old throughout;
 // otherwise every page is read.
+//
+// A list of falling ids may grow while it is read: a WHMCS at work gets orders
+// all the time. They come in front, which shows rows twice and hides none, so
+// the listing is complete if they are all that changed.
 func (c *Client) ListSince(ctx context.Context, since time.Time) ([]order.Made, bool, error) {
-	day := since.UTC().Truncate(24 * time.Hour)
-	var p pages
-	falling, lowest := true, int64(0)
-	start := 0
-	read := func(from int) ([]object, error) {
-		o, err := c.read(ctx, "GetOrders", page(nil, from))
-		if err != nil {
-			return nil, err
-		}
-		if _, err := p.add(o, "orders", "order"); err != nil {
-			return nil, fault.Wrap(fault.WHMCSUnavailable, fmt.Errorf("GetOrders: %w", err))
-		}
-		return o.list("orders", "order"), nil
+	r := sinceReading{c: c, day: since.UTC().Truncate(24 * time.Hour), falling: true, young: map[string]object{}}
+	complete, err := r.walk(ctx)
+	if err == nil && !complete && r.falling && r.p.last > r.p.total {
+		complete, err = r.onlyGrew(ctx)
 	}
-	young := map[string]object{}
-	complete := false
-	for range maxPages {
-		rows, err := read(start)
-		if err != nil {
-			return nil, false, err
+	if err != nil {
+		return nil, false, err
+	}
+	delete(r.young, "")
+	return c.made(ctx, r.young, complete)
+}
+
+// sinceReading is one reading of the newest orders of every client.
+type sinceReading struct {
+	c       *Client
+	day     time.Time
+	p       pages
+	young   map[string]object
+	falling bool  // the ids of new rows fell so far
+	newest  int64 // id of the very first row
+	lowest  int64 // id of the last new row
+	early   bool  // ended before the list did
+}
+
+// page reads one page. old: it has rows, and every one is too old.
+func (r *sinceReading) page(ctx context.Context, from int) (rows []object, old bool, err error) {
+	o, err := r.c.read(ctx, "GetOrders", page(nil, from))
+	if err != nil {
+		return nil, false, err
+	}
+	rows = o.list("orders", "order")
+	seen := map[string]bool{}
+	for _, row := range rows {
+		id := row.id("id")
+		_, seen[id] = r.p.rows[id]
+	}
+	if _, err := r.p.add(o, "orders", "order"); err != nil {
+		return nil, false, fault.Wrap(fault.WHMCSUnavailable, fmt.Errorf("GetOrders: %w", err))
+	}
+	old = len(rows) > 0
+	for _, row := range rows {
+		id := row.id("id")
+		if n, ok := row.number("id"); !seen[id] && from > 0 || r.newest == 0 {
+			r.falling = r.falling && ok && (r.lowest == 0 || n < r.lowest)
+			r.lowest = n
 		}
-		old := len(rows) > 0
-		for _, row := range rows {
-			n, ok := row.number("id")
-			falling = falling && ok && (lowest == 0 || n < lowest)
-			lowest = n
-			if when, ok := date(row); !ok || !when.Before(day) {
-				young[row.id("id")] = row
-				old = false
-			} else if id := row.id("id"); id != "" {
-				p.rows[id] = nil // counted; the list of a whole installation is long
-			}
+		if when, ok := date(row); !ok || !when.Before(r.day) {
+			r.young[id] = row
+			old = false
+		} else if id != "" {
+			r.p.rows[id] = nil // counted; the list of a whole installation is long
+		}
+	}
+	if r.newest == 0 && len(rows) > 0 {
+		r.newest, _ = rows[0].number("id")
+	}
+	return rows, old, nil
+}
+
+// walk reads page by page and reports whether the list stood still and is
+// complete.
+func (r *sinceReading) walk(ctx context.Context) (bool, error) {
+	start := 0
+	for range maxPages {
+		rows, old, err := r.page(ctx, start)
+		if err != nil {
+			return false, err
 		}
 		start += len(rows)
-		if len(rows) == 0 || int64(start) >= p.total {
-			complete = p.complete
-			break
+		if len(rows) == 0 || int64(start) >= r.p.last {
+			return r.p.complete, nil
 		}
-		if !old || !falling {
+		if !old || !r.falling {
 			continue
 		}
-		edge := lowest
-		tail, err := read(max(start, int(p.total)-pageSize))
+		edge := r.lowest
+		tail, older, err := r.page(ctx, max(start, int(r.p.last)-pageSize))
 		if err != nil {
-			return nil, false, err
+			return false, err
 		}
-		below := len(tail) > 0
 		for _, row := range tail {
 			n, ok := row.number("id")
-			when, dated := date(row)
-			below = below && ok && n < edge && dated && when.Before(day)
+			older = older && ok && n < edge
 		}
-		if below {
-			complete = p.steady
-			break
+		if older {
+			r.early = true
+			return r.p.steady, nil
 		}
-		falling = false // not a list of falling ids after all: read it whole
+		r.falling = false // not a list of falling ids after all: read it whole
 	}
-	delete(young, "")
-	return c.made(ctx, young, complete)
+	r.falling = false // too long to be judged
+	return false, nil
+}
+
+// onlyGrew reads the front of the list again and reports whether the orders
+// that came before the first row of this reading are all that changed: they
+// are as many as the total grew by, so that none was taken away, and behind
+// them as many different rows were read as there were at first.
+func (r *sinceReading) onlyGrew(ctx context.Context) (bool, error) {
+	came := map[string]bool{}
+	for range maxPages {
+		before := r.p.last
+		rows, _, err := r.page(ctx, len(came))
+		if err != nil {
+			return false, err
+		}
+		if r.p.torn || len(rows) == 0 || len(came) > 0 && r.p.last != before {
+			return false, nil
+		}
+		for _, row := range rows {
+			n, ok := row.number("id")
+			if !ok {
+				return false, nil
+			}
+			if n <= r.newest {
+				grew := int64(len(came)) == r.p.last-r.p.total
+				return grew && (r.early || int64(len(r.p.rows)) == r.p.last), nil
+			}
+			came[row.id("id")] = true
+		}
+	}
+	return false, nil
 }
 
 // Order reads one WHMCS order with its services, following pages. The services
