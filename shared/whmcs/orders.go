@@ -112,14 +112,12 @@ func (c *Client) List(ctx context.Context, clientID int64) ([]order.Made, bool, 
 // otherwise every page is read.
 //
 // A list of falling ids may grow while it is read: a WHMCS at work gets orders
-// all the time. They come in front, which shows rows twice and hides none, so
-// the listing is complete if they are all that changed.
+// all the time. They come in front, which shows rows twice and hides none: a row
+// is hidden only when more go than come between two pages, and then the total
+// falls.
 func (c *Client) ListSince(ctx context.Context, since time.Time) ([]order.Made, bool, error) {
 	r := sinceReading{c: c, day: since.UTC().Truncate(24 * time.Hour), falling: true, young: map[string]object{}}
 	complete, err := r.walk(ctx)
-	if err == nil && !complete && r.falling && r.p.last > r.p.total {
-		complete, err = r.onlyGrew(ctx)
-	}
 	if err != nil {
 		return nil, false, err
 	}
@@ -134,9 +132,7 @@ type sinceReading struct {
 	p       pages
 	young   map[string]object
 	falling bool  // the ids of new rows fell so far
-	newest  int64 // id of the very first row
 	lowest  int64 // id of the last new row
-	early   bool  // ended before the list did
 }
 
 // page reads one page. old: it has rows, and every one is too old.
@@ -157,7 +153,7 @@ func (r *sinceReading) page(ctx context.Context, from int) (rows []object, old b
 	old = len(rows) > 0
 	for _, row := range rows {
 		id := row.id("id")
-		if n, ok := row.number("id"); !seen[id] && from > 0 || r.newest == 0 {
+		if n, ok := row.number("id"); !seen[id] {
 			r.falling = r.falling && ok && (r.lowest == 0 || n < r.lowest)
 			r.lowest = n
 		}
@@ -168,14 +164,10 @@ func (r *sinceReading) page(ctx context.Context, from int) (rows []object, old b
 			r.p.rows[id] = nil // counted; the list of a whole installation is long
 		}
 	}
-	if r.newest == 0 && len(rows) > 0 {
-		r.newest, _ = rows[0].number("id")
-	}
 	return rows, old, nil
 }
 
-// walk reads page by page and reports whether the list stood still and is
-// complete.
+// walk reads page by page and reports whether the listing is complete.
 func (r *sinceReading) walk(ctx context.Context) (bool, error) {
 	start := 0
 	for range maxPages {
@@ -185,7 +177,8 @@ func (r *sinceReading) walk(ctx context.Context) (bool, error) {
 		}
 		start += len(rows)
 		if len(rows) == 0 || int64(start) >= r.p.last {
-			return r.p.complete, nil
+			grew := r.falling && !r.p.torn && int64(len(r.p.rows)) >= r.p.total
+			return r.p.complete || grew, nil
 		}
 		if !old || !r.falling {
 			continue
@@ -200,41 +193,9 @@ func (r *sinceReading) walk(ctx context.Context) (bool, error) {
 			older = older && ok && n < edge
 		}
 		if older {
-			r.early = true
-			return r.p.steady, nil
+			return !r.p.torn, nil
 		}
 		r.falling = false // not a list of falling ids after all: read it whole
-	}
-	r.falling = false // too long to be judged
-	return false, nil
-}
-
-// onlyGrew reads the front of the list again and reports whether the orders
-// that came before the first row of this reading are all that changed: they
-// are as many as the total grew by, so that none was taken away, and behind
-// them as many different rows were read as there were at first.
-func (r *sinceReading) onlyGrew(ctx context.Context) (bool, error) {
-	came := map[string]bool{}
-	for range maxPages {
-		before := r.p.last
-		rows, _, err := r.page(ctx, len(came))
-		if err != nil {
-			return false, err
-		}
-		if r.p.torn || len(rows) == 0 || len(came) > 0 && r.p.last != before {
-			return false, nil
-		}
-		for _, row := range rows {
-			n, ok := row.number("id")
-			if !ok {
-				return false, nil
-			}
-			if n <= r.newest {
-				grew := int64(len(came)) == r.p.last-r.p.total
-				return grew && (r.early || int64(len(r.p.rows)) == r.p.last), nil
-			}
-			came[row.id("id")] = true
-		}
 	}
 	return false, nil
 }
