@@ -536,3 +536,12 @@ func TestNothingSecretIsLogged(t *testing.T) {
 		}
 	}
 }
+
+func TestCredentialsAreNeverPrinted(t *testing.T) {
+	c := salesforce.Credentials{ClientID: "hush", ClientSecret: "hush", Username: "hush"}
+	var b strings.Builder
+	slog.New(slog.NewTextHandler(&b, nil)).Info("x", "credentials", c)
+	if all := fmt.Sprintf("%v %+v %#v %s", c, c, c, c) + b.String(); strings.Contains(all, "hush") {
+		t.Errorf("printed as %s", all)
+	}
+}
