@@ -242,12 +242,32 @@ func TestFaults(t *testing.T) {
 	t.Logf("%d cases", cases)
 }
 
-// What a call cannot suffer is said, not left out.
-func TestFaultsThatCannotBe(t *testing.T) {
-	for _, call := range slices.Compact(slices.Sorted(slices.Values(path(t, 0)))) {
-		for _, row := range rows(call) {
-			if row.none != "" {
-				t.Logf("%s/%s: %s", call, row.name, row.none)
+// Every call has every row of the table: met, or with the reason why it cannot be.
+func TestFaultTableIsComplete(t *testing.T) {
+	names := []string{
+		"lost before", "reply lost", "done late", "refused retryable", "refused permanent", "config error", "garbage reply",
+		"second reply lost", "frozen", "crash before", "crash after",
+	}
+	calls := path(t, 0)
+	r := &rig{}
+	if !slices.Equal(calls, r.straight()) {
+		t.Errorf("the path is %v", calls)
+	}
+	for s := range scenarios {
+		calls = append(calls, path(t, s)...)
+	}
+	slices.Sort(calls)
+	for _, call := range slices.Compact(calls) {
+		for _, name := range names {
+			at := slices.IndexFunc(rows(call), func(w row) bool { return strings.HasPrefix(w.name, name) })
+			if at < 0 {
+				t.Errorf("%s has no row %s", call, name)
+				continue
+			}
+			if w := rows(call)[at]; w.none == "" == (w.fault == "") {
+				t.Errorf("%s/%s: neither a fault nor a reason", call, name)
+			} else if w.none != "" {
+				t.Logf("%s/%s cannot be: %s", call, name, w.none)
 			}
 		}
 	}

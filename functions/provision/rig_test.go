@@ -54,11 +54,20 @@ type rig struct {
 	calls    []string // every call of every worker, in order
 	inject   *injection
 	after    func() // called when a run has ended
+	before   []beforehand
+	refuse   string // the effect whose connections WHMCS refuses
+	broken   bool   // an assumption is broken on purpose: the books may complain
 	clicks   int
 	consents map[order.ID]int
-	moduleNo map[order.ID]bool // the last failure was the module's word
 	running  sync.WaitGroup
 	active   atomic.Int32 // invocations under way
+}
+
+// beforehand is something that happens once, just before the n-th call of a name.
+type beforehand struct {
+	call string
+	n    int
+	do   func()
 }
 
 // options of one rig; the zero value is a healthy installation.
@@ -103,7 +112,7 @@ func mustID(s string) order.ID {
 func newRig(t *testing.T, o options) *rig {
 	r := &rig{
 		T: t, mem: provisiontest.NewMemory(), opts: o,
-		byAddr: map[string]*process{}, consents: map[order.ID]int{}, moduleNo: map[order.ID]bool{},
+		byAddr: map[string]*process{}, consents: map[order.ID]int{},
 		cfg: provision.Config{
 			Lease: 150 * time.Second, Window: 15 * time.Second, Margin: 5 * time.Second,
 			Settle: 300 * time.Second, AcceptSettle: 900 * time.Second,
@@ -169,7 +178,11 @@ func (r *rig) ok(err error) {
 }
 
 // breach is told by WHMCS's books of a second live order or a second module run.
-func (r *rig) breach(format string, args ...any) { r.Errorf("WHMCS's books: "+format, args...) }
+func (r *rig) breach(format string, args ...any) {
+	if !r.broken {
+		r.Errorf("WHMCS's books: "+format, args...)
+	}
+}
 
 // --- the network
 
@@ -366,6 +379,9 @@ func (p *process) dial(side int) func(context.Context, string, string) (net.Conn
 		p.state.Lock()
 		action := p.effect
 		p.state.Unlock()
+		if side == sideWHMCS && action != "" && p.refuse == action {
+			return nil, &net.OpError{Op: "dial", Net: "tcp", Err: errors.New("connection refused")}
+		}
 		if side == sideWHMCS && action != "" {
 			switch in := p.ahead(); {
 			case in == nil:
@@ -453,6 +469,19 @@ func (p *process) call(name string) *injection {
 	p.calls = append(p.calls, name)
 	if in != nil {
 		in.fired = true
+	}
+	n := 0
+	for _, c := range p.calls {
+		if c == name {
+			n++
+		}
+	}
+	for _, b := range p.before {
+		if b.call == name && b.n == n {
+			p.mu.Unlock()
+			b.do()
+			p.mu.Lock()
+		}
 	}
 	return in
 }
@@ -682,6 +711,18 @@ func (r *rig) record(id order.ID) order.Record {
 // click is a callout with a key of its own.
 func (r *rig) click(id order.ID) order.Outcome {
 	r.Helper()
+	return r.callout(id, "")
+}
+
+// sameClick is a callout that is delivered again: the key of the last one.
+func (r *rig) sameClick(id order.ID) order.Outcome {
+	r.Helper()
+	keys := r.record(id).Keys
+	return r.callout(id, keys[len(keys)-1])
+}
+
+func (r *rig) callout(id order.ID, key string) order.Outcome {
+	r.Helper()
 	r.mu.Lock()
 	r.clicks++
 	n := r.clicks
@@ -689,7 +730,7 @@ func (r *rig) click(id order.ID) order.Outcome {
 	before := r.record(id)
 	got, err := r.mem.Claim(context.Background(), order.Claim{
 		ID: id, Nonce: fmt.Sprintf("nonce-%d", n), NonceExpiry: time.Now().Add(10 * time.Minute),
-		Key: fmt.Sprintf("key-%d", n), By: order.NewToken(), Now: time.Now().Round(0),
+		Key: cmp.Or(key, fmt.Sprintf("key-%d", n)), By: order.NewToken(), Now: time.Now().Round(0),
 	})
 	if err != nil {
 		r.Errorf("click: %v", err)
