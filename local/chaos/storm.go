@@ -261,7 +261,7 @@ func (r *run) tableFaults(ctx context.Context) error {
 		case 2:
 			// A slow table widens the moments between a write and the send that
 			// it allows.
-			set["latencyMs"] = one(rng, []int{0, 2, 10, 30, 60})
+			set["latencyMs"] = one(rng, []int{0, 10, 30, 60, 100})
 		default:
 			point := one(rng, []string{"throttle", "serverError", "loseRequest", "loseReply", "loseReply", "loseReply"})
 			n := 1 + rng.IntN(3)
