@@ -9,6 +9,7 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -111,26 +112,32 @@ func (c *console) page(w http.ResponseWriter, _ *http.Request) {
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Referrer-Policy", "no-referrer")
 	h.Set("Cache-Control", "no-store")
-	w.Write(page)
+	_, _ = w.Write(page)
 }
 
 func answer(w http.ResponseWriter, body any) {
-	h := w.Header()
-	h.Set("Content-Type", "application/json")
-	h.Set("Cache-Control", "no-store")
-	json.NewEncoder(w).Encode(body)
+	w.Header().Set("Cache-Control", "no-store")
+	respond(w, http.StatusOK, body)
 }
 
 func refuse(w http.ResponseWriter, status int, text string) {
+	respond(w, status, map[string]string{"error": text})
+}
+
+func respond(w http.ResponseWriter, status int, body any) {
+	b, err := json.Marshal(body)
+	if err != nil {
+		status, b = http.StatusInternalServerError, []byte(`{"error":"the answer cannot be written"}`)
+	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	json.NewEncoder(w).Encode(map[string]string{"error": text})
+	_, _ = w.Write(append(b, '\n')) // a client that went away is no one's error
 }
 
 // readBody reads a small JSON object; an empty body is an empty object.
 func readBody(w http.ResponseWriter, r *http.Request, into any) bool {
 	err := json.NewDecoder(http.MaxBytesReader(w, r.Body, 1<<16)).Decode(into)
-	if err != nil && err != io.EOF {
+	if err != nil && !errors.Is(err, io.EOF) {
 		refuse(w, http.StatusBadRequest, "the body is not the JSON object that is wanted")
 		return false
 	}
@@ -212,7 +219,9 @@ func (c *console) tick(w http.ResponseWriter, r *http.Request) {
 	answer(w, map[string]any{"fired": fired})
 }
 
-func (c *console) orders(w http.ResponseWriter, _ *http.Request) { answer(w, c.s.sims.books()) }
+func (c *console) orders(w http.ResponseWriter, r *http.Request) {
+	answer(w, c.s.sims.books(r.Context()))
+}
 
 // seed hands an order to the Salesforce simulator.
 func (c *console) seed(w http.ResponseWriter, r *http.Request) {
@@ -221,10 +230,10 @@ func (c *console) seed(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusBadRequest, "the body is too large")
 		return
 	}
-	status, out := call(c.s.sims.salesforce, http.MethodPut, "/_sim/orders/"+url.PathEscape(r.PathValue("id")), string(body))
+	status, out := call(r.Context(), c.s.sims.salesforce, http.MethodPut, "/_sim/orders/"+url.PathEscape(r.PathValue("id")), string(body))
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	w.Write(out)
+	_, _ = w.Write(out)
 }
 
 // callout signs and sends what Salesforce would.
@@ -272,7 +281,10 @@ func (c *console) callout(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if !json.Valid(out) {
-		out, _ = json.Marshal(string(out))
+		if out, err = json.Marshal(string(out)); err != nil {
+			refuse(w, http.StatusBadGateway, "the callout's answer cannot be shown")
+			return
+		}
 	}
 	answer(w, map[string]any{"status": res.StatusCode, "body": json.RawMessage(out)})
 }

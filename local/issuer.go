@@ -4,7 +4,6 @@ import (
 	"crypto/rand"
 	"crypto/rsa"
 	"encoding/base64"
-	"encoding/json"
 	"fmt"
 	"math/big"
 	"net/http"
@@ -56,19 +55,17 @@ func (i *issuer) token(accountClaim, accountID, scope string) (string, error) {
 
 // ServeHTTP serves the discovery document and the keys.
 func (i *issuer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	w.Header().Set("Content-Type", "application/json")
 	switch r.URL.Path {
 	case issuerPath + "/.well-known/openid-configuration":
-		json.NewEncoder(w).Encode(map[string]any{"issuer": i.url, "jwks_uri": i.url + "/jwks.json", "id_token_signing_alg_values_supported": []string{"RS256"}})
+		answer(w, map[string]any{"issuer": i.url, "jwks_uri": i.url + "/jwks.json", "id_token_signing_alg_values_supported": []string{"RS256"}})
 	case issuerPath + "/jwks.json":
 		pub := i.private.PublicKey
-		json.NewEncoder(w).Encode(map[string]any{"keys": []any{map[string]string{
+		answer(w, map[string]any{"keys": []any{map[string]string{
 			"kty": "RSA", "use": "sig", "alg": "RS256", "kid": keyID,
 			"n": base64.RawURLEncoding.EncodeToString(pub.N.Bytes()),
 			"e": base64.RawURLEncoding.EncodeToString(big.NewInt(int64(pub.E)).Bytes()),
 		}}})
 	default:
-		w.WriteHeader(http.StatusNotFound)
-		json.NewEncoder(w).Encode(map[string]string{"error": "not found"})
+		refuse(w, http.StatusNotFound, "no such document")
 	}
 }

@@ -62,7 +62,7 @@ func run(ctx context.Context, templateFile, bin string, lookup func(string) (str
 	s.screen(time.Since(began))
 	select {
 	case <-ctx.Done():
-		s.logf("stopping")
+		s.logf("stopping: %v", context.Cause(ctx))
 		return nil
 	case err := <-s.broken:
 		return err

@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -48,7 +49,8 @@ func TestMain(m *testing.M) {
 			return 1
 		}
 		for _, f := range functions {
-			if err := os.MkdirAll(filepath.Join(dir, "bin", f), 0o755); err == nil {
+			err := os.MkdirAll(filepath.Join(dir, "bin", f), 0o755)
+			if err == nil {
 				err = os.Link(filepath.Join(dir, "bootstrap"), filepath.Join(dir, "bin", f, "bootstrap"))
 			}
 			if err != nil {
@@ -73,6 +75,7 @@ func stats(s *localtest.System) (all map[string]runtime.Stats) {
 }
 
 func TestFunctionsRunBehindTheGateway(t *testing.T) {
+	t.Parallel()
 	s := localtest.Start(t, built)
 	status, header, body := s.Do("POST", s.API+"/orders/801/fulfill", `{}`, "Content-Type", "application/json")
 	if status != 200 || header.Get("Apigw-Requestid") == "" || !bytes.Contains(body, []byte(`"pid"`)) {
@@ -105,6 +108,7 @@ func TestFunctionsRunBehindTheGateway(t *testing.T) {
 }
 
 func TestKillIsSeenByTheCaller(t *testing.T) {
+	t.Parallel()
 	s := localtest.Start(t, built)
 	s.Eventually("each function has a process", func() bool {
 		for _, f := range stats(s) {
@@ -137,12 +141,27 @@ func TestEverythingIsGoneAfterSignals(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := localtest.Start(t, built)
 			s.Eventually("four processes", func() bool { return len(s.Children()) == 4 })
+			stats(s) // connections are open, and no function has closed its own
+			if err := putOrder(t.Context(), s.AWS, s.Exports["TABLE_NAME"], "queued"); err != nil {
+				t.Fatal(err)
+			}
 			end(s)
 			if left := s.Children(); len(left) != 0 {
 				t.Errorf("left behind: %v", left)
 			}
 			for _, url := range []string{s.API, s.WHMCS, s.Salesforce, s.AWS} {
-				l, err := net.Listen("tcp", strings.TrimPrefix(url, "http://"))
+				// Free for those too who bind without SO_REUSEADDR, after an
+				// orderly end.
+				lc := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) (err error) {
+					if name == "SIGKILL" {
+						return nil
+					}
+					if ctl := c.Control(func(fd uintptr) { err = syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_REUSEADDR, 0) }); ctl != nil {
+						return ctl
+					}
+					return err
+				}}
+				l, err := lc.Listen(t.Context(), "tcp", strings.TrimPrefix(url, "http://"))
 				if err != nil {
 					t.Errorf("port of %s is not free: %v", url, err)
 					continue
@@ -169,6 +188,7 @@ func TestAPortInUseIsOneLine(t *testing.T) {
 }
 
 func TestBadSettingsAreOneLineThatNamesThem(t *testing.T) {
+	t.Parallel()
 	for _, c := range [][2]string{{"API_PORT", "http"}, {"AWS_PORT", "70000"}, {"TICK_EVERY", "soon"}, {"TICK_EVERY", "0"}, {"LISTEN_HOST", "192.0.2.1"}, {"LISTEN_HOST", "localhost"}, {"DYNAMODB_ENDPOINT", "nowhere"}} {
 		code, said := localtest.StartFails(t, with(map[string]string{c[0]: c[1]}))
 		if code != 1 || strings.Count(said, "\n") != 1 || !strings.Contains(said, c[0]) {
@@ -195,6 +215,7 @@ func TestBadSettingsAreOneLineThatNamesThem(t *testing.T) {
 }
 
 func TestEnvironmentWinsOverTheTemplate(t *testing.T) {
+	t.Parallel()
 	s := localtest.Start(t, with(map[string]string{"TABLE_NAME": "mine", "PORTAL_ACCOUNT_CLAIM": "acct", "AWS_ENDPOINT_URL": "http://127.0.0.1:1"}))
 	if s.Exports["TABLE_NAME"] != "mine" || s.Exports["AWS_ENDPOINT_URL"] != s.AWS {
 		t.Errorf("exports %v", s.Exports)
@@ -217,6 +238,7 @@ func TestEnvironmentWinsOverTheTemplate(t *testing.T) {
 }
 
 func TestAFunctionThatCannotStartSaysWhy(t *testing.T) {
+	t.Parallel()
 	o := with(nil)
 	source, err := os.ReadFile(o.Template)
 	if err != nil {
@@ -248,6 +270,7 @@ func putOrder(ctx context.Context, endpoint, table, wrote string) error {
 }
 
 func TestStreamReachesWorkersAndPush(t *testing.T) {
+	t.Parallel()
 	s := localtest.Start(t, built)
 	if err := putOrder(t.Context(), s.AWS, s.Exports["TABLE_NAME"], "queued"); err != nil {
 		t.Fatal(err)
@@ -276,6 +299,7 @@ func TestStreamReachesWorkersAndPush(t *testing.T) {
 }
 
 func TestSecretsHoldTheSimulatorsCredentials(t *testing.T) {
+	t.Parallel()
 	s := localtest.Start(t, built)
 	c := secretsmanager.NewFromConfig(config(s.AWS))
 	value := func(variable string) string {
@@ -310,6 +334,7 @@ func TestSecretsHoldTheSimulatorsCredentials(t *testing.T) {
 }
 
 func TestAnotherDynamoDBInItsPlace(t *testing.T) {
+	t.Parallel()
 	db := dynamo.New(dynamo.Options{})
 	defer db.Close()
 	srv := httptest.NewServer(db)
@@ -331,6 +356,7 @@ func TestAnotherDynamoDBInItsPlace(t *testing.T) {
 }
 
 func TestPortalTakesSigV4WithoutAnIssuer(t *testing.T) {
+	t.Parallel()
 	s := localtest.Start(t, with(map[string]string{"PORTAL_ISSUER": ""}))
 	if status, _, body := s.Do("GET", s.API+"/orders/801", nil); status != 403 || string(body) != `{"message":"Forbidden"}` {
 		t.Errorf("%d %s", status, body)
@@ -338,6 +364,7 @@ func TestPortalTakesSigV4WithoutAnIssuer(t *testing.T) {
 }
 
 func TestConsolePageIsStrict(t *testing.T) {
+	t.Parallel()
 	s := localtest.Start(t, built)
 	status, header, body := s.Do("GET", s.API+"/", nil)
 	csp := header.Get("Content-Security-Policy")
@@ -386,6 +413,7 @@ func TestConsolePageIsStrict(t *testing.T) {
 }
 
 func TestHintsAndUnknownTargets(t *testing.T) {
+	t.Parallel()
 	s := localtest.Start(t, built)
 	var set struct {
 		Doubled float64

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -74,7 +75,7 @@ func readSettings(lookup func(string) (string, bool)) (settings, error) {
 
 // listen opens a port on loopback, and on the host asked for besides. Port 0
 // takes a free one.
-func (s settings) listen(variable string) ([]net.Listener, error) {
+func (s settings) listen(ctx context.Context, variable string) ([]net.Listener, error) {
 	port := s.ports[variable]
 	hosts := []string{loopback}
 	switch s.host {
@@ -86,22 +87,29 @@ func (s settings) listen(variable string) ([]net.Listener, error) {
 	}
 	var all []net.Listener
 	for _, host := range hosts {
-		l, err := net.Listen("tcp", net.JoinHostPort(host, strconv.Itoa(port)))
+		l, err := new(net.ListenConfig).Listen(ctx, "tcp", net.JoinHostPort(host, strconv.Itoa(port)))
 		if err != nil {
 			for _, o := range all {
-				o.Close()
+				_ = o.Close()
 			}
 			if errors.Is(err, syscall.EADDRINUSE) {
 				return nil, fmt.Errorf("port %d (%s) %w on %s", port, variable, errUsed, host)
 			}
 			return nil, fmt.Errorf("listen on port %d (%s): %w", port, variable, err)
 		}
-		port = l.Addr().(*net.TCPAddr).Port
+		port = portOf(l)
 		all = append(all, l)
 	}
 	return all, nil
 }
 
 func baseURL(all []net.Listener) string {
-	return fmt.Sprintf("http://%s:%d", loopback, all[0].Addr().(*net.TCPAddr).Port)
+	return fmt.Sprintf("http://%s:%d", loopback, portOf(all[0]))
+}
+
+func portOf(l net.Listener) int {
+	if a, ok := l.Addr().(*net.TCPAddr); ok {
+		return a.Port
+	}
+	return 0
 }

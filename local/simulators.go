@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
@@ -64,26 +65,26 @@ func (s *simulators) note(id string) {
 }
 
 // books are what both vendors hold, for the console page.
-func (s *simulators) books() map[string]any {
+func (s *simulators) books(ctx context.Context) map[string]any {
 	s.mu.Lock()
 	ids := slices.Clone(s.seeded)
 	s.mu.Unlock()
 	orders := []any{}
 	for _, id := range ids {
-		if status, body := call(s.salesforce, http.MethodGet, "/_sim/orders/"+id, ""); status == http.StatusOK {
+		if status, body := call(ctx, s.salesforce, http.MethodGet, "/_sim/orders/"+id, ""); status == http.StatusOK {
 			orders = append(orders, map[string]any{"id": id, "order": json.RawMessage(body)})
 		}
 	}
 	whmcs := json.RawMessage("[]")
-	if status, body := call(s.whmcs, http.MethodGet, "/_sim/orders", ""); status == http.StatusOK {
+	if status, body := call(ctx, s.whmcs, http.MethodGet, "/_sim/orders", ""); status == http.StatusOK {
 		whmcs = body
 	}
 	return map[string]any{"salesforce": orders, "whmcs": whmcs}
 }
 
 // call asks a handler without a network between.
-func call(h http.Handler, method, path, body string) (status int, answer []byte) {
+func call(ctx context.Context, h http.Handler, method, path, body string) (status int, answer []byte) {
 	w := httptest.NewRecorder()
-	h.ServeHTTP(w, httptest.NewRequest(method, path, strings.NewReader(body)))
+	h.ServeHTTP(w, httptest.NewRequestWithContext(ctx, method, path, strings.NewReader(body)))
 	return w.Code, w.Body.Bytes()
 }

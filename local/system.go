@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"crypto/rand"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -50,6 +49,41 @@ type system struct {
 	stop    context.CancelFunc
 	wait    sync.WaitGroup // mappings and servers
 	servers []*http.Server
+	conns   connections
+}
+
+// connections are those that the servers have open.
+type connections struct {
+	mu   sync.Mutex
+	open map[net.Conn]bool
+}
+
+func (c *connections) note(conn net.Conn, state http.ConnState) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch state {
+	case http.StateNew:
+		if c.open == nil {
+			c.open = map[net.Conn]bool{}
+		}
+		c.open[conn] = true
+	case http.StateClosed, http.StateHijacked:
+		delete(c.open, conn)
+	case http.StateActive, http.StateIdle:
+	}
+}
+
+// reset makes the close that follows a hard one. Otherwise the kernel would
+// hold the port for a minute (TIME_WAIT), and whoever binds it without
+// SO_REUSEADDR would find it taken.
+func (c *connections) reset() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for conn := range c.open {
+		if t, ok := conn.(*net.TCPConn); ok {
+			_ = t.SetLinger(0)
+		}
+	}
 }
 
 // start brings the system up; on an error nothing of it is left.
@@ -58,7 +92,8 @@ func start(ctx context.Context, set settings, source []byte, bin string, out io.
 	s := &system{settings: set, out: locked, broken: make(chan error, 8), hints: &faults.Hints{}}
 	s.logf = func(format string, args ...any) { fmt.Fprintf(locked, "local | "+format+"\n", args...) }
 	var inner context.Context
-	inner, s.stop = context.WithCancel(context.Background())
+	// It outlives ctx, which only bounds the start.
+	inner, s.stop = context.WithCancel(context.WithoutCancel(ctx))
 	defer func() {
 		if err != nil {
 			s.close()
@@ -71,13 +106,13 @@ func start(ctx context.Context, set settings, source []byte, bin string, out io.
 		if err != nil {
 			for _, all := range listeners {
 				for _, l := range all {
-					l.Close()
+					_ = l.Close()
 				}
 			}
 		}
 	}()
 	for _, p := range ports {
-		all, err := set.listen(p.variable)
+		all, err := set.listen(ctx, p.variable)
 		if err != nil {
 			return nil, err
 		}
@@ -143,9 +178,13 @@ func start(ctx context.Context, set settings, source []byte, bin string, out io.
 		if every == time.Minute {
 			every = set.tick
 		}
-		schedules = append(schedules, clock.Schedule{Name: sc.ID, Function: sc.Function, Every: every, Input: sc.Input, Rule: sc.Rule, Retries: min(sc.Retries, 2), MaxAge: sc.MaxAge})
+		// A schedule invokes asynchronously: once the event is taken, the
+		// function's own settings decide on retries and age.
+		f := s.model.Functions[slices.IndexFunc(s.model.Functions, func(f template.Function) bool { return f.Short == sc.Function })]
+		schedules = append(schedules, clock.Schedule{Name: sc.ID, Function: sc.Function, Every: every, Input: sc.Input, Rule: sc.Rule, Retries: f.MaxRetries, MaxAge: min(f.MaxEventAge, sc.MaxAge)})
 	}
-	s.clock = clock.New(clock.Options{Schedules: schedules, Invoker: s.host, Region: set.region, Account: account, Logf: s.logf})
+	throttled := func(err error) bool { return errors.Is(err, runtime.ErrThrottled) }
+	s.clock = clock.New(clock.Options{Schedules: schedules, Invoker: s.host, Throttled: throttled, Region: set.region, Account: account, Logf: s.logf})
 
 	console, err := newConsole(s)
 	if err != nil {
@@ -153,12 +192,32 @@ func start(ctx context.Context, set settings, source []byte, bin string, out io.
 	}
 	s.serve(listeners["API_PORT"], front(gate, console))
 
-	// One process of each function is ready before the first call; one that
-	// cannot start says so now and not at the first call.
-	for _, name := range s.host.Names() {
-		s.wait.Go(func() { _ = s.host.Warm(inner, name) })
-	}
+	s.warm(inner)
 	return s, nil
+}
+
+// warmLimit is how long being ready waits for the first processes.
+const warmLimit = time.Second
+
+// warm starts one process of each function, so that the first call finds it
+// and one that cannot start says so now.
+func (s *system) warm(ctx context.Context) {
+	var started sync.WaitGroup
+	for _, name := range s.host.Names() {
+		started.Add(1)
+		s.wait.Go(func() {
+			defer started.Done()
+			_ = s.host.Warm(ctx, name) // the host has told why
+		})
+	}
+	all := make(chan struct{})
+	go func() { started.Wait(); close(all) }()
+	t := time.NewTimer(warmLimit)
+	defer t.Stop()
+	select {
+	case <-all:
+	case <-t.C:
+	}
 }
 
 func (s *system) plainf(format string, args ...any) { fmt.Fprintf(s.out, format+"\n", args...) }
@@ -176,7 +235,7 @@ func (s *system) issuerURL() string {
 
 // serve answers on listeners until close.
 func (s *system) serve(all []net.Listener, h http.Handler) {
-	srv := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute}
+	srv := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, ConnState: s.conns.note}
 	s.servers = append(s.servers, srv)
 	for _, l := range all {
 		s.wait.Go(func() {
@@ -246,9 +305,7 @@ func awsPort(tables, secrets, queues http.Handler) http.Handler {
 		case "AmazonSQS":
 			queues.ServeHTTP(w, r)
 		default:
-			w.Header().Set("Content-Type", "application/x-amz-json-1.0")
-			w.WriteHeader(http.StatusBadRequest)
-			json.NewEncoder(w).Encode(map[string]string{"__type": "com.amazon.coral.service#UnknownOperationException", "message": fmt.Sprintf("no service here for target %q", target)})
+			respond(w, http.StatusBadRequest, map[string]string{"__type": "com.amazon.coral.service#UnknownOperationException", "message": fmt.Sprintf("no service here for target %q", target)})
 		}
 	})
 }
@@ -325,8 +382,9 @@ func (s *system) functionARN(short string) string {
 // close ends everything and returns when it is gone.
 func (s *system) close() {
 	s.stop()
+	s.conns.reset()
 	for _, srv := range s.servers {
-		srv.Close()
+		_ = srv.Close()
 	}
 	if s.sims != nil {
 		s.sims.close()

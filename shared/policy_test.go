@@ -34,6 +34,7 @@ var mayImport = map[string][]string{
 	"shared/telemetry":  {"shared/fault"},
 	"shared/httpapi":    {"shared/fault"},
 	"shared/awsenv":     {},
+	"shared/wall":       {},
 
 	// Simulators and suites: imported by tests and by local alone.
 	"shared/provision/provisiontest":   {"shared/order", "shared/fault", "shared/provision"},

@@ -220,15 +220,3 @@ func answer(requestID string, r order.Record, applied string) httpapi.Response {
 	headers["Retry-After"] = httpapi.Seconds(retryOpen)
 	return httpapi.JSON(http.StatusAccepted, activating{false, order.StatusActivating, r.ID.String()}, headers)
 }
-
-// sleep is the Sleep of a running function.
-func sleep(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}

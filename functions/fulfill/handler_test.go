@@ -25,6 +25,7 @@ import (
 	"orderbridge/shared/httpapi"
 	"orderbridge/shared/order"
 	"orderbridge/shared/telemetry"
+	"orderbridge/shared/wall"
 	"orderbridge/shared/webhook"
 )
 
@@ -545,7 +546,7 @@ func watching(t *testing.T, wait time.Duration, prefer string, claims *book) (re
 		b := newBench(t, claims, bothKeys, webhook.Config{})
 		start := time.Now()
 		claims.now = time.Now
-		b.Wait, b.Sleep = wait, sleep
+		b.Wait, b.Sleep = wait, wall.Clock{}.Sleep
 		b.Now = func() time.Time { return noon.Add(time.Since(start)) }
 		e := callout(goodBody())
 		if prefer != "" {
@@ -627,7 +628,7 @@ func TestWatchKeepsTheDeadline(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 		defer cancel()
 		b := newBench(t, &book{images: []order.Record{{ID: orderID(t), State: order.Working}}}, bothKeys, webhook.Config{Tolerance: 100 * 365 * 24 * time.Hour})
-		b.Now, b.Sleep = time.Now, sleep
+		b.Now, b.Sleep = time.Now, wall.Clock{}.Sleep
 		e := callout(goodBody())
 		e.Headers["prefer"] = "wait=25"
 		start := time.Now()

@@ -11,7 +11,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"time"
 
 	"github.com/aws/aws-lambda-go/lambda"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
@@ -22,6 +21,7 @@ import (
 	"orderbridge/shared/secret"
 	"orderbridge/shared/store"
 	"orderbridge/shared/telemetry"
+	"orderbridge/shared/wall"
 	"orderbridge/shared/webhook"
 )
 
@@ -43,7 +43,7 @@ func wire(getenv func(string) string, out io.Writer) (*Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	keys := secret.NewWebhook(secretsmanager.NewFromConfig(aws), c.WebhookSecretID, c.RotationOverlap, time.Now)
+	keys := secret.NewWebhook(secretsmanager.NewFromConfig(aws), c.WebhookSecretID, c.RotationOverlap, wall.Clock{}.Now)
 	verifier, err := webhook.New(keys, webhook.Config{Tolerance: c.Tolerance, Allowlist: c.Allowlist, OrgID: c.OrgID})
 	if err != nil {
 		return nil, err
@@ -56,9 +56,9 @@ func wire(getenv func(string) string, out io.Writer) (*Handler, error) {
 		Verifier: verifier,
 		Claims:   claims,
 		Wait:     c.Wait,
-		Now:      time.Now,
-		Sleep:    sleep,
+		Now:      wall.Clock{}.Now,
+		Sleep:    wall.Clock{}.Sleep,
 		Log:      telemetry.NewLogger(out, c.LogLevel, "fulfill"),
-		Metrics:  telemetry.NewMetrics(out, "fulfill", time.Now),
+		Metrics:  telemetry.NewMetrics(out, "fulfill", wall.Clock{}.Now),
 	}, nil
 }

@@ -32,7 +32,8 @@ type table interface {
 }
 
 // onEachTable runs a test on the table in memory, on the embedded DynamoDB,
-// and on each DynamoDB that STORE_ENDPOINTS names (URLs, separated by commas).
+// and on each DynamoDB that STORE_ENDPOINTS names (name=url, separated by
+// commas), as the store's own suite does.
 func onEachTable(t *testing.T, test func(t *testing.T, claims table)) {
 	t.Helper()
 	t.Run("memory", func(t *testing.T) { test(t, provisiontest.NewMemory()) })
@@ -43,10 +44,15 @@ func onEachTable(t *testing.T, test func(t *testing.T, claims table)) {
 		t.Cleanup(srv.Close)
 		test(t, openTable(t, srv.URL))
 	})
-	for endpoint := range strings.SplitSeq(os.Getenv("STORE_ENDPOINTS"), ",") {
-		if endpoint != "" {
-			t.Run(endpoint, func(t *testing.T) { test(t, openTable(t, endpoint)) })
+	for pair := range strings.SplitSeq(os.Getenv("STORE_ENDPOINTS"), ",") {
+		if pair == "" {
+			continue
 		}
+		name, endpoint, ok := strings.Cut(pair, "=")
+		if !ok {
+			t.Fatalf("STORE_ENDPOINTS: %q is not name=url", pair)
+		}
+		t.Run(name, func(t *testing.T) { test(t, openTable(t, endpoint)) })
 	}
 }
 
@@ -264,5 +270,79 @@ func TestCalloutsThroughTheLifeOfAnOrder(t *testing.T) {
 		send(8, "d", 200, "")
 		send(9, "a", 200, "")
 		send(9, "a", 401, fault.NonceReplayed)
+	})
+}
+
+// The answer of a recorded callout may be lost on its way, or its process may
+// die: the nonce is used up, and a new one meets the same order.
+func TestACrashAfterTheClaimIsMendedByANewNonce(t *testing.T) {
+	claims := provisiontest.NewMemory()
+	lost := true
+	claims.After = func(_ context.Context, op provisiontest.Op, _ order.Record, err error) error {
+		if op.Method == "Claim" && lost {
+			lost = false
+			return fault.New(fault.TryAgain, "")
+		}
+		return err
+	}
+	b := newBench(t, claims, bothKeys, webhook.Config{})
+	wantProblem(t, b.do(t, click(testOrder, 1)), 503, fault.TryAgain)
+	wantProblem(t, b.do(t, click(testOrder, 1)), 401, fault.NonceReplayed)
+	if res := b.do(t, click(testOrder, 2)); res.StatusCode != 202 {
+		t.Errorf("got %d %s, want 202", res.StatusCode, res.Body)
+	}
+	if n := len(claims.Records()); n != 1 {
+		t.Errorf("%d items, want 1", n)
+	}
+}
+
+// A stored answer belongs to one order and is only given for a callout that
+// passed every check; the same key on another order is a first callout there.
+func TestAStoredAnswerIsNotGivenToAnotherCallout(t *testing.T) {
+	onEachTable(t, func(t *testing.T, claims table) {
+		b := newBench(t, claims, bothKeys, webhook.Config{})
+		first := click(testOrder, 1)
+		b.do(t, first)
+		r, err := claims.Lease(t.Context(), orderID(t), order.Lease{Token: order.NewToken(), Now: noon, Until: noon.Add(time.Minute)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		to := r
+		to.State, to.ErrorCode, to.DueAt, to.LeaseUntil = order.Failed, fault.OrderEmpty, time.Time{}, time.Time{}
+		if _, err := claims.Write(t.Context(), order.Step{From: r, To: to, Wrote: order.WroteStatus, Now: noon}); err != nil {
+			t.Fatal(err)
+		}
+		second := click(testOrder, 2)
+		second.Headers["idempotency-key"] = first.Headers["idempotency-key"]
+		wantProblem(t, b.do(t, second), 422, fault.OrderEmpty)
+
+		other := click("801000000000002AAA", 3)
+		other.Headers["idempotency-key"] = first.Headers["idempotency-key"]
+		if res := b.do(t, other); res.StatusCode != 202 {
+			t.Errorf("another order got %d %s, want 202", res.StatusCode, res.Body)
+		}
+		forged := click(testOrder, 4)
+		forged.Headers["idempotency-key"] = first.Headers["idempotency-key"]
+		forged.Body = strings.Replace(forged.Body, "nonce-of-click", "nonce-of-flick", 1)
+		wantProblem(t, b.do(t, forged), 401, fault.SignatureInvalid)
+	})
+}
+
+// Nonces and keys are members of maps, never parts of a joined text: whatever
+// characters they hold, two of them are never taken for one.
+func TestNoTwoKeysOrNoncesAreConfused(t *testing.T) {
+	onEachTable(t, func(t *testing.T, claims table) {
+		b := newBench(t, claims, bothKeys, webhook.Config{})
+		odd := []string{"a", "a.b", "a#b", "a|b", "a b", `a"b`, "#a", ":a", "keys.a", "nonces", "a[0]", "A", "~", strings.Repeat("k", 255), strings.Repeat("k", 254)}
+		for i, key := range odd {
+			e := click(testOrder, i)
+			e.Headers["idempotency-key"] = key
+			if res := b.do(t, e); res.StatusCode != 202 {
+				t.Fatalf("key %q: got %d %s", key, res.StatusCode, res.Body)
+			}
+		}
+		if r := wantItem(t, claims, testOrder); len(r.Keys) != len(odd) || len(r.Nonces) != len(odd) {
+			t.Errorf("%d keys and %d nonces, want %d: %q", len(r.Keys), len(r.Nonces), len(odd), r.Keys)
+		}
 	})
 }

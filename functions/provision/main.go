@@ -9,9 +9,7 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"net/http"
 	"os"
-	"time"
 
 	"github.com/aws/aws-lambda-go/lambda"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
@@ -20,12 +18,12 @@ import (
 
 	"orderbridge/shared/awsenv"
 	"orderbridge/shared/config"
-	"orderbridge/shared/fault"
 	"orderbridge/shared/provision"
 	"orderbridge/shared/salesforce"
 	"orderbridge/shared/secret"
 	"orderbridge/shared/store"
 	"orderbridge/shared/telemetry"
+	"orderbridge/shared/wall"
 	"orderbridge/shared/whmcs"
 )
 
@@ -43,22 +41,23 @@ func wire(ctx context.Context, getenv func(string) string, out io.Writer) (*hand
 	if err != nil {
 		return nil, err
 	}
+	clock := wall.Clock{}
 	aws, err := awsenv.Config(getenv)
 	if err != nil {
 		return nil, err
 	}
-	check := &clockCheck{next: aws.HTTPClient, now: wall{}.Now}
+	check := &clockCheck{next: aws.HTTPClient, now: clock.Now}
 	aws.HTTPClient = check
 
 	log := telemetry.NewLogger(out, c.LogLevel, "provision")
-	metrics := telemetry.NewMetrics(out, "provision", time.Now)
+	metrics := telemetry.NewMetrics(out, "provision", clock.Now)
 	secrets := secretsmanager.NewFromConfig(aws)
 	table, err := store.New(dynamodb.NewFromConfig(aws), c.TableName)
 	if err != nil {
 		return nil, err
 	}
 
-	whmcsSecret := secret.New(secrets, c.WHMCSSecretID, secret.ParseWHMCS, time.Now)
+	whmcsSecret := secret.New(secrets, c.WHMCSSecretID, secret.ParseWHMCS, clock.Now)
 	billing, err := whmcs.New(whmcs.Config{
 		BaseURL: c.WHMCSURL, PaymentMethod: c.PaymentMethod, Marker: c.Marker,
 		ReadTimeout: c.ReadTimeout, AddTimeout: c.AddTimeout, AcceptTimeout: c.AcceptTimeout,
@@ -66,34 +65,25 @@ func wire(ctx context.Context, getenv func(string) string, out io.Writer) (*hand
 	}, func(ctx context.Context) (whmcs.Credentials, error) {
 		s, err := whmcsSecret.Get(ctx)
 		return whmcs.Credentials{Identifier: s.Identifier, Secret: s.Secret, AccessKey: s.AccessKey}, err
-	}, log, wall{}.Now)
+	}, log, clock.Now)
 	if err != nil {
 		return nil, err
 	}
 
 	credentials := secret.New(secrets, c.Salesforce.SecretID, func(text string) (salesforce.Credentials, error) {
 		return salesforce.ParseCredentials([]byte(text))
-	}, time.Now)
-	// A login host that these credentials cannot use is refused now, not with
-	// the first order. A secret that cannot be read now may be later.
-	if cred, err := credentials.Get(ctx); err == nil {
-		if err := salesforce.Check(c.Salesforce.LoginURL, cred); err != nil {
-			return nil, err
-		}
-	} else {
-		log.Warn("Salesforce secret not read at start", "code", string(fault.CodeOf(err)), "error", err)
-	}
-	orders, err := salesforce.New(salesforce.Config{
+	}, clock.Now)
+	orders, err := salesforce.Connect(ctx, salesforce.Config{
 		LoginURL: c.Salesforce.LoginURL, APIVersion: c.Salesforce.APIVersion, OrgID: c.Salesforce.OrgID,
 	}, salesforce.Deps{
-		HTTP: &http.Client{Transport: transport()}, Credentials: credentials.Get, Now: wall{}.Now, Log: log,
+		Credentials: credentials.Get, Now: clock.Now, Log: log,
 		Usage: func(u salesforce.Usage) { metrics.Gauge("SalesforceAPIUsage", "", u.Share()) },
 	})
 	if err != nil {
 		return nil, err
 	}
 
-	engine, err := provision.New(table, orders, billing, wall{}, log, provision.Config{
+	engine, err := provision.New(table, orders, billing, clock, log, provision.Config{
 		Lease: c.Lease, Window: c.Window, Margin: c.Margin,
 		Settle: c.Settle, AcceptSettle: c.AcceptSettle,
 		AddTimeout: c.AddTimeout, AcceptTimeout: c.AcceptTimeout,
@@ -106,34 +96,6 @@ func wire(ctx context.Context, getenv func(string) string, out io.Writer) (*hand
 	}
 	return &handler{
 		engine: engine, store: table, hints: &queue{client: sqs.NewFromConfig(aws), url: c.WorkQueueURL},
-		workers: c.Concurrency, meter: metrics, log: log, now: wall{}.Now, sleep: wall{}.Sleep,
+		workers: c.Concurrency, meter: metrics, log: log, now: clock.Now, sleep: clock.Sleep,
 	}, nil
-}
-
-// transport goes by no proxy of the environment. A sandbox that was frozen for
-// longer than the idle time finds its connections dead; they are not tried.
-func transport() *http.Transport {
-	return &http.Transport{
-		MaxConnsPerHost: 2, IdleConnTimeout: 20 * time.Second, TLSHandshakeTimeout: 10 * time.Second,
-		ForceAttemptHTTP2: true,
-	}
-}
-
-// wall is the machine's wall clock. Round(0) drops the monotonic reading,
-// which stops while the platform freezes the sandbox.
-type wall struct{}
-
-// Now returns the wall time.
-func (wall) Now() time.Time { return time.Now().Round(0) }
-
-// Sleep waits for d or the end of ctx.
-func (wall) Sleep(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }

@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"time"
 
 	"github.com/aws/aws-lambda-go/lambda"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
@@ -19,6 +18,7 @@ import (
 	"orderbridge/shared/config"
 	"orderbridge/shared/store"
 	"orderbridge/shared/telemetry"
+	"orderbridge/shared/wall"
 )
 
 func main() {
@@ -46,8 +46,8 @@ func wire(getenv func(string) string, out io.Writer) (*Handler, error) {
 	return &Handler{
 		Orders:       orders,
 		AccountClaim: c.AccountClaim,
-		Now:          time.Now,
+		Now:          wall.Clock{}.Now,
 		Log:          telemetry.NewLogger(out, c.LogLevel, "status"),
-		Metrics:      telemetry.NewMetrics(out, "status", time.Now),
+		Metrics:      telemetry.NewMetrics(out, "status", wall.Clock{}.Now),
 	}, nil
 }

@@ -12,7 +12,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"net/http"
 	"os"
 	"time"
 
@@ -23,11 +22,11 @@ import (
 
 	"orderbridge/shared/awsenv"
 	"orderbridge/shared/config"
-	"orderbridge/shared/fault"
 	"orderbridge/shared/salesforce"
 	"orderbridge/shared/secret"
 	"orderbridge/shared/store"
 	"orderbridge/shared/telemetry"
+	"orderbridge/shared/wall"
 	"orderbridge/shared/writeback"
 )
 
@@ -50,25 +49,16 @@ func wire(ctx context.Context, getenv func(string) string, out io.Writer) (*Hand
 		return nil, err
 	}
 	log := telemetry.NewLogger(out, c.LogLevel, "statuspush")
-	metrics := telemetry.NewMetrics(out, "statuspush", time.Now)
-	now := func() time.Time { return time.Now().Round(0) }
+	metrics := telemetry.NewMetrics(out, "statuspush", wall.Clock{}.Now)
+	now := wall.Clock{}.Now
 
 	credentials := secret.New(secretsmanager.NewFromConfig(aws), c.Salesforce.SecretID, func(text string) (salesforce.Credentials, error) {
 		return salesforce.ParseCredentials([]byte(text))
 	}, now)
-	// A login host that these credentials cannot use is refused now, not with
-	// the first order. A secret that cannot be read now may be later.
-	if cred, err := credentials.Get(ctx); err == nil {
-		if err := salesforce.Check(c.Salesforce.LoginURL, cred); err != nil {
-			return nil, err
-		}
-	} else {
-		log.Warn("Salesforce secret not read at start", "code", string(fault.CodeOf(err)), "error", err)
-	}
-	org, err := salesforce.New(salesforce.Config{
+	org, err := salesforce.Connect(ctx, salesforce.Config{
 		LoginURL: c.Salesforce.LoginURL, APIVersion: c.Salesforce.APIVersion, OrgID: c.Salesforce.OrgID, Timeout: callTimeout,
 	}, salesforce.Deps{
-		HTTP: &http.Client{Transport: transport()}, Credentials: credentials.Get, Now: now, Log: log,
+		Credentials: credentials.Get, Now: now, Log: log,
 		Usage: func(u salesforce.Usage) { metrics.Gauge("SalesforceAPIUsage", "", u.Share()) },
 	})
 	if err != nil {
@@ -81,7 +71,7 @@ func wire(ctx context.Context, getenv func(string) string, out io.Writer) (*Hand
 	pusher, err := writeback.New(writeback.Deps{
 		Salesforce: adapter{org}, Items: table, Breaker: table,
 		Dead:    deadLetters{sqs.NewFromConfig(aws), c.DeadLetterURL},
-		Metrics: metrics, Log: log, Now: now, Sleep: sleep,
+		Metrics: metrics, Log: log, Now: now, Sleep: wall.Clock{}.Sleep,
 	})
 	if err != nil {
 		return nil, err
@@ -89,37 +79,6 @@ func wire(ctx context.Context, getenv func(string) string, out io.Writer) (*Hand
 	return &Handler{Pusher: pusher, Log: log, Metrics: metrics, Now: now}, nil
 }
 
-const (
-	// callTimeout: a thousand rows behind slow triggers take tens of seconds;
-	// two such calls fit into the function's 120 s.
-	callTimeout = 50 * time.Second
-	dialTimeout = 10 * time.Second
-	// idleTimeout: a sandbox that was frozen for longer finds its connections
-	// dead; they are not tried.
-	idleTimeout = 20 * time.Second
-)
-
-// transport goes by no proxy of the environment and keeps few connections.
-func transport() *http.Transport {
-	t, ok := http.DefaultTransport.(*http.Transport)
-	if !ok {
-		return &http.Transport{IdleConnTimeout: idleTimeout, TLSHandshakeTimeout: dialTimeout}
-	}
-	t = t.Clone()
-	t.Proxy = nil
-	t.MaxConnsPerHost = 4
-	t.IdleConnTimeout = idleTimeout
-	t.TLSHandshakeTimeout = dialTimeout
-	return t
-}
-
-func sleep(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
+// callTimeout: a thousand rows behind slow triggers take tens of seconds; two
+// such calls fit into the function's 120 s.
+const callTimeout = 50 * time.Second

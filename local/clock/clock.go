@@ -35,6 +35,7 @@ type Schedule struct {
 type Options struct {
 	Schedules       []Schedule
 	Invoker         Invoker
+	Throttled       func(error) bool // whether an error means "no room now"; nil = never
 	Region, Account string
 	Logf            func(format string, args ...any)
 }
@@ -107,13 +108,30 @@ func (c *Clock) fire(s Schedule, at time.Time) {
 			if c.ctx.Err() != nil || time.Now().After(deadline) {
 				return
 			}
-			_, err := c.opts.Invoker.Invoke(c.ctx, s.Function, []byte(event))
+			err := c.invoke(s, event, deadline)
 			if err == nil || c.ctx.Err() != nil {
 				return
 			}
 			c.opts.Logf("%s: %v", s.Name, err)
 		}
 	})
+}
+
+// invoke runs the function once, as soon as there is room for it; finding none
+// until the event is too old is an error too.
+func (c *Clock) invoke(s Schedule, event string, deadline time.Time) error {
+	for {
+		_, err := c.opts.Invoker.Invoke(c.ctx, s.Function, []byte(event))
+		if err == nil || c.opts.Throttled == nil || !c.opts.Throttled(err) || time.Now().After(deadline) {
+			return err
+		}
+		t := time.NewTimer(time.Second)
+		select {
+		case <-t.C:
+		case <-c.ctx.Done():
+		}
+		t.Stop()
+	}
 }
 
 // event is what the service sends when the schedule names no input.
@@ -129,7 +147,10 @@ func (c *Clock) event(s Schedule, at time.Time) string {
 		e["resources"] = []string{fmt.Sprintf("arn:aws:events:%s:%s:rule/%s", c.opts.Region, c.opts.Account, s.Name)}
 		e["detail"] = map[string]any{}
 	}
-	b, _ := json.Marshal(e)
+	b, err := json.Marshal(e)
+	if err != nil {
+		panic(err) // texts alone
+	}
 	return string(b)
 }
 

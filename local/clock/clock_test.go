@@ -71,6 +71,22 @@ func TestAFailedTickIsTriedAgainOnlyIfAllowed(t *testing.T) {
 	}
 }
 
+var errThrottled = errors.New("throttled")
+
+func TestAThrottledTickWaitsForRoomUntilItIsTooOld(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &function{err: errThrottled, began: time.Now()}
+		c := clock.New(clock.Options{Schedules: []clock.Schedule{{Name: "Clock", Every: time.Hour, MaxAge: 10 * time.Second}}, Invoker: f,
+			Throttled: func(err error) bool { return errors.Is(err, errThrottled) }, Logf: t.Logf})
+		c.Fire("Clock")
+		time.Sleep(time.Minute)
+		c.Close()
+		if n := len(f.at); n != 12 || f.at[n-1] != 11*time.Second {
+			t.Errorf("tried at %v, want each second until it is 10 s old", f.at)
+		}
+	})
+}
+
 func TestFiringByName(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &function{}

@@ -7,6 +7,7 @@ package faults
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -64,21 +65,29 @@ func (h *Hints) Late() time.Duration {
 // ServeHTTP sets the switches from a JSON body (members left out become 0) and
 // answers with what holds; GET only answers.
 func (h *Hints) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	w.Header().Set("Content-Type", "application/json")
 	if r.Method != http.MethodGet {
 		var s Settings
 		err := json.NewDecoder(http.MaxBytesReader(w, r.Body, 4096)).Decode(&s)
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			err = nil
 		}
 		if err == nil {
 			err = h.Set(s)
 		}
 		if err != nil {
-			w.WriteHeader(http.StatusBadRequest)
-			json.NewEncoder(w).Encode(map[string]string{"error": err.Error()})
+			respond(w, http.StatusBadRequest, map[string]string{"error": err.Error()})
 			return
 		}
 	}
-	json.NewEncoder(w).Encode(h.Get())
+	respond(w, http.StatusOK, h.Get())
+}
+
+func respond(w http.ResponseWriter, status int, body any) {
+	b, err := json.Marshal(body)
+	if err != nil {
+		status, b = http.StatusInternalServerError, nil
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_, _ = w.Write(b)
 }

@@ -137,8 +137,9 @@ func claimText(v any) string {
 		}
 		return "[" + strings.Join(parts, " ") + "]"
 	case map[string]any:
-		b, _ := json.Marshal(v)
-		return string(b)
+		if b, err := json.Marshal(v); err == nil {
+			return string(b)
+		}
 	}
 	return fmt.Sprint(v)
 }
@@ -168,7 +169,7 @@ func (g *Gateway) checkSignature(r *http.Request, body []byte) bool {
 		return false
 	}
 	sum := sha256.Sum256(body)
-	again, err := http.NewRequest(r.Method, "http://"+r.Host+r.URL.RequestURI(), bytes.NewReader(body))
+	again, err := http.NewRequestWithContext(r.Context(), r.Method, "http://"+r.Host+r.URL.RequestURI(), bytes.NewReader(body))
 	if err != nil {
 		return false
 	}

@@ -5,12 +5,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
 
 	"orderbridge/local/faults"
 	"orderbridge/local/queue"
+	"orderbridge/local/runtime"
 )
 
 // Invoker runs a function, by its short name.
@@ -37,6 +39,11 @@ func ToFunction(inv Invoker, function string, hints *faults.Hints) Deliver {
 			}
 		}
 		result, err := inv.Invoke(ctx, function, payload)
+		for errors.Is(err, runtime.ErrThrottled) && ctx.Err() == nil {
+			// No room is no failure of the function and uses no retry up.
+			pause(ctx, time.Second)
+			result, err = inv.Invoke(ctx, function, payload)
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -198,8 +205,8 @@ func (t *Template) Apply(event map[string]any) (string, error) {
 			if _, text := v.(string); text {
 				s = s[1 : len(s)-1]
 			} else {
-				q, _ := json.Marshal(s)
-				s = string(q[1 : len(q)-1])
+				s = strconv.Quote(s)
+				s = s[1 : len(s)-1]
 			}
 		}
 		out.WriteString(s)
@@ -329,7 +336,8 @@ func (w *Work) event(m queue.Message) map[string]any {
 
 // withBody is what a filter sees: a body that is JSON as JSON.
 func withBody(e map[string]any) map[string]any {
-	body, err := decode([]byte(e["body"].(string)))
+	text, _ := e["body"].(string)
+	body, err := decode([]byte(text))
 	if err != nil {
 		return e
 	}

@@ -95,7 +95,7 @@ func write(w http.ResponseWriter, out any, err error) {
 		status, b = http.StatusInternalServerError, nil
 	}
 	w.WriteHeader(status)
-	w.Write(b)
+	_, _ = w.Write(b)
 }
 
 func (s *Service) serve(r *http.Request, operation string, in *input) (any, error) {
@@ -167,7 +167,7 @@ func batch(q *Queue, operation string, entries []entry) (any, error) {
 	good, bad := []any{}, []any{}
 	for i := range entries {
 		e := &entries[i]
-		var out any
+		var out map[string]any
 		var err error
 		switch operation {
 		case "SendMessageBatch":
@@ -182,9 +182,8 @@ func batch(q *Queue, operation string, entries []entry) (any, error) {
 		case errors.As(err, &f):
 			bad = append(bad, map[string]any{"Id": e.ID, "SenderFault": true, "Code": f.kind, "Message": f.text})
 		case out != nil:
-			m := out.(map[string]any)
-			m["Id"] = e.ID
-			good = append(good, m)
+			out["Id"] = e.ID
+			good = append(good, out)
 		default:
 			good = append(good, map[string]any{"Id": e.ID})
 		}
@@ -192,7 +191,7 @@ func batch(q *Queue, operation string, entries []entry) (any, error) {
 	return map[string]any{"Successful": good, "Failed": bad}, nil
 }
 
-func send(q *Queue, e *entry) (any, error) {
+func send(q *Queue, e *entry) (map[string]any, error) {
 	switch {
 	case e.MessageBody == "":
 		return nil, &fault{"MissingRequiredParameterException", "MissingParameter", "The request must contain the parameter MessageBody."}

@@ -104,7 +104,7 @@ type function struct {
 	idle      []*process // the one used last is used next
 	alive     map[*process]bool
 	stats     Stats
-	finishing int           // processes that answered and did not yet ask for more
+	finishing int           // processes about to ask for an event
 	freed     chan struct{} // closed and replaced when one of them is done
 	failures  int           // inits failed in a row
 	holdUntil time.Time
@@ -241,20 +241,32 @@ func (h *Host) Kill(name string) (int, error) {
 func (h *Host) Warm(ctx context.Context, name string) error {
 	h.mu.Lock()
 	f := h.functions[name]
-	enough := f != nil && len(f.alive) > 0
-	h.mu.Unlock()
 	if f == nil {
+		h.mu.Unlock()
 		return ErrUnknownFunction
 	}
-	if enough {
+	if len(f.alive) > 0 {
+		h.mu.Unlock()
 		return nil
 	}
+	f.finishing++ // an invocation that comes now had better wait for this one
+	h.mu.Unlock()
+	defer h.finished(f)
 	p, err := h.boot(ctx, f)
 	if err != nil {
 		return err
 	}
 	h.release(p)
 	return nil
+}
+
+// finished tells those who wait for a process that one of them is idle or gone.
+func (h *Host) finished(f *function) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	f.finishing--
+	close(f.freed)
+	f.freed = make(chan struct{})
 }
 
 // Invoke runs a function on an event (JSON) and returns its answer (JSON).
@@ -299,7 +311,7 @@ func (h *Host) Invoke(ctx context.Context, name string, event []byte) ([]byte, e
 	}
 	f.stats.Invocations++
 	f.stats.Running++
-	h.wait.Go(func() {
+	h.wait.Go(func() { //nolint:contextcheck // an invocation outlives a caller that leaves
 		answer, err := h.run(f, event)
 		h.count(f, func(s *Stats) {
 			s.Running--
@@ -378,11 +390,7 @@ func (h *Host) retire(p *process, grace time.Duration) {
 		case <-timer.C: // it answered and then hung
 			p.kill("did not ask for the next event")
 		}
-		h.mu.Lock()
-		defer h.mu.Unlock()
-		p.fn.finishing--
-		close(p.fn.freed)
-		p.fn.freed = make(chan struct{})
+		h.finished(p.fn)
 	})
 }
 
@@ -433,7 +441,7 @@ func (h *Host) boot(ctx context.Context, f *function) (*process, error) {
 		h.mu.Unlock()
 		return nil, errClosed
 	}
-	p, err := h.startProcess(f)
+	p, err := h.startProcess(f) //nolint:contextcheck // a process outlives the call that needed it
 	if err == nil {
 		f.alive[p] = true
 		f.stats.ColdStarts++

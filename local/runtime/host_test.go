@@ -138,6 +138,23 @@ func TestWarmProcessServesTheNextInvocation(t *testing.T) {
 	}
 }
 
+func TestAWarmedProcessTakesTheFirstInvocation(t *testing.T) {
+	h, _ := newHost(t, nil)
+	if err := h.Warm(t.Context(), "trial"); err != nil {
+		t.Fatal(err)
+	}
+	warm := h.Pids("trial")
+	if pid := pidOf(t, invoke(t, h, `{}`)); len(warm) != 1 || pid != warm[0] {
+		t.Errorf("served by %d, warm were %v", pid, warm)
+	}
+	if err := h.Warm(t.Context(), "trial"); err != nil || h.Stats()["trial"].ColdStarts != 1 {
+		t.Errorf("warming again started another: %+v, %v", h.Stats()["trial"], err)
+	}
+	if err := h.Warm(t.Context(), "nobody"); !errors.Is(err, runtime.ErrUnknownFunction) {
+		t.Errorf("warm an unknown function: %v", err)
+	}
+}
+
 func TestProcessIsStoppedBetweenInvocations(t *testing.T) {
 	h, _ := newHost(t, nil)
 	if err := h.Warm(t.Context(), "trial"); err != nil {

@@ -3,6 +3,7 @@ package runtime
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -37,7 +38,7 @@ type process struct {
 
 // startProcess starts a bootstrap; it is in its init phase when this returns.
 func (h *Host) startProcess(fn *function) (*process, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := new(net.ListenConfig).Listen(context.Background(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, fmt.Errorf("open a runtime api for %s: %w", fn.Name, err)
 	}
@@ -55,17 +56,17 @@ func (h *Host) startProcess(fn *function) (*process, error) {
 	mux.HandleFunc("POST /2018-06-01/runtime/init/error", p.handleInitError)
 	p.api = &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
 
-	cmd := exec.Command(fn.Bootstrap)
+	cmd := exec.Command(fn.Bootstrap) //nolint:noctx // its life is the host's: see kill
 	cmd.Dir = fn.dir
 	cmd.Env = h.environment(fn, l.Addr().String())
 	out := &lineWriter{write: func(line string) { h.logf("%s | %s", fn.Name, line) }}
 	cmd.Stdout, cmd.Stderr = out, out // one pipe: lines keep their order
 	if err := h.spawner.run(cmd); err != nil {
-		l.Close()
+		_ = l.Close()
 		return nil, fmt.Errorf("start %s: %w", fn.Name, err)
 	}
 	p.cmd = cmd
-	go p.api.Serve(l)
+	go func() { _ = p.api.Serve(l) }() // ends when the process does
 	h.wait.Go(func() {
 		waitNoReap(cmd.Process.Pid)
 		p.mu.Lock()
@@ -82,7 +83,7 @@ func (h *Host) startProcess(fn *function) (*process, error) {
 			p.status = err.Error()
 		}
 		p.mu.Unlock()
-		p.api.Close()
+		_ = p.api.Close()
 		close(p.exited)
 		h.forget(p)
 	})
@@ -155,7 +156,7 @@ func (p *process) handleNext(w http.ResponseWriter, r *http.Request) {
 		h.Set("Lambda-Runtime-Invoked-Function-Arn", p.fn.ARN)
 		h.Set("Lambda-Runtime-Trace-Id", inv.trace)
 		h.Set("Content-Length", strconv.Itoa(len(inv.payload)))
-		w.Write(inv.payload)
+		_, _ = w.Write(inv.payload) // a process that died ends the invocation
 	case <-p.exited:
 	case <-r.Context().Done():
 		p.mu.Lock()
@@ -233,13 +234,13 @@ func readError(r *http.Request) *Error {
 func accepted(w http.ResponseWriter) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(http.StatusAccepted)
-	io.WriteString(w, `{"status":"OK"}`+"\n")
+	_, _ = io.WriteString(w, `{"status":"OK"}`+"\n")
 }
 
 func refuse(w http.ResponseWriter, status int, kind, message string) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	json.NewEncoder(w).Encode(map[string]string{"errorType": kind, "errorMessage": message})
+	_, _ = fmt.Fprintf(w, `{"errorType":%q,"errorMessage":%q}`, kind, message)
 }
 
 // lineWriter cuts what a process prints into lines. exec.Cmd writes to it from

@@ -201,9 +201,12 @@ func (s *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.Set("X-Amzn-Errortype", f.kind)
 		out = map[string]string{"__type": f.kind, "Message": f.text, "message": f.text}
 	}
-	b, _ := json.Marshal(out)
+	b, err := json.Marshal(out)
+	if err != nil {
+		status, b = http.StatusInternalServerError, nil
+	}
 	w.WriteHeader(status)
-	w.Write(b)
+	_, _ = w.Write(b)
 }
 
 func (s *Service) serve(operation string, in *input) (any, error) {

@@ -8,8 +8,11 @@
 package awsenv
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"io"
+	"net/http"
 	"strings"
 	"time"
 
@@ -51,7 +54,7 @@ func Config(getenv func(string) string) (aws.Config, error) {
 		Region: region,
 		// Lambda renews the sandbox before its credentials end.
 		Credentials:   aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) { return creds, nil }),
-		HTTPClient:    awshttp.NewBuildableClient().WithTimeout(attemptTimeout),
+		HTTPClient:    wholeBody{awshttp.NewBuildableClient().WithTimeout(attemptTimeout)},
 		ConfigSources: []any{env},
 		Retryer: func() aws.Retryer {
 			return retry.NewStandard(func(o *retry.StandardOptions) {
@@ -90,4 +93,29 @@ func (e environment) GetServiceBaseEndpoint(_ context.Context, serviceID string)
 	}
 	url := e("AWS_ENDPOINT_URL")
 	return url, url != "", nil
+}
+
+// wholeBody hands each request's body to the transport in one piece that
+// nobody closes.
+//
+// The SDK closes the body as soon as the answer's headers are there
+// (smithy-go v1.28.9, transport/http/client.go). A server that is near answers
+// before the transport has read the body to its end; its next read then fails,
+// the transport drops the connection under the answer ("use of closed network
+// connection"), and the SDK repeats a request that was carried out: about 1 in
+// 25 on loopback. The bodies of this system are a few kilobytes.
+type wholeBody struct{ next aws.HTTPClient }
+
+// Do implements aws.HTTPClient.
+func (w wholeBody) Do(r *http.Request) (*http.Response, error) {
+	if r.Body == nil || r.Body == http.NoBody {
+		return w.next.Do(r)
+	}
+	b, err := io.ReadAll(r.Body)
+	if err != nil {
+		return nil, err
+	}
+	r = r.Clone(r.Context())
+	r.Body = io.NopCloser(bytes.NewReader(b))
+	return w.next.Do(r)
 }

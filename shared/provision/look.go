@@ -109,9 +109,9 @@ func (w *worker) heldID(ctx context.Context, client int64) (*order.Made, error) 
 		Public: fmt.Sprintf("Clear WHMCS_Order_ID__c, then click again: WHMCS order %s does not carry this order's marker; was this order cloned?", id)})
 }
 
-// search reads the orders of the client until two complete listings are equal;
-// if none is ours, also the newest orders of every client back to a day before
-// the first send, since clients are merged and mappings corrected.
+// search reads the orders of the client until two complete listings agree about
+// this order; if none is ours, also the newest orders of every client back to a
+// day before the first send, since clients are merged and mappings corrected.
 func (w *worker) search(ctx context.Context, client int64) (live, dead, suspects []order.Made, stable bool, err error) {
 	since := w.cur.FirstAddAt
 	if since.IsZero() {
@@ -119,41 +119,50 @@ func (w *worker) search(ctx context.Context, client int64) (live, dead, suspects
 	}
 	since = since.Add(-24 * time.Hour)
 
-	all, stable, err := w.listing(ctx, func(ctx context.Context) ([]order.Made, bool, error) { return w.billing.List(ctx, client) })
+	ours := func(m order.Made) bool { return w.ours(m.Marker) }
+	suspect := func(m order.Made) bool { return m.Marker == "" && !m.Status.Dead() && !m.Date.Before(since) }
+	all, stable, err := w.listing(ctx, func(m order.Made) bool { return ours(m) || suspect(m) },
+		func(ctx context.Context) ([]order.Made, bool, error) { return w.billing.List(ctx, client) })
 	if err != nil || !stable {
 		return nil, nil, nil, stable, err
 	}
+	live, dead = w.hits(all)
 	for _, m := range all {
-		switch {
-		case w.ours(m.Marker) && m.Status.Dead():
-			dead = append(dead, m)
-		case w.ours(m.Marker):
-			live = append(live, m)
-		case m.Marker == "" && !m.Status.Dead() && !m.Date.Before(since):
+		if suspect(m) {
 			suspects = append(suspects, m)
 		}
 	}
 	if len(live) > 0 || len(dead) > 0 {
 		return live, dead, suspects, true, nil
 	}
-	all, stable, err = w.listing(ctx, func(ctx context.Context) ([]order.Made, bool, error) { return w.billing.ListSince(ctx, since) })
+	all, stable, err = w.listing(ctx, ours, func(ctx context.Context) ([]order.Made, bool, error) { return w.billing.ListSince(ctx, since) })
 	if err != nil || !stable {
 		return nil, nil, nil, stable, err
 	}
-	for _, m := range all {
-		switch {
-		case w.ours(m.Marker) && m.Status.Dead():
-			dead = append(dead, m)
-		case w.ours(m.Marker):
-			live = append(live, m)
-		}
-	}
+	live, dead = w.hits(all)
 	return live, dead, suspects, true, nil
 }
 
-// listing reads until two complete listings in a row are equal; it gives up
-// after a few: deletions shift pages, and a hit could be missed.
-func (w *worker) listing(ctx context.Context, list func(context.Context) ([]order.Made, bool, error)) ([]order.Made, bool, error) {
+// hits are the orders of a listing that carry our marker.
+func (w *worker) hits(all []order.Made) (live, dead []order.Made) {
+	for _, m := range all {
+		switch {
+		case !w.ours(m.Marker):
+		case m.Status.Dead():
+			dead = append(dead, m)
+		default:
+			live = append(live, m)
+		}
+	}
+	return live, dead
+}
+
+// listing reads until two complete listings in a row say the same of the orders
+// that count, and returns those; it gives up after a few: deletions shift pages,
+// and a hit could be missed. What other orders do meanwhile does not count: a
+// WHMCS that is at work makes and accepts some during every reading, and would
+// have a person asked after every lost AddOrder.
+func (w *worker) listing(ctx context.Context, counts func(order.Made) bool, list func(context.Context) ([]order.Made, bool, error)) ([]order.Made, bool, error) {
 	var last []order.Made
 	have := false
 	for range 2 * looks {
@@ -166,6 +175,7 @@ func (w *worker) listing(ctx context.Context, list func(context.Context) ([]orde
 		if err != nil {
 			return nil, false, err
 		}
+		all = slices.DeleteFunc(all, func(m order.Made) bool { return !counts(m) })
 		if complete && have && slices.EqualFunc(last, all, sameMade) {
 			return all, true, nil
 		}

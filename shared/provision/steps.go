@@ -198,17 +198,11 @@ func (w *worker) atAdded(ctx context.Context) error {
 		}
 		w.cur.Plan = w.plan
 	}
-	made, err := w.readMade(ctx)
+	made, err := w.readLive(ctx)
 	if err != nil {
 		return err
 	}
-	if made == nil {
-		return w.cancelled(ctx, "gone")
-	}
 	switch {
-	case made.Status.Dead():
-		// read: cancelled, fraud, gone → failed whmcs_order_cancelled.
-		return w.cancelled(ctx, string(made.Status))
 	case !w.ours(made.Marker) && !w.cur.Adopted:
 		// marker missing → failed marker_not_kept, and the breaker opens.
 		if _, err := w.trip(ctx, order.SideWHMCS, fault.MarkerNotKept); err != nil {
@@ -244,15 +238,27 @@ func (w *worker) cancelled(ctx context.Context, how string) error {
 		Public: fmt.Sprintf("Resolve with adopt or none: WHMCS order %s is %s.", w.cur.WHMCSOrderID, how)})
 }
 
-// readMade reads the known WHMCS order; nil: WHMCS has no such order.
-func (w *worker) readMade(ctx context.Context) (*order.Made, error) {
+// readLive reads the known WHMCS order.
+//
+//	read: cancelled, fraud, gone → failed whmcs_order_cancelled.
+func (w *worker) readLive(ctx context.Context) (order.Made, error) {
 	var client int64
 	if w.cur.Plan != nil {
 		client = w.cur.Plan.ClientID
 	}
-	return w.readOrder(ctx, w.cur.WHMCSOrderID, client)
+	made, err := w.readOrder(ctx, w.cur.WHMCSOrderID, client)
+	switch {
+	case err != nil:
+		return order.Made{}, err
+	case made == nil:
+		return order.Made{}, w.cancelled(ctx, "gone")
+	case made.Status.Dead():
+		return order.Made{}, w.cancelled(ctx, string(made.Status))
+	}
+	return *made, nil
 }
 
+// readOrder reads one WHMCS order; nil: there is no such order.
 func (w *worker) readOrder(ctx context.Context, id string, client int64) (*order.Made, error) {
 	var found *order.Made
 	err := w.read(ctx, order.SideWHMCS, func(ctx context.Context) error {
@@ -324,14 +330,10 @@ func (w *worker) sendAccept(ctx context.Context) error {
 
 // notPending follows WHMCS's ambiguous "not found or not Pending".
 func (w *worker) notPending(ctx context.Context, cause error) error {
-	made, err := w.readMade(ctx)
+	made, err := w.readLive(ctx)
 	switch {
 	case err != nil:
 		return err
-	case made == nil:
-		return w.cancelled(ctx, "gone")
-	case made.Status.Dead():
-		return w.cancelled(ctx, string(made.Status))
 	case made.Status == order.MadeActive:
 		w.accepted()
 		return nil
@@ -352,14 +354,10 @@ func (w *worker) atAccepting(ctx context.Context) error {
 	if end := w.acceptSettled(); !end.Before(w.clock.Now()) {
 		return w.park(ctx, end.Add(time.Millisecond), nil, unspent, "until AcceptOrder has settled")
 	}
-	made, err := w.readMade(ctx)
+	made, err := w.readLive(ctx)
 	switch {
 	case err != nil:
 		return err
-	case made == nil:
-		return w.cancelled(ctx, "gone")
-	case made.Status.Dead():
-		return w.cancelled(ctx, string(made.Status))
 	case made.Status == order.MadeActive:
 		// read: Active → accepted.
 		w.accepted()
@@ -394,14 +392,9 @@ func (w *worker) idempotent() bool {
 // --- accepted: AcceptOrder answered; the services are to be verified.
 
 func (w *worker) atAccepted(ctx context.Context) error {
-	made, err := w.readMade(ctx)
-	switch {
-	case err != nil:
+	made, err := w.readLive(ctx)
+	if err != nil {
 		return err
-	case made == nil:
-		return w.cancelled(ctx, "gone")
-	case made.Status.Dead():
-		return w.cancelled(ctx, string(made.Status))
 	}
 	if w.cur.Plan == nil {
 		return w.mismatch(ctx, made.ID, "it was adopted without a plan")

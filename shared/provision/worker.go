@@ -277,6 +277,10 @@ func (w *worker) fail(ctx context.Context, cause error) error {
 	w.cur.State = order.Failed
 	w.cur.DueAt, w.cur.LeaseUntil = time.Time{}, time.Time{}
 	w.cur.AcceptAgain = false
+	if w.cur.Point == order.AtAdding && w.addSettled().Before(now) {
+		// It is known to have settled; whoever resolves it need not wait.
+		w.cur.AddUntil = time.Time{}
+	}
 	w.setError(cause, now)
 	w.cur.ErrorCode = w.reviewed(cause)
 	if w.cur.Point == order.AtNone {

@@ -1,0 +1,156 @@
+package contract_test
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// TestEveryThreatHasItsTests reads docs/threats.md: every row names tests that
+// exist in the folder it says, no number comes twice, and all the rows of the
+// callout are there.
+func TestEveryThreatHasItsTests(t *testing.T) {
+	doc, err := os.ReadFile("../docs/threats.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	row := regexp.MustCompile(`^\| (\d+) \|.*\| (.*) \|$`)
+	name := regexp.MustCompile("`([a-z/]+): ((?:Test|Fuzz)[A-Za-z0-9]+)`")
+	seen := map[int]bool{}
+	known := map[string][]string{}
+	for line := range strings.Lines(string(doc)) {
+		m := row.FindStringSubmatch(strings.TrimSuffix(line, "\n"))
+		if m == nil {
+			if regexp.MustCompile(`^\| *\d`).MatchString(line) {
+				t.Errorf("a row cannot be read: %s", line)
+			}
+			continue
+		}
+		number, err := strconv.Atoi(m[1])
+		if err != nil || seen[number] {
+			t.Errorf("row %s comes twice", m[1])
+		}
+		seen[number] = true
+		parts := strings.Split(m[2], "<br>")
+		for _, part := range parts {
+			ref := name.FindStringSubmatch(part)
+			if ref == nil || ref[0] != part {
+				t.Errorf("row %d: %q does not name a test", number, part)
+				continue
+			}
+			folder, test := ref[1], ref[2]
+			if known[folder] == nil {
+				known[folder] = testsIn(t, "../"+folder)
+			}
+			if !slices.Contains(known[folder], test) {
+				t.Errorf("row %d: %s has no %s", number, folder, test)
+			}
+		}
+	}
+	for n := 1; n <= 63; n++ {
+		if of := n <= 41 || 51 <= n && n <= 53 || n >= 62; of && !seen[n] {
+			t.Errorf("row %d is missing", n)
+		}
+	}
+}
+
+// testsIn lists the tests and fuzz targets of a folder.
+func testsIn(t *testing.T, folder string) []string {
+	t.Helper()
+	files, err := filepath.Glob(folder + "/*_test.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all []string
+	for _, file := range files {
+		f, err := parser.ParseFile(token.NewFileSet(), file, nil, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, d := range f.Decls {
+			if fn, ok := d.(*ast.FuncDecl); ok && fn.Recv == nil {
+				all = append(all, fn.Name.Name)
+			}
+		}
+	}
+	return all
+}
+
+// What must not stand in a file that is shipped. Test secrets stand in tests,
+// vectors and simulators only.
+var secretPatterns = map[string]*regexp.Regexp{
+	"an AWS access key":  regexp.MustCompile(`\b(AKIA|ASIA)[0-9A-Z]{16}\b`),
+	"a private key":      regexp.MustCompile(`-----BEGIN [A-Z ]*PRIVATE KEY-----\s*[A-Za-z0-9+/]`),
+	"a literal secret":   regexp.MustCompile(`(?i)(secret|password|token|hmac_?key|signing_?key)["']?\s*(:=|=|:)\s*["'][^"'{}$<>\s]{16,}["']`),
+	"a GitHub token":     regexp.MustCompile(`\bgh[pousr]_[A-Za-z0-9]{36}\b`),
+	"a Salesforce token": regexp.MustCompile(`\b00D[A-Za-z0-9]{12,15}![A-Za-z0-9._]{40,}`),
+}
+
+func TestTheSourceHoldsNoSecret(t *testing.T) {
+	read := 0
+	for _, top := range []string{"../functions", "../shared", "../cmd", "../sfdx", "../portal", "../template.yaml", "../samconfig.toml", "../Makefile", "../events"} {
+		err := filepath.WalkDir(top, func(path string, d fs.DirEntry, err error) error {
+			if os.IsNotExist(err) {
+				return nil
+			}
+			if err != nil {
+				return err
+			}
+			name := d.Name()
+			if d.IsDir() {
+				if name == "testdata" || name == "node_modules" || strings.HasSuffix(name, "test") {
+					return filepath.SkipDir
+				}
+				return nil
+			}
+			switch filepath.Ext(name) {
+			case ".go", ".yaml", ".toml", ".json", ".cls", ".xml", ".js", ".ts", "":
+			default:
+				return nil
+			}
+			if strings.HasSuffix(name, "_test.go") || strings.Contains(name, "Test.cls") || strings.Contains(name, ".test.") {
+				return nil
+			}
+			b, err := os.ReadFile(path)
+			if err != nil {
+				return err
+			}
+			read++
+			for what, p := range secretPatterns {
+				if m := p.Find(b); m != nil {
+					t.Errorf("%s holds %s: %.20s…", path, what, m)
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if read < 20 {
+		t.Errorf("read %d files: the walk is broken", read)
+	}
+}
+
+// The patterns find what they are for.
+func TestSecretPatterns(t *testing.T) {
+	for what, text := range map[string]string{
+		"an AWS access key":  "key = AKIA" + "IOSFODNN7EXAMPLE",
+		"a private key":      "-----BEGIN RSA PRIVATE KEY-----\nMIIE",
+		"a literal secret":   `WEBHOOK_SECRET = "` + `correct-horse-battery` + `"`,
+		"a GitHub token":     "ghp_" + strings.Repeat("a", 36),
+		"a Salesforce token": "00D000000000001EAA!" + strings.Repeat("a", 60),
+	} {
+		if !secretPatterns[what].MatchString(text) {
+			t.Errorf("%s is not found in %s", what, text)
+		}
+	}
+}

@@ -1,0 +1,234 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"orderbridge/shared/fault"
+	"orderbridge/shared/order"
+)
+
+// Bounds of the waiting. They are there to call an order stuck, not to measure:
+// the longest wait between two tries that a run's faults lead to is a minute.
+const (
+	restLimit  = 4 * time.Minute
+	agreeLimit = 2 * time.Minute
+	lookEvery  = 500 * time.Millisecond
+	sayEvery   = 10 * time.Second
+)
+
+// rest waits until every order has come to its end.
+func (r *run) rest(ctx context.Context) error {
+	open := r.sales
+	return r.until(ctx, restLimit, func(ctx context.Context) (string, error) {
+		var left []*sale
+		states := map[string]int{}
+		for _, s := range open {
+			rec, ok, err := r.table.Get(ctx, s.id)
+			switch {
+			case err != nil:
+				return "", fmt.Errorf("read order %s: %w", s.id, err)
+			case !ok:
+				states["unknown"]++
+			case rec.State.Open():
+				states[string(rec.State)]++
+			default:
+				continue
+			}
+			left = append(left, s)
+		}
+		open = left
+		if len(open) == 0 {
+			return "", nil
+		}
+		return fmt.Sprintf("%d orders are open: %v", len(open), states), nil
+	})
+}
+
+// until asks again and again until nothing is left to wait for, or the limit
+// has passed: what is left then is for judge to name.
+func (r *run) until(ctx context.Context, limit time.Duration, left func(context.Context) (string, error)) error {
+	began, said := time.Now(), time.Now()
+	for {
+		what, err := left(ctx)
+		if e := r.alive(); e != nil {
+			err = e // whatever else failed, this is why
+		}
+		switch {
+		case err != nil:
+			return err
+		case what == "":
+			return nil
+		case time.Since(began) > limit:
+			r.say("gave up after %v: %s", limit, what)
+			return nil
+		case time.Since(said) > sayEvery:
+			r.say("%s", what)
+			said = time.Now()
+		}
+		if !wait(ctx, lookEvery) {
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// mend does to every other failed order what the advice of its code says,
+// clicks, and waits for it again; the rest stay as they are, for judge to see
+// that they are parked.
+func (r *run) mend(ctx context.Context) error {
+	rng := r.random("mend")
+	var todo []*sale
+	for _, s := range r.sales {
+		rec, ok, err := r.table.Get(ctx, s.id)
+		if err != nil {
+			return fmt.Errorf("read order %s: %w", s.id, err)
+		}
+		if ok && rec.State == order.Failed && s.want == "" && rng.IntN(2) == 0 {
+			s.mended.Store(true)
+			todo = append(todo, s)
+		}
+	}
+	r.seen.add("mended", len(todo))
+	const rounds = 3 // an unstable list is looked at again, then decided
+	for round := 0; round < rounds && len(todo) > 0; round++ {
+		r.say("mending %d failed orders as their codes advise", len(todo))
+		for _, s := range todo {
+			rec, _, err := r.table.Get(ctx, s.id)
+			if err != nil {
+				return fmt.Errorf("read order %s: %w", s.id, err)
+			}
+			decided, err := r.repair(ctx, rec, round)
+			if err != nil {
+				return err
+			}
+			if decided {
+				continue
+			}
+			s.consents.Add(1)
+			if err := r.click(ctx, s, fmt.Sprintf("mend-%s-%d", s.id, round), rng); err != nil {
+				return err
+			}
+		}
+		if err := r.rest(ctx); err != nil {
+			return err
+		}
+		var left []*sale
+		for _, s := range todo {
+			if rec, _, err := r.table.Get(ctx, s.id); err != nil {
+				return fmt.Errorf("read order %s: %w", s.id, err)
+			} else if rec.State != order.Provisioned {
+				left = append(left, s)
+			}
+		}
+		todo = left
+	}
+	for _, s := range todo {
+		r.found(s.id, "was mended as its code advises, clicked, and is not provisioned")
+	}
+	return nil
+}
+
+// repair is what a person does in WHMCS before the next click. decided: the
+// person decided by orderctl, which needs no click.
+func (r *run) repair(ctx context.Context, rec order.Record, round int) (decided bool, err error) {
+	if rec.ErrorCode == fault.AddOutcomeUnknown {
+		if round == 0 {
+			return false, nil // a look in peace may be enough
+		}
+		all, err := r.books(ctx)
+		if err != nil {
+			return false, err
+		}
+		verdict := []string{"--none"}
+		if made := all[rec.ID.String()]; len(made) > 0 {
+			verdict = []string{"--adopt", fmt.Sprint(made[0].ID)}
+		}
+		_, err = r.orderctl(ctx, append([]string{"resolve", rec.ID.String(), "--by", "chaos", "--why", "looked in WHMCS"}, verdict...)...)
+		return true, err
+	}
+	if rec.WHMCSOrderID == "" {
+		return false, nil
+	}
+	url := r.sys.WHMCS + "/_sim/orders/" + rec.WHMCSOrderID
+	var made whmcsOrder
+	if err := r.ask(ctx, "GET", url, nil, &made); err != nil {
+		return false, err
+	}
+	edit := map[string]any{}
+	switch {
+	case rec.ErrorCode == fault.AcceptOutcomeUnknown && made.Status == "Pending":
+		edit["status"] = "Active"
+	case rec.ErrorCode == fault.ModuleFailed && made.Status == "Active":
+		services := []any{}
+		for _, s := range made.Services {
+			services = append(services, map[string]any{"id": s.ID, "status": "Active"})
+		}
+		edit["services"] = services
+	default:
+		return false, nil
+	}
+	return false, r.ask(ctx, "PATCH", url, edit, nil)
+}
+
+// agree waits until Salesforce shows what the table knows.
+func (r *run) agree(ctx context.Context) error {
+	behind := r.sales
+	return r.until(ctx, agreeLimit, func(ctx context.Context) (string, error) {
+		var left []*sale
+		for _, s := range behind {
+			rec, ok, err := r.table.Get(ctx, s.id)
+			if err != nil {
+				return "", fmt.Errorf("read order %s: %w", s.id, err)
+			}
+			var v salesforceOrder
+			if err := r.ask(ctx, "GET", r.sys.Salesforce+"/_sim/orders/"+s.id.String(), nil, &v); err != nil {
+				return "", err
+			}
+			if ok && len(differ(rec, v)) > 0 {
+				left = append(left, s)
+			}
+		}
+		behind = left
+		if len(behind) == 0 {
+			return "", nil
+		}
+		return fmt.Sprintf("%d orders are behind in Salesforce", len(behind)), nil
+	})
+}
+
+// differ lists where Salesforce shows something else than the table knows.
+func differ(rec order.Record, v salesforceOrder) (all []string) {
+	show := func(field, want string) {
+		got := v.Fields[field]
+		if got == nil {
+			got = ""
+		}
+		if n, ok := got.(float64); ok {
+			got = fmt.Sprintf("%.0f", n)
+		}
+		if got != want {
+			all = append(all, fmt.Sprintf("%s is %q, the table says %q", field, got, want))
+		}
+	}
+	show("Provisioning_Status__c", string(rec.Status()))
+	show("Provisioning_Seq__c", fmt.Sprint(int64(rec.Seq)))
+	code := ""
+	if rec.State == order.Failed {
+		code = string(rec.ErrorCode)
+	}
+	show("Provisioning_Error_Code__c", code)
+	if rec.State.Open() {
+		return all
+	}
+	show("WHMCS_Order_ID__c", rec.WHMCSOrderID)
+	for _, item := range v.Items {
+		id, _ := item["Id"].(string)
+		got, _ := item["WHMCS_Service_ID__c"].(string)
+		if want := strings.Join(rec.ServiceIDs[id], ","); got != want {
+			all = append(all, fmt.Sprintf("product %s shows services %q, the table says %q", id, got, want))
+		}
+	}
+	return all
+}

@@ -1,0 +1,29 @@
+// Package wall is the machine's clock as the functions use it.
+//
+// The rule it keeps: times carry no monotonic reading, because that clock stops
+// while the platform freezes a sandbox, and a deadline must not. It must not be
+// imported by domain packages: they are handed a clock.
+package wall
+
+import (
+	"context"
+	"time"
+)
+
+// Clock is the wall clock.
+type Clock struct{}
+
+// Now returns the wall time, without a monotonic reading.
+func (Clock) Now() time.Time { return time.Now().Round(0) }
+
+// Sleep returns nil after d, or the error of ctx when that ends first.
+func (Clock) Sleep(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

@@ -1,0 +1,31 @@
+package wall_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"orderbridge/shared/wall"
+)
+
+func TestNowHasNoMonotonicReading(t *testing.T) {
+	if now := (wall.Clock{}).Now(); now != now.Round(0) {
+		t.Errorf("%v has a monotonic reading", now)
+	}
+}
+
+func TestSleepEndsWithTheTimeOrTheContext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		began := time.Now()
+		if err := (wall.Clock{}).Sleep(t.Context(), time.Hour); err != nil || time.Since(began) != time.Hour {
+			t.Errorf("%v after %v", err, time.Since(began))
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		if err := (wall.Clock{}).Sleep(ctx, time.Hour); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("got %v", err)
+		}
+	})
+}
