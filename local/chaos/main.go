@@ -61,10 +61,11 @@ func main() {
 	}
 	o.complete()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
-	defer stop()
-	if err := carry(ctx, o, os.Stdout); err != nil {
+	err := carry(ctx, o, os.Stdout)
+	stop()
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "chaos:", err)
-		os.Exit(1) //nolint:gocritic // all that was deferred here is the signal handler
+		os.Exit(1)
 	}
 }
 
