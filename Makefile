@@ -25,6 +25,9 @@ ARCHITECTURE ?= arm64
 GOARCH_arm64  := arm64
 GOARCH_x86_64 := amd64
 
+# Options of `make chaos`.
+CHAOS ?=
+
 # How long `make fuzz` tries each target.
 FUZZTIME ?= 60s
 
@@ -71,6 +74,11 @@ race: ## run the Go tests under the race detector (needs a C compiler)
 .PHONY: fuzz
 fuzz: ## try each fuzz target for FUZZTIME (60s)
 	@.ci/fuzz $(FUZZTIME)
+
+.PHONY: contract
+contract: build ## walk each row of the HTTP contract by plain requests (API_URL=… walks a running system)
+	@if [ -n "$${API_URL:-}" ]; then python3 contract/walk.py; \
+	else python3 contract/walk.py --start '$(BUILD)/bin/local -template template.yaml -bin $(BUILD)/bin'; fi
 
 # A run of make chaos that failed is repeated by SEED=…; ORDERS=60 is a short one.
 ORDERS ?= 0
@@ -156,4 +164,15 @@ $(TOOLS)/ministack/$(MINISTACK):
 	@echo 'installing ministack $(MINISTACK) (once)'
 	@rm -rf $(TOOLS)/ministack && python3 -m venv $(TOOLS)/ministack
 	@$(TOOLS)/ministack/bin/pip install -q --disable-pip-version-check ministack==$(MINISTACK)
+	@touch $@
+
+# Clients of Salesforce that no one here wrote; the simulator must please them.
+CLIENTS := shared/salesforce/salesforcetest/clients
+$(TOOLS)/clients/installed: $(CLIENTS)/package.json $(CLIENTS)/package-lock.json $(CLIENTS)/requirements.txt $(TOOLS)/ministack/$(MINISTACK)
+	@echo 'installing jsforce and simple-salesforce (once)'
+	@.ci/need npm nodejs npm
+	@rm -rf $(TOOLS)/clients && mkdir -p $(TOOLS)/clients
+	@cp $(CLIENTS)/package.json $(CLIENTS)/package-lock.json $(TOOLS)/clients/
+	@npm ci --prefix $(TOOLS)/clients --silent --no-audit --no-fund --ignore-scripts
+	@$(TOOLS)/ministack/bin/pip install -q --disable-pip-version-check --target $(TOOLS)/clients/python -r $(CLIENTS)/requirements.txt
 	@touch $@

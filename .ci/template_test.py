@@ -130,13 +130,41 @@ class Template(unittest.TestCase):
         watched = {
             d["Value"]["Ref"]
             for a in of_type("AWS::CloudWatch::Alarm").values()
-            if a["Properties"]["MetricName"] == "Errors"
+            if a["Properties"].get("MetricName") == "Errors"
             for d in a["Properties"]["Dimensions"]
         }
         self.assertEqual(watched, set(FUNCTIONS))
         for name in FUNCTIONS:
             log = RESOURCES[name]["Properties"]["LoggingConfig"]["LogGroup"]["Ref"]
             self.assertGreater(RESOURCES[log]["Properties"]["RetentionInDays"], 0)
+
+    def test_every_code_for_a_person_to_review_raises_an_alarm(self):
+        # Lines of the error table read CODE: {422, Permanent, "title", "advice", true}.
+        code = (ROOT / "shared/fault/codes.go").read_text()
+        names = dict(re.findall(r'(\w+)\s+Code = "(\w+)"', code))
+        review = {names[n] for n in re.findall(r'^\s+(\w+):\s+\{\d+,.*\btrue\},$', code, re.M)}
+        self.assertGreaterEqual(len(review), 9)
+        alarmed = {
+            d["Value"]
+            for m in RESOURCES["NeedsAPerson"]["Properties"]["Metrics"]
+            if "MetricStat" in m
+            for d in m["MetricStat"]["Metric"]["Dimensions"]
+            if d["Name"] == "code"
+        }
+        self.assertEqual(alarmed, review)
+
+    def test_alarms_watch_metrics_that_are_written(self):
+        sources = [p.read_text() for d in ("functions", "shared") for p in (ROOT / d).rglob("*.go") if not p.name.endswith("_test.go")]
+        written = set(re.findall(r'"([A-Z][A-Za-z]+)"', "\n".join(sources)))
+        # functions/provision writes Run + the name of the end.
+        ends = (ROOT / "shared/provision/engine.go").read_text()
+        written |= {"Run" + e.title().replace("_", "") for e in re.findall(r'End = "(\w+)"', ends)}
+        for name, alarm in of_type("AWS::CloudWatch::Alarm").items():
+            for m in alarm["Properties"].get("Metrics", []):
+                metric = m.get("MetricStat", {}).get("Metric", {})
+                if metric.get("Namespace") == "orderbridge":
+                    with self.subTest(f"{name} {metric['MetricName']}"):
+                        self.assertIn(metric["MetricName"], written)
 
     def test_every_parameter_is_used_and_described(self):
         text = (ROOT / "template.yaml").read_text()

@@ -23,6 +23,7 @@ import (
 
 	"orderbridge/shared/fault"
 	"orderbridge/shared/order"
+	"orderbridge/shared/writeback"
 )
 
 const (
@@ -596,7 +597,12 @@ func TestPauseAndResume(t *testing.T) {
 func TestRedrivePushesEachOrderOnceAndKeepsWhatNamesNone(t *testing.T) {
 	w := newWorld()
 	w.table.orders[orderID] = record(t)
-	w.letters.add("first", `{"sfOrderId":"`+orderID+`","seq":5}`)
+	// As statuspush writes it.
+	letter, err := writeback.Letter{ID: record(t).ID, Seq: 5, Code: fault.SalesforceRowRefused, Message: "refused"}.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.letters.add("first", letter)
 	w.letters.add("again", `{"sfOrderId":"`+orderID+`","seq":6}`)
 	w.letters.add("forgotten", `{"sfOrderId":"801000000000002AAA","seq":6}`)
 	if code := w.run(t, "redrive", "--by", "ann"); code != exitDone {

@@ -21,8 +21,13 @@ const account = "001000000000001AAA"
 var built localtest.Options
 var orderctl string
 
+// TestMain takes the built system from BIN (make has built it), or builds it.
 func TestMain(m *testing.M) {
 	os.Exit(func() int {
+		if bin := os.Getenv("BIN"); bin != "" {
+			use(bin)
+			return m.Run()
+		}
 		dir, err := os.MkdirTemp("", "e2e")
 		if err != nil {
 			fmt.Fprintln(os.Stderr, err)
@@ -31,16 +36,20 @@ func TestMain(m *testing.M) {
 		defer func() { _ = os.RemoveAll(dir) }()
 		targets := map[string]string{"./local": "local", "./cmd/orderctl": "orderctl"}
 		for _, f := range []string{"fulfill", "provision", "status", "statuspush"} {
-			targets["./functions/"+f] = filepath.Join("bin", f, "bootstrap")
+			targets["./functions/"+f] = filepath.Join(f, "bootstrap")
 		}
 		if err := localtest.Build("../..", dir, targets); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			return 1
 		}
-		built = localtest.Options{Local: filepath.Join(dir, "local"), Bin: filepath.Join(dir, "bin"), Template: "../../template.yaml"}
-		orderctl = filepath.Join(dir, "orderctl")
+		use(dir)
 		return m.Run()
 	}())
+}
+
+func use(bin string) {
+	built = localtest.Options{Local: filepath.Join(bin, "local"), Bin: bin, Template: "../../template.yaml"}
+	orderctl = filepath.Join(bin, "orderctl")
 }
 
 // quick are times with which faults pass in seconds; the relations between
@@ -422,14 +431,43 @@ func TestBadInputIsAnswered(t *testing.T) {
 	}
 }
 
+func TestUnreliableHintsLoseNothing(t *testing.T) {
+	t.Parallel()
+	s := start(t, quick)
+	s.JSON("POST", s.API+"/_local/hints", map[string]any{"doubled": 0.5, "lateMs": 300, "lost": 0.5}, nil)
+	var ids []string
+	for n := range 6 {
+		id := fmt.Sprintf("80100000000010%dAAA", n)
+		ids = append(ids, id)
+		s.seed(id, "17")
+		s.orderctl("callout", id)
+	}
+	for _, id := range ids {
+		s.shows(id, "Provisioned")
+		if n := len(s.books(id)); n != 1 {
+			t.Errorf("%s: %d WHMCS orders", id, n)
+		}
+	}
+}
+
+func TestAWrongValueStopsTheFunctionWithOneLineThatNamesIt(t *testing.T) {
+	t.Parallel()
+	s := start(t, map[string]string{"WEBHOOK_TIMESTAMP_TOLERANCE": "soon"})
+	s.WaitLog("WEBHOOK_TIMESTAMP_TOLERANCE")
+	if status, _, body := s.Do("POST", s.API+"/orders/801000000000001AAA/fulfill", `{}`); status != 500 || string(body) != `{"message":"Internal Server Error"}` {
+		t.Errorf("%d %s", status, body)
+	}
+	if status, _, _ := s.portal("801000000000001AAA", account); status != 200 {
+		t.Errorf("the other functions do not run: %d", status)
+	}
+}
+
 // The walk of the contract is a program of its own; here it runs beside the
 // rest, so that no change lands that breaks a row.
 func TestContractWalk(t *testing.T) {
 	t.Parallel()
-	s := start(t, nil)
-	ctx := t.Context()
-	cmd := exec.CommandContext(ctx, "python3", "../../contract/walk.py")
-	cmd.Env = append(os.Environ(), "API_URL="+s.API, "SF_URL="+s.Salesforce, "WHMCS_URL="+s.WHMCS, "AWS_URL="+s.AWS)
+	cmd := exec.CommandContext(t.Context(), "python3", "../../contract/walk.py", "--start",
+		built.Local+" -template ../../template.yaml -bin "+built.Bin)
 	cmd.WaitDelay = 5 * time.Second
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Errorf("%v\n%s", err, out)

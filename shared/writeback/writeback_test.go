@@ -1,0 +1,446 @@
+package writeback_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf16"
+	"unicode/utf8"
+
+	"pgregory.net/rapid"
+
+	"orderbridge/shared/fault"
+	"orderbridge/shared/order"
+	"orderbridge/shared/provision/provisiontest"
+	"orderbridge/shared/writeback"
+)
+
+func orderID(n int) order.ID {
+	id, err := order.ParseID(fmt.Sprintf("801%012d", n))
+	if err != nil {
+		panic(err)
+	}
+	return id
+}
+
+var noon = time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
+
+func record(n int, state order.State) order.Record {
+	return order.Record{ID: orderID(n), State: state, Seq: order.Seq(noon.UnixMilli()), UpdatedAt: noon, AccountID: fmt.Sprintf("001%012dAAA", n%3)}
+}
+
+func TestRows(t *testing.T) {
+	base := func(status string, more map[string]any) map[string]any {
+		m := map[string]any{
+			"Provisioning_Status__c": status, "Last_Provisioning_At__c": "2026-11-24T12:00:00.000Z", "Provisioning_Seq__c": noon.UnixMilli(),
+			"Provisioning_Error_Code__c": nil, "Provisioning_Error_Message__c": nil,
+		}
+		for k, v := range more {
+			m[k] = v
+		}
+		return m
+	}
+	learnt := func(r *order.Record) {
+		r.WHMCSOrderID = "991"
+		r.ServiceIDs = map[string][]string{"802b": {"502", "503"}, "802a": {"501"}, "802c": nil}
+	}
+	for name, c := range map[string]struct {
+		state  order.State
+		change func(*order.Record)
+		want   map[string]any
+		items  []string
+	}{
+		"open shows its status alone": {order.Waiting, func(r *order.Record) {
+			learnt(r)
+			r.ErrorCode, r.ErrorMessage = fault.WHMCSUnavailable, "x"
+		}, base("Activating", nil), nil},
+		"provisioned": {order.Provisioned, learnt, base("Provisioned", map[string]any{"WHMCS_Order_ID__c": "991"}), []string{"802a 501", "802b 502,503"}},
+		"failed with nothing made": {order.Failed, func(r *order.Record) {
+			r.ErrorCode, r.ErrorMessage = fault.OrderEmpty, ""
+		}, base("Failed", map[string]any{"Provisioning_Error_Code__c": "order_empty", "Provisioning_Error_Message__c": fault.OrderEmpty.Info().Advice}), nil},
+		"failed with something made": {order.Failed, func(r *order.Record) {
+			learnt(r)
+			r.ErrorCode, r.ErrorMessage = fault.ModuleFailed, "Quota\n reached"
+		}, base("Failed", map[string]any{"WHMCS_Order_ID__c": "991", "Provisioning_Error_Code__c": "module_failed",
+			"Provisioning_Error_Message__c": fault.ModuleFailed.Info().Advice + " Cause: Quota reached"}), []string{"802a 501", "802b 502,503"}},
+		"a seq ahead of the clock": {order.Provisioned, func(r *order.Record) { r.Seq += 5000 }, base("Provisioned", map[string]any{"Provisioning_Seq__c": noon.UnixMilli() + 5000}), nil},
+		"a note after the change":  {order.Provisioned, func(r *order.Record) { r.UpdatedAt = noon.Add(time.Hour) }, base("Provisioned", nil), nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := record(1, c.state)
+			c.change(&r)
+			head, items := writeback.Rows(r)
+			if head.Type != "Order" || head.ID != orderID(1).String() || !reflect.DeepEqual(normal(head.Fields), normal(c.want)) {
+				t.Errorf("head %+v\nwant %+v", head, c.want)
+			}
+			var got []string
+			for _, it := range items {
+				got = append(got, fmt.Sprint(it.ID, " ", it.Fields["WHMCS_Service_ID__c"]))
+				if it.Type != "OrderItem" || len(it.Fields) != 1 {
+					t.Errorf("item %+v", it)
+				}
+			}
+			if !slices.Equal(got, c.items) {
+				t.Errorf("items %v, want %v", got, c.items)
+			}
+		})
+	}
+}
+
+// normal makes values comparable as JSON does.
+func normal(in map[string]any) string {
+	b, err := json.Marshal(in)
+	if err != nil {
+		return err.Error()
+	}
+	return string(b)
+}
+
+func TestServicesThatDoNotFitAreCutAtAnID(t *testing.T) {
+	r := record(1, order.Provisioned)
+	r.ServiceIDs = map[string][]string{"802a": {}}
+	for i := range 2000 {
+		r.ServiceIDs["802a"] = append(r.ServiceIDs["802a"], fmt.Sprint(100000+i))
+	}
+	_, items := writeback.Rows(r)
+	s, _ := items[0].Fields["WHMCS_Service_ID__c"].(string)
+	ids := strings.Split(s, ",")
+	if n := len(utf16.Encode([]rune(s))); n > 4096 || n < 4080 || ids[len(ids)-1] != "…" || ids[len(ids)-2] != fmt.Sprint(100000+len(ids)-2) {
+		t.Errorf("%d units, ends %s", n, s[len(s)-30:])
+	}
+}
+
+func TestMessageSaysFirstWhatToDo(t *testing.T) {
+	for _, code := range fault.Codes() {
+		for _, text := range []string{"", "Set X on the account Acme, then click again: it is empty.", "The vendor says no", strings.Repeat("é😀", 200)} {
+			got := writeback.Message(code, text)
+			advice := code.Info().Advice
+			if n := len(utf16.Encode([]rune(got))); n > 255 {
+				t.Errorf("%s: %d units", code, n)
+			}
+			if !strings.HasPrefix(got, "Set X") && !strings.HasPrefix(got, advice) {
+				t.Errorf("%s, %q: %q", code, text, got)
+			}
+		}
+	}
+}
+
+func TestCut(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		s := rapid.OneOf(rapid.String(), rapid.StringOfN(rapid.SampledFrom([]rune("a😀é\u0301")), 0, 300, -1), rapid.Custom(func(t *rapid.T) string {
+			return string(rapid.SliceOfN(rapid.Byte(), 0, 300).Draw(t, "bytes"))
+		})).Draw(t, "s")
+		limit := rapid.IntRange(1, 260).Draw(t, "limit")
+		got := writeback.Cut(s, limit)
+		clean := strings.ToValidUTF8(s, "\uFFFD")
+		units := len(utf16.Encode([]rune(clean)))
+		switch {
+		case !utf8.ValidString(got):
+			t.Fatalf("%q is not UTF-8", got)
+		case len(utf16.Encode([]rune(got))) > limit:
+			t.Fatalf("%d units", len(utf16.Encode([]rune(got))))
+		case units <= limit && got != clean:
+			t.Fatalf("%q became %q", clean, got)
+		case units > limit && (!strings.HasSuffix(got, "…") || !strings.HasPrefix(clean, strings.TrimSuffix(got, "…"))):
+			t.Fatalf("%q became %q", clean, got)
+		case units > limit && len(utf16.Encode([]rune(got))) < limit-1:
+			t.Fatalf("%q was cut more than it must", clean)
+		}
+	})
+}
+
+func TestALetterHoldsTheOrderAndNoField(t *testing.T) {
+	body, err := writeback.Letter{ID: orderID(1), Seq: 7, Code: fault.SalesforceRowRefused, Message: `says "no"`}.Encode()
+	if want := `{"sfOrderId":"801000000000001AAA","seq":7,"code":"salesforce_row_refused","message":"says \"no\""}`; err != nil || body != want {
+		t.Fatalf("%s, %v", body, err)
+	}
+}
+
+// fake is an org that records its calls and answers each row by say.
+type fake struct {
+	calls [][]writeback.Row
+	say   func(writeback.Row) error
+	fail  func(call int) error
+	shows map[order.ID]order.Seq
+}
+
+func (f *fake) Update(_ context.Context, rows []writeback.Row) ([]error, error) {
+	f.calls = append(f.calls, slices.Clone(rows))
+	if f.fail != nil {
+		if err := f.fail(len(f.calls)); err != nil {
+			return nil, err
+		}
+	}
+	out := make([]error, len(rows))
+	for i, r := range rows {
+		if f.say != nil {
+			out[i] = f.say(r)
+		}
+	}
+	return out, nil
+}
+
+func (f *fake) Seqs(context.Context, []order.ID) (map[order.ID]order.Seq, error) { return f.shows, nil }
+func (f *fake) Behind(context.Context, time.Time, time.Time) (map[order.ID]order.Seq, error) {
+	return f.shows, nil
+}
+func (f *fake) Probe(context.Context) error { return nil }
+
+type letters []writeback.Letter
+
+func (l *letters) Send(_ context.Context, x writeback.Letter) error { *l = append(*l, x); return nil }
+
+type counter map[string]int
+
+func (c counter) Count(name, code string, n int) { c[name+" "+code] += n }
+
+type bench struct {
+	org     *fake
+	table   *provisiontest.Memory
+	dead    letters
+	metrics counter
+	now     time.Time
+	pusher  *writeback.Pusher
+}
+
+func newBench(t *testing.T) *bench {
+	t.Helper()
+	b := &bench{org: &fake{}, table: provisiontest.NewMemory(), metrics: counter{}, now: noon}
+	var err error
+	b.pusher, err = writeback.New(writeback.Deps{
+		Salesforce: b.org, Items: b.table, Breaker: b.table, Dead: &b.dead, Metrics: b.metrics, Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
+		Now: func() time.Time { return b.now }, Sleep: func(_ context.Context, d time.Duration) error { b.now = b.now.Add(d); return nil },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+func TestTheLayoutOfCalls(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		b := newBench(t)
+		b.org.say = func(r writeback.Row) error {
+			if r.Type == "" {
+				return errors.New("no type")
+			}
+			return nil
+		}
+		n := rapid.IntRange(1, 700).Draw(rt, "changes")
+		orders := rapid.IntRange(1, 700).Draw(rt, "orders")
+		newest := map[order.ID]order.Record{}
+		changes := make([]writeback.Change, n)
+		for i := range changes {
+			r := record(rapid.IntRange(1, orders).Draw(rt, "order"), order.Provisioned)
+			r.Seq += order.Seq(rapid.IntRange(0, 3).Draw(rt, "seq"))
+			for k := range rapid.IntRange(0, 3).Draw(rt, "lines") {
+				if r.ServiceIDs == nil {
+					r.ServiceIDs = map[string][]string{}
+				}
+				r.ServiceIDs[fmt.Sprintf("802%s%d", r.ID.String()[9:15], k)] = []string{"1"}
+			}
+			changes[i] = writeback.Change{Record: r}
+			if old, ok := newest[r.ID]; !ok || r.Seq >= old.Seq {
+				newest[r.ID] = r
+			}
+		}
+		if slices.Contains(b.pusher.Push(t.Context(), changes), true) {
+			rt.Fatal("a change is to be pushed again")
+		}
+		rows, items := 0, 0
+		seen := map[string]bool{}
+		last := ""
+		for _, call := range b.org.calls {
+			if len(call) > 1000 {
+				rt.Fatalf("%d rows in a call", len(call))
+			}
+			for part := range slices.Chunk(call, 200) {
+				chunks := 1
+				for i := 1; i < len(part); i++ {
+					if part[i].Type != part[i-1].Type {
+						chunks++
+					}
+				}
+				if chunks > 10 {
+					rt.Fatalf("%d chunks in a collection", chunks)
+				}
+			}
+			for _, r := range call {
+				rows++
+				if seen[r.ID] {
+					rt.Fatalf("%s twice", r.ID)
+				}
+				seen[r.ID] = true
+				if r.Type == "OrderItem" {
+					items++
+					continue
+				}
+				if items > 0 {
+					rt.Fatal("an order after a line")
+				}
+				id, _ := order.ParseID(r.ID)
+				rec := newest[id]
+				if r.Fields["Provisioning_Seq__c"] != int64(rec.Seq) {
+					rt.Fatalf("%s with seq %v, the newest is %d", r.ID, r.Fields["Provisioning_Seq__c"], rec.Seq)
+				}
+				if key := rec.AccountID + r.ID; key <= last {
+					rt.Fatalf("%s after %s: not sorted by account and id", key, last)
+				} else {
+					last = key
+				}
+			}
+		}
+		want := len(newest)
+		for _, r := range newest {
+			want += len(r.ServiceIDs)
+		}
+		if rows != want {
+			rt.Fatalf("%d rows, want %d", rows, want)
+		}
+	})
+}
+
+func TestALineThatTwoOrdersClaimIsWrittenOnceForTheNewer(t *testing.T) {
+	b := newBench(t)
+	older, newer := record(1, order.Provisioned), record(2, order.Provisioned)
+	newer.Seq++
+	older.ServiceIDs, newer.ServiceIDs = map[string][]string{"802a": {"1"}}, map[string][]string{"802a": {"2"}}
+	for _, changes := range [][]writeback.Change{{{Record: older}, {Record: newer}}, {{Record: newer}, {Record: older}}} {
+		b.org.calls = nil
+		b.pusher.Push(t.Context(), changes)
+		if rows := b.org.calls[0]; len(rows) != 3 || rows[2].Fields["WHMCS_Service_ID__c"] != "2" {
+			t.Errorf("%+v", rows)
+		}
+	}
+}
+
+func TestACallThatTimesOutMakesTheNextOnesSmaller(t *testing.T) {
+	b := newBench(t)
+	b.org.fail = func(int) error {
+		if len(b.org.calls[len(b.org.calls)-1]) > 100 {
+			return fault.New(fault.SalesforceUnavailable, "")
+		}
+		return nil
+	}
+	changes := make([]writeback.Change, 600)
+	for i := range changes {
+		changes[i] = writeback.Change{Record: record(i, order.Provisioned)}
+	}
+	rounds := 0
+	for ; len(changes) > 0 && rounds < 40; rounds++ {
+		var left []writeback.Change
+		for i, again := range b.pusher.Push(t.Context(), changes) {
+			if again {
+				left = append(left, changes[i])
+			}
+		}
+		changes = left
+	}
+	if len(changes) > 0 {
+		t.Fatalf("%d changes left after %d rounds", len(changes), rounds)
+	}
+	if b.now.Sub(noon) < 3*time.Second {
+		t.Errorf("only %s passed: no pause after failed calls", b.now.Sub(noon))
+	}
+}
+
+func TestARowRefusedForGoodNeverComesAgain(t *testing.T) {
+	for name, c := range map[string]struct {
+		err  error
+		at   time.Time
+		dead fault.Code
+	}{
+		"refused":               {fault.New(fault.SalesforceRowRefused, "Mend it: STRING_TOO_LONG"), noon, fault.SalesforceRowRefused},
+		"locked":                {fault.New(fault.SalesforceRowLocked, ""), noon, ""},
+		"locked for an hour":    {fault.New(fault.SalesforceRowLocked, ""), noon.Add(-time.Hour), fault.SalesforceRowLocked},
+		"locked, no time known": {fault.New(fault.SalesforceRowLocked, ""), time.Time{}, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t)
+			rec := record(1, order.Provisioned)
+			b.table.Set(rec)
+			b.org.say = func(writeback.Row) error { return c.err }
+			again := b.pusher.Push(t.Context(), []writeback.Change{{Record: rec, At: c.at}})
+			if again[0] != (c.dead == "") {
+				t.Errorf("again: %v", again)
+			}
+			if c.dead == "" {
+				if len(b.dead) > 0 || b.metrics["StatusPushRetried "+string(fault.CodeOf(c.err))] != 1 {
+					t.Errorf("letters %+v, metrics %v", b.dead, b.metrics)
+				}
+				return
+			}
+			if len(b.dead) != 1 || b.dead[0].ID != rec.ID || b.dead[0].Seq != rec.Seq || b.dead[0].Code != c.dead || b.metrics["StatusPushDead "+string(c.dead)] != 1 {
+				t.Errorf("letters %+v, metrics %v", b.dead, b.metrics)
+			}
+			got, _, err := b.table.Get(t.Context(), rec.ID)
+			if err != nil || len(got.History) != 1 || got.Wrote != order.WroteNote || got.Seq != rec.Seq {
+				t.Errorf("item %+v, %v", got, err)
+			}
+		})
+	}
+}
+
+func TestAConfigErrorOfEveryRowOpensTheBreakerAndWakesSomeone(t *testing.T) {
+	b := newBench(t)
+	b.org.say = func(writeback.Row) error { return fault.New(fault.SalesforcePermission, "") }
+	changes := []writeback.Change{{Record: record(1, order.Provisioned)}, {Record: record(2, order.Failed)}}
+	if again := b.pusher.Push(t.Context(), changes); !again[0] || !again[1] {
+		t.Errorf("again: %v", again)
+	}
+	c, err := b.table.Control(t.Context(), order.SideSalesforce)
+	if err != nil || !c.Open(b.now) || c.Why != fault.SalesforcePermission || b.metrics["SalesforceBreakerOpened salesforce_permission_lost"] != 1 || len(b.dead) > 0 {
+		t.Errorf("breaker %+v, %v, metrics %v, letters %v", c, err, b.metrics, b.dead)
+	}
+	n := len(b.org.calls)
+	if again := b.pusher.Push(t.Context(), changes); !again[0] || len(b.org.calls) != n {
+		t.Errorf("breaker open: again %v, %d calls", again, len(b.org.calls)-n)
+	}
+	b.org.say = nil
+	b.now = b.now.Add(time.Minute)
+	if again := b.pusher.Push(t.Context(), changes); again[0] || again[1] {
+		t.Errorf("mended: again %v", again)
+	}
+}
+
+// lost is a breaker whose probe another process wins.
+type lost struct{ *provisiontest.Memory }
+
+func (lost) WinProbe(context.Context, order.Control, time.Time) (bool, error) { return false, nil }
+
+func TestWhoLosesTheProbeCallsNobody(t *testing.T) {
+	b := newBench(t)
+	pusher, err := writeback.New(writeback.Deps{
+		Salesforce: b.org, Items: b.table, Breaker: lost{b.table}, Dead: &b.dead, Metrics: b.metrics, Log: slog.New(slog.DiscardHandler),
+		Now: func() time.Time { return b.now }, Sleep: func(context.Context, time.Duration) error { return nil },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := b.table.OpenBreaker(t.Context(), order.Control{Side: order.SideSalesforce, OpenUntil: b.now.Add(-time.Second), Why: fault.SalesforcePermission, Fails: 1}); err != nil {
+		t.Fatal(err)
+	}
+	if again := pusher.Push(t.Context(), []writeback.Change{{Record: record(1, order.Provisioned)}}); !again[0] || len(b.org.calls) != 0 {
+		t.Errorf("again %v after %d calls", again, len(b.org.calls))
+	}
+	if _, err := pusher.Sweep(t.Context()); fault.CodeOf(err) != fault.SalesforceUnavailable {
+		t.Errorf("sweep: %v", err)
+	}
+	if again := b.pusher.Push(t.Context(), []writeback.Change{{Record: record(1, order.Provisioned)}}); again[0] || len(b.org.calls) != 1 {
+		t.Errorf("the winner: again %v after %d calls", again, len(b.org.calls))
+	}
+}
+
+func TestNewNeedsEveryPort(t *testing.T) {
+	if _, err := writeback.New(writeback.Deps{}); err == nil {
+		t.Error("no error without ports")
+	}
+}
