@@ -86,13 +86,13 @@ func (h *handler) message(ctx context.Context, m events.SQSMessage) error {
 		// found by the clock.
 		h.log.ErrorContext(ctx, "hint dropped: not readable", "messageId", m.MessageId)
 		h.meter.Count("HintUnreadable", "", 1)
-		return nil
+		return nil //nolint:nilerr // trying again cannot mend it
 	}
 	id, err := order.ParseID(strings.TrimPrefix(body.PK, keyPrefix))
 	if err != nil {
 		h.log.ErrorContext(ctx, "hint dropped: no order id", "messageId", m.MessageId)
 		h.meter.Count("HintUnreadable", "", 1)
-		return nil
+		return nil //nolint:nilerr // trying again cannot mend it
 	}
 	began := h.now()
 	res, err := h.engine.Run(ctx, id)

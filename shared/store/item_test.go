@@ -30,11 +30,11 @@ func full(t *testing.T, e endpoint) (map[string]types.AttributeValue, order.Reco
 	if _, err := s.Claim(ctx, c); err != nil {
 		t.Fatal(err)
 	}
-	rec, err := s.Lease(ctx, id(t, 1), order.Lease{Token: order.NewToken(), Now: epoch, Until: epoch.Add(time.Minute), Margin: time.Second})
-	if err != nil {
+	if _, err := s.Lease(ctx, id(t, 1), order.Lease{Token: order.NewToken(), Now: epoch, Until: epoch.Add(time.Minute), Margin: time.Second}); err != nil {
 		t.Fatal(err)
 	}
-	if rec, err = s.Bump(ctx, id(t, 1), 0, epoch, order.Entry{}); err != nil {
+	rec, err := s.Bump(ctx, id(t, 1), 0, epoch, order.Entry{})
+	if err != nil {
 		t.Fatal(err)
 	}
 	to := rec
