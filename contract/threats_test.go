@@ -15,15 +15,14 @@ import (
 )
 
 // TestEveryThreatHasItsTests reads docs/threats.md: every row names tests that
-// exist in the folder it says, no number comes twice, and all the rows of the
-// callout are there.
+// exist in the folder it says, no number comes twice, and none is missing.
 func TestEveryThreatHasItsTests(t *testing.T) {
 	doc, err := os.ReadFile("../docs/threats.md")
 	if err != nil {
 		t.Fatal(err)
 	}
 	row := regexp.MustCompile(`^\| (\d+) \|.*\| (.*) \|$`)
-	name := regexp.MustCompile("`([a-z/]+): ((?:Test|Fuzz)[A-Za-z0-9]+)`")
+	name := regexp.MustCompile("`([a-z0-9/]+): ((?:Test|Fuzz)[A-Za-z0-9]+)`")
 	seen := map[int]bool{}
 	known := map[string][]string{}
 	for line := range strings.Lines(string(doc)) {
@@ -56,7 +55,7 @@ func TestEveryThreatHasItsTests(t *testing.T) {
 		}
 	}
 	for n := 1; n <= 63; n++ {
-		if of := n <= 41 || 51 <= n && n <= 53 || n >= 62; of && !seen[n] {
+		if !seen[n] {
 			t.Errorf("row %d is missing", n)
 		}
 	}
