@@ -43,7 +43,7 @@ export AWS_DEFAULT_REGION ?= eu-central-1
 help: ## list the verbs
 	@awk 'BEGIN {FS = ":.*## "} \
 		/^##@ / {printf "\n%s\n", substr($$0, 5)} \
-		/^[a-zA-Z0-9_-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+		/^[a-zA-Z0-9_-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: build
 build: ## build the four functions, the local system and orderctl into build/bin
@@ -77,12 +77,25 @@ fuzz: ## try each fuzz target for FUZZTIME (60s)
 	@.ci/fuzz $(FUZZTIME)
 
 .PHONY: contract
-contract: build ## walk each row of the HTTP contract by plain requests
-	@python3 contract/walk.py --start '$(BUILD)/bin/local -template template.yaml -bin $(BUILD)/bin'
+contract: build ## walk each row of the HTTP contract by plain requests (API_URL=… walks a running system)
+	@if [ -n "$${API_URL:-}" ]; then python3 contract/walk.py; \
+	else python3 contract/walk.py --start '$(BUILD)/bin/local -template template.yaml -bin $(BUILD)/bin'; fi
+
+# A run of make chaos that failed is repeated by SEED=…; ORDERS=60 is a short one.
+ORDERS ?= 0
+SEED ?= 0
+CHAOS = $(BUILD)/bin/chaos -bin $(BUILD)/bin -template template.yaml -log $(BUILD)/chaos.log -orders $(ORDERS) -seed $(SEED)
+
+$(BUILD)/bin/chaos: build
+	@go build -o $@ ./local/chaos
 
 .PHONY: chaos
-chaos: build ## kill, freeze and cut the running system: 1,000 orders (CHAOS='-orders 100 -seed 7')
-	@go run $(GOFLAGS_BUILD) ./local/chaos -bin $(BUILD)/bin $(CHAOS)
+chaos: $(BUILD)/bin/chaos ## kill, freeze and break everything under 1000 orders (ORDERS=60 for less, SEED=…)
+	@$(CHAOS)
+
+.PHONY: chaos-salesforce
+chaos-salesforce: $(BUILD)/bin/chaos ## take Salesforce away for a minute in the middle of 500 orders
+	@$(CHAOS) -scenario salesforce
 
 .PHONY: model
 model: ## check the formal model of the protocol

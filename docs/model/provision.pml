@@ -501,27 +501,6 @@ end:
 #define ANSWER(i, where) if :: r[i].owner != 0 -> pc[r[i].owner - 1] = where :: true fi; FREE(i)
 #define STILL P4(st != PROVISIONED || (okind == FULL && ostat == ACTIVE && svc == LIVE_))
 
-#define SERVE(i) \
-  :: atomic { r[i].kind != 0 && r[i].phase == 0 -> FREE(i) }              /* dies unserved */ \
-  :: atomic { r[i].kind == ADD && r[i].phase == 0 -> ANSWER(i, P_NOTDONE) }   /* 403, pre-check */ \
-  :: atomic { r[i].kind == ACCEPT && r[i].phase == 0 -> ANSWER(i, P_ANOTDONE) } \
-  :: atomic { r[i].kind == ADD && r[i].phase == 0 -> \
-       P1(okind == NOTHING || okind == DEAD); \
-       P5(st != FAILED || code != PLAIN); \
-       W3(okind == DEAD); \
-       okind = BARE; ostat = PENDING; svc = 0; allow = 1; r[i].phase = 1; AGE; STILL } \
-  :: atomic { r[i].kind == ADD && r[i].phase == 1 -> COMMIT; ANSWER(i, P_OK) } \
-  :: atomic { r[i].kind == ADD && r[i].phase == 1 -> FREE(i) }            /* PHP dies before the notes */ \
-  :: atomic { r[i].kind == ADD && r[i].phase == 1 -> okind = PARTIAL; FREE(i) } \
-  :: atomic { r[i].kind == ACCEPT && r[i].phase == 0 && (okind == DEAD || ostat != PENDING) -> ANSWER(i, P_ANOTPENDING) } \
-  :: atomic { r[i].kind == ACCEPT && r[i].phase == 0 && okind != DEAD && ostat == PENDING -> \
-       P6(allow); \
-       allow = 0; r[i].phase = 1 } \
-  :: atomic { r[i].kind == ACCEPT && r[i].phase == 1 -> W2(svc == IN_QUEUE); ostat = ACTIVE; svc = LIVE_; ANSWER(i, P_AOK); STILL } \
-  :: atomic { r[i].kind == ACCEPT && r[i].phase == 1 -> ostat = PENDING; svc = IN_QUEUE; ANSWER(i, P_AMODULE); STILL } \
-  :: atomic { r[i].kind == ACCEPT && r[i].phase == 1 -> ostat = ACTIVE; svc = IN_QUEUE; ANSWER(i, P_AMODULE); STILL } \
-  :: atomic { r[i].kind == ACCEPT && r[i].phase == 1 -> FREE(i) }         /* PHP dies after the remote create */
-
 #ifdef NO_MARK /* WHMCS does not keep the marker */
 #define COMMIT skip
 #else
@@ -533,13 +512,30 @@ end:
 #define AGE skip
 #endif
 
-proctype Whmcs() {
+proctype Whmcs(byte i) {
 end:
   do
-  SERVE(0)
-  SERVE(1)
+  :: atomic { r[i].kind != 0 && r[i].phase == 0 -> FREE(i) }              /* dies unserved */
+  :: atomic { r[i].kind == ADD && r[i].phase == 0 -> ANSWER(i, P_NOTDONE) }   /* 403, pre-check */
+  :: atomic { r[i].kind == ACCEPT && r[i].phase == 0 -> ANSWER(i, P_ANOTDONE) }
+  :: atomic { r[i].kind == ADD && r[i].phase == 0 ->
+       P1(okind == NOTHING || okind == DEAD);
+       P5(st != FAILED || code != PLAIN);
+       W3(okind == DEAD);
+       okind = BARE; ostat = PENDING; svc = 0; allow = 1; r[i].phase = 1; AGE; STILL }
+  :: atomic { r[i].kind == ADD && r[i].phase == 1 -> COMMIT; ANSWER(i, P_OK) }
+  :: atomic { r[i].kind == ADD && r[i].phase == 1 -> FREE(i) }            /* PHP dies before the notes */
+  :: atomic { r[i].kind == ADD && r[i].phase == 1 -> okind = PARTIAL; FREE(i) }
+  :: atomic { r[i].kind == ACCEPT && r[i].phase == 0 && (okind == DEAD || ostat != PENDING) -> ANSWER(i, P_ANOTPENDING) }
+  :: atomic { r[i].kind == ACCEPT && r[i].phase == 0 && okind != DEAD && ostat == PENDING ->
+       P6(allow);
+       allow = 0; r[i].phase = 1 }
+  :: atomic { r[i].kind == ACCEPT && r[i].phase == 1 -> W2(svc == IN_QUEUE); ostat = ACTIVE; svc = LIVE_; ANSWER(i, P_AOK); STILL }
+  :: atomic { r[i].kind == ACCEPT && r[i].phase == 1 -> ostat = PENDING; svc = IN_QUEUE; ANSWER(i, P_AMODULE); STILL }
+  :: atomic { r[i].kind == ACCEPT && r[i].phase == 1 -> ostat = ACTIVE; svc = IN_QUEUE; ANSWER(i, P_AMODULE); STILL }
+  :: atomic { r[i].kind == ACCEPT && r[i].phase == 1 -> FREE(i) }         /* PHP dies after the remote create */
 #ifdef REPEAT /* something between repeats a POST */
-  :: atomic { r[0].kind == ADD && r[1].kind == 0 -> r[1].kind = ADD; r[1].d = r[0].d }
+  :: atomic { r[i].kind == ADD && r[1 - i].kind == 0 -> r[1 - i].kind = ADD; r[1 - i].d = r[i].d }
 #endif
   od
 }
@@ -632,7 +628,7 @@ init {
 #if WORKERS > 2
     run Worker(2);
 #endif
-    run Whmcs(); run Clock(); run Late(); run Person()
+    run Whmcs(0); run Whmcs(1); run Clock(); run Late(); run Person()
   }
 }
 

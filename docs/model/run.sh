@@ -26,9 +26,8 @@ small='-DMARGIN=0 -DSETTLE=1 -DASETTLE=1 -DLEASE=1'
 ask='-DASK -DNO_VOUCH -DCHECK=61'
 rows() {
 	cat <<-END
-	intact          |provision|full |holds|-DMAXADDS=2|the protocol: P1 P3 P4 P5 P6 P7
+	intact          |provision|full |holds|-DMAXADDS=3|the protocol: P1 P3 P4 P5 P6 P7
 	intact-live     |provision|live |holds|$small -DMAXADDS=1|the protocol: P2
-	three-adds      |provision|full |holds|-DMAXADDS=3|three AddOrder may leave
 	no-lease-time   |provision|full |holds|-DLEASE=0|a lease is over at once: its length is no safety matter
 	resend-ask      |provision|full |holds|-DASK|WHMCS_RESEND=ask
 	second-send     |provision|short|W_witness|-DWITNESS=1|witness: provisioned by a second AddOrder
@@ -45,7 +44,9 @@ rows() {
 	A6-miss         |provision|short|P1_one_order|-DCHECK=1 -DMISS|a stable list misses an order
 	A6-lag          |provision|short|P1_one_order|-DCHECK=1 -DLAG|a list shows an order only settle after it was made
 	A7-restore      |provision|short|P1_one_order|-DCHECK=1 -DRESTORE|table restored, no look first
-	A7-look-before  |provision|full |holds|-DCHECK=61 -DRESTORE -DLOOK_BEFORE|table restored, gap settled, look first
+	A7-look-before  |provision|full |holds|-DCHECK=13 -DRESTORE -DLOOK_BEFORE|table restored, gap settled, look first: P1 P3 P4
+	A7-module       |provision|short|P6_module_once|-DCHECK=32 -DRESTORE -DLOOK_BEFORE|the same: a module may have run before the gap
+	A7-plain        |provision|short|P5_plain_means_nothing|-DCHECK=16 -DRESTORE -DLOOK_BEFORE|the same: a plain code knows nothing of the gap
 	ask-A1          |provision|full |holds|$ask -DERR=2|ask, clock error > margin
 	ask-A2          |provision|full |holds|$ask -DNO_GATE|ask, frozen between check and send, no gate
 	ask-A3          |provision|full |holds|$ask -DSLOW|ask, AddOrder and AcceptOrder run for ever
@@ -136,11 +137,11 @@ row() {
 	gen="-a $4" opt=-O0 run='-n -m2000000 -w22'
 	case $3 in
 	short) comp='-DSAFETY -DBFS' ;;
-	full) comp='-DSAFETY' run='-n -m2000000 -w24' opt=-O1 ;;
-	live) gen="$gen -DLIVE" comp='-DNFAIR=3' run='-n -m2000000 -w24 -a -f' opt=-O1 ;;
+	full) comp='-DSAFETY' run='-n -m2000000 -w24' ;;
+	live) gen="$gen -DLIVE" comp='-DNFAIR=3' run='-n -m2000000 -w24 -a -f' ;;
 	esac
 	mem=1800
-	[ "${DEEP:-}" = 1 ] && mem=3600
+	[ "${DEEP:-}" = 1 ] && mem=3600 opt=-O1
 	# shellcheck disable=SC2086 # the switches are words
 	{
 		step "$spin" $gen "$2.pml" >gen 2>&1 && [ -f pan.c ] || { cp gen out; return 1; }

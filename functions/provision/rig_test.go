@@ -54,11 +54,20 @@ type rig struct {
 	calls    []string // every call of every worker, in order
 	inject   *injection
 	after    func() // called when a run has ended
+	before   []beforehand
+	refuse   string // the effect whose connections WHMCS refuses
+	broken   bool   // an assumption is broken on purpose: the books may complain
 	clicks   int
 	consents map[order.ID]int
-	moduleNo map[order.ID]bool // the last failure was the module's word
 	running  sync.WaitGroup
 	active   atomic.Int32 // invocations under way
+}
+
+// beforehand is something that happens once, just before the n-th call of a name.
+type beforehand struct {
+	call string
+	n    int
+	do   func()
 }
 
 // options of one rig; the zero value is a healthy installation.
@@ -103,7 +112,7 @@ func mustID(s string) order.ID {
 func newRig(t *testing.T, o options) *rig {
 	r := &rig{
 		T: t, mem: provisiontest.NewMemory(), opts: o,
-		byAddr: map[string]*process{}, consents: map[order.ID]int{}, moduleNo: map[order.ID]bool{},
+		byAddr: map[string]*process{}, consents: map[order.ID]int{},
 		cfg: provision.Config{
 			Lease: 150 * time.Second, Window: 15 * time.Second, Margin: 5 * time.Second,
 			Settle: 300 * time.Second, AcceptSettle: 900 * time.Second,
@@ -169,7 +178,11 @@ func (r *rig) ok(err error) {
 }
 
 // breach is told by WHMCS's books of a second live order or a second module run.
-func (r *rig) breach(format string, args ...any) { r.Errorf("WHMCS's books: "+format, args...) }
+func (r *rig) breach(format string, args ...any) {
+	if !r.broken {
+		r.Errorf("WHMCS's books: "+format, args...)
+	}
+}
 
 // --- the network
 
@@ -366,6 +379,9 @@ func (p *process) dial(side int) func(context.Context, string, string) (net.Conn
 		p.state.Lock()
 		action := p.effect
 		p.state.Unlock()
+		if side == sideWHMCS && action != "" && p.refuse == action {
+			return nil, &net.OpError{Op: "dial", Net: "tcp", Err: errors.New("connection refused")}
+		}
 		if side == sideWHMCS && action != "" {
 			switch in := p.ahead(); {
 			case in == nil:
@@ -454,6 +470,19 @@ func (p *process) call(name string) *injection {
 	if in != nil {
 		in.fired = true
 	}
+	n := 0
+	for _, c := range p.calls {
+		if c == name {
+			n++
+		}
+	}
+	for _, b := range p.before {
+		if b.call == name && b.n == n {
+			p.mu.Unlock()
+			b.do()
+			p.mu.Lock()
+		}
+	}
 	return in
 }
 
@@ -497,6 +526,10 @@ func (r *rig) middle(side int, next http.Handler) http.Handler {
 			next.ServeHTTP(httptest.NewRecorder(), q)
 			p.kill()
 			panic(http.ErrAbortHandler)
+		case in.fault == faultCrashDoneLate:
+			r.arm(side, action, "commit-after-timeout")
+			p.kill()
+			next.ServeHTTP(w, q)
 		case strings.HasPrefix(in.fault, faultFrozen):
 			p.freeze(frozenFor(in.fault))
 			p.thaw()
@@ -678,6 +711,18 @@ func (r *rig) record(id order.ID) order.Record {
 // click is a callout with a key of its own.
 func (r *rig) click(id order.ID) order.Outcome {
 	r.Helper()
+	return r.callout(id, "")
+}
+
+// sameClick is a callout that is delivered again: the key of the last one.
+func (r *rig) sameClick(id order.ID) order.Outcome {
+	r.Helper()
+	keys := r.record(id).Keys
+	return r.callout(id, keys[len(keys)-1])
+}
+
+func (r *rig) callout(id order.ID, key string) order.Outcome {
+	r.Helper()
 	r.mu.Lock()
 	r.clicks++
 	n := r.clicks
@@ -685,7 +730,7 @@ func (r *rig) click(id order.ID) order.Outcome {
 	before := r.record(id)
 	got, err := r.mem.Claim(context.Background(), order.Claim{
 		ID: id, Nonce: fmt.Sprintf("nonce-%d", n), NonceExpiry: time.Now().Add(10 * time.Minute),
-		Key: fmt.Sprintf("key-%d", n), By: order.NewToken(), Now: time.Now().Round(0),
+		Key: cmp.Or(key, fmt.Sprintf("key-%d", n)), By: order.NewToken(), Now: time.Now().Round(0),
 	})
 	if err != nil {
 		r.Errorf("click: %v", err)
@@ -724,8 +769,11 @@ func (r *rig) run(name string, id order.ID) (res provision.Result) {
 		res = got
 	})
 	<-done
-	if r.after != nil {
-		r.after()
+	r.mu.Lock()
+	after := r.after
+	r.mu.Unlock()
+	if after != nil {
+		after()
 	}
 	return res
 }
@@ -749,12 +797,17 @@ func (h *hintList) Send(_ context.Context, ids []order.ID) error {
 	return nil
 }
 
-// recover lets the clock tick each minute until nothing is open and nobody
-// works; it gives up after more than the 72 hours after which the engine does.
+// recover lets the clock tick each minute until nothing is open, nobody works,
+// and WHMCS has ended what it may still be doing; it gives up after more than
+// the 72 hours after which the engine does.
 func (r *rig) recover() {
+	quiet := 0
 	for range 80 * 60 {
 		if r.active.Load() == 0 && !slices.ContainsFunc(r.mem.Records(), func(rec order.Record) bool { return rec.State.Open() }) {
-			return
+			if quiet++; quiet > 1 {
+				return
+			}
+			time.Sleep(20 * time.Minute)
 		}
 		time.Sleep(time.Minute)
 		r.sweep("clock")
@@ -870,16 +923,25 @@ func (r *rig) judgeHistory(rec order.Record) {
 	for action, event := range map[string]string{"AddOrder": "add_sending", "AcceptOrder": "accept_sending"} {
 		announced := slices.DeleteFunc(slices.Clone(rec.History), func(e order.Entry) bool { return e.Event != event })
 		for _, c := range r.whmcs.Journal() {
-			if c.Action != action || action == "AddOrder" && order.FindMarker(c.Params["notes"]) != rec.ID.String() {
-				continue
+			if c.Action != action || c.At.Before(rec.CreatedAt) || r.concerns(c) != rec.ID.String() {
+				continue // another order's, or of an earlier life that the table has forgotten
 			}
-			at := slices.IndexFunc(announced, func(e order.Entry) bool { return !e.At.After(c.At) && c.At.Sub(e.At) <= r.cfg.Window })
-			if at < 0 {
-				r.Errorf("%s reached WHMCS at %s unannounced", action, c.At)
-				continue
+			if !slices.ContainsFunc(announced, func(e order.Entry) bool { return !e.At.After(c.At) }) {
+				r.Errorf("the history does not tell of the %s that reached WHMCS at %s", action, c.At)
 			}
-			announced = slices.Delete(announced, at, at+1)
 		}
+		most := rec.Adds
+		if action == "AcceptOrder" {
+			most = rec.Accepts
+		}
+		for n := 1; n <= most; n++ {
+			if !slices.ContainsFunc(announced, func(e order.Entry) bool { return strings.HasPrefix(e.Detail, fmt.Sprintf("%s %d", action, n)) }) {
+				r.Errorf("the history does not tell of %s %d", action, n)
+			}
+		}
+	}
+	if n := len(rec.History); n == 0 || n >= order.MaxHistory || rec.History[0].Event != "callout" {
+		r.Errorf("the history has %d lines and does not tell how it began", n)
 	}
 	var last order.Entry
 	for _, e := range rec.History {
@@ -891,6 +953,19 @@ func (r *rig) judgeHistory(rec order.Record) {
 		rec.State == order.Failed && rec.ErrorCode != fault.Stopped && !strings.HasPrefix(last.Detail, string(rec.ErrorCode)+": ") {
 		r.Errorf("the history ends with %+v", last)
 	}
+}
+
+// concerns returns the Salesforce order of an effect's call.
+func (r *rig) concerns(c whmcstest.Call) string {
+	if c.Action == "AddOrder" {
+		return order.FindMarker(c.Params["notes"])
+	}
+	for _, o := range r.whmcs.Orders() {
+		if fmt.Sprint(o.ID) == c.Params["orderid"] {
+			return o.Salesforce
+		}
+	}
+	return ""
 }
 
 // story tells what happened, for a case that failed.

@@ -150,6 +150,8 @@ func (r *run) judge(ctx context.Context) error {
 // verdicts count what became of the orders.
 type verdicts struct {
 	provisioned, doubled, lost, stuck int
+	adopted                           int // WHMCS orders found by their marker
+	held                              int // effects that were stamped and, too late, not sent
 	failed                            map[fault.Code]int
 }
 
@@ -174,6 +176,14 @@ func (r *run) judgeOne(ctx context.Context, s *sale, made []whmcsOrder, calls jo
 		t.lost++
 		r.found(s.id, "a callout was recorded, and the table has no such order")
 		return nil
+	}
+	for _, e := range rec.History {
+		switch {
+		case e.Event == "adopted":
+			t.adopted++
+		case strings.Contains(e.Detail, "held before the send"):
+			t.held++
+		}
 	}
 	switch rec.State {
 	case order.Provisioned:
@@ -358,7 +368,7 @@ func (r *run) report(t verdicts, calls journal) {
 	r.printing.Lock()
 	defer r.printing.Unlock()
 	row := func(name string, format string, args ...any) {
-		fmt.Fprintf(r.out, "  %-30s %s\n", name, fmt.Sprintf(format, args...))
+		fmt.Fprintf(r.out, "  %-32s %s\n", name, fmt.Sprintf(format, args...))
 	}
 	n := func(what string) int { return r.seen.of(what) }
 	again := 0
@@ -376,9 +386,9 @@ func (r *run) report(t verdicts, calls journal) {
 	}
 	row("killed (SIGKILL)", "%d: provision %d, statuspush %d, fulfill %d", n("kills"), n("killed provision"), n("killed statuspush"), n("killed fulfill"))
 	row("frozen (SIGSTOP, SIGCONT)", "%d: provision %d, statuspush %d, fulfill %d", n("freezes"), n("froze provision"), n("froze statuspush"), n("froze fulfill"))
-	row("workers woken after their lease", "%d (%d found it gone, %d sends stopped at the gate)", n("woke after the lease"), n("leases lost"), n("sends refused at the gate"))
+	row("workers woken after their lease", "%d; %d found it gone, %d held their send back, %d sends stopped at the gate", n("woke after the lease"), n("leases lost"), t.held, n("sends refused at the gate"))
 	row("faults", "%d ordered, %d struck WHMCS calls; breakers opened %d times", n("faults"), n("struck"), n("breakers opened"))
-	row("AddOrder", "%d made; %d orders needed more than one call, %d at most", calls.added, again, calls.longestAdd)
+	row("AddOrder", "%d made; %d orders needed more than one call, %d at most; %d found by a look", calls.added, again, calls.longestAdd, t.adopted)
 	row("doubled", "%d", t.doubled)
 	row("lost", "%d", t.lost)
 	row("stuck", "%d", t.stuck)

@@ -50,7 +50,7 @@ func main() {
 	flag.Float64Var(&o.rate, "rate", 0, "orders a second (8; for salesforce so that the outage lies in the middle)")
 	flag.DurationVar(&o.outage, "outage", time.Minute, "how long Salesforce is away, in the scenario salesforce")
 	flag.BoolVar(&o.late, "late", false, "have WHMCS make orders later than the settle time: assumption A3 is broken, so the run must find doubled orders")
-	flag.DurationVar(&o.timeout, "timeout", 15*time.Minute, "give up after this long")
+	flag.DurationVar(&o.timeout, "timeout", 20*time.Minute, "give up after this long")
 	flag.StringVar(&o.bin, "bin", "build/bin", "folder of the built system")
 	flag.StringVar(&o.template, "template", "template.yaml", "the SAM template to run")
 	flag.StringVar(&o.log, "log", "build/chaos.log", "where the system's log goes")
@@ -61,10 +61,11 @@ func main() {
 	}
 	o.complete()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
-	defer stop()
-	if err := carry(ctx, o, os.Stdout); err != nil {
+	err := carry(ctx, o, os.Stdout)
+	stop()
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "chaos:", err)
-		os.Exit(1) //nolint:gocritic // all that was deferred here is the signal handler
+		os.Exit(1)
 	}
 }
 

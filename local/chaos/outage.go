@@ -10,9 +10,7 @@ import (
 // the first order to the last.
 func (r *run) outage(ctx context.Context) error {
 	return r.together(ctx,
-		func(ctx context.Context) error {
-			return r.processes(ctx, "statuspush", 300*time.Millisecond, 1500*time.Millisecond)
-		},
+		hunt{"statuspush", 300 * time.Millisecond, 1500 * time.Millisecond, 0.8}.in(r),
 		r.away,
 		r.slowUpdates,
 	)

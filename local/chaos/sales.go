@@ -61,10 +61,7 @@ type sale struct {
 	doubled bool          // the very same request twice at once
 	again   []click
 
-	mended    atomic.Bool
-	consents  atomic.Int64 // clicks with a new key after the first
-	recorded  atomic.Bool
-	attempted atomic.Int64
+	consents atomic.Int64 // clicks with a new key after the first
 }
 
 // click is one more click, some time after the one before.

@@ -15,11 +15,9 @@ import (
 // storm breaks everything at random until ctx ends.
 func (r *run) storm(ctx context.Context) error {
 	return r.together(ctx,
-		func(ctx context.Context) error {
-			return r.processes(ctx, "provision", 100*time.Millisecond, 700*time.Millisecond)
-		},
-		func(ctx context.Context) error { return r.processes(ctx, "statuspush", time.Second, 5*time.Second) },
-		func(ctx context.Context) error { return r.processes(ctx, "fulfill", 2*time.Second, 6*time.Second) },
+		hunt{"provision", 100 * time.Millisecond, 700 * time.Millisecond, 1. / 3}.in(r),
+		hunt{"statuspush", time.Second, 5 * time.Second, 1. / 2}.in(r),
+		hunt{"fulfill", 2 * time.Second, 6 * time.Second, 1. / 3}.in(r),
 		r.crashes,
 		r.whmcsFaults,
 		r.salesforceFaults,
@@ -62,22 +60,35 @@ func freezes(rng *rand.Rand, function string) time.Duration {
 	return between(rng, lease+margin, window+margin+settle+lease+4*time.Second)
 }
 
-// processes kills and freezes processes of one function at random moments.
-func (r *run) processes(ctx context.Context, function string, least, most time.Duration) error {
-	rng := r.random("processes of " + function)
+// hunt kills and freezes processes of one function at random moments.
+type hunt struct {
+	function    string
+	least, most time.Duration // between two of them
+	kill        float64       // how many are killed; the others are frozen
+}
+
+func (h hunt) in(r *run) func(context.Context) error {
+	return func(ctx context.Context) error {
+		h.run(ctx, r)
+		return nil
+	}
+}
+
+func (h hunt) run(ctx context.Context, r *run) {
+	rng := r.random("processes of " + h.function)
 	var thaw sync.WaitGroup
 	defer thaw.Wait()
 	frozen := make(chan struct{}, workers/2)
-	for wait(ctx, between(rng, least, most)) {
-		kill, busy, d := rng.IntN(3) == 0, rng.IntN(8) != 0, freezes(rng, function)
-		p, ok := r.pick(ctx, rng, function, busy || !kill)
+	for wait(ctx, between(rng, h.least, h.most)) {
+		kill, busy, d := rng.Float64() < h.kill, rng.IntN(8) != 0, freezes(rng, h.function)
+		p, ok := r.pick(ctx, rng, h.function, busy || !kill)
 		if !ok {
 			continue
 		}
 		if kill {
 			if r.sys.Signal(p, syscall.SIGKILL) {
 				r.seen.add("kills", 1)
-				r.seen.add("killed "+function, 1)
+				r.seen.add("killed "+h.function, 1)
 			}
 			continue
 		}
@@ -91,25 +102,29 @@ func (r *run) processes(ctx context.Context, function string, least, most time.D
 			continue
 		}
 		r.seen.add("freezes", 1)
-		r.seen.add("froze "+function, 1)
+		r.seen.add("froze "+h.function, 1)
 		thaw.Go(func() {
 			defer func() { <-frozen }()
 			whole := wait(ctx, d)
-			if r.sys.Signal(p, syscall.SIGCONT) && whole && function == "provision" && d > lease+margin {
+			if r.sys.Signal(p, syscall.SIGCONT) && whole && h.function == "provision" && d > lease+margin {
 				r.seen.add("woke after the lease", 1)
 			}
 		})
 	}
-	return nil
 }
 
 // pick finds a process of a function; a busy one if that is asked for, for
-// which it waits a moment. One that waits for its next event is stopped by its
-// host.
+// which it waits: one that waits for its next event is stopped by its host.
 func (r *run) pick(ctx context.Context, rng *rand.Rand, function string, busy bool) (launch.Process, bool) {
-	for range 10 {
+	const patience = 3 * time.Second // statuspush works once in two seconds
+	var all []launch.Process
+	began := time.Now()
+	for i := 0; time.Since(began) < patience; i++ {
+		if i%10 == 0 { // who is there costs more than who is busy
+			all = r.sys.Processes()
+		}
 		var some []launch.Process
-		for _, p := range r.sys.Processes() {
+		for _, p := range all {
 			if p.Function == function && !(busy && launch.Stopped(p)) {
 				some = append(some, p)
 			}
@@ -117,7 +132,7 @@ func (r *run) pick(ctx context.Context, rng *rand.Rand, function string, busy bo
 		if len(some) > 0 {
 			return one(rng, some), true
 		}
-		if !wait(ctx, 20*time.Millisecond) {
+		if !wait(ctx, 10*time.Millisecond) {
 			break
 		}
 	}
@@ -246,7 +261,7 @@ func (r *run) tableFaults(ctx context.Context) error {
 		case 2:
 			// A slow table widens the moments between a write and the send that
 			// it allows.
-			set["latencyMs"] = one(rng, []int{0, 2, 10, 30, 60})
+			set["latencyMs"] = one(rng, []int{0, 10, 30, 60, 100})
 		default:
 			point := one(rng, []string{"throttle", "serverError", "loseRequest", "loseReply", "loseReply", "loseReply"})
 			n := 1 + rng.IntN(3)

@@ -48,13 +48,13 @@ type System struct {
 // there to end a run that would hang, not to measure.
 const limit = time.Minute
 
-// ErrEnded: the system ended before it was ready.
+// ErrEnded is Start's error when the system ended before it was ready.
 var ErrEnded = errors.New("the system ended before it was ready")
 
 // Start starts a system and returns when it is ready. Whenever it returns a
 // System, the caller ends it; beside ErrEnded comes one that says what it said.
 func Start(o Options) (*System, error) {
-	cmd := exec.Command(o.Local, "-template", o.Template, "-bin", o.Bin)
+	cmd := exec.Command(o.Local, "-template", o.Template, "-bin", o.Bin) //nolint:noctx // its life is the System's: see finish
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "API_PORT=0", "WHMCS_PORT=0", "SF_PORT=0", "AWS_PORT=0"}
 	for k, v := range o.Env {
 		cmd.Env = append(cmd.Env, k+"="+v)

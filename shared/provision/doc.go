@@ -59,7 +59,7 @@
 //	added      as planned, marker there        accepting, accept_until     → AcceptOrder
 //	added      already Active                  accepted                    → verify
 //	added      differs                         failed whmcs_order_mismatch
-//	added      marker missing                  failed marker_not_kept; WHMCS's breaker opens
+//	added      marker missing, not adopted     failed marker_not_kept; WHMCS's breaker opens
 //	any below  cancelled, fraud, gone          failed whmcs_order_cancelled
 //	accepting  sent: success, or not Pending
 //	           and a read says Active          accepted                    → verify
@@ -74,7 +74,8 @@
 //	accepting  settled: still Pending          failed accept_outcome_unknown
 //	accepted   one of ours in the module queue failed module_failed
 //	accepted   all active, queue empty, and if
-//	           adds ≥ 2 exactly one hit        provisioned
+//	           adds ≥ 2, or adopted after an
+//	           AddOrder, no hit beside it      provisioned
 //	accepted   not yet, < 15 min               waiting
 //	accepted   not yet, later                  failed not_verified
 //	past none  load or a read fails, permanent failed, the point's review code

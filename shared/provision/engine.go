@@ -189,7 +189,7 @@ func (e *Engine) Run(ctx context.Context, id order.ID) (Result, error) {
 		end, err = EndUnstored, nil
 	}
 	e.log.LogAttrs(ctx, slog.LevelInfo, "run ended",
-		slog.String("sfOrderId", id.String()), slog.String("end", string(end)),
+		slog.String("order_id", id.String()), slog.String("end", string(end)),
 		slog.String("state", string(w.base.State)), slog.String("point", string(w.base.Point)),
 		slog.Int64("fence", int64(w.base.Fence)), slog.Int("attempts", w.base.Attempts),
 		slog.String("code", string(w.base.ErrorCode)))

@@ -25,14 +25,27 @@ func (w *worker) look(ctx context.Context) error {
 	}
 	// What Salesforce holds is adopted only if it carries our marker: a clone
 	// carries its original's id.
+	var held *order.Made
 	if w.req != nil && w.req.WHMCSOrderID != "" {
-		if err := w.heldID(ctx, plan.ClientID); err != nil {
+		var err error
+		if held, err = w.heldID(ctx, plan.ClientID); err != nil {
 			return err
 		}
 	}
 	live, dead, suspects, stable, err := w.search(ctx, plan.ClientID)
 	if err != nil {
 		return err
+	}
+	// It counts even where the search does not reach: it may be of another
+	// client by now, and older than the newest orders.
+	if held != nil {
+		into := &live
+		if held.Status.Dead() {
+			into = &dead
+		}
+		if !slices.ContainsFunc(*into, func(m order.Made) bool { return m.ID == held.ID }) {
+			*into = append(*into, *held)
+		}
 	}
 	switch {
 	case !stable:
@@ -75,29 +88,30 @@ func (w *worker) adopt(ctx context.Context, hit order.Made) error {
 	return w.write(ctx, order.WroteLease, "adopted", "WHMCS order "+hit.ID+" found by its marker")
 }
 
-// heldID judges the WHMCS order id that Salesforce already shows.
-func (w *worker) heldID(ctx context.Context, client int64) error {
+// heldID judges the WHMCS order id that Salesforce already shows, and returns
+// the order if it is ours.
+func (w *worker) heldID(ctx context.Context, client int64) (*order.Made, error) {
 	id := w.req.WHMCSOrderID
 	made, err := w.readOrder(ctx, id, client)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	switch {
 	case made != nil && w.ours(made.Marker):
-		return nil // the search finds it too and decides
+		return made, nil
 	case made == nil && w.cur.Vouched:
-		return nil // a person said that nothing is left of it
+		return nil, nil // a person said that nothing is left of it
 	case made == nil:
-		return w.fail(ctx, &fault.Error{Code: fault.WHMCSIDForeign,
+		return nil, w.fail(ctx, &fault.Error{Code: fault.WHMCSIDForeign,
 			Public: fmt.Sprintf("Clear WHMCS_Order_ID__c, then click again: WHMCS has no order %s.", id)})
 	}
-	return w.fail(ctx, &fault.Error{Code: fault.WHMCSIDForeign,
+	return nil, w.fail(ctx, &fault.Error{Code: fault.WHMCSIDForeign,
 		Public: fmt.Sprintf("Clear WHMCS_Order_ID__c, then click again: WHMCS order %s does not carry this order's marker; was this order cloned?", id)})
 }
 
-// search reads the orders of the client until two complete listings are equal;
-// if none is ours, also the newest orders of every client back to a day before
-// the first send, since clients are merged and mappings corrected.
+// search reads the orders of the client until two complete listings agree about
+// this order; if none is ours, also the newest orders of every client back to a
+// day before the first send, since clients are merged and mappings corrected.
 func (w *worker) search(ctx context.Context, client int64) (live, dead, suspects []order.Made, stable bool, err error) {
 	since := w.cur.FirstAddAt
 	if since.IsZero() {
@@ -105,20 +119,23 @@ func (w *worker) search(ctx context.Context, client int64) (live, dead, suspects
 	}
 	since = since.Add(-24 * time.Hour)
 
-	all, stable, err := w.listing(ctx, func(ctx context.Context) ([]order.Made, bool, error) { return w.billing.List(ctx, client) })
+	ours := func(m order.Made) bool { return w.ours(m.Marker) }
+	suspect := func(m order.Made) bool { return m.Marker == "" && !m.Status.Dead() && !m.Date.Before(since) }
+	all, stable, err := w.listing(ctx, func(m order.Made) bool { return ours(m) || suspect(m) },
+		func(ctx context.Context) ([]order.Made, bool, error) { return w.billing.List(ctx, client) })
 	if err != nil || !stable {
 		return nil, nil, nil, stable, err
 	}
 	live, dead = w.hits(all)
 	for _, m := range all {
-		if m.Marker == "" && !m.Status.Dead() && !m.Date.Before(since) {
+		if suspect(m) {
 			suspects = append(suspects, m)
 		}
 	}
 	if len(live) > 0 || len(dead) > 0 {
 		return live, dead, suspects, true, nil
 	}
-	all, stable, err = w.listing(ctx, func(ctx context.Context) ([]order.Made, bool, error) { return w.billing.ListSince(ctx, since) })
+	all, stable, err = w.listing(ctx, ours, func(ctx context.Context) ([]order.Made, bool, error) { return w.billing.ListSince(ctx, since) })
 	if err != nil || !stable {
 		return nil, nil, nil, stable, err
 	}
@@ -140,9 +157,12 @@ func (w *worker) hits(all []order.Made) (live, dead []order.Made) {
 	return live, dead
 }
 
-// listing reads until two complete listings in a row are equal; it gives up
-// after a few: deletions shift pages, and a hit could be missed.
-func (w *worker) listing(ctx context.Context, list func(context.Context) ([]order.Made, bool, error)) ([]order.Made, bool, error) {
+// listing reads until two complete listings in a row say the same of the orders
+// that count, and returns those; it gives up after a few: deletions shift pages,
+// and a hit could be missed. What other orders do meanwhile does not count: a
+// WHMCS that is at work makes and accepts some during every reading, and would
+// have a person asked after every lost AddOrder.
+func (w *worker) listing(ctx context.Context, counts func(order.Made) bool, list func(context.Context) ([]order.Made, bool, error)) ([]order.Made, bool, error) {
 	var last []order.Made
 	have := false
 	for range 2 * looks {
@@ -155,6 +175,7 @@ func (w *worker) listing(ctx context.Context, list func(context.Context) ([]orde
 		if err != nil {
 			return nil, false, err
 		}
+		all = slices.DeleteFunc(all, func(m order.Made) bool { return !counts(m) })
 		if complete && have && slices.EqualFunc(last, all, sameMade) {
 			return all, true, nil
 		}
@@ -167,21 +188,23 @@ func sameMade(a, b order.Made) bool {
 	return a.ID == b.ID && a.Status == b.Status && a.Marker == b.Marker && a.ClientID == b.ClientID
 }
 
-// onlyOne is the last look of an order for which more than one AddOrder may
-// have left: it is provisioned only if WHMCS holds exactly one.
+// onlyOne is the last look of an order of which WHMCS may hold another one: more
+// than one AddOrder may have left, or a person named an order beside what ours
+// may have made. It is provisioned only if there is none.
 func (w *worker) onlyOne(ctx context.Context) error {
-	live, dead, _, stable, err := w.search(ctx, w.cur.Plan.ClientID)
+	live, _, _, stable, err := w.search(ctx, w.cur.Plan.ClientID)
+	others := slices.DeleteFunc(slices.Clone(live), func(m order.Made) bool { return m.ID == w.cur.WHMCSOrderID })
 	switch {
 	case err != nil:
 		return err
 	case !stable:
 		return w.retry(ctx, order.SideWHMCS, fault.New(fault.ListingUnstable, ""))
-	case len(live) == 0:
+	case len(live) == 0 && !w.cur.Adopted:
 		return w.fail(ctx, &fault.Error{Code: fault.MarkerNotKept,
 			Public: fmt.Sprintf("Restore the marker of WHMCS order %s (%s), then click again: it is not found by it any more.", w.cur.WHMCSOrderID, w.cur.ID.Marker())})
-	case len(live) > 1 || len(live)+len(dead) > 1 && live[0].ID != w.cur.WHMCSOrderID:
+	case len(others) > 0:
 		return w.fail(ctx, &fault.Error{Code: fault.WHMCSOrderAmbiguous,
-			Public: fmt.Sprintf("Cancel the wrong ones in WHMCS, then click again: orders %s carry this order's marker.", idsOf(live))})
+			Public: fmt.Sprintf("Cancel the wrong ones in WHMCS, then click again: beside order %s, %s carry this order's marker.", w.cur.WHMCSOrderID, idsOf(others))})
 	}
 	return nil
 }

@@ -157,6 +157,7 @@ func (w *worker) sendAdd(ctx context.Context) error {
 	takeBack := func() {
 		w.cur.Adds--
 		w.cur.AddUntil = time.Time{}
+		w.cur.Vouched = before.Vouched
 		if w.cur.Adds == 0 {
 			w.cur.Point = before.Point
 			if before.Adds == 0 {
@@ -435,8 +436,9 @@ func (w *worker) atAccepted(ctx context.Context) error {
 		return w.fail(ctx, &fault.Error{Code: fault.NotVerified,
 			Public: fmt.Sprintf("Check the services of WHMCS order %s, activate them, then click again: %s.", made.ID, diff)})
 	}
-	// adds ≥ 2: a look with exactly one hit, or it is not provisioned.
-	if w.cur.Adds >= 2 {
+	// adds ≥ 2, or an order was adopted beside what our AddOrder may have made:
+	// a look with exactly one hit, or it is not provisioned.
+	if w.cur.Adds >= 2 || w.cur.Adopted && w.cur.Adds > 0 {
 		if err := w.onlyOne(ctx); err != nil {
 			return err
 		}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"orderbridge/shared/fault"
@@ -68,8 +70,10 @@ func (w *worker) run(ctx context.Context) (End, error) {
 // table is asked again: the same step twice is the same image.
 func (w *worker) write(ctx context.Context, wrote order.Wrote, event, detail string) error {
 	now := w.clock.Now()
-	step := Step{From: w.base, To: w.cur, Wrote: wrote, Now: now,
-		Entry: order.Entry{At: now, Event: event, Detail: detail, By: "provision"}}
+	step := Step{From: w.base, To: w.cur, Wrote: wrote, Now: now}
+	if !said(w.base.History, event, detail) {
+		step.Entry = order.Entry{At: now, Event: event, Detail: detail, By: "provision"}
+	}
 	for try := 0; ; try++ {
 		rec, err := w.store.Write(ctx, step)
 		if err == nil {
@@ -83,6 +87,38 @@ func (w *worker) write(ctx context.Context, wrote order.Wrote, event, detail str
 			return fault.Wrap(fault.StoreUnavailable, err)
 		}
 	}
+}
+
+// said reports whether the history says already, since the order last moved on,
+// what a wait or a send would say again: three days of retries must not push
+// out how they began.
+func said(history []order.Entry, event, detail string) bool {
+	if !repeats(event) {
+		return false
+	}
+	for _, e := range slices.Backward(history) {
+		switch {
+		case e.Event == event && gist(e.Detail) == gist(order.Cut(detail, order.MaxDetail)):
+			return true
+		case e.By == "provision" && !repeats(e.Event), e.Event == "reopened", strings.HasPrefix(e.Event, "resolved_"):
+			return false
+		}
+	}
+	return false
+}
+
+func repeats(event string) bool {
+	return event == "waiting" || event == "add_sending" || event == "accept_sending"
+}
+
+// gist is the detail of a wait without its end.
+func gist(detail string) string {
+	point, rest, ok := strings.Cut(detail, " until ")
+	if !ok {
+		return detail
+	}
+	_, why, _ := strings.Cut(rest, ": ")
+	return point + ": " + why
 }
 
 // left is how long this worker may still act on its own: until the lease or

@@ -9,6 +9,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"regexp"
 	"strings"
 	"sync"
@@ -50,8 +51,10 @@ type Deps struct {
 	HTTP *http.Client
 	// Credentials returns the current credentials; called before each login.
 	Credentials func(context.Context) (Credentials, error)
-	Now         func() time.Time
-	Log         *slog.Logger
+	// Now is the wall clock, without a monotonic reading, which stands still
+	// while a sandbox is frozen.
+	Now func() time.Time
+	Log *slog.Logger
 	// Usage, if not nil, is told the org's API usage after each call that
 	// states it (Sforce-Limit-Info).
 	Usage func(Usage)
@@ -71,9 +74,16 @@ type Client struct {
 	refused error     // the last login's config error
 	until   time.Time // refused is answered without a call until then
 	brake   brake
+	used    time.Time // when the last answer came
 }
 
-const defaultTimeout = 30 * time.Second
+const (
+	defaultTimeout = 30 * time.Second
+	// idleMost is how long a connection may rest before it is not trusted any
+	// more: a sandbox that was frozen meanwhile finds it dead, and the call
+	// would be lost on it.
+	idleMost = 20 * time.Second
+)
 
 // maxBody is the largest answer that is read, in bytes. A page of 2,000 orders
 // and the describe of Order stay well below.
@@ -174,7 +184,16 @@ func (c *Client) call(ctx context.Context, s *session, method, path string, body
 // salesforce_unavailable: whether the call took effect is not known, and every
 // call here may be repeated.
 func (c *Client) exchange(r *http.Request) (int, http.Header, []byte, error) {
+	c.mu.Lock()
+	rested := !c.used.IsZero() && c.deps.Now().Sub(c.used) > idleMost
+	c.mu.Unlock()
+	if rested {
+		c.http.CloseIdleConnections()
+	}
 	resp, err := c.http.Do(r)
+	c.mu.Lock()
+	c.used = c.deps.Now()
+	c.mu.Unlock()
 	if err != nil {
 		return 0, nil, nil, fault.Wrap(fault.SalesforceUnavailable, fmt.Errorf("call %s: %w", r.URL.Path, withoutURL(err)))
 	}
@@ -192,9 +211,9 @@ func (c *Client) exchange(r *http.Request) (int, http.Header, []byte, error) {
 // withoutURL drops the URL from a net/http error: a query holds order ids, and
 // the path is named already.
 func withoutURL(err error) error {
-	type unwrapper interface{ Unwrap() error }
-	if u, ok := err.(unwrapper); ok && u.Unwrap() != nil { //nolint:errorlint // the outermost error is *url.Error
-		return u.Unwrap()
+	var u *url.Error
+	if errors.As(err, &u) {
+		return u.Err
 	}
 	return err
 }

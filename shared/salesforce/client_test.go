@@ -81,7 +81,11 @@ func (w *world) client(change ...func(*salesforce.Config)) *salesforce.Client {
 		Credentials: func(context.Context) (salesforce.Credentials, error) { return w.cred, nil },
 		Now:         w.clock,
 		Log:         slog.New(slog.NewTextHandler(w.log, nil)),
-		Usage:       func(u salesforce.Usage) { w.seen = append(w.seen, u) },
+		Usage: func(u salesforce.Usage) {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			w.seen = append(w.seen, u)
+		},
 	})
 	if err != nil {
 		w.t.Fatal(err)
@@ -530,5 +534,14 @@ func TestNothingSecretIsLogged(t *testing.T) {
 		if strings.Contains(w.log.String()+err.Error(), s) {
 			t.Errorf("%q in log or error: %v %s", s, err, w.log)
 		}
+	}
+}
+
+func TestCredentialsAreNeverPrinted(t *testing.T) {
+	c := salesforce.Credentials{ClientID: "hush", ClientSecret: "hush", Username: "hush"}
+	var b strings.Builder
+	slog.New(slog.NewTextHandler(&b, nil)).Info("x", "credentials", c)
+	if all := fmt.Sprintf("%v %+v %#v %s", c, c, c, c) + b.String(); strings.Contains(all, "hush") {
+		t.Errorf("printed as %s", all)
 	}
 }

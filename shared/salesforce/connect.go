@@ -12,9 +12,6 @@ import (
 const (
 	// dialTimeout bounds the TLS handshake; an org that is near takes 50 ms.
 	dialTimeout = 10 * time.Second
-	// idleTimeout: a sandbox that was frozen for longer finds its connections
-	// dead; they are not tried.
-	idleTimeout = 20 * time.Second
 	// connections that one process keeps to the org; its calls are few and
 	// follow one another.
 	connections = 4
@@ -35,8 +32,7 @@ func Connect(ctx context.Context, c Config, d Deps) (*Client, error) {
 	}
 	if d.HTTP == nil {
 		d.HTTP = &http.Client{Transport: &http.Transport{
-			ForceAttemptHTTP2: true, MaxConnsPerHost: connections,
-			IdleConnTimeout: idleTimeout, TLSHandshakeTimeout: dialTimeout,
+			ForceAttemptHTTP2: true, MaxConnsPerHost: connections, TLSHandshakeTimeout: dialTimeout,
 		}}
 	}
 	return New(c, d)

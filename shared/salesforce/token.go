@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/netip"
 	"net/url"
@@ -27,6 +28,18 @@ type Credentials struct {
 	Username     string
 	PrivateKey   *rsa.PrivateKey
 }
+
+// redacted stands for a credential wherever one would be printed.
+const redacted = "[redacted]"
+
+// String keeps the credential out of formatted text.
+func (Credentials) String() string { return redacted }
+
+// GoString keeps the credential out of %#v.
+func (Credentials) GoString() string { return redacted }
+
+// LogValue keeps the credential out of logs.
+func (Credentials) LogValue() slog.Value { return slog.StringValue(redacted) }
 
 // ParseCredentials reads the Salesforce secret:
 // {"clientId","clientSecret"} or {"clientId","username","privateKey"}, the key

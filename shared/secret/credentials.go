@@ -16,15 +16,6 @@ type WHMCS struct {
 	AccessKey string `json:"accessKey"`
 }
 
-// Salesforce is the credential of the External Client App: either ClientSecret
-// (client credentials flow), or Username and PrivateKey (JWT bearer flow).
-type Salesforce struct {
-	ClientID     string `json:"clientId"`
-	ClientSecret string `json:"clientSecret"`
-	Username     string `json:"username"`
-	PrivateKey   string `json:"privateKey"` // PEM
-}
-
 // ParseWHMCS reads {"identifier","secret","accessKey"?}.
 func ParseWHMCS(text string) (WHMCS, error) {
 	var c WHMCS
@@ -33,21 +24,6 @@ func ParseWHMCS(text string) (WHMCS, error) {
 	}
 	if c.Identifier == "" || c.Secret == "" {
 		return WHMCS{}, errors.New("the WHMCS secret lacks identifier or secret")
-	}
-	return c, nil
-}
-
-// ParseSalesforce reads {"clientId","clientSecret"} or
-// {"clientId","username","privateKey"}.
-func ParseSalesforce(text string) (Salesforce, error) {
-	var c Salesforce
-	if !strict(text, &c) {
-		return Salesforce{}, errors.New("the Salesforce secret is not a JSON object of clientId and clientSecret, or clientId, username and privateKey")
-	}
-	bySecret := c.ClientSecret != "" && c.Username == "" && c.PrivateKey == ""
-	byKey := c.ClientSecret == "" && c.Username != "" && c.PrivateKey != ""
-	if c.ClientID == "" || bySecret == byKey {
-		return Salesforce{}, errors.New("the Salesforce secret must hold clientId and either clientSecret, or username and privateKey")
 	}
 	return c, nil
 }
@@ -69,12 +45,3 @@ func (WHMCS) GoString() string { return redacted }
 
 // LogValue keeps the credential out of logs.
 func (WHMCS) LogValue() slog.Value { return slog.StringValue(redacted) }
-
-// String keeps the credential out of formatted text.
-func (Salesforce) String() string { return redacted }
-
-// GoString keeps the credential out of %#v.
-func (Salesforce) GoString() string { return redacted }
-
-// LogValue keeps the credential out of logs.
-func (Salesforce) LogValue() slog.Value { return slog.StringValue(redacted) }

@@ -388,7 +388,6 @@ func TestErrorsDoNotHoldTheSecret(t *testing.T) {
 
 func TestCredentials(t *testing.T) {
 	whmcs := func(s string) (any, error) { return secret.ParseWHMCS(s) }
-	salesforce := func(s string) (any, error) { return secret.ParseSalesforce(s) }
 	for _, c := range []struct {
 		name, text string
 		parse      func(string) (any, error)
@@ -400,15 +399,9 @@ func TestCredentials(t *testing.T) {
 		{"WHMCS with a misspelt member", `{"identifier":"i","secret":"s","accesskey":"k"}`, whmcs, nil},
 		{"WHMCS empty", ``, whmcs, nil},
 		{"WHMCS null", `null`, whmcs, nil},
-		{"client credentials", `{"clientId":"c","clientSecret":"s"}`, salesforce, secret.Salesforce{ClientID: "c", ClientSecret: "s"}},
-		{"JWT bearer", `{"clientId":"c","username":"u","privateKey":"k"}`, salesforce, secret.Salesforce{ClientID: "c", Username: "u", PrivateKey: "k"}},
-		{"both flows", `{"clientId":"c","clientSecret":"s","username":"u","privateKey":"k"}`, salesforce, nil},
-		{"half a flow", `{"clientId":"c","username":"u"}`, salesforce, nil},
-		{"no flow", `{"clientId":"c"}`, salesforce, nil},
-		{"no client", `{"clientSecret":"s"}`, salesforce, nil},
-		{"a name twice", `{"clientId":"c","clientSecret":"s","clientSecret":"t"}`, salesforce, nil},
-		{"a string", `"top-secret-value"`, salesforce, nil},
-		{"a wrong type", `{"clientId":"c","clientSecret":{"x":"top-secret-value"}}`, salesforce, nil},
+		{"a name twice", `{"identifier":"i","secret":"s","secret":"t"}`, whmcs, nil},
+		{"a string", `"top-secret-value"`, whmcs, nil},
+		{"a wrong type", `{"identifier":"i","secret":{"x":"top-secret-value"}}`, whmcs, nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			got, err := c.parse(c.text)

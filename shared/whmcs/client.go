@@ -52,6 +52,18 @@ type Config struct {
 // $api_access_key).
 type Credentials struct{ Identifier, Secret, AccessKey string }
 
+// redacted stands for a credential wherever one would be printed.
+const redacted = "[redacted]"
+
+// String keeps the credential out of formatted text.
+func (Credentials) String() string { return redacted }
+
+// GoString keeps the credential out of %#v.
+func (Credentials) GoString() string { return redacted }
+
+// LogValue keeps the credential out of logs.
+func (Credentials) LogValue() slog.Value { return slog.StringValue(redacted) }
+
 // Client calls one WHMCS. It is safe for concurrent use.
 type Client struct {
 	cfg    Config

@@ -737,3 +737,12 @@ func TestNewRefusesWhatCannotWork(t *testing.T) {
 		t.Error("a client without credentials was made")
 	}
 }
+
+func TestCredentialsAreNeverPrinted(t *testing.T) {
+	c := whmcs.Credentials{Identifier: "hush", Secret: "hush", AccessKey: "hush"}
+	var b strings.Builder
+	slog.New(slog.NewTextHandler(&b, nil)).Info("x", "credentials", c)
+	if all := fmt.Sprintf("%v %+v %#v %s", c, c, c, c) + b.String(); strings.Contains(all, "hush") {
+		t.Errorf("printed as %s", all)
+	}
+}

@@ -24,8 +24,10 @@ const maxPages = 1000
 // same total and as many rows with different ids came: a list that is changed
 // while it is read shifts its pages, which either hides a row or shows one twice.
 type pages struct {
-	total    int64
+	total    int64 // that the first page named
+	last     int64 // that the last page named
 	steady   bool
+	torn     bool // a total fell, or a row has no id: not even a list that only grows
 	complete bool
 	rows     map[string]object // by id
 }
@@ -37,16 +39,16 @@ func (p *pages) add(o object, plural, singular string) (int, error) {
 		return 0, errors.New("a list without totalresults")
 	}
 	if p.rows == nil {
-		p.rows, p.total, p.steady = map[string]object{}, total, true
+		p.rows, p.total, p.last, p.steady = map[string]object{}, total, total, true
 	}
-	if total != p.total {
-		p.steady = false
-	}
+	p.steady = p.steady && total == p.total
+	p.torn = p.torn || total < p.last
+	p.last = total
 	list := o.list(plural, singular)
 	for _, row := range list {
 		id := row.id("id")
 		if id == "" {
-			p.steady = false
+			p.steady, p.torn = false, true
 			continue
 		}
 		p.rows[id] = row
@@ -108,67 +110,94 @@ func (c *Client) List(ctx context.Context, clientID int64) ([]order.Made, bool, 
 // ids fall strictly from page to page, and the last page lies below what was
 // read, the reading ends at the first page that is too old throughout;
 // otherwise every page is read.
+//
+// A list of falling ids may grow while it is read: a WHMCS at work gets orders
+// all the time. They come in front, which shows rows twice and hides none: a row
+// is hidden only when more go than come between two pages, and then the total
+// falls.
 func (c *Client) ListSince(ctx context.Context, since time.Time) ([]order.Made, bool, error) {
-	day := since.UTC().Truncate(24 * time.Hour)
-	var p pages
-	falling, lowest := true, int64(0)
-	start := 0
-	read := func(from int) ([]object, error) {
-		o, err := c.read(ctx, "GetOrders", page(nil, from))
-		if err != nil {
-			return nil, err
-		}
-		if _, err := p.add(o, "orders", "order"); err != nil {
-			return nil, fault.Wrap(fault.WHMCSUnavailable, fmt.Errorf("GetOrders: %w", err))
-		}
-		return o.list("orders", "order"), nil
+	r := sinceReading{c: c, day: since.UTC().Truncate(24 * time.Hour), falling: true, young: map[string]object{}}
+	complete, err := r.walk(ctx)
+	if err != nil {
+		return nil, false, err
 	}
-	young := map[string]object{}
-	complete := false
-	for range maxPages {
-		rows, err := read(start)
-		if err != nil {
-			return nil, false, err
+	delete(r.young, "")
+	return c.made(ctx, r.young, complete)
+}
+
+// sinceReading is one reading of the newest orders of every client.
+type sinceReading struct {
+	c       *Client
+	day     time.Time
+	p       pages
+	young   map[string]object
+	falling bool  // the ids of new rows fell so far
+	lowest  int64 // id of the last new row
+}
+
+// page reads one page. old: it has rows, and every one is too old.
+func (r *sinceReading) page(ctx context.Context, from int) (rows []object, old bool, err error) {
+	o, err := r.c.read(ctx, "GetOrders", page(nil, from))
+	if err != nil {
+		return nil, false, err
+	}
+	rows = o.list("orders", "order")
+	seen := map[string]bool{}
+	for _, row := range rows {
+		id := row.id("id")
+		_, seen[id] = r.p.rows[id]
+	}
+	if _, err := r.p.add(o, "orders", "order"); err != nil {
+		return nil, false, fault.Wrap(fault.WHMCSUnavailable, fmt.Errorf("GetOrders: %w", err))
+	}
+	old = len(rows) > 0
+	for _, row := range rows {
+		id := row.id("id")
+		if n, ok := row.number("id"); !seen[id] {
+			r.falling = r.falling && ok && (r.lowest == 0 || n < r.lowest)
+			r.lowest = n
 		}
-		old := len(rows) > 0
-		for _, row := range rows {
-			n, ok := row.number("id")
-			falling = falling && ok && (lowest == 0 || n < lowest)
-			lowest = n
-			if when, ok := date(row); !ok || !when.Before(day) {
-				young[row.id("id")] = row
-				old = false
-			} else if id := row.id("id"); id != "" {
-				p.rows[id] = nil // counted; the list of a whole installation is long
-			}
+		if when, ok := date(row); !ok || !when.Before(r.day) {
+			r.young[id] = row
+			old = false
+		} else if id != "" {
+			r.p.rows[id] = nil // counted; the list of a whole installation is long
+		}
+	}
+	return rows, old, nil
+}
+
+// walk reads page by page and reports whether the listing is complete.
+func (r *sinceReading) walk(ctx context.Context) (bool, error) {
+	start := 0
+	for range maxPages {
+		rows, old, err := r.page(ctx, start)
+		if err != nil {
+			return false, err
 		}
 		start += len(rows)
-		if len(rows) == 0 || int64(start) >= p.total {
-			complete = p.complete
-			break
+		if len(rows) == 0 || int64(start) >= r.p.last {
+			grew := r.falling && !r.p.torn && int64(len(r.p.rows)) >= r.p.total
+			return r.p.complete || grew, nil
 		}
-		if !old || !falling {
+		if !old || !r.falling {
 			continue
 		}
-		edge := lowest
-		tail, err := read(max(start, int(p.total)-pageSize))
+		edge := r.lowest
+		tail, older, err := r.page(ctx, max(start, int(r.p.last)-pageSize))
 		if err != nil {
-			return nil, false, err
+			return false, err
 		}
-		below := len(tail) > 0
 		for _, row := range tail {
 			n, ok := row.number("id")
-			when, dated := date(row)
-			below = below && ok && n < edge && dated && when.Before(day)
+			older = older && ok && n < edge
 		}
-		if below {
-			complete = p.steady
-			break
+		if older {
+			return !r.p.torn, nil
 		}
-		falling = false // not a list of falling ids after all: read it whole
+		r.falling = false // not a list of falling ids after all: read it whole
 	}
-	delete(young, "")
-	return c.made(ctx, young, complete)
+	return false, nil
 }
 
 // Order reads one WHMCS order with its services, following pages. The services

@@ -348,17 +348,17 @@ func (b *batch) bury(ctx context.Context, i int, r result) bool {
 
 func (p *Pusher) bury(ctx context.Context, l Letter, cause error) bool {
 	if err := p.d.Dead.Send(ctx, l); err != nil {
-		p.d.Log.ErrorContext(ctx, "dead letter not sent", "sfOrderId", l.ID.String(), "code", string(l.Code), "error", err)
+		p.d.Log.ErrorContext(ctx, "dead letter not sent", "order_id", l.ID.String(), "code", string(l.Code), "error", err)
 		return false
 	}
 	p.d.Metrics.Count(metricDead, string(l.Code), 1)
-	p.d.Log.ErrorContext(ctx, "status cannot be shown", "sfOrderId", l.ID.String(), "seq", int64(l.Seq), "code", string(l.Code), "error", cause)
+	p.d.Log.ErrorContext(ctx, "status cannot be shown", "order_id", l.ID.String(), "seq", int64(l.Seq), "code", string(l.Code), "error", cause)
 	if l.ID.IsZero() {
 		return true
 	}
 	entry := order.Entry{At: p.d.Now(), Event: eventFailed, Detail: order.Cut(string(l.Code)+": "+l.Message, order.MaxDetail), By: by}
 	if err := p.d.Items.Note(ctx, l.ID, entry); err != nil && fault.CodeOf(err) != fault.OrderNotFound {
-		p.d.Log.WarnContext(ctx, "history not written", "sfOrderId", l.ID.String(), "error", err)
+		p.d.Log.WarnContext(ctx, "history not written", "order_id", l.ID.String(), "error", err)
 	}
 	return true
 }

@@ -57,7 +57,7 @@ func (p *Pusher) Sweep(ctx context.Context) (Swept, error) {
 		case fault.CodeOf(err) == fault.StoreUnavailable:
 			return s, err
 		case err != nil: // this one item cannot be read; the others can
-			p.d.Log.ErrorContext(ctx, "item not read", "sfOrderId", id.String(), "error", err)
+			p.d.Log.ErrorContext(ctx, "item not read", "order_id", id.String(), "error", err)
 			s.Left++
 		case !ok:
 			s.Unknown++

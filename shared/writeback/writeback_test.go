@@ -411,6 +411,34 @@ func TestAConfigErrorOfEveryRowOpensTheBreakerAndWakesSomeone(t *testing.T) {
 	}
 }
 
+// lost is a breaker whose probe another process wins.
+type lost struct{ *provisiontest.Memory }
+
+func (lost) WinProbe(context.Context, order.Control, time.Time) (bool, error) { return false, nil }
+
+func TestWhoLosesTheProbeCallsNobody(t *testing.T) {
+	b := newBench(t)
+	pusher, err := writeback.New(writeback.Deps{
+		Salesforce: b.org, Items: b.table, Breaker: lost{b.table}, Dead: &b.dead, Metrics: b.metrics, Log: slog.New(slog.DiscardHandler),
+		Now: func() time.Time { return b.now }, Sleep: func(context.Context, time.Duration) error { return nil },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := b.table.OpenBreaker(t.Context(), order.Control{Side: order.SideSalesforce, OpenUntil: b.now.Add(-time.Second), Why: fault.SalesforcePermission, Fails: 1}); err != nil {
+		t.Fatal(err)
+	}
+	if again := pusher.Push(t.Context(), []writeback.Change{{Record: record(1, order.Provisioned)}}); !again[0] || len(b.org.calls) != 0 {
+		t.Errorf("again %v after %d calls", again, len(b.org.calls))
+	}
+	if _, err := pusher.Sweep(t.Context()); fault.CodeOf(err) != fault.SalesforceUnavailable {
+		t.Errorf("sweep: %v", err)
+	}
+	if again := b.pusher.Push(t.Context(), []writeback.Change{{Record: record(1, order.Provisioned)}}); again[0] || len(b.org.calls) != 1 {
+		t.Errorf("the winner: again %v after %d calls", again, len(b.org.calls))
+	}
+}
+
 func TestNewNeedsEveryPort(t *testing.T) {
 	if _, err := writeback.New(writeback.Deps{}); err == nil {
 		t.Error("no error without ports")

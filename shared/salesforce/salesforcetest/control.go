@@ -84,6 +84,17 @@ func (s *Sim) Fault(f Fault) error {
 	return nil
 }
 
+// left lists the faults that have not been used up.
+func (s *Sim) left() []map[string]any {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	all := []map[string]any{}
+	for _, a := range s.faults {
+		all = append(all, map[string]any{"action": a.Action, "fault": a.Fault.Fault, "times": a.left, "delayMs": a.Delay.Milliseconds(), "match": a.Match})
+	}
+	return all
+}
+
 // ClearFaults empties the fault queue.
 func (s *Sim) ClearFaults() {
 	s.mu.Lock()
@@ -124,14 +135,16 @@ func (s *Sim) control(w http.ResponseWriter, r *http.Request) {
 		s.controlOrder(w, r, id)
 	case path == "journal" && r.Method == http.MethodGet:
 		answer(w, http.StatusOK, s.Journal())
+	case path == "faults" && r.Method == http.MethodGet:
+		answer(w, http.StatusOK, s.left())
 	case path == "faults" && r.Method == http.MethodPost:
 		s.controlFault(w, r)
 	case path == "faults" && r.Method == http.MethodDelete:
 		s.ClearFaults()
-		w.WriteHeader(http.StatusNoContent)
+		answer(w, http.StatusOK, map[string]bool{"ok": true})
 	case path == "reset" && r.Method == http.MethodPost:
 		s.Reset()
-		w.WriteHeader(http.StatusNoContent)
+		answer(w, http.StatusOK, map[string]bool{"ok": true})
 	case path == "journal" || path == "faults" || path == "reset":
 		refuse(w, http.StatusMethodNotAllowed, "method not allowed")
 	default:
@@ -187,13 +200,13 @@ func (s *Sim) controlOrder(w http.ResponseWriter, r *http.Request, id string) {
 			refuse(w, http.StatusBadRequest, err.Error())
 			return
 		}
-		w.WriteHeader(http.StatusNoContent)
+		answer(w, http.StatusOK, map[string]bool{"ok": true})
 	case http.MethodDelete:
 		if !s.DeleteOrder(id) {
 			refuse(w, http.StatusNotFound, "no such order")
 			return
 		}
-		w.WriteHeader(http.StatusNoContent)
+		answer(w, http.StatusOK, map[string]bool{"ok": true})
 	default:
 		refuse(w, http.StatusMethodNotAllowed, "method not allowed")
 	}
@@ -225,7 +238,7 @@ func (s *Sim) controlFault(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusBadRequest, err.Error())
 		return
 	}
-	w.WriteHeader(http.StatusNoContent)
+	answer(w, http.StatusOK, map[string]bool{"ok": true})
 }
 
 func readJSON(r *http.Request, into any) error {

@@ -98,7 +98,7 @@ func (o *org) call(method, path string, in any) (int, string) {
 
 func (o *org) put(id, body string) {
 	o.t.Helper()
-	if status, out := o.call("PUT", "/_sim/orders/"+id, body); status != 204 {
+	if status, out := o.call("PUT", "/_sim/orders/"+id, body); status != 200 {
 		o.t.Fatalf("PUT: %d %s", status, out)
 	}
 }
@@ -140,7 +140,7 @@ func TestControlRoutes(t *testing.T) {
 		status             int
 	}{
 		{"GET", "/_sim/orders/" + first, "", 404},
-		{"PUT", "/_sim/orders/801000000000001", seed, 204},
+		{"PUT", "/_sim/orders/801000000000001", seed, 200},
 		{"GET", "/_sim/orders/" + first, "", 200},
 		{"PUT", "/_sim/orders/801000000000001AAB", seed, 400},
 		{"PUT", "/_sim/orders/001000000000001AAA", seed, 400},
@@ -152,19 +152,20 @@ func TestControlRoutes(t *testing.T) {
 		{"PUT", "/_sim/orders/" + first, `not json`, 400},
 		{"PUT", "/_sim/orders/" + first, `[]`, 400},
 		{"POST", "/_sim/orders/" + first, seed, 405},
-		{"POST", "/_sim/faults", `{"action":"update","fault":"lock-row","times":2,"delayMs":5,"match":"` + first + `","x":1}`, 204},
-		{"POST", "/_sim/faults", `{"action":"query","fault":"http-500","match":7}`, 204},
+		{"POST", "/_sim/faults", `{"action":"update","fault":"lock-row","times":2,"delayMs":5,"match":"` + first + `","x":1}`, 200},
+		{"POST", "/_sim/faults", `{"action":"query","fault":"http-500","match":7}`, 200},
 		{"POST", "/_sim/faults", `{"action":"update","fault":"no-such-fault"}`, 400},
 		{"POST", "/_sim/faults", `{"action":"no-such-action","fault":"http-500"}`, 400},
 		{"POST", "/_sim/faults", `{"action":"token","fault":"lock-row"}`, 400},
 		{"POST", "/_sim/faults", `{"action":"update","fault":"http-500","times":0}`, 400},
 		{"POST", "/_sim/faults", `{"action":"update","fault":"http-500","delayMs":-1}`, 400},
 		{"POST", "/_sim/faults", `{`, 400},
-		{"DELETE", "/_sim/faults", "", 204},
+		{"GET", "/_sim/faults", "", 200},
+		{"DELETE", "/_sim/faults", "", 200},
 		{"GET", "/_sim/journal", "", 200},
 		{"POST", "/_sim/journal", "", 405},
 		{"GET", "/_sim/nonsense", "", 404},
-		{"POST", "/_sim/reset", "", 204},
+		{"POST", "/_sim/reset", "", 200},
 		{"GET", "/_sim/orders/" + first, "", 404},
 	} {
 		status, body := o.call(c.method, c.path, c.body)
@@ -525,7 +526,7 @@ func TestFaultsAreAQueueAndMatch(t *testing.T) {
 	o.put(second, strings.Replace(seed, "7", "8", 1))
 	fault := func(body string) {
 		t.Helper()
-		if status, out := o.call("POST", "/_sim/faults", body); status != 204 {
+		if status, out := o.call("POST", "/_sim/faults", body); status != 200 {
 			t.Fatalf("%d %s", status, out)
 		}
 	}

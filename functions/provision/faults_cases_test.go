@@ -1,0 +1,1324 @@
+package main_test
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"orderbridge/shared/fault"
+	"orderbridge/shared/order"
+	"orderbridge/shared/provision"
+	"orderbridge/shared/salesforce/salesforcetest"
+	"orderbridge/shared/whmcs/whmcstest"
+)
+
+// play runs one case on a rig of its own; every order must keep the invariants.
+func play(t *testing.T, o options, body func(r *rig)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, o)
+		defer r.close()
+		body(r)
+		for _, rec := range r.mem.Records() {
+			r.judge(rec.ID)
+		}
+	})
+}
+
+// go on with what the case is about: click, the stream's hint, recovery.
+func (r *rig) order(id order.ID) {
+	r.Helper()
+	if out := r.click(id); out == order.Created || out == order.Reopened {
+		r.start("worker", id)
+	}
+	r.recover()
+}
+
+// straight is the path of an order on which nothing goes wrong.
+func (r *rig) straight() []string {
+	return []string{
+		"Control.whmcs", "Lease", "Control.whmcs", "Control.salesforce", "token", "query", "GetClientsDetails", "GetProducts", "WhmcsDetails",
+		"Write.add_sending", "Control.whmcs", "AddOrder", "GetOrders.one", "GetClientsProducts",
+		"Write.accept_sending", "Control.whmcs", "AcceptOrder", "GetOrders.one", "GetClientsProducts", "GetModuleQueue", "Write.provisioned",
+	}
+}
+
+// site is the index of the first call of that name on it.
+func (r *rig) site(call string) int { return slices.Index(r.straight(), call) }
+
+// at makes something happen once, just before the n-th call of that name.
+func (r *rig) at(call string, n int, do func()) {
+	r.before = append(r.before, beforehand{call, n, do})
+}
+
+func (r *rig) provisioned(id order.ID) {
+	r.Helper()
+	if rec := r.record(id); rec.State != order.Provisioned {
+		r.Fatalf("%s %s, want provisioned\n%s", rec.State, rec.ErrorCode, r.story(id))
+	}
+}
+
+// failed wants a code, and a text that holds what is said.
+func (r *rig) failed(id order.ID, code fault.Code, says ...string) {
+	r.Helper()
+	rec := r.record(id)
+	if rec.State != order.Failed || rec.ErrorCode != code {
+		r.Fatalf("%s %s, want failed %s\n%s", rec.State, rec.ErrorCode, code, r.story(id))
+	}
+	for _, s := range says {
+		if !strings.Contains(rec.ErrorMessage, s) {
+			r.Errorf("the text %q does not say %q", rec.ErrorMessage, s)
+		}
+	}
+	r.judge(id)
+}
+
+// sent wants this many calls of an effect to have reached WHMCS.
+func (r *rig) sent(action string, n int) {
+	r.Helper()
+	if got := r.whmcs.Calls(action); got != n {
+		r.Fatalf("%d %s reached WHMCS, want %d\n%s", got, action, n, r.story(the))
+	}
+}
+
+func (r *rig) resolve(id order.ID, how func(*order.Resolution)) error {
+	now := time.Now().Round(0)
+	res := order.Resolution{ID: id, By: "ann", Why: "looked", Now: now, SettledBefore: now.Add(-r.cfg.Settle - r.cfg.Margin)}
+	how(&res)
+	_, err := r.mem.Resolve(context.Background(), res)
+	return err
+}
+
+func none(s *order.Resolution) { s.None = true }
+func stop(s *order.Resolution) { s.Stop = true }
+func adopt(id int64) func(*order.Resolution) {
+	return func(s *order.Resolution) { s.Adopt = fmt.Sprint(id) }
+}
+
+// patch edits the one WHMCS order of the books that is live.
+func (r *rig) patch(e whmcstest.Edit) int64 {
+	r.Helper()
+	for _, o := range r.whmcs.Orders() {
+		if o.Live() {
+			r.whmcs.Books().Patch(o.ID, e)
+			return o.ID
+		}
+	}
+	r.Fatal("WHMCS has no live order")
+	return 0
+}
+
+func text(s string) *string { return &s }
+
+// crowd fills the books with orders of other Salesforce orders of the client.
+func (r *rig) crowd(n int) {
+	for i := range n {
+		id := mustID(fmt.Sprintf("801%012d", 5000+len(r.whmcs.Orders())+i))
+		r.whmcs.Books().BeginAdd(id, order.Plan{ClientID: client, Entries: []order.PlanEntry{{Line: order.Line{ProductID: 9, Cycle: order.Monthly, Quantity: 1}, Services: 1}}}).Finish(whmcstest.Twist{})
+	}
+}
+
+// lose makes the next AddOrder succeed without an answer.
+func (r *rig) lose() { r.arm(sideWHMCS, "AddOrder", "commit-then-drop") }
+
+// waitPlace lets time pass until the order waits.
+func (r *rig) waits() {
+	r.Helper()
+	for range 60 {
+		if r.record(the).State == order.Waiting {
+			return
+		}
+		time.Sleep(time.Second)
+	}
+	r.Fatalf("it does not wait\n%s", r.story(the))
+}
+
+func TestAddOrderUnknown(t *testing.T) {
+	t.Run("reply after reply lost: five sends, then a person is asked", func(t *testing.T) {
+		play(t, options{}, func(r *rig) {
+			r.ok(r.whmcs.Fault(whmcstest.Fault{Action: "AddOrder", Fault: "drop-before", Times: 5}))
+			r.order(the)
+			r.failed(the, fault.AddOutcomeUnknown)
+			r.sent("AddOrder", 5)
+			r.order(the) // a click alone sends nothing
+			r.failed(the, fault.AddOutcomeUnknown)
+			r.sent("AddOrder", 5)
+			r.ok(r.resolve(the, none))
+			r.recover()
+			r.provisioned(the)
+			r.sent("AddOrder", 6)
+		})
+	})
+	t.Run("the look starts after settle, however often somebody comes before", func(t *testing.T) {
+		play(t, options{}, func(r *rig) {
+			r.inject = &injection{site: r.site("AddOrder"), fault: faultCrashDoneLate, fire: func() {}}
+			r.click(the)
+			r.start("worker", the)
+			for range 10 {
+				time.Sleep(30 * time.Second)
+				r.click(the)
+				r.start("hint", the)
+				r.sweep("clock")
+			}
+			r.recover()
+			r.provisioned(the)
+			r.sent("AddOrder", 1)
+			for _, c := range r.whmcs.Journal() {
+				if settled := r.record(the).AddUntil.Add(r.cfg.Margin + r.cfg.Settle); c.Action == "GetOrders" && c.At.Before(settled) {
+					r.Errorf("looked at %s, before %s", c.At, settled)
+				}
+			}
+		})
+	})
+	t.Run("ask: nothing is sent a second time, a person is asked", func(t *testing.T) {
+		play(t, options{config: func(c *provision.Config) { c.Resend = false }}, func(r *rig) {
+			r.arm(sideWHMCS, "AddOrder", "drop-before")
+			r.order(the)
+			r.failed(the, fault.AddOutcomeUnknown, "adopt or none")
+			r.sent("AddOrder", 1)
+			r.ok(r.resolve(the, none))
+			r.recover()
+			r.provisioned(the)
+			r.sent("AddOrder", 2)
+		})
+	})
+	t.Run("ask: what was certainly not sent is sent", func(t *testing.T) {
+		play(t, options{config: func(c *provision.Config) { c.Resend = false }}, func(r *rig) {
+			r.inject = &injection{site: r.site("AddOrder"), fault: faultRefusedRetryable, fire: func() {}}
+			r.order(the)
+			r.provisioned(the)
+			r.sent("AddOrder", 1)
+		})
+	})
+	t.Run("A3 broken: two orders are found before the order reads provisioned", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			r := newRig(t, options{})
+			defer r.close()
+			r.broken = true // the books will see two orders, which this case is about
+			r.ok(r.whmcs.Fault(whmcstest.Fault{Action: "AddOrder", Fault: "commit-after-timeout", Delay: 420 * time.Second}))
+			r.ok(r.whmcs.Fault(whmcstest.Fault{Action: "AddOrder", Fault: "commit-then-drop"}))
+			r.order(the)
+			rec := r.record(the)
+			if rec.State != order.Failed || rec.ErrorCode != fault.WHMCSOrderAmbiguous {
+				t.Errorf("%s %s\n%s", rec.State, rec.ErrorCode, r.story(the))
+			}
+			r.sent("AcceptOrder", 0)
+		})
+	})
+}
+
+func TestEditedInWHMCS(t *testing.T) {
+	t.Run("notes edited, the marker gone: a person is asked", func(t *testing.T) {
+		play(t, options{}, func(r *rig) {
+			r.lose()
+			r.click(the)
+			r.start("worker", the)
+			r.waits()
+			id := r.patch(whmcstest.Edit{Notes: text("called the customer")})
+			r.recover()
+			r.failed(the, fault.WHMCSOrderAmbiguous, fmt.Sprint(id), "adopt or none")
+			r.order(the)
+			r.failed(the, fault.WHMCSOrderAmbiguous)
+			r.ok(r.resolve(the, adopt(id)))
+			r.recover()
+			r.provisioned(the)
+			r.sent("AddOrder", 1)
+		})
+	})
+	t.Run("notes edited, the marker kept: it is found", func(t *testing.T) {
+		play(t, options{}, func(r *rig) {
+			r.lose()
+			r.click(the)
+			r.start("worker", the)
+			r.waits()
+			r.patch(whmcstest.Edit{Notes: text("called the customer & <b>agreed</b>\n" + the.Marker() + "\nbye")})
+			r.recover()
+			r.provisioned(the)
+			r.sent("AddOrder", 1)
+		})
+	})
+	t.Run("the marker written back: a click finds it", func(t *testing.T) {
+		play(t, options{}, func(r *rig) {
+			r.arm(sideWHMCS, "AddOrder", whmcstest.MarkerLost)
+			r.order(the)
+			r.failed(the, fault.WHMCSOrderAmbiguous)
+			r.patch(whmcstest.Edit{Notes: text(the.Marker())})
+			r.order(the)
+			r.provisioned(the)
+			r.sent("AddOrder", 1)
+		})
+	})
+	t.Run("HTML-escaped notes are read", func(t *testing.T) {
+		play(t, options{switches: whmcstest.Switches{NotesEscaped: true}}, func(r *rig) {
+			r.lose()
+			r.order(the)
+			r.provisioned(the)
+			r.sent("AddOrder", 1)
+		})
+	})
+	t.Run("client merged into another: the order is found among everybody's", func(t *testing.T) {
+		play(t, options{}, func(r *rig) {
+			r.lose()
+			r.click(the)
+			r.start("worker", the)
+			r.waits()
+			other := int64(8)
+			r.patch(whmcstest.Edit{UserID: &other})
+			r.seed(the, other)
+			r.recover()
+			r.provisioned(the)
+			r.sent("AddOrder", 1)
+		})
+	})
+	t.Run("mapping corrected and lines changed meanwhile: the pinned plan counts", func(t *testing.T) {
+		play(t, options{}, func(r *rig) {
+			r.lose()
+			r.click(the)
+			r.start("worker", the)
+			r.waits()
+			r.opts.lines = []salesforcetest.SeedItem{{WHMCSProductID: 5, BillingCycle: "Annually", Quantity: 9}}
+			r.seed(the, 99)
+			r.recover()
+			r.provisioned(the)
+			r.sent("AddOrder", 1)
+		})
+	})
+	for _, status := range []string{"Cancelled", "Fraud"} {
+		t.Run(status+" before it is accepted: none orders afresh", func(t *testing.T) {
+			play(t, options{}, func(r *rig) {
+				r.at("GetOrders.one", 1, func() { r.patch(whmcstest.Edit{Status: &status}) })
+				r.order(the)
+				r.failed(the, fault.WHMCSOrderCancelled, status)
+				r.order(the)
+				r.failed(the, fault.WHMCSOrderCancelled)
+				r.sent("AcceptOrder", 0)
+				r.ok(r.resolve(the, none))
+				r.recover()
+				r.provisioned(the)
+				r.sent("AddOrder", 2)
+			})
+		})
+		t.Run(status+", found by the look: none orders afresh", func(t *testing.T) {
+			play(t, options{}, func(r *rig) {
+				r.lose()
+				r.click(the)
+				r.start("worker", the)
+				r.waits()
+				id := r.patch(whmcstest.Edit{Status: &status})
+				r.recover()
+				r.failed(the, fault.WHMCSOrderCancelled, fmt.Sprint(id))
+				// Salesforce shows the dead order, as the write-back would have it.
+				r.seed(the, client, map[string]any{"WHMCS_Order_ID__c": fmt.Sprint(id)})
+				r.order(the)
+				r.failed(the, fault.WHMCSOrderCancelled)
+				r.ok(r.resolve(the, none))
+				r.recover()
+				r.provisioned(the)
+				r.sent("AddOrder", 2)
+				if r.record(the).Vouched {
+					t.Error("the word of the person was not used up by the send")
+				}
+			})
+		})
+		t.Run(status+" while AcceptOrder is not known", func(t *testing.T) {
+			play(t, options{}, func(r *rig) {
+				r.arm(sideWHMCS, "AcceptOrder", "drop-before")
+				r.click(the)
+				r.start("worker", the)
+				r.waits()
+				r.patch(whmcstest.Edit{Status: &status})
+				r.recover()
+				r.failed(the, fault.WHMCSOrderCancelled)
+			})
+		})
+	}
+	t.Run("none, and the fresh AddOrder is lost: the look passes the dead order over", func(t *testing.T) {
+		play(t, options{}, func(r *rig) {
+			r.at("GetOrders.one", 1, func() { r.patch(whmcstest.Edit{Status: text("Cancelled")}) })
+			r.order(the)
+			r.failed(the, fault.WHMCSOrderCancelled)
+			r.ok(r.resolve(the, none))
+			r.lose()
+			r.recover()
+			r.provisioned(the)
+			r.sent("AddOrder", 2)
+		})
+	})
+	t.Run("deleted: none orders afresh", func(t *testing.T) {
+		play(t, options{}, func(r *rig) {
+			r.at("GetOrders.one", 1, func() { r.whmcs.Books().Delete(r.whmcs.Orders()[0].ID) })
+			r.order(the)
+			r.failed(the, fault.WHMCSOrderCancelled, "gone")
+			r.ok(r.resolve(the, none))
+			r.recover()
+			r.provisioned(the)
+		})
+	})
+	t.Run("accepted by a person before us: it is verified", func(t *testing.T) {
+		play(t, options{}, func(r *rig) {
+			r.at("GetOrders.one", 1, func() { r.patch(whmcstest.Edit{Status: text("Active")}) })
+			r.order(the)
+			r.provisioned(the)
+			r.sent("AcceptOrder", 0)
+		})
+	})
+	t.Run("accepted by a person while AcceptOrder is on its way: not Pending, and a read says Active", func(t *testing.T) {
+		play(t, options{}, func(r *rig) {
+			r.at("AcceptOrder", 1, func() { r.patch(whmcstest.Edit{Status: text("Active")}) })
+			r.order(the)
+			r.provisioned(the)
+			r.sent("AcceptOrder", 1)
+		})
+	})
+	t.Run("a product vanished, WHMCS dropped it: the order is mended there and clicked", func(t *testing.T) {
+		play(t, options{}, func(r *rig) {
+			r.at("AddOrder", 1, func() { r.whmcs.SetProduct(1, whmcstest.Product{Missing: true}) })
+			r.order(the)
+			r.failed(the, fault.WHMCSOrderMismatch, "lacks product 1")
+			r.order(the)
+			r.failed(the, fault.WHMCSOrderMismatch)
+			r.sent("AcceptOrder", 0)
+			r.whmcs.SetProduct(1, whmcstest.Product{Name: "Hosting", Module: "cpanel"})
+			r.whmcs.Books().AddService(r.patch(whmcstest.Edit{}), whmcstest.Service{PID: 1, BillingCycle: "monthly"})
+			r.order(the)
+			r.provisioned(the)
+			r.sent("AddOrder", 1)
+		})
+	})
+	t.Run("a service too many", func(t *testing.T) {
+		play(t, options{}, func(r *rig) {
+			r.at("GetOrders.one", 1, func() {
+				r.whmcs.Books().AddService(r.patch(whmcstest.Edit{}), whmcstest.Service{PID: 1, BillingCycle: "monthly"})
+			})
+			r.order(the)
+			r.failed(the, fault.WHMCSOrderMismatch, "5 services, 4 were ordered")
+			r.sent("AcceptOrder", 0)
+		})
+	})
+	t.Run("a status of the installation's own: a person sets Pending and clicks", func(t *testing.T) {
+		play(t, options{switches: whmcstest.Switches{OrderStatus: "Awaiting Check"}}, func(r *rig) {
+			r.order(the)
+			r.failed(the, fault.WHMCSOrderMismatch, "Awaiting Check")
+			r.sent("AcceptOrder", 0)
+			r.patch(whmcstest.Edit{Status: text("Pending")})
+			r.order(the)
+			r.provisioned(the)
+			r.sent("AddOrder", 1)
+		})
+	})
+}
+
+func TestMarkerNotKept(t *testing.T) {
+	play(t, options{switches: whmcstest.Switches{NotesOff: true}}, func(r *rig) {
+		r.click(the)
+		r.run("worker", the)
+		r.failed(the, fault.MarkerNotKept, the.Marker())
+		c, err := r.mem.Control(context.Background(), order.SideWHMCS)
+		r.ok(err)
+		if !c.Open(time.Now()) || c.Why != fault.MarkerNotKept {
+			t.Errorf("the breaker is not open: %+v", c)
+		}
+		// Meanwhile nobody else orders.
+		other := mustID("801000000000002AAA")
+		r.seed(other, client)
+		r.click(other)
+		r.sweep("clock")
+		if res := r.run("worker", other); res.End != provision.EndHeld || res.Code != fault.MarkerNotKept {
+			t.Errorf("the other order ran: %+v", res)
+		}
+		r.sent("AddOrder", 1)
+		r.whmcs.Books().Switch(func(s *whmcstest.Switches) { s.NotesOff = false })
+		r.recover()
+		r.provisioned(other)
+		r.failed(the, fault.MarkerNotKept)
+		for _, o := range r.whmcs.Books().OrdersOf(the.String()) {
+			r.whmcs.Books().Patch(o.ID, whmcstest.Edit{Notes: text(the.Marker())})
+		}
+		r.order(the)
+		r.provisioned(the)
+		r.sent("AddOrder", 2)
+	})
+}
+
+func TestSalesforceHoldsAnID(t *testing.T) {
+	t.Run("a clone carries its original's: foreign, cleared, ordered", func(t *testing.T) {
+		play(t, options{}, func(r *rig) {
+			r.order(the)
+			r.provisioned(the)
+			clone := mustID("801000000000002AAA")
+			r.seed(clone, client, map[string]any{"WHMCS_Order_ID__c": r.record(the).WHMCSOrderID})
+			r.order(clone)
+			r.failed(clone, fault.WHMCSIDForeign, "cloned")
+			r.sent("AddOrder", 1)
+			r.order(clone)
+			r.failed(clone, fault.WHMCSIDForeign)
+			r.seed(clone, client, map[string]any{"WHMCS_Order_ID__c": nil})
+			r.order(clone)
+			r.provisioned(clone)
+			r.sent("AddOrder", 2)
+		})
+	})
+	t.Run("an id that WHMCS does not know", func(t *testing.T) {
+		play(t, options{}, func(r *rig) {
+			r.seed(the, client, map[string]any{"WHMCS_Order_ID__c": "4711"})
+			r.order(the)
+			r.failed(the, fault.WHMCSIDForeign, "4711")
+			r.sent("AddOrder", 0)
+		})
+	})
+	t.Run("our own of an earlier life: adopted, not ordered again", func(t *testing.T) {
+		play(t, options{}, func(r *rig) {
+			r.order(the)
+			r.provisioned(the)
+			r.seed(the, client, map[string]any{"WHMCS_Order_ID__c": r.record(the).WHMCSOrderID})
+			r.mem.Expire(r.record(the).ExpiresAt)
+			r.order(the)
+			r.provisioned(the)
+			r.sent("AddOrder", 1)
+			r.sent("AcceptOrder", 1)
+		})
+	})
+	t.Run("the mapping breaks before the look: no plain failure", func(t *testing.T) {
+		play(t, options{}, func(r *rig) {
+			r.order(the)
+			r.seed(the, client, map[string]any{"WHMCS_Order_ID__c": r.record(the).WHMCSOrderID})
+			r.mem.Expire(r.record(the).ExpiresAt)
+			r.ok(r.whmcs.Fault(whmcstest.Fault{Action: "GetOrders", Fault: "http-500", Times: 3}))
+			r.click(the)
+			r.start("worker", the)
+			r.waits()
+			r.seed(the, nil, map[string]any{"WHMCS_Order_ID__c": r.record(the).WHMCSOrderID})
+			r.recover()
+			r.failed(the, fault.AddOutcomeUnknown, "WHMCS_Client_ID__c")
+			r.seed(the, client)
+			r.order(the)
+			r.provisioned(the)
+			r.sent("AddOrder", 1)
+		})
+	})
+}
+
+func TestAfterARestore(t *testing.T) {
+	// lost: the table was restored to a moment before the order was made.
+	lost := func(r *rig) {
+		r.order(the)
+		r.provisioned(the)
+		r.mem.Expire(r.record(the).ExpiresAt)
+		time.Sleep(time.Hour)
+		r.ok(r.mem.LookBefore(context.Background(), time.Now().Add(time.Hour), "ann", time.Now()))
+	}
+	t.Run("what exists is found and adopted", func(t *testing.T) {
+		play(t, options{}, func(r *rig) {
+			lost(r)
+			r.order(the)
+			r.provisioned(the)
+			r.sent("AddOrder", 1)
+		})
+	})
+	t.Run("what does not exist is ordered", func(t *testing.T) {
+		play(t, options{}, func(r *rig) {
+			r.ok(r.mem.LookBefore(context.Background(), time.Now().Add(time.Hour), "ann", time.Now()))
+			r.order(the)
+			r.provisioned(the)
+			r.sent("AddOrder", 1)
+		})
+	})
+	t.Run("what was cancelled since asks a person", func(t *testing.T) {
+		play(t, options{}, func(r *rig) {
+			lost(r)
+			r.patch(whmcstest.Edit{Status: text("Cancelled")})
+			r.order(the)
+			r.failed(the, fault.WHMCSOrderCancelled)
+			r.ok(r.resolve(the, none))
+			r.recover()
+			r.provisioned(the)
+			r.sent("AddOrder", 2)
+		})
+	})
+	t.Run("a mapping that broke since is no plain failure", func(t *testing.T) {
+		play(t, options{}, func(r *rig) {
+			lost(r)
+			r.seed(the, nil)
+			r.order(the)
+			r.failed(the, fault.AddOutcomeUnknown, "WHMCS_Client_ID__c")
+			r.seed(the, client)
+			r.order(the)
+			r.provisioned(the)
+			r.sent("AddOrder", 1)
+		})
+	})
+	t.Run("after the moment nothing is searched", func(t *testing.T) {
+		play(t, options{}, func(r *rig) {
+			r.ok(r.mem.LookBefore(context.Background(), time.Now().Add(-time.Second), "ann", time.Now()))
+			r.order(the)
+			r.provisioned(the)
+			if slices.Contains(r.calls, "GetOrders.client") {
+				t.Error("it looked")
+			}
+		})
+	})
+}
+
+func TestListings(t *testing.T) {
+	t.Run("the hit is on the last of several pages", func(t *testing.T) {
+		for _, by := range []string{"desc", "asc", "mixed"} {
+			play(t, options{switches: whmcstest.Switches{ListOrder: by}}, func(r *rig) {
+				r.crowd(130)
+				r.lose()
+				r.click(the)
+				r.start("worker", the)
+				r.waits()
+				r.crowd(120)
+				r.recover()
+				r.provisioned(the)
+				r.sent("AddOrder", 1)
+			})
+		}
+	})
+	for _, shift := range []string{"list-shift-up", "list-shift-down"} {
+		t.Run(shift+" once: it is read again", func(t *testing.T) {
+			play(t, options{}, func(r *rig) {
+				r.crowd(150)
+				r.lose()
+				r.ok(r.whmcs.Fault(whmcstest.Fault{Action: "GetOrders", Fault: shift}))
+				r.order(the)
+				r.provisioned(the)
+				r.sent("AddOrder", 1)
+			})
+		})
+		t.Run(shift+" always: a click looks once more", func(t *testing.T) {
+			play(t, options{}, func(r *rig) {
+				r.crowd(150)
+				r.lose()
+				r.ok(r.whmcs.Fault(whmcstest.Fault{Action: "GetOrders", Fault: shift, Times: 100}))
+				r.order(the)
+				r.failed(the, fault.AddOutcomeUnknown, "Click again", "changed each time")
+				r.whmcs.ClearFaults()
+				r.order(the)
+				r.provisioned(the)
+				r.sent("AddOrder", 1)
+			})
+		})
+	}
+	t.Run("services shift while they are compared", func(t *testing.T) {
+		play(t, options{}, func(r *rig) {
+			r.crowd(150)
+			r.ok(r.whmcs.Fault(whmcstest.Fault{Action: "GetClientsProducts", Fault: "list-shift-up"}))
+			r.order(the)
+			r.provisioned(the)
+			r.sent("AddOrder", 1)
+		})
+	})
+}
+
+func TestTransport(t *testing.T) {
+	for _, redirect := range []string{"redirect-307", "redirect-308"} {
+		t.Run("AddOrder is not sent along a "+redirect, func(t *testing.T) {
+			play(t, options{}, func(r *rig) {
+				r.arm(sideWHMCS, "AddOrder", redirect)
+				r.click(the)
+				r.run("worker", the)
+				r.sent("AddOrder", 1)
+				r.recover()
+				r.provisioned(the)
+			})
+		})
+		t.Run("a read's "+redirect+" stops the installation", func(t *testing.T) {
+			play(t, options{}, func(r *rig) {
+				r.arm(sideWHMCS, "GetClientsDetails", redirect)
+				r.click(the)
+				if res := r.run("worker", the); res.End != provision.EndParked || res.Code != fault.WHMCSMisconfigured || res.Record.Attempts != 0 {
+					t.Errorf("%s %s after %d tries", res.End, res.Code, res.Record.Attempts)
+				}
+				r.recover()
+				r.provisioned(the)
+			})
+		})
+	}
+	t.Run("a reset meets a read on a kept-alive connection", func(t *testing.T) {
+		play(t, options{}, func(r *rig) {
+			r.arm(sideWHMCS, "GetProducts", "reset-kept-alive")
+			r.click(the)
+			r.run("worker", the)
+			r.provisioned(the)
+			if n := r.whmcs.Calls("GetProducts"); n != 2 {
+				t.Errorf("%d GetProducts, want the one that was reset and its repetition", n)
+			}
+		})
+	})
+	t.Run("effects leave on connections of their own", func(t *testing.T) {
+		play(t, options{}, func(r *rig) {
+			r.arm(sideWHMCS, "AddOrder", "reset-kept-alive")
+			r.arm(sideWHMCS, "AcceptOrder", "reset-kept-alive")
+			r.order(the)
+			r.provisioned(the)
+			if n := len(r.whmcs.Faults()); n != 2 {
+				t.Errorf("%d faults are left: an effect used a kept-alive connection", n)
+			}
+		})
+	})
+	t.Run("a click during each of the worker's writes", func(t *testing.T) {
+		for _, write := range []string{"Lease", "Write.add_sending", "Write.accept_sending", "Write.provisioned"} {
+			play(t, options{}, func(r *rig) {
+				r.at(write, 1, func() { r.click(the) })
+				r.click(the)
+				r.run("worker", the)
+				r.provisioned(the)
+				rec := r.record(the)
+				if len(rec.Keys) != 2 || len(rec.Nonces) != 2 {
+					t.Errorf("%s: the click left keys %v", write, rec.Keys)
+				}
+				r.sent("AddOrder", 1)
+			})
+		}
+	})
+}
+
+func TestModules(t *testing.T) {
+	t.Run("fails, the order stays Pending: a click consents to one more run", func(t *testing.T) {
+		play(t, options{}, func(r *rig) {
+			r.arm(sideWHMCS, "AcceptOrder", whmcstest.ModuleFailPending+":no free server")
+			r.order(the)
+			r.failed(the, fault.ModuleFailed, "no free server")
+			time.Sleep(3 * time.Hour)
+			r.sweep("clock")
+			r.sent("AcceptOrder", 1)
+			if out := r.sameClick(the); out != order.StoredFailure {
+				t.Errorf("a repeated callout met %d", out)
+			}
+			r.recover()
+			r.failed(the, fault.ModuleFailed)
+			r.click(the)
+			r.click(the) // one consent, however often
+			r.start("hint", the)
+			r.recover()
+			r.provisioned(the)
+			r.sent("AcceptOrder", 2)
+			r.sent("AddOrder", 1)
+		})
+	})
+	t.Run("the consent is used up by a send of unknown outcome", func(t *testing.T) {
+		play(t, options{}, func(r *rig) {
+			r.arm(sideWHMCS, "AcceptOrder", whmcstest.ModuleFailPending)
+			r.arm(sideWHMCS, "AcceptOrder", "drop-before")
+			r.order(the)
+			r.failed(the, fault.ModuleFailed)
+			r.order(the)
+			r.failed(the, fault.AcceptOutcomeUnknown)
+			r.order(the)
+			r.failed(the, fault.AcceptOutcomeUnknown)
+			r.sent("AcceptOrder", 2)
+		})
+	})
+	t.Run("the consent outlives a send that was refused", func(t *testing.T) {
+		play(t, options{}, func(r *rig) {
+			r.arm(sideWHMCS, "AcceptOrder", whmcstest.ModuleFailPending)
+			r.order(the)
+			r.failed(the, fault.ModuleFailed)
+			r.arm(sideWHMCS, "AcceptOrder", "forbidden-ip")
+			r.order(the)
+			r.provisioned(the)
+			r.sent("AcceptOrder", 3)
+		})
+	})
+	t.Run("mended by hand after module_failed: a click finds it Active", func(t *testing.T) {
+		play(t, options{}, func(r *rig) {
+			r.arm(sideWHMCS, "AcceptOrder", whmcstest.ModuleFailPending)
+			r.order(the)
+			r.failed(the, fault.ModuleFailed)
+			r.patch(whmcstest.Edit{Status: text("Active")})
+			r.order(the)
+			r.provisioned(the)
+			r.sent("AcceptOrder", 1)
+		})
+	})
+	for _, twist := range []string{whmcstest.ModuleFailActive, whmcstest.ModuleFailMixed} {
+		t.Run(twist+": the module is run in WHMCS, then a click", func(t *testing.T) {
+			play(t, options{}, func(r *rig) {
+				r.arm(sideWHMCS, "AcceptOrder", twist+":disk full")
+				r.order(the)
+				r.failed(the, fault.ModuleFailed, "disk full")
+				r.order(the)
+				r.failed(the, fault.ModuleFailed)
+				mended := map[int64]string{}
+				for _, s := range r.whmcs.Orders()[0].Services {
+					mended[s.ID] = "Active"
+				}
+				r.patch(whmcstest.Edit{Services: mended})
+				r.order(the)
+				r.provisioned(the)
+				r.sent("AcceptOrder", 1)
+			})
+		})
+	}
+	t.Run("made, but left Pending: not verified, activated, clicked", func(t *testing.T) {
+		play(t, options{}, func(r *rig) {
+			r.arm(sideWHMCS, "AcceptOrder", whmcstest.ModuleMadePending)
+			began := time.Now()
+			r.order(the)
+			r.failed(the, fault.NotVerified)
+			if waited := r.record(the).ErrorAt.Sub(began); waited < provision.VerifyFor {
+				t.Errorf("given up after %s", waited)
+			}
+			mended := map[int64]string{}
+			for _, s := range r.whmcs.Orders()[0].Services {
+				mended[s.ID] = "Active"
+			}
+			r.patch(whmcstest.Edit{Services: mended})
+			r.order(the)
+			r.provisioned(the)
+			r.sent("AcceptOrder", 1)
+		})
+	})
+	t.Run("slow services are waited for, without spending tries", func(t *testing.T) {
+		play(t, options{}, func(r *rig) {
+			r.arm(sideWHMCS, "AcceptOrder", whmcstest.ModuleMadePending)
+			r.click(the)
+			r.start("worker", the)
+			r.waits()
+			time.Sleep(8 * time.Minute)
+			mended := map[int64]string{}
+			for _, s := range r.whmcs.Orders()[0].Services {
+				mended[s.ID] = "Active"
+			}
+			r.patch(whmcstest.Edit{Services: mended})
+			r.recover()
+			r.provisioned(the)
+		})
+	})
+	t.Run("not known whether it ran: accepted by a person, then a click", func(t *testing.T) {
+		play(t, options{}, func(r *rig) {
+			r.arm(sideWHMCS, "AcceptOrder", "drop-before")
+			r.order(the)
+			r.failed(the, fault.AcceptOutcomeUnknown, "accept it there")
+			r.patch(whmcstest.Edit{Status: text("Active")})
+			r.order(the)
+			r.provisioned(the)
+			r.sent("AcceptOrder", 1)
+		})
+	})
+	t.Run("not known whether it ran, and every product may run twice: accepted again", func(t *testing.T) {
+		play(t, options{config: func(c *provision.Config) { c.Idempotent = []int64{1, 2} }}, func(r *rig) {
+			r.arm(sideWHMCS, "AcceptOrder", "drop-before")
+			r.order(the)
+			r.provisioned(the)
+			r.sent("AcceptOrder", 2)
+		})
+	})
+	t.Run("one product may not run twice: a person is asked", func(t *testing.T) {
+		play(t, options{config: func(c *provision.Config) { c.Idempotent = []int64{2} }}, func(r *rig) {
+			r.arm(sideWHMCS, "AcceptOrder", "drop-before")
+			r.order(the)
+			r.failed(the, fault.AcceptOutcomeUnknown)
+		})
+	})
+}
+
+func TestResolve(t *testing.T) {
+	t.Run("refused while the order is worked on or waits", func(t *testing.T) {
+		play(t, options{}, func(r *rig) {
+			r.lose()
+			refused := func() {
+				for _, how := range []func(*order.Resolution){none, stop, adopt(1)} {
+					if err := r.resolve(the, how); fault.CodeOf(err) != fault.StateChanged {
+						t.Errorf("resolved: %v", err)
+					}
+				}
+			}
+			r.at("AddOrder", 1, refused)
+			r.click(the)
+			r.start("worker", the)
+			r.waits()
+			refused()
+			r.recover()
+			r.provisioned(the)
+			refused()
+			r.sent("AddOrder", 1)
+		})
+	})
+	t.Run("none is refused while an AddOrder may still run", func(t *testing.T) {
+		play(t, options{}, func(r *rig) {
+			// A second AddOrder goes out and is found to differ at once: its own
+			// settle time is not over when the order fails.
+			r.at("AddOrder", 1, func() { r.whmcs.SetProduct(1, whmcstest.Product{Missing: true}) })
+			r.click(the)
+			r.run("worker", the)
+			r.failed(the, fault.WHMCSOrderMismatch)
+			if err := r.resolve(the, none); fault.CodeOf(err) != fault.StateChanged {
+				t.Errorf("none: %v", err)
+			}
+			r.whmcs.SetProduct(1, whmcstest.Product{Name: "Hosting"})
+			r.patch(whmcstest.Edit{Status: text("Cancelled")})
+			time.Sleep(r.cfg.Window + r.cfg.Margin + r.cfg.Settle)
+			r.ok(r.resolve(the, none))
+			r.recover()
+			r.provisioned(the)
+			r.sent("AddOrder", 2)
+		})
+	})
+	t.Run("stopped, then clicked: it looks first", func(t *testing.T) {
+		play(t, options{config: func(c *provision.Config) { c.Resend = false }}, func(r *rig) {
+			r.ok(r.whmcs.Fault(whmcstest.Fault{Action: "AddOrder", Fault: "commit-after-timeout", Delay: 1000 * time.Second}))
+			r.click(the)
+			r.start("worker", the)
+			for r.record(the).State != order.Failed {
+				time.Sleep(time.Minute)
+				r.sweep("clock")
+			}
+			r.failed(the, fault.AddOutcomeUnknown)
+			r.ok(r.resolve(the, stop))
+			r.failed(the, fault.Stopped)
+			time.Sleep(time.Hour) // the AddOrder, later than A3 allows, was done after all
+			r.order(the)
+			r.provisioned(the)
+			r.sent("AddOrder", 1)
+		})
+	})
+	t.Run("adopt: an order that differs is compared, not accepted", func(t *testing.T) {
+		play(t, options{}, func(r *rig) {
+			r.crowd(1)
+			id := r.whmcs.Orders()[0].ID
+			r.at("AddOrder", 1, func() { r.whmcs.SetProduct(1, whmcstest.Product{Missing: true}) })
+			r.order(the)
+			r.failed(the, fault.WHMCSOrderMismatch)
+			r.ok(r.resolve(the, adopt(id)))
+			r.recover()
+			r.failed(the, fault.WHMCSOrderMismatch, fmt.Sprint(id))
+			r.sent("AcceptOrder", 0)
+		})
+	})
+	t.Run("adopt of what was never sent: compared with Salesforce", func(t *testing.T) {
+		play(t, options{}, func(r *rig) {
+			r.seed(the, nil)
+			r.order(the)
+			r.failed(the, fault.AccountNotMapped)
+			// A person ordered by hand.
+			plan := order.Plan{ClientID: client, Entries: []order.PlanEntry{
+				{Line: order.Line{ProductID: 1, Cycle: order.Monthly, Quantity: 1}, Services: 1},
+				{Line: order.Line{ProductID: 2, Cycle: order.OneTime, Quantity: 3}, Services: 3},
+			}}
+			run := r.whmcs.Books().BeginAdd(the, plan)
+			run.Finish(whmcstest.Twist{})
+			r.patch(whmcstest.Edit{Notes: text("by hand")})
+			r.ok(r.resolve(the, adopt(run.OrderID)))
+			r.recover()
+			r.failed(the, fault.WHMCSOrderMismatch, "WHMCS_Client_ID__c")
+			r.seed(the, client)
+			r.order(the)
+			r.provisioned(the)
+			r.sent("AddOrder", 0)
+		})
+	})
+	t.Run("adopt of an order that WHMCS does not have", func(t *testing.T) {
+		play(t, options{}, func(r *rig) {
+			r.arm(sideWHMCS, "AddOrder", whmcstest.MarkerLost)
+			r.order(the)
+			r.ok(r.resolve(the, adopt(4711)))
+			r.recover()
+			r.failed(the, fault.WHMCSOrderCancelled, "4711", "gone")
+		})
+	})
+}
+
+func TestPause(t *testing.T) {
+	ctx := context.Background()
+	t.Run("between stamp and send: nothing leaves, no try is spent", func(t *testing.T) {
+		for _, effect := range []string{"AddOrder", "AcceptOrder"} {
+			play(t, options{}, func(r *rig) {
+				n := 0
+				for _, c := range r.straight()[:r.site(effect)] {
+					if c == "Control.whmcs" {
+						n++
+					}
+				}
+				r.at("Control.whmcs", n, func() { r.ok(r.mem.Pause(ctx, "upgrade", "ann", time.Now())) })
+				r.click(the)
+				res := r.run("worker", the)
+				if res.End != provision.EndParked || res.Record.Attempts != 0 {
+					t.Errorf("%s: %s after %d tries", effect, res.End, res.Record.Attempts)
+				}
+				r.sent(effect, 0)
+				for range 30 {
+					time.Sleep(time.Minute)
+					r.sweep("clock")
+				}
+				r.sent(effect, 0)
+				r.ok(r.mem.Resume(ctx, "ann", time.Now()))
+				r.recover()
+				r.provisioned(the)
+				r.sent("AddOrder", 1)
+				r.sent("AcceptOrder", 1)
+			})
+		}
+	})
+	t.Run("for four days: clicks are taken, nothing is lost or given up", func(t *testing.T) {
+		play(t, options{}, func(r *rig) {
+			r.ok(r.mem.Pause(ctx, "upgrade", "ann", time.Now()))
+			r.click(the)
+			for range 4 * 24 {
+				time.Sleep(time.Hour)
+				if res := r.run("worker", the); res.End != provision.EndHeld {
+					t.Fatalf("%s while paused", res.End)
+				}
+				r.sweep("clock")
+			}
+			if n := len(r.whmcs.Journal()); n > 0 {
+				t.Errorf("%d calls while paused", n)
+			}
+			r.ok(r.mem.Resume(ctx, "ann", time.Now()))
+			r.ok(r.whmcs.Fault(whmcstest.Fault{Action: "GetClientsDetails", Fault: "http-429", Times: 2}))
+			r.recover()
+			r.provisioned(the)
+		})
+	})
+}
+
+func TestBreaker(t *testing.T) {
+	ctx := context.Background()
+	orders := func(r *rig, n int) (ids []order.ID) {
+		for i := range n {
+			id := mustID(fmt.Sprintf("801%012d", 100+i))
+			r.seed(id, client)
+			ids = append(ids, id)
+			r.click(id)
+		}
+		return ids
+	}
+	t.Run("WHMCS, opened by a fault of the installation, closed by one probe", func(t *testing.T) {
+		play(t, options{}, func(r *rig) {
+			r.whmcs.Books().Switch(func(s *whmcstest.Switches) { s.DenyIP = "203.0.113.9" })
+			ids := orders(r, 3)
+			res := r.run("worker", ids[0])
+			if res.End != provision.EndParked || res.Code != fault.WHMCSIPDenied || res.Record.Attempts != 0 || !strings.Contains(res.Record.ErrorMessage, "203.0.113.9") {
+				t.Errorf("%s %s after %d tries: %s", res.End, res.Code, res.Record.Attempts, res.Record.ErrorMessage)
+			}
+			calls := len(r.whmcs.Journal())
+			if res := r.run("worker", ids[1]); res.End != provision.EndHeld || len(r.whmcs.Journal()) != calls {
+				t.Errorf("%s, %d calls more", res.End, len(r.whmcs.Journal())-calls)
+			}
+			// Ten minutes: each open window ends in one probe, whoever comes.
+			for range 120 {
+				time.Sleep(5 * time.Second)
+				for _, id := range ids {
+					r.start("worker", id)
+				}
+			}
+			time.Sleep(time.Minute)
+			last := time.Time{}
+			for _, c := range r.whmcs.Journal()[calls:] {
+				if c.Action != "WhmcsDetails" {
+					t.Fatalf("%s while the breaker was open", c.Action)
+				}
+				if c.At.Sub(last) < 30*time.Second {
+					t.Errorf("two probes within %s", c.At.Sub(last))
+				}
+				last = c.At
+			}
+			r.whmcs.Books().Switch(func(s *whmcstest.Switches) { s.DenyIP = "" })
+			r.recover()
+			for _, id := range ids {
+				r.provisioned(id)
+			}
+			c, err := r.mem.Control(ctx, order.SideWHMCS)
+			r.ok(err)
+			if !c.OpenUntil.IsZero() || c.ClosedAt.IsZero() || c.Fails != 0 {
+				t.Errorf("the breaker is left %+v", c)
+			}
+		})
+	})
+	t.Run("WHMCS, opened by a run of faults that pass", func(t *testing.T) {
+		play(t, options{}, func(r *rig) {
+			ids := orders(r, 3)
+			r.ok(r.whmcs.Fault(whmcstest.Fault{Action: "GetClientsDetails", Fault: "http-500", Times: 9}))
+			for i, id := range ids {
+				res := r.run("worker", id)
+				c, err := r.mem.Control(ctx, order.SideWHMCS)
+				r.ok(err)
+				if res.Code != fault.WHMCSUnavailable || res.Record.Attempts != 1 || c.Open(time.Now()) != (i == 2) {
+					t.Errorf("run %d: %s after %d tries, breaker %+v", i+1, res.Code, res.Record.Attempts, c)
+				}
+			}
+			r.recover()
+			for _, id := range ids {
+				r.provisioned(id)
+			}
+		})
+	})
+	t.Run("a good answer between faults: it stays closed", func(t *testing.T) {
+		play(t, options{}, func(r *rig) {
+			for i := range 5 {
+				r.ok(r.whmcs.Fault(whmcstest.Fault{Action: "GetClientsDetails", Fault: "http-500", Times: 3}))
+				id := orders(r, i+1)[i]
+				r.run("worker", id)
+				good := mustID(fmt.Sprintf("801%012d", 200+i))
+				r.seed(good, client)
+				r.click(good)
+				r.run("worker", good)
+			}
+			c, err := r.mem.Control(ctx, order.SideWHMCS)
+			r.ok(err)
+			if !c.OpenUntil.IsZero() {
+				t.Errorf("open: %+v", c)
+			}
+			r.recover()
+		})
+	})
+	t.Run("Salesforce away: what is ordered already goes on", func(t *testing.T) {
+		play(t, options{}, func(r *rig) {
+			r.lose()
+			r.click(the)
+			r.run("worker", the)
+			ids := orders(r, 2)
+			r.sf.ExpireSessions()
+			r.ok(r.sf.Fault(salesforcetest.Fault{Action: "token", Fault: "bad-credentials", Times: 100}))
+			r.run("worker", ids[0])
+			r.run("worker", ids[1])
+			for _, id := range ids {
+				if rec := r.record(id); rec.State != order.Waiting || rec.Attempts != 0 {
+					t.Errorf("%s %s after %d tries", rec.State, rec.ErrorCode, rec.Attempts)
+				}
+			}
+			for range 20 {
+				time.Sleep(time.Minute)
+				r.sweep("clock")
+			}
+			r.provisioned(the)
+			r.sf.ClearFaults()
+			r.recover()
+			for _, id := range ids {
+				r.provisioned(id)
+			}
+		})
+	})
+}
+
+// Given up after 72 hours: plainly only where nothing can have reached WHMCS.
+func TestGivenUp(t *testing.T) {
+	always := 100_000
+	for _, c := range []struct {
+		name string
+		arm  func(r *rig)
+		code fault.Code
+	}{
+		{"at none, WHMCS", func(r *rig) {
+			r.ok(r.whmcs.Fault(whmcstest.Fault{Action: "GetClientsDetails", Fault: "http-500", Times: always}))
+		}, fault.RetriesExhausted},
+		{"at none, Salesforce", func(r *rig) {
+			r.ok(r.sf.Fault(salesforcetest.Fault{Action: "query", Fault: "http-500", Match: the.String(), Times: always}))
+		}, fault.RetriesExhausted},
+		{"at none, AddOrder never left", func(r *rig) { r.refuse = "AddOrder" }, fault.RetriesExhausted},
+		{"at adding", func(r *rig) {
+			r.lose()
+			r.ok(r.whmcs.Fault(whmcstest.Fault{Action: "GetOrders", Fault: "http-500", Times: always}))
+		}, fault.AddOutcomeUnknown},
+		{"at added", func(r *rig) {
+			r.ok(r.whmcs.Fault(whmcstest.Fault{Action: "GetOrders", Fault: "http-500", Times: always}))
+		}, fault.AcceptOutcomeUnknown},
+		{"at added, AcceptOrder never left", func(r *rig) { r.refuse = "AcceptOrder" }, fault.AcceptOutcomeUnknown},
+		{"at accepting", func(r *rig) {
+			r.arm(sideWHMCS, "AcceptOrder", "commit-then-drop")
+			r.at("AcceptOrder", 1, func() {
+				r.ok(r.whmcs.Fault(whmcstest.Fault{Action: "GetOrders", Fault: "http-500", Times: always}))
+			})
+		}, fault.AcceptOutcomeUnknown},
+		{"at accepted", func(r *rig) {
+			r.ok(r.whmcs.Fault(whmcstest.Fault{Action: "GetModuleQueue", Fault: "http-500", Times: always}))
+		}, fault.NotVerified},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			play(t, options{}, func(r *rig) {
+				c.arm(r)
+				r.order(the)
+				r.failed(the, c.code)
+				rec := r.record(the)
+				if tried := rec.ErrorAt.Sub(rec.OpenedAt); tried < provision.GiveUp || tried > provision.GiveUp+time.Hour {
+					t.Errorf("given up after %s", tried)
+				}
+				r.whmcs.ClearFaults()
+				r.sf.ClearFaults()
+				r.refuse = ""
+				r.order(the) // a click begins anew, for another 72 hours
+				r.provisioned(the)
+				r.sent("AddOrder", 1)
+			})
+		})
+	}
+	t.Run("WHMCS away for four days: given up by nobody", func(t *testing.T) {
+		t.Parallel()
+		play(t, options{}, func(r *rig) {
+			down := []string{"WhmcsDetails", "GetClientsDetails"}
+			for _, action := range down {
+				r.ok(r.whmcs.Fault(whmcstest.Fault{Action: action, Fault: "http-500", Times: always}))
+			}
+			r.click(the)
+			for range 96 * 60 {
+				time.Sleep(time.Minute)
+				r.sweep("clock")
+			}
+			if rec := r.record(the); !rec.State.Open() {
+				t.Fatalf("%s %s", rec.State, rec.ErrorCode)
+			}
+			r.whmcs.ClearFaults()
+			r.recover()
+			r.provisioned(the)
+		})
+	})
+}
+
+func TestQuantities(t *testing.T) {
+	item := func(pid, n int) salesforcetest.SeedItem {
+		return salesforcetest.SeedItem{WHMCSProductID: pid, BillingCycle: "Monthly", Quantity: n}
+	}
+	for _, c := range []struct {
+		name     string
+		rule     int
+		version  string
+		n        int
+		rows     int // pid[…] of AddOrder
+		services int
+		qty      int // of each service
+	}{
+		{"none: the line is repeated", 0, "", 3, 3, 3, 1},
+		{"multiple: one row makes several services", 1, "", 3, 1, 3, 1},
+		{"scaling: one service of that quantity", 2, "", 3, 1, 1, 3},
+		{"before 8.12 every line is repeated", 2, "8.11.2-release.1", 3, 3, 3, 1},
+		{"100 rows are taken", 0, "", 100, 100, 100, 1},
+		{"100 services of one row", 1, "", 250, 1, 250, 1},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			play(t, options{lines: []salesforcetest.SeedItem{item(3, c.n)}, switches: whmcstest.Switches{Version: c.version}}, func(r *rig) {
+				r.whmcs.SetProduct(3, whmcstest.Product{Name: "Seat", AllowQty: c.rule, Module: "seats"})
+				r.order(the)
+				r.provisioned(the)
+				for _, call := range r.whmcs.Journal() {
+					if call.Action != "AddOrder" {
+						continue
+					}
+					rows := 0
+					for name := range call.Params {
+						if strings.HasPrefix(name, "pid[") {
+							rows++
+						}
+					}
+					if rows != c.rows {
+						t.Errorf("%d rows, want %d", rows, c.rows)
+					}
+				}
+				o := r.whmcs.Orders()[0]
+				if len(o.Services) != c.services || o.Services[0].Qty != c.qty {
+					t.Errorf("%d services of %d", len(o.Services), o.Services[0].Qty)
+				}
+			})
+		})
+	}
+	for name, lines := range map[string][]salesforcetest.SeedItem{
+		"101 of one line":   {item(3, 101)},
+		"101 over all rows": {item(3, 60), item(4, 41)},
+		"101 lines":         slices.Repeat([]salesforcetest.SeedItem{item(3, 1)}, 101),
+	} {
+		t.Run(name+" are too many, and nothing is ordered", func(t *testing.T) {
+			play(t, options{lines: lines}, func(r *rig) {
+				r.order(the)
+				r.failed(the, fault.QuantityInvalid, "at most 100")
+				r.sent("AddOrder", 0)
+			})
+		})
+	}
+}
+
+// byHand is an order that a person made in WHMCS, without a marker.
+func (r *rig) byHand() int64 {
+	plan := order.Plan{ClientID: client, Entries: []order.PlanEntry{
+		{Line: order.Line{ProductID: 1, Cycle: order.Monthly, Quantity: 1}, Services: 1},
+		{Line: order.Line{ProductID: 2, Cycle: order.OneTime, Quantity: 3}, Services: 3},
+	}}
+	run := r.whmcs.Books().BeginAdd(mustID("801000000000009AAA"), plan)
+	run.Finish(whmcstest.Twist{})
+	r.whmcs.Books().Patch(run.OrderID, whmcstest.Edit{Notes: text("by hand")})
+	return run.OrderID
+}
+
+func TestThePersonsWord(t *testing.T) {
+	t.Run("none outlives a send that was refused", func(t *testing.T) {
+		play(t, options{}, func(r *rig) {
+			r.at("GetOrders.one", 1, func() { r.patch(whmcstest.Edit{Status: text("Cancelled")}) })
+			r.order(the)
+			r.failed(the, fault.WHMCSOrderCancelled)
+			r.seed(the, client, map[string]any{"WHMCS_Order_ID__c": r.record(the).WHMCSOrderID})
+			time.Sleep(time.Hour)
+			r.ok(r.resolve(the, none))
+			r.arm(sideWHMCS, "AddOrder", "forbidden-ip")
+			r.recover()
+			r.provisioned(the)
+			r.sent("AddOrder", 3)
+		})
+	})
+	t.Run("an adopted order needs no marker, however many AddOrder were sent", func(t *testing.T) {
+		play(t, options{}, func(r *rig) {
+			r.arm(sideWHMCS, "AddOrder", "drop-before")
+			r.arm(sideWHMCS, "AddOrder", whmcstest.MarkerLost)
+			r.order(the)
+			r.failed(the, fault.WHMCSOrderAmbiguous)
+			r.ok(r.resolve(the, adopt(r.whmcs.Orders()[0].ID)))
+			r.recover()
+			r.provisioned(the)
+			r.sent("AddOrder", 2)
+		})
+	})
+	t.Run("adopted beside a live order of ours: not provisioned before one is cancelled", func(t *testing.T) {
+		play(t, options{}, func(r *rig) {
+			r.arm(sideWHMCS, "AddOrder", whmcstest.HalfAdded)
+			r.order(the)
+			r.failed(the, fault.WHMCSOrderMismatch)
+			half := r.whmcs.Orders()[0].ID
+			r.broken = true // by the person, who let both live
+			r.ok(r.resolve(the, adopt(r.byHand())))
+			r.recover()
+			r.failed(the, fault.WHMCSOrderAmbiguous, fmt.Sprint(half))
+			r.whmcs.Books().Patch(half, whmcstest.Edit{Status: text("Cancelled")})
+			r.order(the)
+			rec := r.record(the)
+			if rec.State != order.Provisioned || rec.WHMCSOrderID == fmt.Sprint(half) {
+				t.Errorf("%s as WHMCS order %s", rec.State, rec.WHMCSOrderID)
+			}
+			r.sent("AddOrder", 1)
+			r.mem.Expire(rec.ExpiresAt) // the books know it under another marker
+		})
+	})
+	t.Run("what Salesforce holds is ours, although the client has changed", func(t *testing.T) {
+		play(t, options{}, func(r *rig) {
+			r.order(the)
+			r.provisioned(the)
+			held := map[string]any{"WHMCS_Order_ID__c": r.record(the).WHMCSOrderID}
+			r.mem.Expire(r.record(the).ExpiresAt)
+			time.Sleep(100 * time.Hour)
+			r.seed(the, 8, held)
+			r.order(the)
+			r.provisioned(the)
+			r.sent("AddOrder", 1)
+		})
+	})
+	t.Run("what Salesforce holds is ours and dead, and the client has changed", func(t *testing.T) {
+		play(t, options{}, func(r *rig) {
+			r.order(the)
+			r.provisioned(the)
+			held := map[string]any{"WHMCS_Order_ID__c": r.record(the).WHMCSOrderID}
+			r.mem.Expire(r.record(the).ExpiresAt)
+			r.patch(whmcstest.Edit{Status: text("Fraud")})
+			time.Sleep(100 * time.Hour)
+			r.seed(the, 8, held)
+			r.order(the)
+			r.failed(the, fault.WHMCSOrderCancelled, "Fraud")
+			r.sent("AddOrder", 1)
+			r.ok(r.resolve(the, none))
+			r.recover()
+			r.provisioned(the)
+			r.sent("AddOrder", 2)
+		})
+	})
+}

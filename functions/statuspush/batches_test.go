@@ -1,0 +1,6 @@
+//go:build !race
+
+package main
+
+// batches of a thousand changes in TestTenThousandChangesCostFewCalls.
+const batches = 10

@@ -1,0 +1,133 @@
+package provision_test
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"strconv"
+	"testing"
+	"time"
+
+	"orderbridge/shared/fault"
+	"orderbridge/shared/order"
+	"orderbridge/shared/provision"
+	"orderbridge/shared/provision/provisiontest"
+)
+
+// atWork is a WHMCS that takes and accepts other orders between any two reads,
+// and loses the first AddOrder on its way.
+type atWork struct {
+	others []order.Made
+	made   *order.Made
+	sent   int
+}
+
+func (b *atWork) turn() {
+	b.others = append([]order.Made{{ID: strconv.Itoa(1000 + len(b.others)), ClientID: 9, Status: order.MadePending, Marker: "sfOrderId of another", Date: epoch}}, b.others...)
+	b.others[len(b.others)/2].Status = order.MadeActive
+}
+
+func (b *atWork) Client(context.Context, int64) error { return nil }
+
+func (b *atWork) Products(context.Context, []int64) (map[int64]order.ProductInfo, error) {
+	return map[int64]order.ProductInfo{1: {ProductID: 1}}, nil
+}
+
+func (b *atWork) Add(_ context.Context, _ order.Gate, id order.ID, plan order.Plan) (string, error) {
+	if b.sent++; b.sent == 1 {
+		return "", &fault.Unsure{Err: fault.Wrap(fault.WHMCSUnavailable, errors.New("connection reset"))}
+	}
+	b.made = &order.Made{ID: "77", ClientID: plan.ClientID, Status: order.MadePending, Marker: id.String(), Date: epoch,
+		Services: []order.MadeService{{ID: "5", ProductID: 1, Cycle: order.Monthly, Quantity: 1, Status: "Pending"}}}
+	return b.made.ID, nil
+}
+
+func (b *atWork) Accept(context.Context, order.Gate, string) error {
+	b.made.Status, b.made.Services[0].Status = order.MadeActive, "Active"
+	return nil
+}
+
+func (b *atWork) Order(context.Context, string, int64) (order.Made, bool, error) {
+	if b.made == nil {
+		return order.Made{}, false, nil
+	}
+	return *b.made, true, nil
+}
+
+func (b *atWork) List(context.Context, int64) ([]order.Made, bool, error) {
+	if b.made == nil {
+		return nil, true, nil
+	}
+	return []order.Made{*b.made}, true, nil
+}
+
+func (b *atWork) ListSince(context.Context, time.Time) ([]order.Made, bool, error) {
+	b.turn()
+	all := append([]order.Made{}, b.others...)
+	if b.made != nil {
+		all = append(all, *b.made)
+	}
+	return all, true, nil
+}
+
+func (b *atWork) ModuleFailures(context.Context, []string) (map[string]string, error) {
+	return nil, nil
+}
+
+func (b *atWork) Probe(context.Context) error { return nil }
+
+// asked is what Salesforce says of every order.
+type asked struct{}
+
+func (asked) Load(_ context.Context, id order.ID) (order.Request, error) {
+	return order.Request{ID: id, AccountID: "001000000000001AAA", ClientID: 7,
+		Lines: []order.Line{{ItemID: "802000000000001AAA", ProductID: 1, Cycle: order.Monthly, Quantity: 1}}}, nil
+}
+
+func (asked) Probe(context.Context) error { return nil }
+
+// ticking is a clock that moves only when it is told to.
+type ticking struct{ now time.Time }
+
+func (c *ticking) Now() time.Time { return c.now }
+
+func (c *ticking) Sleep(_ context.Context, d time.Duration) error {
+	c.now = c.now.Add(d)
+	return nil
+}
+
+func TestLookIsNotDisturbedByOtherOrders(t *testing.T) {
+	id, err := order.ParseID("801000000000001")
+	if err != nil {
+		t.Fatal(err)
+	}
+	clock, billing, mem := &ticking{epoch}, &atWork{}, provisiontest.NewMemory()
+	if _, err := mem.Claim(t.Context(), order.Claim{ID: id, Nonce: "n", NonceExpiry: epoch.Add(time.Hour), Key: "k", By: order.NewToken(), Now: epoch}); err != nil {
+		t.Fatal(err)
+	}
+	engine, err := provision.New(mem, asked{}, billing, clock, slog.New(slog.DiscardHandler), provision.Config{
+		Lease: 150 * time.Second, Window: 15 * time.Second, Margin: 5 * time.Second, Settle: 5 * time.Minute, AcceptSettle: 15 * time.Minute,
+		AddTimeout: time.Minute, AcceptTimeout: 2 * time.Minute, RetryBase: time.Minute, GiveUp: provision.GiveUp, VerifyFor: provision.VerifyFor,
+		Resend: true, PaymentMethod: "mailin", Retention: time.Hour,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	run := func() provision.Result {
+		t.Helper()
+		ctx, cancel := context.WithDeadline(t.Context(), clock.now.Add(10*time.Minute))
+		defer cancel()
+		res, err := engine.Run(ctx, id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return res
+	}
+	if res := run(); res.End != provision.EndParked || res.Record.Point != order.AtAdding {
+		t.Fatalf("after the lost AddOrder: %+v", res)
+	}
+	clock.now = clock.now.Add(time.Hour)
+	if res := run(); res.End != provision.EndProvisioned || billing.sent != 2 {
+		t.Errorf("after the look: %s %s, %d AddOrder", res.End, res.Code, billing.sent)
+	}
+}
