@@ -106,7 +106,8 @@ func page(w io.Writer, r order.Record, sides map[order.Side]order.Control, now t
 		fmt.Fprint(w, "  none\n")
 	}
 	for _, e := range r.History {
-		fmt.Fprintf(w, "  %s  %-20s %s\n", e.At.UTC().Format("2006-01-02 15:04:05Z"), e.Event, strings.TrimSpace(oneLine(e.Detail)+byText(e.By)))
+		line := fmt.Sprintf("  %s  %-20s %s%s", e.At.UTC().Format("2006-01-02 15:04:05Z"), e.Event, oneLine(e.Detail), byText(e.By))
+		fmt.Fprintln(w, strings.TrimRight(line, " "))
 	}
 }
 
