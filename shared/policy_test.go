@@ -57,7 +57,6 @@ var mayUse = map[string][]string{
 	"github.com/aws/aws-sdk-go-v2":         {"shared/store", "shared/secret", "shared/awsenv", "functions/", "cmd/", "local", "bench"},
 	"github.com/aws/smithy-go":             {"shared/store", "shared/secret", "shared/awsenv", "functions/", "cmd/", "local", "bench"},
 	"github.com/go-json-experiment/json":   {"shared/", "functions/", "local", "cmd/"},
-	"github.com/elliotchance/phpserialize": {"shared/whmcs"},
 	"github.com/golang-jwt/jwt/v5":         {"shared/salesforce", "local"},
 	"github.com/goccy/go-yaml":             {"local", "contract"},
 	"golang.org/x/sync":                    {"shared/", "functions/", "local"},
