@@ -53,13 +53,13 @@ var mayImport = map[string][]string{
 // mayUse lists the packages outside the module and the standard library that
 // only some folders may import (by prefix of the import path).
 var mayUse = map[string][]string{
-	"github.com/aws/aws-lambda-go":         {"functions/", "shared/httpapi", "local/"},
-	"github.com/aws/aws-sdk-go-v2":         {"shared/store", "shared/secret", "shared/awsenv", "functions/", "cmd/", "local", "bench"},
-	"github.com/aws/smithy-go":             {"shared/store", "shared/secret", "shared/awsenv", "functions/", "cmd/", "local", "bench"},
-	"github.com/go-json-experiment/json":   {"shared/", "functions/", "local", "cmd/"},
-	"github.com/golang-jwt/jwt/v5":         {"shared/salesforce", "local"},
-	"github.com/goccy/go-yaml":             {"local", "contract"},
-	"golang.org/x/sync":                    {"shared/", "functions/", "local"},
+	"github.com/aws/aws-lambda-go":       {"functions/", "shared/httpapi", "local/"},
+	"github.com/aws/aws-sdk-go-v2":       {"shared/store", "shared/secret", "shared/awsenv", "functions/", "cmd/", "local", "bench"},
+	"github.com/aws/smithy-go":           {"shared/store", "shared/secret", "shared/awsenv", "functions/", "cmd/", "local", "bench"},
+	"github.com/go-json-experiment/json": {"shared/", "functions/", "local", "cmd/"},
+	"github.com/golang-jwt/jwt/v5":       {"shared/salesforce", "local"},
+	"github.com/goccy/go-yaml":           {"local", "contract"},
+	"golang.org/x/sync":                  {"shared/", "functions/", "local"},
 }
 
 // domain packages do no I/O of their own.
