@@ -24,8 +24,8 @@
  * COUNTER UNSURE_IS_FAILURE NO_LAST_LOOK KEEP_CONSENT DUP_CLICK ADOPT_ANY
  * NO_END ANY_OVERRUN
  * ASK makes WHMCS_RESEND=ask; NO_VOUCH takes `resolve --none` away.
- * LIVE bounds the crashes (CRASHES 1) and the leases that a living worker
- * outlives (OVERRUNS 1), lets all but one worker stop for ever, adds the claim.
+ * LIVE bounds the crashes and the leases that a living worker outlives (both
+ * together: TROUBLES 1), lets all but one worker stop for ever, adds the claim.
  */
 #ifndef WORKERS
 #define WORKERS 2
@@ -57,11 +57,8 @@
 #ifndef LEASE
 #define LEASE 2
 #endif
-#ifndef CRASHES
-#define CRASHES 1
-#endif
-#ifndef OVERRUNS
-#define OVERRUNS 1
+#ifndef TROUBLES
+#define TROUBLES 1
 #endif
 
 /* An instant x of the table is kept as x - now + OFF: time needs no end. At 0
@@ -158,7 +155,7 @@ byte tok[WORKERS];
 byte holder;    /* worker + 1 that drew the newest lease */
 bit allow = 1;  /* the module may run once more */
 #ifdef LIVE
-byte crashes, stopped, overruns;
+byte troubles, stopped;
 bit P2_ends = 1;
 bit gone[WORKERS];
 #endif
@@ -484,7 +481,7 @@ end:
 
   /* ---- the process dies; its next incarnation starts idle ---- */
 #ifdef LIVE
-  :: atomic { pc[me] != P_IDLE && crashes < CRASHES -> crashes++; quit() }
+  :: atomic { pc[me] != P_IDLE && troubles < TROUBLES -> troubles++; quit() }
   :: atomic { stopped < WORKERS - 1 -> stopped++; gone[me] = 1; break } /* frozen for ever, in whatever it was doing */
 #else
   :: atomic { pc[me] != P_IDLE -> quit() }
@@ -558,8 +555,8 @@ end:
 #define DEC(x) if :: x > 0 -> x-- :: else fi
 #if defined(LIVE) && !defined(ANY_OVERRUN) /* a worker that lives outlives its lease only so often, else two could take turns for ever */
 #define OVERRUN (st == WORKING && luntil + MARGIN == ERR + OFF && pc[lease - 1] != P_IDLE && !gone[lease - 1])
-#define IN_TIME (!OVERRUN || overruns < OVERRUNS)
-#define COUNT_OVERRUN if :: OVERRUN -> overruns++ :: else fi
+#define IN_TIME (!OVERRUN || troubles < TROUBLES)
+#define COUNT_OVERRUN if :: OVERRUN -> troubles++ :: else fi
 #else
 #define IN_TIME 1
 #define COUNT_OVERRUN skip

@@ -22,15 +22,16 @@ command -v "$cc" >/dev/null 2>&1 || { echo "run.sh: $cc not found: install a C c
 #   search: full (depth first, every state), short (breadth first: ends at the
 #   shortest counterexample), live (fair cycles), deep-full, deep-live
 #   expected: holds, or the property that must be found violated
-small='-DMARGIN=0 -DSETTLE=1 -DASETTLE=1 -DLEASE=1'
-ask='-DASK -DNO_VOUCH -DCHECK=61'
+short='-DMARGIN=0 -DSETTLE=1 -DASETTLE=1'
+small="$short -DLEASE=1"
+ask="$small -DASK -DNO_VOUCH -DCHECK=61"
 rows() {
 	cat <<-END
 	intact          |provision|full |holds|-DMAXADDS=3|the protocol: P1 P3 P4 P5 P6 P7
 	intact-live     |provision|live |holds|$small -DMAXADDS=1|the protocol: P2
-	no-lease-time   |provision|full |holds|-DLEASE=0|a lease is over at once: its length is no safety matter
-	resend-ask      |provision|full |holds|-DASK|WHMCS_RESEND=ask
-	second-send     |provision|short|W_witness|-DWITNESS=1|witness: provisioned by a second AddOrder
+	no-lease-time   |provision|full |holds|$short -DLEASE=0|a lease is over at once: its length is no safety matter
+	resend-ask      |provision|full |holds|$short -DLEASE=1 -DASK|WHMCS_RESEND=ask
+	second-send     |provision|short|W_witness|$small -DWITNESS=1|witness: provisioned by a second AddOrder
 	second-run      |provision|short|W_witness|-DWITNESS=2|witness: module failed, ran again by consent
 	after-cancel    |provision|short|W_witness|-DWITNESS=3|witness: a new order after cancel and resolve
 	A1-clocks       |provision|short|P1_one_order|-DCHECK=1 -DERR=2|clock error > margin
@@ -39,15 +40,15 @@ rows() {
 	A3-no-bound     |provision|short|P1_one_order|-DCHECK=1 -DSLOW|AddOrder runs for ever
 	A3-slow-accept  |provision|short|P7_failed_is_quiet|-DCHECK=64 -DARUN=3|AcceptOrder runs longer than its settle
 	A4-repeat       |provision|short|P1_one_order|-DCHECK=1 -DREPEAT|something between repeats the POST
-	A5-marker       |provision|full |holds|-DNO_MARK|marker not kept: read back, unmarked order suspected
+	A5-marker       |provision|full |holds|$small -DNO_MARK|marker not kept: read back, unmarked order suspected
 	A5-no-suspicion |provision|short|P1_one_order|-DCHECK=1 -DNO_MARK -DNO_SUSPECT|marker not kept, unmarked order not suspected
 	A6-miss         |provision|short|P1_one_order|-DCHECK=1 -DMISS|a stable list misses an order
 	A6-lag          |provision|short|P1_one_order|-DCHECK=1 -DLAG|a list shows an order only settle after it was made
 	A7-restore      |provision|short|P1_one_order|-DCHECK=1 -DRESTORE|table restored, no look first
-	A7-look-before  |provision|full |holds|-DCHECK=13 -DRESTORE -DLOOK_BEFORE|table restored, gap settled, look first: P1 P3 P4
+	A7-look-before  |provision|full |holds|$small -DCHECK=13 -DRESTORE -DLOOK_BEFORE|table restored, gap settled, look first: P1 P3 P4
 	A7-module       |provision|short|P6_module_once|-DCHECK=32 -DRESTORE -DLOOK_BEFORE|the same: a module may have run before the gap
 	A7-plain        |provision|short|P5_plain_means_nothing|-DCHECK=16 -DRESTORE -DLOOK_BEFORE|the same: a plain code knows nothing of the gap
-	ask-A1          |provision|full |holds|$ask -DERR=2|ask, clock error > margin
+	ask-A1          |provision|full |holds|$ask -DERR=1|ask, clock error > margin
 	ask-A2          |provision|full |holds|$ask -DNO_GATE|ask, frozen between check and send, no gate
 	ask-A3          |provision|full |holds|$ask -DSLOW|ask, AddOrder and AcceptOrder run for ever
 	ask-A6          |provision|full |holds|$ask -DMISS|ask, a list misses an order
@@ -81,7 +82,7 @@ rows() {
 	END
 	[ "${DEEP:-}" = 1 ] && cat <<-END
 	deep-long-times |provision|full |holds|-DSETTLE=3 -DASETTLE=4 -DLEASE=3 -DWINDOW=2 -DMAXADDS=3|longer times
-	deep-live       |provision|live |holds|-DMAXADDS=2|P2 with the times of the safety rows
+	deep-live       |provision|live |holds|-DMAXADDS=2 -DTROUBLES=2|P2 with the times of the safety rows
 	deep-three      |provision|full |holds|-DWORKERS=3 $small -DMAXADDS=1|three workers
 	deep-push       |writeback|full |holds|-DCHANGES=6|six changes
 	END
@@ -220,24 +221,40 @@ while IFS='|' read -r name model search expected switches text; do
 		cd "$tmp/$n" || exit 2
 		# shellcheck disable=SC2086
 		"$spin" $switches $live -t -p -g "$model.pml" 2>/dev/null | awk -v src="$here/$model.pml" '
-			BEGIN { while ((getline line < src) > 0) { sub(/^ +/, "", line); text[++k] = line } }
+			BEGIN {
+				while ((getline line < src) > 0) {
+					sub(/^ +/, "", line); text[++k] = line
+					if (line ~ /^\/\* (state|point|the WHMCS order|where a worker is) \*\/$/) {
+						group = line ~ /state/ ? "st" : line ~ /point/ ? "pt" : line ~ /worker/ ? "pc" : "okind"
+					} else if (line ~ /^#define [A-Z_]+ [0-9]+/) {
+						split(line, w, " ")
+						if (w[2] != "PENDING" && w[2] != "ACTIVE") name[group, w[3]] = w[2]
+					} else if (line ~ /^\/\*/ || line ~ /^byte/) group = ""
+				}
+			}
 			function flush() {
 				if (head != "") { print head; if (set != "") print "        " set }
 				head = set = ""
 			}
-			/START OF CYCLE/ { flush(); print "---- from here on for ever ----" }
+			/START OF CYCLE/ { flush(); first = ""; print "---- from here on for ever ----" }
 			/proc +[0-9]+ \(/ {
 				who = $4; sub(/:[0-9]+\)?$/, "", who); sub(/^\(/, "", who)
-				p = $3
-				at = $0; sub(/.*\.pml:/, "", at); sub(/ .*/, "", at)
 				if ($0 !~ /\.pml:/ || who ~ /init|P2|W2/) next
-				if (text[at] ~ /:: atomic/) { flush(); head = sprintf("%-10s %-2d %s", who, p, text[at]) }
-				if ($0 ~ /\[[a-z][A-Za-z0-9_.\[\]]* = /) {
-					asg = $0; sub(/.*\(state [0-9]+\)[ \t]*\[/, "", asg); sub(/\]$/, "", asg)
+				at = $0; sub(/.*\.pml:/, "", at); sub(/ .*/, "", at)
+				id = $0; sub(/.*\(state /, "", id); sub(/\).*/, "", id)
+				if (text[at] ~ /:: atomic/ && (at "/" $3 != step || id == first)) {
+					flush(); step = at "/" $3; first = id
+					head = sprintf("%-10s %-2d %s", who, $3, text[at])
 				}
 				next
 			}
-			/^\t\t[a-z]/ { sub(/^\t\t/, ""); split($0, kv, " = "); if (val[kv[1]] != kv[2]) { val[kv[1]] = kv[2]; set = set (set == "" ? "" : ", ") $0 } }
+			/^\t\t[a-z]/ {
+				sub(/^\t\t/, ""); split($0, kv, " = ")
+				if (val[kv[1]] == kv[2]) next
+				val[kv[1]] = kv[2]
+				var = kv[1]; sub(/\[.*/, "", var)
+				set = set (set == "" ? "" : ", ") kv[1] " = " ((var, kv[2]) in name ? name[var, kv[2]] : kv[2])
+			}
 			END { flush() }'
 		exit 0
 	fi
