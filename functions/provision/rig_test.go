@@ -51,7 +51,8 @@ type rig struct {
 	procs    []*process
 	byAddr   map[string]*process
 	dialled  int
-	calls    []string // every call of every worker, in order
+	calls    []string       // every call of every worker, in order
+	made     map[string]int // how many of each name
 	inject   *injection
 	after    func() // called when a run has ended
 	before   []beforehand
@@ -112,7 +113,7 @@ func mustID(s string) order.ID {
 func newRig(t *testing.T, o options) *rig {
 	r := &rig{
 		T: t, mem: provisiontest.NewMemory(), opts: o,
-		byAddr: map[string]*process{}, consents: map[order.ID]int{},
+		byAddr: map[string]*process{}, made: map[string]int{}, consents: map[order.ID]int{},
 		cfg: provision.Config{
 			Lease: 150 * time.Second, Window: 15 * time.Second, Margin: 5 * time.Second,
 			Settle: 300 * time.Second, AcceptSettle: 900 * time.Second,
@@ -470,14 +471,9 @@ func (p *process) call(name string) *injection {
 	if in != nil {
 		in.fired = true
 	}
-	n := 0
-	for _, c := range p.calls {
-		if c == name {
-			n++
-		}
-	}
+	p.made[name]++
 	for _, b := range p.before {
-		if b.call == name && b.n == n {
+		if b.call == name && b.n == p.made[name] {
 			p.mu.Unlock()
 			b.do()
 			p.mu.Lock()
