@@ -61,7 +61,7 @@ test: build $(TOOLS)/ministack/$(MINISTACK) $(TOOLS)/clients/installed ## run ev
 .PHONY: lint
 lint: $(TOOLS)/bin/golangci-lint-$(GOLANGCI_LINT) ## check style, vet and shell scripts
 	@.ci/need shellcheck shellcheck
-	@test -z "$$(gofmt -l cmd functions local shared)" || { echo 'gofmt is needed for:'; gofmt -l cmd functions local shared; exit 1; }
+	@test -z "$$(gofmt -l bench cmd contract functions local shared)" || { echo 'gofmt is needed for:'; gofmt -l bench cmd contract functions local shared; exit 1; }
 	@$< run
 	@# SC3045: dash knows ulimit -t.
 	@grep -lE '^#!.*\b(ba)?sh$$' $$(git ls-files) | xargs -r shellcheck -S warning -e SC3045
@@ -96,6 +96,10 @@ chaos: $(BUILD)/bin/chaos ## kill, freeze and break everything under 1000 orders
 .PHONY: chaos-salesforce
 chaos-salesforce: $(BUILD)/bin/chaos ## take Salesforce away for a minute in the middle of 500 orders
 	@$(CHAOS) -scenario salesforce
+
+.PHONY: bench
+bench: build ## measure a callout and an order beside a plain request, in one run
+	@go run ./bench -bin $(BUILD)/bin -template template.yaml
 
 .PHONY: model
 model: ## check the formal model of the protocol

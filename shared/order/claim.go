@@ -53,7 +53,8 @@ type Resolution struct {
 	SettledBefore time.Time
 }
 
-// Limits of what an item remembers (design, section 3).
+// Limits of what an item remembers: it must stay small, since every write pays
+// for its whole size.
 const (
 	MaxKeys    = 20
 	MaxNonces  = 100 // live nonces of one order; the 101st is refused
