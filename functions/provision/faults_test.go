@@ -155,12 +155,32 @@ var companions = []string{"alone", "second worker", "sweep", "click"}
 var scenarios = []struct {
 	name string
 	arm  func(r *rig)
-	from string // faults are met after the first call of this name
+	from string     // faults are met after the first call of this name
+	only []string   // faults are met at these calls alone; nil = at all
+	code fault.Code // with which the path ends; "" = provisioned
 }{
-	{"straight", func(*rig) {}, ""},
-	{"found", func(r *rig) { r.arm(sideWHMCS, "AddOrder", "commit-then-drop") }, "AddOrder"},
-	{"resent", func(r *rig) { r.arm(sideWHMCS, "AddOrder", "drop-before") }, "AddOrder"},
-	{"settled", func(r *rig) { r.arm(sideWHMCS, "AcceptOrder", "commit-then-drop") }, "AcceptOrder"},
+	{name: "straight", arm: func(*rig) {}},
+	{name: "found", arm: func(r *rig) { r.arm(sideWHMCS, "AddOrder", "commit-then-drop") }, from: "AddOrder"},
+	{name: "resent", arm: func(r *rig) { r.arm(sideWHMCS, "AddOrder", "drop-before") }, from: "AddOrder"},
+	{name: "settled", arm: func(r *rig) { r.arm(sideWHMCS, "AcceptOrder", "commit-then-drop") }, from: "AcceptOrder"},
+	{
+		name: "breaker", arm: func(r *rig) { r.arm(sideWHMCS, "GetClientsDetails", "forbidden-ip") }, from: "query",
+		only: []string{"OpenBreaker", "Write.waiting", "WinProbe", "WhmcsDetails", "CloseBreaker"},
+	},
+	{
+		name: "refused", arm: func(r *rig) { r.arm(sideWHMCS, "AcceptOrder", whmcstest.ModuleFailPending) }, from: "AcceptOrder",
+		only: []string{"Write.failed"}, code: fault.ModuleFailed,
+	},
+	{
+		// The table has forgotten the order; Salesforce and WHMCS have not.
+		name: "reborn", arm: func(r *rig) {
+			r.order(the)
+			r.seed(the, client, map[string]any{"WHMCS_Order_ID__c": r.record(the).WHMCSOrderID})
+			r.mem.Expire(r.record(the).ExpiresAt)
+			r.calls = nil
+		},
+		only: []string{"Write.look_first", "GetOrders.one", "GetOrders.client", "GetClientsProducts", "Write.adopted", "Write.provisioned"},
+	},
 }
 
 func isRead(call string) bool {
@@ -178,7 +198,7 @@ func path(t *testing.T, scenario int) (calls []string) {
 		r.run("worker", the)
 		r.recover()
 		r.judge(the)
-		if rec := r.record(the); rec.State != order.Provisioned {
+		if rec := r.record(the); rec.State.Open() || rec.ErrorCode != scenarios[scenario].code {
 			t.Errorf("the path ends %s %s", rec.State, rec.ErrorCode)
 		}
 		calls = r.calls
@@ -205,7 +225,7 @@ func TestFaults(t *testing.T) {
 		seen := map[string]int{}
 		for site, call := range calls {
 			seen[call]++
-			if site < first {
+			if site < first || scenario.only != nil && !slices.Contains(scenario.only, call) {
 				continue
 			}
 			if met[call] == "" {
@@ -234,7 +254,7 @@ func TestFaults(t *testing.T) {
 							scenario.arm(r)
 							r.suffer(site, row, companion)
 							r.judge(the)
-							r.end(want(call, next, row, companion)...)
+							r.end(want(scenario.code, call, next, row, companion)...)
 						})
 					})
 				}
@@ -275,9 +295,10 @@ func TestFaultTableIsComplete(t *testing.T) {
 	}
 }
 
-// want returns how an order may end that met a fault at a call; next is the
-// call that follows it. What is not named here ends provisioned.
-func want(call, next string, w row, companion string) []fault.Code {
+// want returns how an order may end that met a fault at a call; usual is how it
+// ends without, next the call that follows. What is not named here ends
+// provisioned.
+func want(usual fault.Code, call, next string, w row, companion string) []fault.Code {
 	unknown := []fault.Code{fault.AcceptOutcomeUnknown}
 	switch {
 	case call == "AcceptOrder" && slices.Contains([]string{
@@ -295,10 +316,18 @@ func want(call, next string, w row, companion string) []fault.Code {
 		return unknown // announced, and the table does not hear that it was not sent
 	case w.fault == whmcstest.HalfAdded, w.fault == whmcstest.MarkerLost:
 		return []fault.Code{w.code} // until a person mends the order
-	case w.code == "" || companion == "click":
+	case call == "Write.failed" && slices.Contains([]string{"crash before", "frozen 200s", "refused retryable"}, w.name):
+		return unknown // the module said no, and the table does not hear of it
+	case companion == "click":
 		return nil
-	case call == "GetClientsProducts": // at added, accepting, accepted
-		return []fault.Code{fault.WHMCSOrderMismatch, fault.AcceptOutcomeUnknown, fault.NotVerified}
+	case w.code == "" && usual != "":
+		return []fault.Code{usual}
+	case w.code == "":
+		return nil
+	case call == "GetClientsProducts": // the review code of the point
+		return []fault.Code{fault.AddOutcomeUnknown, fault.WHMCSOrderMismatch, fault.AcceptOutcomeUnknown, fault.NotVerified}
+	case call == "GetOrders.one": // of what Salesforce holds, where it is not known to be ours
+		return []fault.Code{w.code, fault.WHMCSIDForeign}
 	}
 	return []fault.Code{w.code}
 }
