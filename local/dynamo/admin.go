@@ -48,6 +48,9 @@ func readSchema(in *params, attrs map[string]kind, order []string) (keySchema, e
 	if err := in.err(); err != nil {
 		return nil, err
 	}
+	if len(key) > len(attrs) {
+		return nil, invalid("Invalid KeySchema: Some index key attribute have no definition")
+	}
 	for i := range key {
 		k, ok := attrs[key[i].name]
 		if !ok {
@@ -99,7 +102,7 @@ func readIndex(in *params, attrs map[string]kind, order []string, onDemand bool)
 
 func (db *DB) createTable(in *params) (any, error) {
 	t := &table{rows: newRows(), attrs: map[string]kind{}, created: db.now(), id: uuid()}
-	t.name = in.tableName()
+	t.name = in.ownTableName()
 	t.billing = in.oneOf("BillingMode", "PROVISIONED", "PAY_PER_REQUEST")
 	t.protected = in.boolean("DeletionProtectionEnabled", false)
 	if !in.has("AttributeDefinitions") {
@@ -160,6 +163,9 @@ func (db *DB) createTable(in *params) (any, error) {
 			used[name] = struct{}{}
 		}
 		t.indexes = append(t.indexes, x)
+	}
+	if len(t.indexes) == 0 && len(t.key) != len(t.attrOrder) {
+		return nil, invalid("One or more parameter values were invalid: Number of attributes in KeySchema does not exactly match number of attributes defined in AttributeDefinitions")
 	}
 	if len(used) != len(t.attrs) || len(t.attrs) != len(t.attrOrder) {
 		return nil, invalid(fmt.Sprintf("One or more parameter values were invalid: Some AttributeDefinitions are not used. AttributeDefinitions: [%s], keys used: [%s]",
@@ -258,7 +264,7 @@ func (t *table) describe(status string) map[string]any {
 
 // tableToDescribe finds a table for the operations that name it in the error.
 func (db *DB) tableToDescribe(in *params) (*table, error) {
-	name := in.tableName()
+	name := in.ownTableName()
 	if err := in.err(); err != nil {
 		return nil, err
 	}

@@ -42,13 +42,13 @@ func TestConditionsHoldAsInTheService(t *testing.T) {
 	r.put(values{
 		"pk": s("1"), "txt": s("Straße"), "num": n("10"), "big": n("9007199254740993"), "bin": b("\x01\xff"), "flag": yes(true), "nothing": null(),
 		"strs": ss("a", "b"), "nums": ns("1", "2"), "bins": bs("x"), "many": l(s("a"), n("1.0"), m(values{"k": s("v")})),
-		"dict": m(values{"in": m(values{"deep": n("-1")}), "odd.name": s("o")}), "same": n("10"), "blank": s(""),
+		"dict": m(values{"in": m(values{"deep": n("-1")}), "odd.name": s("o")}), "same": n("10"), "blank": s(""), "face": s("😀"),
 	})
 	params := values{
 		":s": s("Straße"), ":str": s("Str"), ":a": s("a"), ":z": s("z"), ":none": s(""), ":n10": n("1e1"), ":n9": n("9"), ":n11": n("11"), ":n1": n("1"),
 		":big": n("9007199254740993"), ":big1": n("9007199254740992"), ":b": b("\x01\xff"), ":b1": b("\x01"), ":b2": b("\x02"), ":t": yes(true), ":f": yes(false), ":null": null(),
 		":ba": ss("b", "a"), ":21": ns("2.0", "1"), ":l": l(s("a"), n("1"), m(values{"k": s("v")})), ":m": m(values{"k": s("v")}), ":x": b("x"),
-		":tS": s("S"), ":tM": s("M"), ":tNULL": s("NULL"), ":n7": n("7"), ":n3": n("3"), ":n2": n("2"), ":neg": n("-1"), ":n0": n("0"),
+		":tS": s("S"), ":tM": s("M"), ":tNULL": s("NULL"), ":n6": n("6"), ":n3": n("3"), ":n2": n("2"), ":neg": n("-1"), ":n0": n("0"),
 	}
 	aliases := names{"#txt": "txt", "#dict": "dict", "#odd": "odd.name", "#in": "in", "#absent": "absent"}
 	for condition, want := range map[string]bool{
@@ -117,7 +117,8 @@ func TestConditionsHoldAsInTheService(t *testing.T) {
 		"contains(many, :m)":                     true,
 		"contains(absent, :a)":                   false,
 		"contains(txt, :n1)":                     false,
-		"size(txt) = :n7":                        true, // bytes of UTF-8
+		"size(txt) = :n6":                        true, // UTF-16 units, not bytes
+		"size(face) = :n2":                       true,
 		"size(many) = :n3":                       true,
 		"size(strs) = :n2":                       true,
 		"size(dict) > :n1":                       true,

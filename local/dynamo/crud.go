@@ -295,7 +295,7 @@ func (db *DB) batchGetItem(in *params) (any, error) {
 	case !in.has("RequestItems"):
 		in.violated("RequestItems", "null", "Member must not be null")
 	case !ok:
-		return nil, wrongShape(in.raw["RequestItems"], "Unrecognized collection type java.util.Map<java.lang.String, com.amazonaws.dynamodb.v20120810.KeysAndAttributes>")
+		return nil, wrongShape(in.raw["RequestItems"], shapeTables)
 	case len(raw) == 0:
 		in.violated("RequestItems", "{}", "Member must have length greater than or equal to 1")
 	}
@@ -305,7 +305,7 @@ func (db *DB) batchGetItem(in *params) (any, error) {
 	var batches []*batch
 	total := 0
 	for _, name := range slices.Sorted(maps.Keys(raw)) {
-		b, err := db.readBatch(in, name, raw[name])
+		b, err := readBatch(in, name, raw[name])
 		if err != nil {
 			return nil, err
 		}
@@ -313,6 +313,11 @@ func (db *DB) batchGetItem(in *params) (any, error) {
 			return nil, invalid("Too many items requested for the BatchGetItem call")
 		}
 		batches = append(batches, b)
+	}
+	for _, b := range batches {
+		if err := b.open(db); err != nil {
+			return nil, err
+		}
 	}
 	responses, unprocessed, capacity := map[string]any{}, map[string]any{}, []any{}
 	bytes := 0
@@ -356,6 +361,7 @@ func (db *DB) batchGetItem(in *params) (any, error) {
 // batch is the part of a BatchGetItem for one table.
 type batch struct {
 	name       string // as it was asked for: a name or an ARN
+	tableName  string
 	table      *table
 	request    map[string]any
 	raw        []any
@@ -364,10 +370,10 @@ type batch struct {
 	projection []path
 }
 
-func (db *DB) readBatch(in *params, name string, raw any) (*batch, error) {
+func readBatch(in *params, name string, raw any) (*batch, error) {
 	request, ok := raw.(map[string]any)
 	if !ok {
-		return nil, wrongShape(raw, "Unrecognized collection type class com.amazonaws.dynamodb.v20120810.KeysAndAttributes")
+		return nil, wrongShape(raw, "class "+shapeTables)
 	}
 	p := newParams(in.operation, request)
 	b := &batch{name: name, request: request, consistent: p.boolean("ConsistentRead", false)}
@@ -402,13 +408,21 @@ func (db *DB) readBatch(in *params, name string, raw any) (*batch, error) {
 		}
 		b.keys = append(b.keys, key)
 	}
-	if b.table, err = db.table(table); err != nil {
-		return nil, err
+	b.tableName = table
+	return b, nil
+}
+
+// open finds the batch's table and checks the keys against it.
+func (b *batch) open(db *DB) error {
+	t, err := db.table(b.tableName)
+	if err != nil {
+		return err
 	}
+	b.table = t
 	for _, key := range b.keys {
-		if err := b.table.checkKey(key); err != nil {
-			return nil, err
+		if err := t.checkKey(key); err != nil {
+			return err
 		}
 	}
-	return b, b.table.checkNested(b.projection)
+	return t.checkNested(b.projection)
 }

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf16"
 )
 
 // at is the value at a document path, nil where there is none.
@@ -86,8 +87,12 @@ func (n *node) operand(it item) *value {
 	}
 	length := 0
 	switch v.kind {
-	case kindS, kindB:
-		// A string's size is counted in bytes of UTF-8.
+	case kindS:
+		// Not bytes: the service counts as Java does, in UTF-16 units.
+		for _, r := range v.str {
+			length += max(1, utf16.RuneLen(r))
+		}
+	case kindB:
 		length = len(v.str)
 	case kindSS, kindBS:
 		length = len(v.strs)

@@ -1,7 +1,6 @@
 package dynamo
 
 import (
-	"bytes"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
@@ -257,7 +256,7 @@ func readItem(raw any) (item, error) { return readItemAt(raw, 0) }
 func readItemAt(raw any, depth int) (item, error) {
 	m, ok := raw.(map[string]any)
 	if !ok {
-		return nil, wrongShape(raw, "Unrecognized collection type java.util.Map<java.lang.String, com.amazonaws.dynamodb.v20120810.AttributeValue>")
+		return nil, wrongShape(raw, shapeValues)
 	}
 	it := make(item, len(m))
 	// Sorted, so that of several faults the same one is reported each time.
@@ -274,7 +273,7 @@ func readItemAt(raw any, depth int) (item, error) {
 func readValue(raw any, depth int) (*value, error) {
 	m, ok := raw.(map[string]any)
 	if !ok {
-		return nil, wrongShape(raw, "Unrecognized collection type class com.amazonaws.dynamodb.v20120810.AttributeValue")
+		return nil, wrongShape(raw, shapeValue)
 	}
 	if depth > maxNesting {
 		return nil, invalid("Nesting Levels have exceeded supported limits: Attributes in the item have nested levels beyond supported limit")
@@ -343,7 +342,7 @@ func readKind(k kind, raw any, depth int) (*value, error) {
 	}
 	list, ok := raw.([]any)
 	if !ok {
-		return nil, wrongShape(raw, "Start of structure or map found where not expected")
+		return nil, wrongShape(raw, shapeList)
 	}
 	switch k {
 	case kindL:
@@ -423,7 +422,7 @@ func readString(raw any) (string, error) {
 	if s, ok := raw.(string); ok {
 		return s, nil
 	}
-	return "", wrongShape(raw, "Unrecognized collection type class java.lang.String")
+	return "", wrongShape(raw, shapeString)
 }
 
 func readBool(raw any) (bool, error) {
@@ -440,11 +439,17 @@ func readBool(raw any) (bool, error) {
 		}
 		return false, serialization("Unexpected token received from parser")
 	}
-	return false, wrongShape(raw, "Unrecognized collection type class java.lang.Boolean")
+	return false, wrongShape(raw, shapeBoolean)
 }
 
 func readBlob(raw any) (string, error) {
 	s, ok := raw.(string)
+	switch raw.(type) {
+	case map[string]any:
+		return "", wrongShape(raw, shapeString)
+	case []any:
+		return "", serialization("Unrecognized collection type class java.nio.ByteBuffer")
+	}
 	if !ok {
 		return "", serialization("only base-64-encoded strings are convertible to bytes")
 	}
@@ -458,20 +463,121 @@ func readBlob(raw any) (string, error) {
 	return string(b), nil
 }
 
+// shape is what a JSON value should have been, as messages spell it.
+type shape string
+
+const (
+	shapeString  shape = "String"
+	shapeBoolean shape = "Boolean"
+	shapeInteger shape = "Integer"
+	shapeList    shape = "List"
+	shapeNames   shape = "java.lang.String" // a map of texts
+	shapeValues  shape = model + "AttributeValue"
+	shapeTables  shape = model + "KeysAndAttributes"
+	shapeValue   shape = "class " + model + "AttributeValue"
+
+	model = "com.amazonaws.dynamodb.v20120810."
+)
+
 // wrongShape is the answer to a JSON value of the wrong type.
-func wrongShape(raw any, whenCollection string) error {
-	switch t := raw.(type) {
-	case bool:
-		return serialization(strings.ToUpper(fmt.Sprint(t)) + "_VALUE cannot be converted to String")
-	case json.Number:
-		if bytes.ContainsAny([]byte(t), ".eE") {
-			return serialization("DECIMAL_VALUE cannot be converted to String")
+func wrongShape(raw any, want shape) error {
+	_, isMap := raw.(map[string]any)
+	_, isList := raw.([]any)
+	switch want {
+	case shapeString, shapeBoolean, shapeInteger:
+		switch t := raw.(type) {
+		case bool:
+			return serialization(strings.ToUpper(fmt.Sprint(t)) + "_VALUE cannot be converted to " + string(want))
+		case json.Number:
+			if strings.ContainsAny(string(t), ".eE") {
+				return serialization("DECIMAL_VALUE cannot be converted to " + string(want))
+			}
+			return serialization("NUMBER_VALUE cannot be converted to " + string(want))
+		case string:
+			return serialization("STRING_VALUE cannot be converted to " + string(want))
 		}
-		return serialization("NUMBER_VALUE cannot be converted to String")
-	case string:
-		return serialization("Unexpected field type")
-	case map[string]any:
+		if isList {
+			return serialization("Unrecognized collection type class java.lang." + string(want))
+		}
+	case shapeNames, shapeValues, shapeTables:
+		if isList {
+			return serialization("Unrecognized collection type java.util.Map<java.lang.String, " + string(want) + ">")
+		}
+	case shapeList:
+		// What is no map is a scalar.
+	default:
+		if isList {
+			return serialization("Unrecognized collection type " + string(want))
+		}
+		if !isMap {
+			return serialization("Unexpected value type in payload")
+		}
+	}
+	if isMap {
 		return serialization("Start of structure or map found where not expected")
 	}
-	return serialization(whenCollection)
+	return serialization("Unexpected field type")
+}
+
+// checkValueShape looks at the JSON types in an attribute value alone: they are
+// checked before anything else in a request is.
+func checkValueShape(raw any) error {
+	m, ok := raw.(map[string]any)
+	if !ok {
+		return wrongShape(raw, shapeValue)
+	}
+	for _, k := range kinds {
+		inner, ok := m[string(k)]
+		if !ok || inner == nil {
+			continue
+		}
+		if err := checkKindShape(k, inner); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func checkKindShape(k kind, raw any) error {
+	each := checkValueShape
+	switch k {
+	case kindS, kindN:
+		_, err := readString(raw)
+		return err
+	case kindB:
+		_, err := readBlob(raw)
+		return err
+	case kindBool, kindNull:
+		_, err := readBool(raw)
+		return err
+	case kindM:
+		return checkValuesShape(raw)
+	case kindSS, kindNS:
+		each = func(e any) error { _, err := readString(e); return err }
+	case kindBS:
+		each = func(e any) error { _, err := readBlob(e); return err }
+	}
+	list, ok := raw.([]any)
+	if !ok {
+		return wrongShape(raw, shapeList)
+	}
+	for _, e := range list {
+		if err := each(e); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func checkValuesShape(raw any) error {
+	m, ok := raw.(map[string]any)
+	if !ok {
+		return wrongShape(raw, shapeValues)
+	}
+	for _, name := range slices.Sorted(maps.Keys(m)) {
+		if err := checkValueShape(m[name]); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -1,7 +1,6 @@
 package dynamo
 
 import (
-	"errors"
 	"math/big"
 	"strconv"
 	"strings"
@@ -15,11 +14,17 @@ const (
 	minExponent = -130
 )
 
-var (
-	errNumberEmpty     = errors.New("The parameter cannot be converted to a numeric value")
-	errNumberOverflow  = errors.New("Number overflow. Attempting to store a number with magnitude larger than supported range")
-	errNumberUnderflow = errors.New("Number underflow. Attempting to store a number with magnitude smaller than supported range")
-	errNumberDigits    = errors.New("Attempting to store more than 38 significant digits in a Number")
+// numberError is a refusal in the service's own words.
+type numberError string
+
+// Error implements error.
+func (e numberError) Error() string { return string(e) }
+
+const (
+	errNumberEmpty     numberError = "The parameter cannot be converted to a numeric value"
+	errNumberOverflow  numberError = "Number overflow. Attempting to store a number with magnitude larger than supported range"
+	errNumberUnderflow numberError = "Number underflow. Attempting to store a number with magnitude smaller than supported range"
+	errNumberDigits    numberError = "Attempting to store more than 38 significant digits in a Number"
 )
 
 // number is an exact decimal: (-1)^neg × 0.d1d2d3… × 10^point, with the digits
@@ -37,7 +42,7 @@ func parseNumber(s string) (number, error) {
 	if s == "" {
 		return number{}, errNumberEmpty
 	}
-	bad := errors.New(errNumberEmpty.Error() + ": " + s)
+	bad := errNumberEmpty + numberError(": "+s)
 	rest := s
 	neg := false
 	if rest[0] == '+' || rest[0] == '-' {

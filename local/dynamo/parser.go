@@ -291,7 +291,7 @@ func (p *parser) note(class faultClass, message string) {
 
 // flush closes a condition: its worst fault becomes the condition's.
 func (p *parser) flush() {
-	for _, class := range []faultClass{faultName, faultValue, faultOperand, faultDistinct, faultType} {
+	for _, class := range []faultClass{faultName, faultOperand, faultDistinct, faultType} {
 		if m, ok := p.faults[class]; ok {
 			p.note(faultCondition, m)
 			return
@@ -513,7 +513,11 @@ func (p *parser) resolveName(placeholder string) string {
 func (p *parser) resolveValue(placeholder string) *value {
 	v, ok := p.ph.values[placeholder]
 	if !ok {
-		p.note(faultValue, "An expression attribute value used in expression is not defined; attribute value: "+placeholder)
+		class := faultValue
+		if p.inCondition {
+			class = faultName // there, names and values are one class
+		}
+		p.note(class, "An expression attribute value used in expression is not defined; attribute value: "+placeholder)
 		return nil
 	}
 	p.ph.usedValues[placeholder] = struct{}{}
@@ -578,11 +582,11 @@ func (p *parser) checkCall(n *node) {
 
 func (p *parser) checkAttributeType(arg *node) {
 	lit := arg.literal()
-	switch {
-	case lit == nil:
+	switch k := arg.result(); {
+	case k == "":
 		p.note(faultType, "Incorrect operand type for operator or function; operator or function: attribute_type, operand type: {NS,SS,L,BS,N,M,B,BOOL,NULL,S}")
-	case lit.kind != kindS:
-		p.wrongType("attribute_type", lit.kind)
+	case k != kindS:
+		p.wrongType("attribute_type", k)
 	default:
 		for _, k := range kinds {
 			if string(k) == lit.str {
@@ -750,23 +754,29 @@ func (p *parser) checkSetOperator(section string, v *value) {
 func (p *parser) checkOverlaps(paths []path) {
 	for i, b := range paths {
 		for _, a := range paths[:i] {
-			what, class := "", faultOverlap
-			for k := 0; ; k++ {
-				if k == len(a) || k == len(b) {
-					what = "overlap"
-					break
-				}
-				if a[k].isList != b[k].isList {
-					what, class = "conflict", faultConflict
-					break
-				}
-				if a[k] != b[k] {
-					break
-				}
+			class, what := clash(a, b)
+			if class == "" {
+				continue
 			}
-			if what != "" {
+			if _, noted := p.faults[class]; !noted {
 				p.note(class, fmt.Sprintf("Two document paths %s with each other; must remove or rewrite one of these paths; path one: %s, path two: %s", what, a, b))
+			}
+			if class == faultOverlap {
+				return // the gravest; what follows would not be reported
 			}
 		}
 	}
+}
+
+// clash says how two paths stand in each other's way, "" if they do not.
+func clash(a, b path) (faultClass, string) {
+	for k := range min(len(a), len(b)) {
+		switch {
+		case a[k].isList != b[k].isList:
+			return faultConflict, "conflict"
+		case a[k] != b[k]:
+			return "", ""
+		}
+	}
+	return faultOverlap, "overlap"
 }

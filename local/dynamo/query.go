@@ -44,7 +44,7 @@ func (in *params) readRequest(uses ...string) (readRequest, error) {
 	if r.rawStart != nil {
 		start, err := readItem(r.rawStart)
 		if err != nil {
-			return r, err
+			return r, wrongStart(err)
 		}
 		r.start = start
 	}
@@ -56,6 +56,23 @@ func (in *params) readRequest(uses ...string) (readRequest, error) {
 		return r, invalid("Cannot specify the ProjectionExpression when choosing to get " + what)
 	}
 	return r, nil
+}
+
+const badStart = "The provided starting key is invalid"
+
+// wrongStart puts the service's words before the fault of a value in an
+// ExclusiveStartKey; before some faults it puts none.
+func wrongStart(err error) error {
+	e, ok := err.(*wireError)
+	if !ok || !strings.HasPrefix(e.kind, prefixValidate) {
+		return err
+	}
+	for _, bare := range []string{"contains duplicates", "number set", "numeric value", "significant digits", "number with magnitude"} {
+		if strings.Contains(e.message, bare) {
+			return err
+		}
+	}
+	return invalid(badStart + ": " + e.message)
 }
 
 // source is what a read goes through: a table or one of its indexes.
@@ -84,8 +101,6 @@ func (db *DB) source(r readRequest) (source, error) {
 		return s, invalid("The table does not have the specified index: " + r.indexName)
 	case r.consistent:
 		return s, invalid("Consistent reads are not supported on global secondary indexes")
-	case r.selects == "ALL_ATTRIBUTES" && x.projection != "ALL":
-		return s, invalid("One or more parameter values were invalid: Select type ALL_ATTRIBUTES is not supported for global secondary index " + x.name + " because its projection type is not ALL")
 	}
 	s.index, s.key, s.rows = x, x.key, &x.rows
 	return s, nil
@@ -120,23 +135,36 @@ func (s source) checkProjected(paths []path) error {
 	return nil
 }
 
-// startEntry checks an ExclusiveStartKey and turns it into a place.
+// checkStartAttr checks one key attribute of an ExclusiveStartKey.
+func checkStartAttr(start item, a keyAttr) error {
+	switch v := start[a.name]; {
+	case start == nil:
+		return nil
+	case v == nil:
+		return invalid(badStart)
+	case v.kind != a.kind:
+		return invalid("The provided key element does not match the schema")
+	}
+	return nil
+}
+
+// checkStartSize checks that an ExclusiveStartKey has as many attributes as a
+// place in the source.
+func (s source) checkStartSize(start item, otherwise string) error {
+	if start != nil && len(start) != len(s.names()) {
+		return invalid(badStart + otherwise)
+	}
+	return nil
+}
+
+// startEntry turns a checked ExclusiveStartKey into a place.
 func (s source) startEntry(start item) (*entry, error) {
 	if start == nil {
 		return nil, nil
 	}
-	bad := "The provided starting key is invalid"
-	if len(start) != len(s.names()) {
-		return nil, invalid(bad)
-	}
-	for _, a := range s.key {
-		if v := start[a.name]; v == nil || v.kind != a.kind {
-			return nil, invalid(bad)
-		}
-	}
 	own := start.pick(s.table.key.names())
 	if err := s.table.checkKey(own); err != nil {
-		return nil, invalid(bad + ": " + err.(*wireError).message)
+		return nil, invalid(badStart + ": " + err.(*wireError).message)
 	}
 	primary := ""
 	if s.index != nil {
@@ -238,11 +266,14 @@ func (db *DB) query(in *params) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	start, err := s.startEntry(r.start)
-	if err != nil {
+	if err := s.checkStartSize(r.start, ""); err != nil {
 		return nil, err
 	}
-	if err := s.checkConditions(conditions); err != nil {
+	if err := s.checkConditions(conditions, r.start); err != nil {
+		return nil, err
+	}
+	start, err := s.startEntry(r.start)
+	if err != nil {
 		return nil, err
 	}
 	hash := conditions[s.key[0].name].values[0]
@@ -255,15 +286,9 @@ func (db *DB) query(in *params) (any, error) {
 	if err := checkStart(start, hash, sort); err != nil {
 		return nil, err
 	}
-	if err := s.checkRead(r); err != nil {
+	if err := s.checkRead(r, s.key.names()); err != nil {
 		return nil, err
 	}
-	for _, p := range r.x.filter.paths() {
-		if slices.Contains(s.key.names(), p[0].name) {
-			return nil, invalid("Filter Expression can only contain non-primary key attributes: Primary key attribute: " + p[0].name)
-		}
-	}
-
 	defer s.lockForRead(db)()
 	entries := s.rows.partitions[keyText(hash)]
 	if !forward {
@@ -288,9 +313,19 @@ func (db *DB) query(in *params) (any, error) {
 	return pg.answer(db), nil
 }
 
-func (s source) checkRead(r readRequest) error {
+// checkRead checks projection and filter; unfiltered are the attributes that a
+// filter may not name.
+func (s source) checkRead(r readRequest, unfiltered []string) error {
 	if err := s.table.checkNested(r.x.projection); err != nil {
 		return err
+	}
+	for _, p := range r.x.filter.paths() {
+		if slices.Contains(unfiltered, p[0].name) {
+			return invalid("Filter Expression can only contain non-primary key attributes: Primary key attribute: " + p[0].name)
+		}
+	}
+	if s.index != nil && s.index.projection != "ALL" && r.selects == "ALL_ATTRIBUTES" {
+		return invalid("One or more parameter values were invalid: Select type ALL_ATTRIBUTES is not supported for global secondary index " + s.index.name + " because its projection type is not ALL")
 	}
 	if err := s.table.checkNested(r.x.filter.paths()); err != nil {
 		return err
@@ -351,6 +386,9 @@ func gatherKeyConditions(n *node, into map[string]keyCondition) error {
 	if n.op == opCall {
 		name = n.fn
 	}
+	if (n.op == opBetween || n.op == opCall) && n.args[0].op != opPath {
+		return invalid("Invalid condition in KeyConditionExpression: " + name + " operator must have the key attribute as its first operand")
+	}
 	attr, at := "", 0
 	var values []*value
 	for i, a := range n.args {
@@ -372,11 +410,7 @@ func gatherKeyConditions(n *node, into map[string]keyCondition) error {
 	}
 	c := keyCondition{op: n.op, values: values}
 	if at != 0 {
-		mirrored, ok := map[op]op{opEq: opEq, opLt: opGt, opLe: opGe, opGt: opLt, opGe: opLe}[n.op]
-		if !ok {
-			return invalid("Invalid condition in KeyConditionExpression: " + name + " operator must have the key attribute as its first operand")
-		}
-		c.op = mirrored
+		c.op = map[op]op{opEq: opEq, opLt: opGt, opLe: opGe, opGt: opLt, opGe: opLe}[n.op]
 	}
 	if _, again := into[attr]; again {
 		return invalid("KeyConditionExpressions must only contain one condition per key")
@@ -385,9 +419,13 @@ func gatherKeyConditions(n *node, into map[string]keyCondition) error {
 	return nil
 }
 
-// checkConditions checks key conditions against the source's key.
-func (s source) checkConditions(conditions map[string]keyCondition) error {
+// checkConditions checks key conditions and starting key against the source's
+// key, one attribute after the other.
+func (s source) checkConditions(conditions map[string]keyCondition, start item) error {
 	for i, a := range s.key {
+		if err := checkStartAttr(start, a); err != nil {
+			return err
+		}
 		c, ok := conditions[a.name]
 		switch {
 		case i == 0 && len(s.key) == 1 && len(conditions) > 1:
@@ -395,7 +433,7 @@ func (s source) checkConditions(conditions map[string]keyCondition) error {
 		case !ok && (i == 0 || len(conditions) > 1):
 			return invalid("Query condition missed key schema element: " + a.name)
 		case !ok:
-			return nil
+			continue
 		}
 		for _, v := range c.values {
 			if v.kind != a.kind {
@@ -434,11 +472,26 @@ func (db *DB) scan(in *params) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	otherwise := ""
+	if s.index == nil {
+		otherwise = ": The provided key element does not match the schema"
+	}
+	if err := s.checkStartSize(r.start, otherwise); err != nil {
+		return nil, err
+	}
+	for _, a := range s.key {
+		if s.index == nil {
+			break // startEntry says it in other words
+		}
+		if err := checkStartAttr(r.start, a); err != nil {
+			return nil, err
+		}
+	}
 	start, err := s.startEntry(r.start)
 	if err != nil {
 		return nil, err
 	}
-	if err := s.checkRead(r); err != nil {
+	if err := s.checkRead(r, nil); err != nil {
 		return nil, err
 	}
 	defer s.lockForRead(db)()

@@ -48,7 +48,6 @@ type stream struct {
 	table  string
 	view   string
 	key    keySchema
-	attrs  map[string]kind
 	shard  string
 	opened time.Time
 

@@ -391,7 +391,8 @@ func (t *table) checkKey(key item) error {
 			return invalid("The provided key element does not match the schema")
 		}
 		if v.kind != kindN && v.str == "" {
-			return invalid("One or more parameter values are not valid. The AttributeValue for a key attribute cannot contain an empty " + emptyName(a.kind) + " value. Key: " + a.name)
+			// An item that is put is refused in other words: see checkItem.
+			return invalid("One or more parameter values were invalid: The AttributeValue for a key attribute cannot contain an empty " + emptyName(a.kind) + " value. Key: " + a.name)
 		}
 		if err := checkKeySize(v, i == 0); err != nil {
 			return err

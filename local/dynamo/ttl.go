@@ -110,11 +110,7 @@ func (db *DB) updateTimeToLive(in *params) (any, error) {
 }
 
 func (db *DB) describeTimeToLive(in *params) (any, error) {
-	name := in.tableName()
-	if err := in.err(); err != nil {
-		return nil, err
-	}
-	t, err := db.table(name)
+	t, err := db.tableToDescribe(in)
 	if err != nil {
 		return nil, err
 	}

@@ -73,7 +73,7 @@ func (db *DB) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	sent, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";")
-	if sent = strings.TrimSpace(sent); r.Method != http.MethodPost || sent != contentType && sent != "application/json" {
+	if sent = strings.TrimSpace(sent); r.Method != http.MethodPost || len(body) > 0 && sent != contentType && sent != "application/json" {
 		answer(w, http.StatusNotFound, "", []byte("<UnknownOperationException/>\n"))
 		return
 	}
@@ -90,7 +90,10 @@ func (db *DB) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		panic(fmt.Errorf("write answer: %w", err)) // maps of plain values alone
 	}
-	answer(w, status, contentType, b)
+	if sent != "application/json" {
+		sent = contentType
+	}
+	answer(w, status, sent, b)
 }
 
 func (e *wireError) body() map[string]any {
@@ -164,6 +167,9 @@ func (db *DB) serve(r *http.Request, body []byte) (any, error) {
 	if _, ok := db.switches.strike(pointServerError, name, text); ok {
 		return nil, &wireError{status: http.StatusInternalServerError, kind: prefixDynamo + "InternalServerError", message: "Internal server error"}
 	}
+	if err := checkShapes(raw); err != nil {
+		return nil, err
+	}
 	out, err := run(db, newParams(name, raw))
 	if err != nil {
 		return nil, err
@@ -172,6 +178,58 @@ func (db *DB) serve(r *http.Request, body []byte) (any, error) {
 		panic(http.ErrAbortHandler)
 	}
 	return out, nil
+}
+
+// shapes are the JSON types of the members of the data operations.
+var shapes = map[string]shape{
+	"TableName": shapeString, "IndexName": shapeString, "Select": shapeString, "ReturnValues": shapeString, "ReturnConsumedCapacity": shapeString,
+	"ReturnItemCollectionMetrics": shapeString, "ReturnValuesOnConditionCheckFailure": shapeString,
+	"ConditionExpression": shapeString, "UpdateExpression": shapeString, "KeyConditionExpression": shapeString, "FilterExpression": shapeString, "ProjectionExpression": shapeString,
+	"ConsistentRead": shapeBoolean, "ScanIndexForward": shapeBoolean, "Limit": shapeInteger, "Segment": shapeInteger, "TotalSegments": shapeInteger,
+	"Key": shapeValues, "Item": shapeValues, "ExclusiveStartKey": shapeValues, "ExpressionAttributeValues": shapeValues, "ExpressionAttributeNames": shapeNames,
+}
+
+// checkShapes looks at the JSON types of a request: the service does so before
+// it looks at any value.
+func checkShapes(raw map[string]any) error {
+	for _, name := range slices.Sorted(maps.Keys(raw)) {
+		v := raw[name]
+		if v == nil {
+			continue
+		}
+		if err := checkShape(v, shapes[name]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func checkShape(v any, want shape) error {
+	switch want {
+	case shapeString:
+		_, err := readString(v)
+		return err
+	case shapeBoolean:
+		_, err := readBool(v)
+		return err
+	case shapeInteger:
+		if _, ok := v.(json.Number); !ok {
+			return wrongShape(v, want)
+		}
+	case shapeValues:
+		return checkValuesShape(v)
+	case shapeNames:
+		m, ok := v.(map[string]any)
+		if !ok {
+			return wrongShape(v, want)
+		}
+		for _, key := range slices.Sorted(maps.Keys(m)) {
+			if _, err := readString(m[key]); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // pause waits for the latency that was put in; it fails when the client leaves
@@ -281,11 +339,7 @@ func (p *params) integer(name string, low, high, otherwise int) int {
 	}
 	n, ok := v.(json.Number)
 	if !ok {
-		if _, isText := v.(string); isText {
-			p.fail(serialization("STRING_VALUE cannot be converted to Integer"))
-		} else {
-			p.fail(wrongShape(v, "Unrecognized collection type class java.lang.Integer"))
-		}
+		p.fail(wrongShape(v, shapeInteger))
 		return otherwise
 	}
 	f, err := n.Float64()
@@ -319,6 +373,20 @@ func (p *params) tableName() string {
 		return ""
 	}
 	return p.tableNameIfAny("TableName")
+}
+
+// ownTableName is TableName as the operations on tables themselves check it.
+func (p *params) ownTableName() string {
+	name := p.text("TableName")
+	switch {
+	case !p.has("TableName"):
+		p.fail(invalid("The parameter 'TableName' is required but was not present in the request"))
+	case len(name) < 3 || len(name) > 255 && !strings.HasPrefix(name, "arn:"):
+		p.fail(invalid("TableName must be at least 3 characters long and at most 255 characters long"))
+	default:
+		return p.tableNameIfAny("TableName")
+	}
+	return ""
 }
 
 func (p *params) tableNameIfAny(member string) string {
@@ -355,7 +423,7 @@ func (p *params) object(name string) (*params, bool) {
 	}
 	m, ok := v.(map[string]any)
 	if !ok {
-		p.fail(wrongShape(v, "Unrecognized collection type class com.amazonaws.dynamodb.v20120810."+name))
+		p.fail(wrongShape(v, shape("class "+model+name)))
 		return child, false
 	}
 	child.raw = m
@@ -370,14 +438,14 @@ func (p *params) objects(name string) []*params {
 	}
 	list, ok := v.([]any)
 	if !ok {
-		p.fail(wrongShape(v, "Start of structure or map found where not expected"))
+		p.fail(wrongShape(v, shapeList))
 		return nil
 	}
 	var out []*params
 	for i, e := range list {
 		m, ok := e.(map[string]any)
 		if !ok {
-			p.fail(wrongShape(e, "Unexpected value type in payload"))
+			p.fail(wrongShape(e, shape("class "+model+name)))
 			return nil
 		}
 		out = append(out, &params{operation: p.operation, raw: m, shared: p.shared,
@@ -393,7 +461,7 @@ func (p *params) texts(name string) []string {
 	}
 	list, ok := v.([]any)
 	if !ok {
-		p.fail(wrongShape(v, "Start of structure or map found where not expected"))
+		p.fail(wrongShape(v, shapeList))
 		return nil
 	}
 	var out []string
@@ -417,7 +485,7 @@ func (p *params) attributes(name string) any {
 	if m, ok := p.raw[name].(map[string]any); ok {
 		return m
 	}
-	p.fail(wrongShape(p.raw[name], "Unrecognized collection type java.util.Map<java.lang.String, com.amazonaws.dynamodb.v20120810.AttributeValue>"))
+	p.fail(wrongShape(p.raw[name], shapeValues))
 	return nil
 }
 
@@ -536,7 +604,7 @@ func (p *params) attributeNames() (map[string]string, error) {
 	}
 	raw, ok := p.raw[member].(map[string]any)
 	if !ok {
-		return nil, wrongShape(p.raw[member], "Unrecognized collection type java.util.Map<java.lang.String, java.lang.String>")
+		return nil, wrongShape(p.raw[member], shapeNames)
 	}
 	if len(raw) == 0 {
 		return nil, invalid(member + " must not be empty")
@@ -565,7 +633,7 @@ func (p *params) attributeValues() (map[string]*value, error) {
 	}
 	raw, ok := p.raw[member].(map[string]any)
 	if !ok {
-		return nil, wrongShape(p.raw[member], "Unrecognized collection type java.util.Map<java.lang.String, com.amazonaws.dynamodb.v20120810.AttributeValue>")
+		return nil, wrongShape(p.raw[member], shapeValues)
 	}
 	if len(raw) == 0 {
 		return nil, invalid(member + " must not be empty")

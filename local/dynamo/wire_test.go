@@ -30,6 +30,10 @@ func TestErrorsOnTheWire(t *testing.T) {
 		{"SQS.SendMessage", `{}`, unknown, ""},
 		{"", `{}`, unknown, ""},
 		{"DynamoDB_20120810.GetItem", ``, serial, ""},
+		{"DynamoDB_20120810.DescribeTable", `{}`, validation, "The parameter 'TableName' is required but was not present in the request"},
+		{"DynamoDB_20120810.Query", `{"TableName":"Orders","ScanIndexForward":5}`, serial, "NUMBER_VALUE cannot be converted to Boolean"},
+		{"DynamoDB_20120810.GetItem", `{"Key":{"pk":[]}}`, serial, "Unrecognized collection type class com.amazonaws.dynamodb.v20120810.AttributeValue"},
+		{"DynamoDB_20120810.GetItem", `{"ExpressionAttributeNames":{"#a":1.5}}`, serial, "DECIMAL_VALUE cannot be converted to String"},
 		{"DynamoDB_20120810.GetItem", `{`, serial, ""},
 		{"DynamoDB_20120810.GetItem", `null`, serial, ""},
 		{"DynamoDB_20120810.GetItem", `{} {}`, serial, ""},
@@ -206,14 +210,16 @@ func TestAWrongTableIsRefused(t *testing.T) {
 		change  func(in *dynamodb.CreateTableInput)
 		message string
 	}{
-		"short name":    {func(in *dynamodb.CreateTableInput) { in.TableName = aws.String("ab") }, "Member must have length greater than or equal to 3"},
+		"short name":    {func(in *dynamodb.CreateTableInput) { in.TableName = aws.String("ab") }, "TableName must be at least 3 characters long and at most 255 characters long"},
 		"no throughput": {func(in *dynamodb.CreateTableInput) { in.BillingMode = "" }, "ReadCapacityUnits and WriteCapacityUnits must both be specified when BillingMode is PROVISIONED"},
 		"throughput": {func(in *dynamodb.CreateTableInput) {
 			in.ProvisionedThroughput = &types.ProvisionedThroughput{ReadCapacityUnits: aws.Int64(1), WriteCapacityUnits: aws.Int64(1)}
 		}, "Neither ReadCapacityUnits nor WriteCapacityUnits can be specified when BillingMode is PAY_PER_REQUEST"},
-		"undefined key":      {func(in *dynamodb.CreateTableInput) { in.KeySchema = key("x") }, "Some index key attributes are not defined in AttributeDefinitions. Keys: [x], AttributeDefinitions: [pk]"},
-		"unused definition":  {func(in *dynamodb.CreateTableInput) { in.AttributeDefinitions = attrs("pk", "S", "x", "S") }, "Some AttributeDefinitions are not used"},
-		"same key twice":     {func(in *dynamodb.CreateTableInput) { in.KeySchema = key("pk", "pk") }, "Both the Hash Key and the Range Key element in the KeySchema have the same name"},
+		"undefined key":     {func(in *dynamodb.CreateTableInput) { in.KeySchema = key("x") }, "Some index key attributes are not defined in AttributeDefinitions. Keys: [x], AttributeDefinitions: [pk]"},
+		"unused definition": {func(in *dynamodb.CreateTableInput) { in.AttributeDefinitions = attrs("pk", "S", "x", "S") }, "Number of attributes in KeySchema does not exactly match number of attributes defined in AttributeDefinitions"},
+		"same key twice": {func(in *dynamodb.CreateTableInput) {
+			in.KeySchema, in.AttributeDefinitions = key("pk", "pk"), attrs("pk", "S", "x", "S")
+		}, "Both the Hash Key and the Range Key element in the KeySchema have the same name"},
 		"range first":        {func(in *dynamodb.CreateTableInput) { in.KeySchema[0].KeyType = types.KeyTypeRange }, "Invalid KeySchema: The first KeySchemaElement is not a HASH key type"},
 		"three keys":         {func(in *dynamodb.CreateTableInput) { in.KeySchema = append(key("pk", "a"), key("b")...) }, "Member must have length less than or equal to 2"},
 		"unknown type":       {func(in *dynamodb.CreateTableInput) { in.AttributeDefinitions = attrs("pk", "X") }, "Value 'X' at 'attributeDefinitions.1.member.attributeType' failed to satisfy constraint: Member must satisfy enum value set: [B, N, S]"},
