@@ -8,12 +8,14 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodbstreams"
 
 	"orderbridge/local/template"
+	"orderbridge/shared/awsenv"
 )
 
 // dynamoConfig points at the DynamoDB of this machine and never at AWS.
@@ -26,6 +28,7 @@ func (s *system) dynamoConfig() aws.Config {
 		Region:       s.settings.region,
 		BaseEndpoint: &endpoint,
 		Credentials:  credentials.NewStaticCredentialsProvider(accessKey, secretKey, ""),
+		HTTPClient:   awsenv.WholeBody(awshttp.NewBuildableClient()),
 	}
 }
 

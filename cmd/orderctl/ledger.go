@@ -11,6 +11,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 
+	"orderbridge/shared/awsenv"
 	"orderbridge/shared/fault"
 	"orderbridge/shared/order"
 	"orderbridge/shared/store"
@@ -34,6 +35,9 @@ func awsConfig(ctx context.Context) (aws.Config, error) {
 	cfg, err := config.LoadDefaultConfig(ctx)
 	if err != nil {
 		return aws.Config{}, fmt.Errorf("load AWS configuration: %w", err)
+	}
+	if cfg.HTTPClient != nil {
+		cfg.HTTPClient = awsenv.WholeBody(cfg.HTTPClient)
 	}
 	if cfg.Region == "" {
 		return aws.Config{}, usagef("AWS_REGION is missing from the environment")

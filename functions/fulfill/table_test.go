@@ -13,10 +13,12 @@ import (
 
 	"github.com/aws/aws-lambda-go/events"
 	"github.com/aws/aws-sdk-go-v2/aws"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 
 	"orderbridge/local/dynamo"
+	"orderbridge/shared/awsenv"
 	"orderbridge/shared/fault"
 	"orderbridge/shared/order"
 	"orderbridge/shared/provision/provisiontest"
@@ -60,6 +62,7 @@ func openTable(t *testing.T, endpoint string) *store.Store {
 	t.Helper()
 	client := dynamodb.New(dynamodb.Options{
 		BaseEndpoint: aws.String(endpoint), Region: "us-east-1", Credentials: credentials.NewStaticCredentialsProvider("test", "test", ""),
+		HTTPClient: awsenv.WholeBody(awshttp.NewBuildableClient().WithTimeout(30 * time.Second)),
 	})
 	name := "Orders-" + string(order.NewToken())
 	if _, err := client.CreateTable(t.Context(), store.CreateTableInput(name)); err != nil {

@@ -54,7 +54,7 @@ func Config(getenv func(string) string) (aws.Config, error) {
 		Region: region,
 		// Lambda renews the sandbox before its credentials end.
 		Credentials:   aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) { return creds, nil }),
-		HTTPClient:    wholeBody{awshttp.NewBuildableClient().WithTimeout(attemptTimeout)},
+		HTTPClient:    WholeBody(awshttp.NewBuildableClient().WithTimeout(attemptTimeout)),
 		ConfigSources: []any{env},
 		Retryer: func() aws.Retryer {
 			return retry.NewStandard(func(o *retry.StandardOptions) {
@@ -95,8 +95,8 @@ func (e environment) GetServiceBaseEndpoint(_ context.Context, serviceID string)
 	return url, url != "", nil
 }
 
-// wholeBody hands each request's body to the transport in one piece that
-// nobody closes.
+// WholeBody returns a client that hands each request's body to next in one
+// piece that nobody closes. Every client of a near server needs it.
 //
 // The SDK closes the body as soon as the answer's headers are there
 // (smithy-go v1.28.9, transport/http/client.go). A server that is near answers
@@ -104,6 +104,8 @@ func (e environment) GetServiceBaseEndpoint(_ context.Context, serviceID string)
 // the transport drops the connection under the answer ("use of closed network
 // connection"), and the SDK repeats a request that was carried out: about 1 in
 // 25 on loopback. The bodies of this system are a few kilobytes.
+func WholeBody(next aws.HTTPClient) aws.HTTPClient { return wholeBody{next} }
+
 type wholeBody struct{ next aws.HTTPClient }
 
 // Do implements aws.HTTPClient.

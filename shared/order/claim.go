@@ -53,6 +53,17 @@ type Resolution struct {
 	SettledBefore time.Time
 }
 
+// AfterAdopting is the recovery point of an order for which a person names a
+// WHMCS order: added, so that it is compared and accepted. The order that is
+// known already keeps the point at which AcceptOrder may have run: its name
+// says nothing about that, and a second AcceptOrder would run the module twice.
+func (r Record) AfterAdopting(whmcsOrderID string) Point {
+	if r.WHMCSOrderID == whmcsOrderID && (r.Point == AtAccepting || r.Point == AtAccepted) {
+		return r.Point
+	}
+	return AtAdded
+}
+
 // Limits of what an item remembers: it must stay small, since every write pays
 // for its whole size.
 const (

@@ -19,6 +19,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
 	"orderbridge/local/dynamo"
+	"orderbridge/shared/awsenv"
 	"orderbridge/shared/order"
 	"orderbridge/shared/store"
 )
@@ -68,7 +69,7 @@ func connect(name, url string) endpoint {
 			return aws.Credentials{AccessKeyID: "test", SecretAccessKey: "test"}, nil
 		}),
 		BaseEndpoint: aws.String(url),
-		HTTPClient:   awshttp.NewBuildableClient().WithTimeout(30 * time.Second),
+		HTTPClient:   awsenv.WholeBody(awshttp.NewBuildableClient().WithTimeout(30 * time.Second)),
 		Retryer: func() aws.Retryer {
 			return retry.NewStandard(func(o *retry.StandardOptions) {
 				o.MaxAttempts = 8

@@ -125,7 +125,7 @@ func resolution(r order.Resolution, seen image, name string) *update {
 	switch {
 	case r.Adopt != "":
 		e.Event, e.Detail = eventAdopted, "WHMCS order "+r.Adopt+": "+r.Why
-		u.set(u.path(attrPoint), text(string(order.AtAdded)))
+		u.set(u.path(attrPoint), text(string(seen.rec.AfterAdopting(r.Adopt))))
 		u.set(u.path(attrWHMCSOrderID), text(r.Adopt))
 		u.set(u.path(attrAdopted), flag(true))
 		u.remove(u.path(attrVouched))

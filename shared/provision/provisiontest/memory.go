@@ -508,7 +508,7 @@ func (m *Memory) Resolve(ctx context.Context, s order.Resolution) (order.Record,
 			if r.WHMCSOrderID != s.Adopt {
 				r.ServiceIDs = nil
 			}
-			r.Point, r.WHMCSOrderID = order.AtAdded, s.Adopt
+			r.Point, r.WHMCSOrderID = r.AfterAdopting(s.Adopt), s.Adopt
 			r.Adopted, r.Vouched = true, false
 			e.Event, e.Detail = "resolved_adopt", "WHMCS order "+s.Adopt+": "+s.Why
 		} else {

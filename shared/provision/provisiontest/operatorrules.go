@@ -28,6 +28,15 @@ var operatorRules = []rule{
 		b.ok(err)
 		b.same(rec.ServiceIDs, before.ServiceIDs)
 	}},
+	{"resolve/adopting the order that is known does not forget that AcceptOrder may have run", func(b *bench) {
+		before := b.unknown(1)
+		rec, err := b.Resolve(b.ctx, b.resolution(before.ID, func(r *order.Resolution) { r.Adopt = before.WHMCSOrderID }))
+		b.ok(err)
+		if before.Point != order.AtAccepting && before.Point != order.AtAccepted {
+			b.Fatalf("the order is at %s: this rule needs one that AcceptOrder may have reached", before.Point)
+		}
+		b.same(rec.Point, before.Point)
+	}},
 	{"resolve/none queues the order at none, with nothing of what was known", func(b *bench) {
 		before := b.unknown(1)
 		b.after(time.Minute)
