@@ -277,42 +277,25 @@ func TestFailureSaysWhatToDoAndAClickMendsIt(t *testing.T) {
 	}
 }
 
-func TestLostReplyOfAddOrderMakesOneOrder(t *testing.T) {
+// Whatever is lost on the way, one order is made and its module runs once.
+func TestWhatIsLostOnTheWayMakesOneOrder(t *testing.T) {
 	t.Parallel()
 	s := start(t, quick)
-	const id = "801000000000004AAA"
-	s.seed(id, "10")
-	s.fault(s.WHMCS, "AddOrder", "commit-then-drop", nil)
-	s.orderctl("callout", id)
-	s.shows(id, "Provisioned")
-	if books := s.books(id); len(books) != 1 || books[0].ModuleRuns != 1 {
-		t.Errorf("books %+v", books)
-	}
-}
-
-func TestAddOrderThatNeverArrivedIsSentAgain(t *testing.T) {
-	t.Parallel()
-	s := start(t, quick)
-	const id = "801000000000005AAA"
-	s.seed(id, "11")
-	s.fault(s.WHMCS, "AddOrder", "drop-before", nil)
-	s.orderctl("callout", id)
-	s.shows(id, "Provisioned")
-	if books := s.books(id); len(books) != 1 {
-		t.Errorf("books %+v", books)
-	}
-}
-
-func TestLostReplyOfAcceptOrderRunsTheModuleOnce(t *testing.T) {
-	t.Parallel()
-	s := start(t, quick)
-	const id = "801000000000006AAA"
-	s.seed(id, "12")
-	s.fault(s.WHMCS, "AcceptOrder", "commit-then-drop", nil)
-	s.orderctl("callout", id)
-	s.shows(id, "Provisioned")
-	if books := s.books(id); len(books) != 1 || books[0].ModuleRuns != 1 {
-		t.Errorf("books %+v", books)
+	for n, c := range []struct{ name, action, fault string }{
+		{"the reply of AddOrder", "AddOrder", "commit-then-drop"},
+		{"AddOrder itself: it is sent again", "AddOrder", "drop-before"},
+		{"the reply of AcceptOrder", "AcceptOrder", "commit-then-drop"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			id := fmt.Sprintf("80100000000000%dAAA", 4+n)
+			s.seed(id, "10")
+			s.fault(s.WHMCS, c.action, c.fault, nil)
+			s.orderctl("callout", id)
+			s.shows(id, "Provisioned")
+			if books := s.books(id); len(books) != 1 || books[0].ModuleRuns != 1 {
+				t.Errorf("books %+v", books)
+			}
+		})
 	}
 }
 
