@@ -75,6 +75,10 @@ func wire(ctx context.Context, getenv func(string) string, out io.Writer) (*hand
 	}, clock.Now)
 	orders, err := salesforce.Connect(ctx, salesforce.Config{
 		LoginURL: c.Salesforce.LoginURL, APIVersion: c.Salesforce.APIVersion, OrgID: c.Salesforce.OrgID,
+		Optional: salesforce.Optional{
+			PromoCode: c.OptionalFields["promoCode"], Domain: c.OptionalFields["domain"], Hostname: c.OptionalFields["hostname"],
+			CustomFields: c.OptionalFields["customFields"], ConfigOptions: c.OptionalFields["configOptions"],
+		},
 	}, salesforce.Deps{
 		Credentials: credentials.Get, Now: clock.Now, Log: log,
 		Usage: func(u salesforce.Usage) { metrics.Gauge("SalesforceAPIUsage", "", u.Share()) },

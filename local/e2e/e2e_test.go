@@ -414,6 +414,32 @@ func TestBadInputIsAnswered(t *testing.T) {
 	}
 }
 
+// What an org has besides travels to WHMCS once the installation names the field.
+func TestFieldsThatAnInstallationNamesAreSent(t *testing.T) {
+	t.Parallel()
+	s := start(t, map[string]string{"SF_OPTIONAL_FIELDS": "promoCode=Promo_Code__c"})
+	const id = "80100000000000DAAQ"
+	s.JSON("PUT", s.Salesforce+"/_sim/orders/"+id, map[string]any{
+		"accountId": account, "whmcsClientId": "18", "fields": map[string]any{"Promo_Code__c": "SPRING"},
+		"items": []map[string]any{{"whmcsProductId": "1", "billingCycle": "Monthly", "quantity": 1}},
+	}, nil)
+	s.orderctl("callout", id, "--wait")
+	var calls []struct {
+		Action string
+		Params map[string]any
+	}
+	s.JSON("GET", s.WHMCS+"/_sim/journal", nil, &calls)
+	for _, c := range calls {
+		if c.Action == "AddOrder" {
+			if c.Params["promocode"] != "SPRING" {
+				t.Errorf("AddOrder carries %v", c.Params)
+			}
+			return
+		}
+	}
+	t.Errorf("no AddOrder in %v", calls)
+}
+
 func TestUnreliableHintsLoseNothing(t *testing.T) {
 	t.Parallel()
 	s := start(t, quick)

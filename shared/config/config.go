@@ -11,6 +11,7 @@ import (
 	"net/netip"
 	"net/url"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -77,6 +78,10 @@ type Provision struct {
 	Resend        Resend
 	NeedPayMethod bool
 	Salesforce    Salesforce
+	// OptionalFields maps what an order may hold besides (promoCode, domain,
+	// hostname, customFields, configOptions) to the Salesforce field that an
+	// org has for it; what is not named is not asked for.
+	OptionalFields map[string]string
 
 	Settle, AcceptSettle                   time.Duration
 	ReadTimeout, AddTimeout, AcceptTimeout time.Duration
@@ -133,28 +138,29 @@ func LoadProvision(getenv func(string) string) (Provision, error) {
 	r := reader{getenv: getenv}
 	const day = 86_400
 	c := Provision{
-		TableName:     r.required("TABLE_NAME"),
-		WorkQueueURL:  r.required("WORK_QUEUE_URL"),
-		Concurrency:   int(r.whole("PROVISION_CONCURRENCY", "2", 2, 1000)),
-		WHMCSSecretID: r.required("WHMCS_SECRET_ID"),
-		WHMCSURL:      strings.TrimSuffix(r.httpsURL("WHMCS_API_URL"), "/includes/api.php"),
-		PaymentMethod: r.matching("WHMCS_PAYMENT_METHOD", "mailin", `^[A-Za-z0-9_]+$`, "a WHMCS gateway name"),
-		Marker:        r.matching("WHMCS_MARKER", "notes", `^(notes|[1-9][0-9]{0,9})$`, `"notes" or a product custom field id`),
-		Resend:        Resend(r.matching("WHMCS_RESEND", "auto", `^(auto|ask)$`, "auto or ask")),
-		NeedPayMethod: r.boolean("REQUIRE_PAY_METHOD", "false"),
-		Salesforce:    r.salesforce(),
-		Settle:        r.duration("WHMCS_SETTLE", "300", time.Second, 1, day),
-		AcceptSettle:  r.duration("WHMCS_ACCEPT_SETTLE", "900", time.Second, 1, day),
-		ReadTimeout:   r.duration("WHMCS_READ_TIMEOUT", "30", time.Second, 1, 300),
-		AddTimeout:    r.duration("WHMCS_ADD_TIMEOUT", "60", time.Second, 1, 600),
-		AcceptTimeout: r.duration("WHMCS_ACCEPT_TIMEOUT", "120", time.Second, 1, 600),
-		Lease:         r.duration("PROVISION_LEASE", "150", time.Second, 1, 840),
-		Window:        r.duration("SEND_WINDOW", "15", time.Second, 1, 300),
-		Margin:        r.duration("CLOCK_MARGIN", "5", time.Second, 0, 300),
-		RetryBase:     r.duration("RETRY_BASE", "60", time.Second, 1, 900),
-		Idempotent:    r.ids("WHMCS_IDEMPOTENT_PRODUCTS"),
-		Retention:     r.duration("ORDER_RETENTION_DAYS", "400", 24*time.Hour, 1, 3650),
-		LogLevel:      r.level("LOG_LEVEL"),
+		TableName:      r.required("TABLE_NAME"),
+		WorkQueueURL:   r.required("WORK_QUEUE_URL"),
+		Concurrency:    int(r.whole("PROVISION_CONCURRENCY", "2", 2, 1000)),
+		WHMCSSecretID:  r.required("WHMCS_SECRET_ID"),
+		WHMCSURL:       strings.TrimSuffix(r.httpsURL("WHMCS_API_URL"), "/includes/api.php"),
+		PaymentMethod:  r.matching("WHMCS_PAYMENT_METHOD", "mailin", `^[A-Za-z0-9_]+$`, "a WHMCS gateway name"),
+		Marker:         r.matching("WHMCS_MARKER", "notes", `^(notes|[1-9][0-9]{0,9})$`, `"notes" or a product custom field id`),
+		Resend:         Resend(r.matching("WHMCS_RESEND", "auto", `^(auto|ask)$`, "auto or ask")),
+		NeedPayMethod:  r.boolean("REQUIRE_PAY_METHOD", "false"),
+		Salesforce:     r.salesforce(),
+		OptionalFields: r.fields("SF_OPTIONAL_FIELDS"),
+		Settle:         r.duration("WHMCS_SETTLE", "300", time.Second, 1, day),
+		AcceptSettle:   r.duration("WHMCS_ACCEPT_SETTLE", "900", time.Second, 1, day),
+		ReadTimeout:    r.duration("WHMCS_READ_TIMEOUT", "30", time.Second, 1, 300),
+		AddTimeout:     r.duration("WHMCS_ADD_TIMEOUT", "60", time.Second, 1, 600),
+		AcceptTimeout:  r.duration("WHMCS_ACCEPT_TIMEOUT", "120", time.Second, 1, 600),
+		Lease:          r.duration("PROVISION_LEASE", "150", time.Second, 1, 840),
+		Window:         r.duration("SEND_WINDOW", "15", time.Second, 1, 300),
+		Margin:         r.duration("CLOCK_MARGIN", "5", time.Second, 0, 300),
+		RetryBase:      r.duration("RETRY_BASE", "60", time.Second, 1, 900),
+		Idempotent:     r.ids("WHMCS_IDEMPOTENT_PRODUCTS"),
+		Retention:      r.duration("ORDER_RETENTION_DAYS", "400", 24*time.Hour, 1, 3650),
+		LogLevel:       r.level("LOG_LEVEL"),
 	}
 	// No effect starts with less than its time-out and the margin left of the
 	// lease, so a shorter lease would never start one.
@@ -274,6 +280,27 @@ func (r *reader) ids(name string) []int64 {
 			continue
 		}
 		all = append(all, n)
+	}
+	return all
+}
+
+// fields takes name=Field__c pairs separated by commas.
+func (r *reader) fields(name string) map[string]string {
+	v := r.getenv(name)
+	if v == "" {
+		return nil
+	}
+	known := []string{"promoCode", "domain", "hostname", "customFields", "configOptions"}
+	field := regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_]{0,79}$`)
+	all := map[string]string{}
+	for pair := range strings.SplitSeq(v, ",") {
+		what, is, _ := strings.Cut(strings.TrimSpace(pair), "=")
+		_, twice := all[what]
+		if !slices.Contains(known, what) || !field.MatchString(is) || twice {
+			r.problem(name, "must be pairs like domain=Domain__c, once each, of %s; %.60q is none", strings.Join(known, ", "), pair)
+			continue
+		}
+		all[what] = is
 	}
 	return all
 }

@@ -75,6 +75,10 @@ func TestBadValueIsNamedInOneLine(t *testing.T) {
 		{"provision", "PROVISION_LEASE", "100"},
 		{"provision", "PROVISION_CONCURRENCY", "1"},
 		{"provision", "WHMCS_IDEMPOTENT_PRODUCTS", "1,x"},
+		{"provision", "SF_OPTIONAL_FIELDS", "colour=Colour__c"},
+		{"provision", "SF_OPTIONAL_FIELDS", "domain=Domain__c FROM Account"},
+		{"provision", "SF_OPTIONAL_FIELDS", "domain"},
+		{"provision", "SF_OPTIONAL_FIELDS", "domain=Domain__c,domain=Other__c"},
 	} {
 		t.Run(c.name+"="+c.value, func(t *testing.T) {
 			err := load(env(c.name, c.value))[c.function]
@@ -118,5 +122,15 @@ func TestAllowlistTakesAddressesAndBothFamilies(t *testing.T) {
 	}
 	if len(c.Allowlist) != 3 || c.Allowlist[1].Bits() != 32 || !c.Allowlist[2].Addr().Is6() {
 		t.Errorf("got %v", c.Allowlist)
+	}
+}
+
+func TestOptionalFieldsAreNamedByTheInstallation(t *testing.T) {
+	c, err := config.LoadProvision(env("SF_OPTIONAL_FIELDS", "promoCode=Promo_Code__c, domain=Domain__c"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(c.OptionalFields) != 2 || c.OptionalFields["promoCode"] != "Promo_Code__c" || c.OptionalFields["domain"] != "Domain__c" {
+		t.Errorf("got %v", c.OptionalFields)
 	}
 }
