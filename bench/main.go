@@ -29,13 +29,13 @@ func main() {
 	template := flag.String("template", "template.yaml", "the template")
 	n := flag.Int("n", 200, "orders to carry, one after the other")
 	flag.Parse()
-	if err := run(*bin, *template, *n); err != nil {
+	if err := run(os.Stdout, *bin, *template, *n); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
 }
 
-func run(bin, template string, n int) (err error) {
+func run(out io.Writer, bin, template string, n int) (err error) {
 	began := time.Now()
 	s, err := launch.Start(launch.Options{Local: bin + "/local", Bin: bin, Template: template})
 	if s != nil {
@@ -68,15 +68,15 @@ func run(bin, template string, n int) (err error) {
 		plain, callout, done = append(plain, p), append(callout, c), append(done, d)
 	}
 	base := at(plain, 0.5)
-	fmt.Printf("%d orders, one after the other; a plain request through the same gateway is 1\n\n", n)
-	fmt.Printf("%-44s %10s %10s %8s\n", "", "median", "p99", "ratio")
+	fmt.Fprintf(out, "%d orders, one after the other; a plain request through the same gateway is 1\n\n", n)
+	fmt.Fprintf(out, "%-44s %10s %10s %8s\n", "", "median", "p99", "ratio")
 	for _, row := range []struct {
 		what string
 		all  []time.Duration
 	}{{"plain request (404 of the gateway)", plain}, {"callout until its answer (202)", callout}, {"callout until the order is provisioned", done}} {
-		fmt.Printf("%-44s %10s %10s %8.1f\n", row.what, round(at(row.all, 0.5)), round(at(row.all, 0.99)), float64(at(row.all, 0.5))/float64(base))
+		fmt.Fprintf(out, "%-44s %10s %10s %8.1f\n", row.what, round(at(row.all, 0.5)), round(at(row.all, 0.99)), float64(at(row.all, 0.5))/float64(base))
 	}
-	fmt.Printf("%-44s %10s\n", "start until ready, without building", round(ready))
+	fmt.Fprintf(out, "%-44s %10s\n", "start until ready, without building", round(ready))
 	return nil
 }
 
