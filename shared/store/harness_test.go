@@ -211,6 +211,9 @@ func (s *spy) UpdateItem(ctx context.Context, in *dynamodb.UpdateItemInput, o ..
 
 func (s *spy) GetItem(ctx context.Context, in *dynamodb.GetItemInput, o ...func(*dynamodb.Options)) (*dynamodb.GetItemOutput, error) {
 	s.count("GetItem")
+	if !aws.ToBool(in.ConsistentRead) {
+		return nil, errors.New("a read that may be stale")
+	}
 	return s.Client.GetItem(ctx, in, o...)
 }
 

@@ -179,11 +179,11 @@ func TestACommandThatArrivesLateChangesNothing(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, again := range sp.sent {
+		for k, again := range sp.sent {
 			_ = again(ctx) // refused or not: what counts is what stands there
-		}
-		if got, err := s.Control(ctx, order.SideWHMCS); err != nil || got != want {
-			t.Fatalf("after command %d: %+v, %v; want %+v", n, got, err, want)
+			if got, err := s.Control(ctx, order.SideWHMCS); err != nil || got != want {
+				t.Fatalf("after command %d, request %d sent again: %+v, %v; want %+v", n, k, got, err, want)
+			}
 		}
 	}
 }
@@ -282,6 +282,157 @@ func TestContentionIsBounded(t *testing.T) {
 	bounded("write", err, fault.StoreUnavailable)
 	bounded("note", s.Note(t.Context(), id(t, 1), order.Entry{At: epoch, Event: "e"}), fault.StoreUnavailable)
 	bounded("pause", s.Pause(t.Context(), "r", "b", epoch), fault.StoreUnavailable)
+}
+
+// race is a table on which something happens between the image that a call
+// decides on and its next update.
+func race(t *testing.T) (sp *spy, calling, meanwhile *store.Store) {
+	t.Helper()
+	e := embedded(t)
+	table := e.table(t)
+	sp = &spy{Client: e.client}
+	return sp, with(t, sp, table), with(t, e.client, table)
+}
+
+// atUpdate runs what once, before the next UpdateItem.
+func (s *spy) atUpdate(what func() error) {
+	s.took()
+	done := false
+	s.before = func(string) error {
+		if done || !strings.HasSuffix(s.tookSoFar(), "UpdateItem") {
+			return nil
+		}
+		done = true
+		return what()
+	}
+}
+
+// fail brings an order to failed.
+func fail(ctx context.Context, s *store.Store, id order.ID, now time.Time, change func(*order.Record)) (order.Record, error) {
+	rec, err := s.Lease(ctx, id, order.Lease{Token: order.NewToken(), Now: now, Until: now.Add(time.Minute)})
+	if err != nil {
+		return rec, err
+	}
+	to := rec
+	to.State, to.ErrorCode = order.Failed, fault.OrderEmpty
+	change(&to)
+	return s.Write(ctx, order.Step{From: rec, To: to, Wrote: order.WroteStatus, Now: now, Entry: order.Entry{Event: "failed"}})
+}
+
+// The limit of nonces holds although other callouts used up the room that this
+// one saw.
+func TestRoomThatOthersTookMeanwhileIsNotTakenTwice(t *testing.T) {
+	sp, s, others := race(t)
+	ctx, now := t.Context(), epoch
+	click := func(s *store.Store, n int) error {
+		_, err := s.Claim(ctx, callout(id(t, 1), n, "k", now))
+		return err
+	}
+	for n := range order.MaxNonces {
+		if n == 50 {
+			now = now.Add(5 * time.Minute)
+		}
+		if err := click(others, n); err != nil {
+			t.Fatal(err)
+		}
+	}
+	now = epoch.Add(10 * time.Minute) // the first 50 are over
+	sp.atUpdate(func() error {
+		for n := range 50 {
+			if err := click(others, 1000+n); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	check(t, "claim", click(s, 2000), fault.TooManyRequests)
+	rec, _, err := s.Get(ctx, id(t, 1))
+	if err != nil || len(rec.Nonces) != order.MaxNonces {
+		t.Errorf("%d nonces, %v", len(rec.Nonces), err)
+	}
+}
+
+// A reopening is decided on the failure that stands there, not on an older one.
+func TestAReopeningSeesTheFailureThatStands(t *testing.T) {
+	sp, s, others := race(t)
+	ctx, now := t.Context(), epoch
+	if _, err := others.Claim(ctx, callout(id(t, 1), 1, "k1", now)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := fail(ctx, others, id(t, 1), now, func(*order.Record) {}); err != nil {
+		t.Fatal(err)
+	}
+	var last order.Record
+	sp.atUpdate(func() (err error) {
+		if _, err = others.Claim(ctx, callout(id(t, 1), 2, "k2", now.Add(time.Hour))); err != nil {
+			return err
+		}
+		last, err = fail(ctx, others, id(t, 1), now.Add(time.Hour), func(r *order.Record) {
+			r.Point, r.ErrorCode = order.AtAccepting, fault.ModuleFailed
+		})
+		return err
+	})
+	got, err := s.Claim(ctx, callout(id(t, 1), 3, "k3", now))
+	if err != nil || got.Outcome != order.Reopened || !got.Record.AcceptAgain || got.Record.Seq != last.Seq+1 {
+		t.Errorf("%+v, %v; want reopened, consent to AcceptOrder, seq %d", got, err, last.Seq+1)
+	}
+}
+
+// The oldest key is not forgotten when another callout has just used it again.
+func TestAKeyInUseIsNotForgotten(t *testing.T) {
+	sp, s, others := race(t)
+	ctx := t.Context()
+	for n := range order.MaxKeys {
+		if _, err := others.Claim(ctx, callout(id(t, 1), n, fmt.Sprintf("k%02d", n), epoch)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	sp.atUpdate(func() error {
+		_, err := others.Claim(ctx, callout(id(t, 1), 100, "k00", epoch))
+		return err
+	})
+	got, err := s.Claim(ctx, callout(id(t, 1), 101, "new", epoch))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if keys := got.Record.Keys; keys[0] != "k02" || keys[18] != "k00" || keys[19] != "new" {
+		t.Errorf("keys %v", keys)
+	}
+}
+
+// What a person saw is not what stands there: he is told so.
+func TestAResolutionOfAnotherFailureIsRefused(t *testing.T) {
+	for name, meanwhile := range map[string]func(ctx context.Context, s *store.Store) error{
+		"reopened and failed again": func(ctx context.Context, s *store.Store) error {
+			if _, err := s.Claim(ctx, callout(id(t, 1), 2, "k2", epoch)); err != nil {
+				return err
+			}
+			_, err := fail(ctx, s, id(t, 1), epoch, func(*order.Record) {})
+			return err
+		},
+		"resolved by another": func(ctx context.Context, s *store.Store) error {
+			_, err := s.Resolve(ctx, order.Resolution{ID: id(t, 1), Stop: true, By: "b", Why: "w", Now: epoch})
+			return err
+		},
+		"reopened": func(ctx context.Context, s *store.Store) error {
+			_, err := s.Claim(ctx, callout(id(t, 1), 2, "k2", epoch))
+			return err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			sp, s, others := race(t)
+			ctx := t.Context()
+			if _, err := others.Claim(ctx, callout(id(t, 1), 1, "k1", epoch)); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := fail(ctx, others, id(t, 1), epoch, func(*order.Record) {}); err != nil {
+				t.Fatal(err)
+			}
+			sp.atUpdate(func() error { return meanwhile(ctx, others) })
+			_, err := s.Resolve(ctx, order.Resolution{ID: id(t, 1), None: true, By: "me", Why: "looked", Now: epoch})
+			check(t, "resolve", err, fault.StateChanged)
+		})
+	}
 }
 
 // A retention that ends between the two writes of a click: the order is made anew.

@@ -311,33 +311,34 @@ func (m *Memory) Write(ctx context.Context, s order.Step) (order.Record, error) 
 
 // advance takes over what the step changed, and nothing else.
 func (r *row) advance(s order.Step) {
-	from, to := normal(s.From), normal(s.To)
-	now := ms(s.Now)
+	from, to, now := &s.From, &s.To, ms(s.Now)
 	take(&r.Point, from.Point, to.Point)
-	take(&r.LeaseUntil, from.LeaseUntil, to.LeaseUntil)
+	take(&r.LeaseUntil, ms(from.LeaseUntil), ms(to.LeaseUntil))
 	take(&r.Adds, from.Adds, to.Adds)
-	take(&r.AddUntil, from.AddUntil, to.AddUntil)
+	take(&r.AddUntil, ms(from.AddUntil), ms(to.AddUntil))
 	take(&r.Accepts, from.Accepts, to.Accepts)
-	take(&r.AcceptUntil, from.AcceptUntil, to.AcceptUntil)
-	take(&r.FirstAddAt, from.FirstAddAt, to.FirstAddAt)
+	take(&r.AcceptUntil, ms(from.AcceptUntil), ms(to.AcceptUntil))
+	take(&r.FirstAddAt, ms(from.FirstAddAt), ms(to.FirstAddAt))
 	take(&r.AcceptAgain, from.AcceptAgain, to.AcceptAgain)
 	take(&r.Vouched, from.Vouched, to.Vouched)
 	take(&r.Adopted, from.Adopted, to.Adopted)
-	take(&r.AcceptedAt, from.AcceptedAt, to.AcceptedAt)
+	take(&r.AcceptedAt, ms(from.AcceptedAt), ms(to.AcceptedAt))
 	take(&r.Attempts, from.Attempts, to.Attempts)
-	take(&r.OpenedAt, from.OpenedAt, to.OpenedAt)
-	take(&r.DueAt, from.DueAt, to.DueAt)
+	take(&r.OpenedAt, ms(from.OpenedAt), ms(to.OpenedAt))
+	take(&r.DueAt, ms(from.DueAt), ms(to.DueAt))
 	take(&r.AccountID, from.AccountID, to.AccountID)
 	take(&r.WHMCSOrderID, from.WHMCSOrderID, to.WHMCSOrderID)
 	take(&r.ErrorCode, from.ErrorCode, to.ErrorCode)
-	take(&r.ErrorMessage, from.ErrorMessage, to.ErrorMessage)
-	take(&r.ErrorAt, from.ErrorAt, to.ErrorAt)
-	take(&r.ExpiresAt, from.ExpiresAt, to.ExpiresAt)
-	if !reflect.DeepEqual(from.Plan, to.Plan) {
-		r.Plan = to.Plan
+	take(&r.ErrorMessage, message(from.ErrorMessage), message(to.ErrorMessage))
+	take(&r.ErrorAt, ms(from.ErrorAt), ms(to.ErrorAt))
+	take(&r.ExpiresAt, seconds(from.ExpiresAt), seconds(to.ExpiresAt))
+	if from.Plan != to.Plan { // the same pointer is the same plan
+		if was, is := planOf(from.Plan), planOf(to.Plan); !reflect.DeepEqual(was, is) {
+			r.Plan = is
+		}
 	}
-	if !reflect.DeepEqual(from.ServiceIDs, to.ServiceIDs) {
-		r.ServiceIDs = to.ServiceIDs
+	if was, is := servicesOf(from.ServiceIDs), servicesOf(to.ServiceIDs); !reflect.DeepEqual(was, is) {
+		r.ServiceIDs = is
 	}
 	r.State = to.State
 	if r.State != order.Working {
@@ -568,6 +569,11 @@ func ms(t time.Time) time.Time {
 	return t.UTC().Truncate(time.Millisecond)
 }
 
+// seconds is the same for the retention.
+func seconds(t time.Time) time.Time { return ms(t).Truncate(time.Second) }
+
+func message(s string) string { return order.Cut(s, order.MaxMessage) }
+
 // normal brings a record to what a table gives back of it.
 func normal(r order.Record) order.Record {
 	r = clone(r)
@@ -575,8 +581,8 @@ func normal(r order.Record) order.Record {
 		&r.OpenedAt, &r.DueAt, &r.ErrorAt, &r.CreatedAt, &r.UpdatedAt} {
 		*t = ms(*t)
 	}
-	r.ExpiresAt = ms(r.ExpiresAt).Truncate(time.Second)
-	r.ErrorMessage = order.Cut(r.ErrorMessage, order.MaxMessage)
+	r.ExpiresAt = seconds(r.ExpiresAt)
+	r.ErrorMessage = message(r.ErrorMessage)
 	return r
 }
 
@@ -586,24 +592,30 @@ func clone(r order.Record) order.Record {
 	r.Keys = sliceOf(r.Keys)
 	r.History = sliceOf(r.History)
 	r.Nonces = mapOf(r.Nonces)
-	services := r.ServiceIDs
-	r.ServiceIDs = nil
-	for item, ids := range services {
-		if r.ServiceIDs == nil {
-			r.ServiceIDs = make(map[string][]string, len(services))
-		}
-		r.ServiceIDs[item] = sliceOf(ids)
-	}
-	if r.Plan != nil {
-		p := *r.Plan
-		p.Entries = sliceOf(p.Entries)
-		for i := range p.Entries {
-			p.Entries[i].CustomFields = mapOf(p.Entries[i].CustomFields)
-			p.Entries[i].ConfigOptions = mapOf(p.Entries[i].ConfigOptions)
-		}
-		r.Plan = &p
-	}
+	r.ServiceIDs = servicesOf(r.ServiceIDs)
+	r.Plan = planOf(r.Plan)
 	return r
+}
+
+func servicesOf(m map[string][]string) map[string][]string {
+	m = mapOf(m)
+	for item, ids := range m {
+		m[item] = sliceOf(ids)
+	}
+	return m
+}
+
+func planOf(p *order.Plan) *order.Plan {
+	if p == nil {
+		return nil
+	}
+	c := *p
+	c.Entries = sliceOf(c.Entries)
+	for i := range c.Entries {
+		c.Entries[i].CustomFields = mapOf(c.Entries[i].CustomFields)
+		c.Entries[i].ConfigOptions = mapOf(c.Entries[i].ConfigOptions)
+	}
+	return &c
 }
 
 func sliceOf[T any](s []T) []T {

@@ -240,6 +240,15 @@ var workRules = []rule{
 		_, err := b.Write(b.ctx, late)
 		b.refused(err, fault.LeaseLost)
 	}},
+	{"write/the newest image does not stand in for the lease", func(b *bench) {
+		b.open(1)
+		rec := b.leased(b.id(1))
+		thief := b.step(rec, order.WroteNote, "stolen", nil)
+		thief.From.Lease = order.NewToken()
+		_, err := b.Write(b.ctx, thief)
+		b.refused(err, fault.LeaseLost)
+		b.unchanged(rec)
+	}},
 	{"write/a lease that ran out still stands while nobody took it over", func(b *bench) {
 		b.open(1)
 		rec := b.leased(b.id(1))
