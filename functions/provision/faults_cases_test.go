@@ -194,19 +194,33 @@ func TestAddOrderUnknown(t *testing.T) {
 			r.sent("AddOrder", 1)
 		})
 	})
-	t.Run("A3 broken: two orders are found before the order reads provisioned", func(t *testing.T) {
+	// A3 broken: WHMCS makes the first order after the second was sent. The order
+	// must not read provisioned.
+	t.Run("A3 broken, found by the look", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			r := newRig(t, options{})
 			defer r.close()
 			r.broken = true // the books will see two orders, which this case is about
 			r.ok(r.whmcs.Fault(whmcstest.Fault{Action: "AddOrder", Fault: "commit-after-timeout", Delay: 420 * time.Second}))
-			r.ok(r.whmcs.Fault(whmcstest.Fault{Action: "AddOrder", Fault: "commit-then-drop"}))
+			r.lose()
 			r.order(the)
-			rec := r.record(the)
-			if rec.State != order.Failed || rec.ErrorCode != fault.WHMCSOrderAmbiguous {
+			if rec := r.record(the); rec.State != order.Failed || rec.ErrorCode != fault.WHMCSOrderAmbiguous {
 				t.Errorf("%s %s\n%s", rec.State, rec.ErrorCode, r.story(the))
 			}
 			r.sent("AcceptOrder", 0)
+		})
+	})
+	t.Run("A3 broken, found before the end", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			r := newRig(t, options{})
+			defer r.close()
+			r.broken = true
+			r.arm(sideWHMCS, "AddOrder", "drop-before")
+			r.at("GetModuleQueue", 1, func() { r.whmcs.Books().BeginAdd(the, *r.record(the).Plan).Finish(whmcstest.Twist{}) })
+			r.order(the)
+			if rec := r.record(the); rec.State != order.Failed || rec.ErrorCode != fault.WHMCSOrderAmbiguous {
+				t.Errorf("%s %s\n%s", rec.State, rec.ErrorCode, r.story(the))
+			}
 		})
 	})
 }
