@@ -58,28 +58,27 @@ const (
 // Codes of a side that does not serve us: they park an order or open a
 // breaker, and are seen in error_code while an order waits.
 const (
-	WHMCSUnavailable       Code = "whmcs_unavailable"
-	WHMCSBusy              Code = "whmcs_busy"
-	WHMCSIPDenied          Code = "whmcs_ip_denied"
-	WHMCSCredentials       Code = "whmcs_credentials_refused"
-	WHMCSRoleDenied        Code = "whmcs_role_denied"
-	WHMCSMisconfigured     Code = "whmcs_misconfigured"
-	SalesforceUnavailable  Code = "salesforce_unavailable"
-	SalesforceRowLocked    Code = "salesforce_row_locked"
-	SalesforceLimit        Code = "salesforce_limit_exceeded"
-	SalesforceSession      Code = "salesforce_session_expired"
-	SalesforceCredentials  Code = "salesforce_credentials_refused"
-	SalesforcePermission   Code = "salesforce_permission_lost"
-	SalesforceStale        Code = "salesforce_stale"
-	SalesforceRowRefused   Code = "salesforce_row_refused"
-	StoreUnavailable       Code = "store_unavailable"
-	LeaseLost              Code = "lease_lost"
-	NotDue                 Code = "not_due"
-	StateChanged           Code = "state_changed"
-	ConfigurationInvalid   Code = "configuration_invalid"
-	ListingUnstable        Code = "whmcs_listing_unstable"
-	ProductSettingsChanged Code = "whmcs_product_changed"
-	ClockSkewed            Code = "clock_skewed"
+	WHMCSUnavailable      Code = "whmcs_unavailable"
+	WHMCSBusy             Code = "whmcs_busy"
+	WHMCSIPDenied         Code = "whmcs_ip_denied"
+	WHMCSCredentials      Code = "whmcs_credentials_refused"
+	WHMCSRoleDenied       Code = "whmcs_role_denied"
+	WHMCSMisconfigured    Code = "whmcs_misconfigured"
+	SalesforceUnavailable Code = "salesforce_unavailable"
+	SalesforceRowLocked   Code = "salesforce_row_locked"
+	SalesforceLimit       Code = "salesforce_limit_exceeded"
+	SalesforceSession     Code = "salesforce_session_expired"
+	SalesforceCredentials Code = "salesforce_credentials_refused"
+	SalesforcePermission  Code = "salesforce_permission_lost"
+	SalesforceStale       Code = "salesforce_stale"
+	SalesforceRowRefused  Code = "salesforce_row_refused"
+	StoreUnavailable      Code = "store_unavailable"
+	LeaseLost             Code = "lease_lost"
+	NotDue                Code = "not_due"
+	StateChanged          Code = "state_changed"
+	ConfigurationInvalid  Code = "configuration_invalid"
+	ListingUnstable       Code = "whmcs_listing_unstable"
+	ClockSkewed           Code = "clock_skewed"
 )
 
 // Info is what the table knows of a code.
@@ -167,26 +166,25 @@ var table = map[Code]Info{
 	WHMCSIDForeign:       {422, Permanent, "WHMCS order of another order", "WHMCS_Order_ID__c belongs to another order, perhaps by cloning. Clear it, then click again.", true},
 	NotVerified:          {422, Permanent, "Services not verified", "Check the services of the WHMCS order, activate them, then click again.", true},
 
-	WHMCSUnavailable:       {503, Retryable, "WHMCS unavailable", "Wait: WHMCS does not answer; the bridge tries again.", false},
-	WHMCSBusy:              {503, Retryable, "WHMCS busy", "Wait: WHMCS is busy; the bridge tries again.", false},
-	WHMCSIPDenied:          {503, Config, "WHMCS refuses our address", "Allow the bridge's address in WHMCS; orders wait until then.", false},
-	WHMCSCredentials:       {503, Config, "WHMCS refuses the credentials", "Mend the WHMCS API credential; orders wait until then.", false},
-	WHMCSRoleDenied:        {503, Config, "WHMCS role too narrow", "Allow the named action in the WHMCS API role; orders wait until then.", false},
-	WHMCSMisconfigured:     {503, Config, "WHMCS misconfigured", "Mend the WHMCS installation; orders wait until then.", false},
-	SalesforceUnavailable:  {503, Retryable, "Salesforce unavailable", "Wait: Salesforce does not answer; the bridge tries again.", false},
-	SalesforceRowLocked:    {503, Retryable, "Salesforce row locked", "Wait: the record is locked; the bridge tries again.", false},
-	SalesforceLimit:        {503, Retryable, "Salesforce limit exceeded", "Wait: the org's API limit is used up; the bridge slows down.", false},
-	SalesforceSession:      {503, Retryable, "Salesforce session expired", "Wait: the bridge logs in again.", false},
-	SalesforceCredentials:  {503, Config, "Salesforce refuses the credentials", "Mend the External Client App's credentials; orders wait until then.", false},
-	SalesforcePermission:   {503, Config, "Salesforce permission lost", "Give the integration user its permission set back; orders wait until then.", false},
-	SalesforceStale:        {409, Permanent, "Salesforce is newer", "Salesforce already shows a newer status.", false},
-	SalesforceRowRefused:   {422, Permanent, "Salesforce refuses the row", "Mend the rule or field that refuses the status, then push the order again.", false},
-	StoreUnavailable:       {503, Retryable, "Table unavailable", "Wait: the table does not answer; the bridge tries again.", false},
-	LeaseLost:              {409, Retryable, "Lease lost", "Another worker holds the order.", false},
-	NotDue:                 {409, Retryable, "Not due", "The order is not due, or another worker holds it.", false},
-	StateChanged:           {409, Rejected, "State changed", "The order is not in the state this needs; look at it again.", false},
-	ConfigurationInvalid:   {500, Config, "Configuration invalid", "Mend the environment value that is named.", false},
-	ListingUnstable:        {503, Retryable, "WHMCS listing unstable", "Wait: the list of orders changes while it is read.", false},
-	ClockSkewed:            {503, Config, "Clock skewed", "Wait: this worker's clock differs from the table's by more than two seconds.", false},
-	ProductSettingsChanged: {503, Retryable, "WHMCS product changed", "Wait: the product's settings changed between two reads.", false},
+	WHMCSUnavailable:      {503, Retryable, "WHMCS unavailable", "Wait: WHMCS does not answer; the bridge tries again.", false},
+	WHMCSBusy:             {503, Retryable, "WHMCS busy", "Wait: WHMCS is busy; the bridge tries again.", false},
+	WHMCSIPDenied:         {503, Config, "WHMCS refuses our address", "Allow the bridge's address in WHMCS; orders wait until then.", false},
+	WHMCSCredentials:      {503, Config, "WHMCS refuses the credentials", "Mend the WHMCS API credential; orders wait until then.", false},
+	WHMCSRoleDenied:       {503, Config, "WHMCS role too narrow", "Allow the named action in the WHMCS API role; orders wait until then.", false},
+	WHMCSMisconfigured:    {503, Config, "WHMCS misconfigured", "Mend the WHMCS installation; orders wait until then.", false},
+	SalesforceUnavailable: {503, Retryable, "Salesforce unavailable", "Wait: Salesforce does not answer; the bridge tries again.", false},
+	SalesforceRowLocked:   {503, Retryable, "Salesforce row locked", "Wait: the record is locked; the bridge tries again.", false},
+	SalesforceLimit:       {503, Retryable, "Salesforce limit exceeded", "Wait: the org's API limit is used up; the bridge slows down.", false},
+	SalesforceSession:     {503, Retryable, "Salesforce session expired", "Wait: the bridge logs in again.", false},
+	SalesforceCredentials: {503, Config, "Salesforce refuses the credentials", "Mend the External Client App's credentials; orders wait until then.", false},
+	SalesforcePermission:  {503, Config, "Salesforce permission lost", "Give the integration user its permission set back; orders wait until then.", false},
+	SalesforceStale:       {409, Permanent, "Salesforce is newer", "Salesforce already shows a newer status.", false},
+	SalesforceRowRefused:  {422, Permanent, "Salesforce refuses the row", "Mend the rule or field that refuses the status, then push the order again.", false},
+	StoreUnavailable:      {503, Retryable, "Table unavailable", "Wait: the table does not answer; the bridge tries again.", false},
+	LeaseLost:             {409, Retryable, "Lease lost", "Another worker holds the order.", false},
+	NotDue:                {409, Retryable, "Not due", "The order is not due, or another worker holds it.", false},
+	StateChanged:          {409, Rejected, "State changed", "The order is not in the state this needs; look at it again.", false},
+	ConfigurationInvalid:  {500, Config, "Configuration invalid", "Mend the environment value that is named.", false},
+	ListingUnstable:       {503, Retryable, "WHMCS listing unstable", "Wait: the list of orders changes while it is read.", false},
+	ClockSkewed:           {503, Config, "Clock skewed", "Wait: this worker's clock differs from the table's by more than two seconds.", false},
 }

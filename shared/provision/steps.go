@@ -155,15 +155,10 @@ func (w *worker) sendAdd(ctx context.Context) error {
 	}
 	// takeBack undoes the stamp of a send that certainly did nothing.
 	takeBack := func() {
-		w.cur.Adds--
+		w.cur.Adds, w.cur.Vouched = before.Adds, before.Vouched
 		w.cur.AddUntil = time.Time{}
-		w.cur.Vouched = before.Vouched
-		if w.cur.Adds == 0 {
-			w.cur.Point = before.Point
-			if before.Adds == 0 {
-				w.cur.FirstAddAt = before.FirstAddAt
-			}
-			w.cur.Plan = before.Plan
+		if before.Adds == 0 { // it was the first
+			w.cur.Point, w.cur.Plan, w.cur.FirstAddAt = before.Point, before.Plan, before.FirstAddAt
 		}
 	}
 	if stop, err := w.maySend(ctx, w.cfg.AddTimeout); err != nil || stop != nil {
@@ -172,7 +167,7 @@ func (w *worker) sendAdd(ctx context.Context) error {
 	}
 
 	id, err := w.billing.Add(ctx, w.gate(until, w.cfg.AddTimeout), w.cur.ID, *w.cur.Plan)
-	switch kind := w.judge(err); kind {
+	switch kind := judge(err); kind {
 	case effectDone:
 		// success with id → added, then compare. The write of accepting holds it.
 		w.served(order.SideWHMCS)
@@ -299,7 +294,7 @@ func (w *worker) sendAccept(ctx context.Context) error {
 	}
 
 	err := w.billing.Accept(ctx, w.gate(w.cur.AcceptUntil, w.cfg.AcceptTimeout), w.cur.WHMCSOrderID)
-	switch kind := w.judge(err); kind {
+	switch kind := judge(err); kind {
 	case effectDone:
 		// success → accepted, then verify.
 		w.served(order.SideWHMCS)
@@ -364,10 +359,9 @@ func (w *worker) atAccepting(ctx context.Context) error {
 		return nil
 	case made.Status != order.MadePending:
 		return w.mismatch(ctx, made.ID, fmt.Sprintf("its status is %q", made.Status))
-	case w.cur.AcceptAgain:
-		// reopened after module_failed, still Pending: the click is the consent.
-		return w.sendAccept(ctx)
-	case w.idempotent():
+	case w.cur.AcceptAgain, w.idempotent():
+		// still Pending, and reopened after module_failed (the click is the
+		// consent) or of products whose module may run twice → accepting: send.
 		return w.sendAccept(ctx)
 	}
 	// still Pending → failed accept_outcome_unknown.
@@ -527,7 +521,7 @@ const (
 	effectNotSent        // nothing left
 )
 
-func (w *worker) judge(err error) effect {
+func judge(err error) effect {
 	var notSent *fault.NotSent
 	var refused *fault.Refused
 	switch {
