@@ -25,9 +25,9 @@ import (
 	sqstypes "github.com/aws/aws-sdk-go-v2/service/sqs/types"
 	"github.com/golang-jwt/jwt/v5"
 
-	"orderbridge/local/dynamo"
+	dynamo "orderbridge/local/dynamodb"
+	runtime "orderbridge/local/lambda"
 	"orderbridge/local/localtest"
-	"orderbridge/local/runtime"
 )
 
 // built is the local binary and, in the place of each of the four functions,
@@ -44,7 +44,7 @@ func TestMain(m *testing.M) {
 			return 1
 		}
 		defer os.RemoveAll(dir)
-		if err := localtest.Build("..", dir, map[string]string{"./local": "local", "./local/runtime/testdata/bootstrap": "bootstrap"}); err != nil {
+		if err := localtest.Build("..", dir, map[string]string{"./local": "local", "./local/lambda/testdata/bootstrap": "bootstrap"}); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			return 1
 		}

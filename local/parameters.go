@@ -4,7 +4,7 @@ import (
 	"strconv"
 	"strings"
 
-	"orderbridge/local/template"
+	"orderbridge/local/samtemplate"
 )
 
 const (
@@ -53,7 +53,7 @@ func parameters(at addresses, lookup func(string) (string, bool)) map[string]str
 // environment is what a function sees of its own variables: the template's,
 // each replaced by the variable of that name that the host was started with,
 // and where AWS is on this machine.
-func environment(f template.Function, at addresses, dynamoEndpoint string, lookup func(string) (string, bool)) map[string]string {
+func environment(f samtemplate.Function, at addresses, dynamoEndpoint string, lookup func(string) (string, bool)) map[string]string {
 	env := map[string]string{}
 	for name, v := range f.Environment {
 		if own, ok := lookup(name); ok {

@@ -17,33 +17,33 @@ import (
 	"sync"
 	"time"
 
-	"orderbridge/local/clock"
-	"orderbridge/local/dynamo"
+	"orderbridge/local/apigateway"
+	"orderbridge/local/dynamodb"
+	"orderbridge/local/eventsource"
 	"orderbridge/local/faults"
-	"orderbridge/local/gateway"
-	"orderbridge/local/mapping"
-	"orderbridge/local/queue"
-	"orderbridge/local/runtime"
-	"orderbridge/local/secrets"
-	"orderbridge/local/template"
+	"orderbridge/local/lambda"
+	"orderbridge/local/samtemplate"
+	"orderbridge/local/scheduler"
+	"orderbridge/local/secretsmanager"
+	"orderbridge/local/sqs"
 )
 
 // system is everything that runs.
 type system struct {
 	settings settings
 	at       addresses
-	model    *template.Model
+	model    *samtemplate.Model
 	out      io.Writer
 	logf     func(format string, args ...any)
 	broken   chan error // a server that ended by itself
 
-	db      *dynamo.DB // nil when DYNAMODB_ENDPOINT puts another in its place
-	queues  *queue.Service
-	secrets *secrets.Service
+	db      *dynamodb.DB // nil when DYNAMODB_ENDPOINT puts another in its place
+	queues  *sqs.Service
+	secrets *secretsmanager.Service
 	sims    *simulators
 	issuer  *issuer
-	host    *runtime.Host
-	clock   *clock.Clock
+	host    *lambda.Host
+	clock   *scheduler.Clock
 	hints   *faults.Hints
 
 	stop    context.CancelFunc
@@ -127,7 +127,7 @@ func start(ctx context.Context, set settings, source []byte, bin string, out io.
 	if v, ok := set.lookup("TABLE_NAME"); ok && v != "" {
 		names["OrdersTable"] = v
 	}
-	s.model, err = template.Read(source, template.Options{
+	s.model, err = samtemplate.Read(source, samtemplate.Options{
 		Region: set.region, Account: account, Stack: stack,
 		Parameters: parameters(s.at, set.lookup),
 		QueueURL:   func(name string) string { return s.at.aws + "/" + account + "/" + name },
@@ -137,9 +137,9 @@ func start(ctx context.Context, set settings, source []byte, bin string, out io.
 		return nil, err
 	}
 
-	s.host = runtime.New(set.region, locked)
+	s.host = lambda.New(set.region, locked)
 	for _, f := range s.model.Functions {
-		if err := s.host.Add(runtime.Function{
+		if err := s.host.Add(lambda.Function{
 			Name: f.Short, FullName: f.Name, ARN: f.ARN, Handler: f.Handler, MemoryMB: f.MemoryMB, Timeout: f.Timeout, Reserved: f.Reserved,
 			Bootstrap:   filepath.Join(bin, f.Short, "bootstrap"),
 			Environment: environment(f, s.at, set.dynamoEndpoint, set.lookup),
@@ -161,7 +161,7 @@ func start(ctx context.Context, set settings, source []byte, bin string, out io.
 	if s.issuer, err = newIssuer(s.issuerURL()); err != nil {
 		return nil, err
 	}
-	gate, err := gateway.New(gateway.Options{
+	gate, err := apigateway.New(apigateway.Options{
 		APIs: s.model.APIs, Routes: s.model.Routes, Invoker: invoker{s.host}, Failed: functionFailed,
 		Region: set.region, Account: account, Key: s.issuer.key, AccessKey: accessKey, SecretKey: secretKey, Logf: s.plainf,
 	})
@@ -172,7 +172,7 @@ func start(ctx context.Context, set settings, source []byte, bin string, out io.
 	if err := s.startMappings(inner); err != nil {
 		return nil, err
 	}
-	var schedules []clock.Schedule
+	var schedules []scheduler.Schedule
 	for _, sc := range s.model.Schedules {
 		every := sc.Every
 		if every == time.Minute {
@@ -180,11 +180,11 @@ func start(ctx context.Context, set settings, source []byte, bin string, out io.
 		}
 		// A schedule invokes asynchronously: once the event is taken, the
 		// function's own settings decide on retries and age.
-		f := s.model.Functions[slices.IndexFunc(s.model.Functions, func(f template.Function) bool { return f.Short == sc.Function })]
-		schedules = append(schedules, clock.Schedule{Name: sc.ID, Function: sc.Function, Every: every, Input: sc.Input, Rule: sc.Rule, Retries: f.MaxRetries, MaxAge: min(f.MaxEventAge, sc.MaxAge)})
+		f := s.model.Functions[slices.IndexFunc(s.model.Functions, func(f samtemplate.Function) bool { return f.Short == sc.Function })]
+		schedules = append(schedules, scheduler.Schedule{Name: sc.ID, Function: sc.Function, Every: every, Input: sc.Input, Rule: sc.Rule, Retries: f.MaxRetries, MaxAge: min(f.MaxEventAge, sc.MaxAge)})
 	}
-	throttled := func(err error) bool { return errors.Is(err, runtime.ErrThrottled) }
-	s.clock = clock.New(clock.Options{Schedules: schedules, Invoker: s.host, Throttled: throttled, Region: set.region, Account: account, Logf: s.logf})
+	throttled := func(err error) bool { return errors.Is(err, lambda.ErrThrottled) }
+	s.clock = scheduler.New(scheduler.Options{Schedules: schedules, Invoker: s.host, Throttled: throttled, Region: set.region, Account: account, Logf: s.logf})
 
 	console, err := newConsole(s)
 	if err != nil {
@@ -250,11 +250,11 @@ func (s *system) serve(all []net.Listener, h http.Handler) {
 // makes what the template describes.
 func (s *system) startAWS(ctx context.Context, listeners []net.Listener) error {
 	region := s.settings.region
-	s.queues = queue.New(region)
+	s.queues = sqs.New(region)
 	for _, q := range s.model.Queues {
-		s.queues.Add(queue.Settings{Name: q.Name, URL: q.URL, ARN: q.ARN, Visibility: q.Visibility, Retention: q.Retention, Delay: q.Delay, Wait: q.Wait, DeadLetterARN: q.DeadLetterARN, MaxReceives: q.MaxReceives})
+		s.queues.Add(sqs.Settings{Name: q.Name, URL: q.URL, ARN: q.ARN, Visibility: q.Visibility, Retention: q.Retention, Delay: q.Delay, Wait: q.Wait, DeadLetterARN: q.DeadLetterARN, MaxReceives: q.MaxReceives})
 	}
-	s.secrets = secrets.New(region, account, nil)
+	s.secrets = secretsmanager.New(region, account, nil)
 	for _, sec := range s.model.Secrets {
 		value := map[string]string{
 			"WhmcsSecret":      fmt.Sprintf(`{"identifier":%q,"secret":%q}`, whmcsIdentifier, whmcsSecret),
@@ -269,7 +269,7 @@ func (s *system) startAWS(ctx context.Context, listeners []net.Listener) error {
 	}
 	var tables http.Handler
 	if s.settings.dynamoEndpoint == "" {
-		s.db = dynamo.New(dynamo.Options{Region: region, Account: account})
+		s.db = dynamodb.New(dynamodb.Options{Region: region, Account: account})
 		tables = s.db
 	} else {
 		u, err := url.Parse(s.settings.dynamoEndpoint)
@@ -315,8 +315,8 @@ func (s *system) startMappings(ctx context.Context) error {
 		return func(format string, args ...any) { s.plainf(name+" | "+format, args...) }
 	}
 	streams := s.streamClient()
-	stream := func(id, table string, latest bool) *mapping.Stream {
-		st := &mapping.Stream{Client: streams, Table: table, Region: s.settings.region, Latest: latest, Logf: logs(id)}
+	stream := func(id, table string, latest bool) *eventsource.Stream {
+		st := &eventsource.Stream{Client: streams, Table: table, Region: s.settings.region, Latest: latest, Logf: logs(id)}
 		if s.db != nil {
 			st.Wake = s.db.Changed
 		}
@@ -331,28 +331,28 @@ func (s *system) startMappings(ctx context.Context) error {
 	}
 	// What the template asks for is checked before anything runs.
 	for _, filters := range s.filters() {
-		if _, err := mapping.ParseFilter(filters); err != nil {
+		if _, err := eventsource.ParseFilter(filters); err != nil {
 			return err
 		}
 	}
 	for _, m := range s.model.Streams {
-		policy := mapping.Policy{Filters: m.Filters, BatchSize: m.BatchSize, Window: m.Window, Bisect: m.Bisect, MaxRetries: m.MaxRetries, MaxAge: m.MaxAge, ReportPartial: m.ReportPartial}
-		deliver := mapping.ToFunction(s.host, m.Function, s.hints)
-		discard := mapping.ToDeadLetters(s.queues.ByARN(m.OnFailureARN), s.functionARN(m.Function), logs(m.ID))
+		policy := eventsource.Policy{Filters: m.Filters, BatchSize: m.BatchSize, Window: m.Window, Bisect: m.Bisect, MaxRetries: m.MaxRetries, MaxAge: m.MaxAge, ReportPartial: m.ReportPartial}
+		deliver := eventsource.ToFunction(s.host, m.Function, s.hints)
+		discard := eventsource.ToDeadLetters(s.queues.ByARN(m.OnFailureARN), s.functionARN(m.Function), logs(m.ID))
 		run(m.ID, func() error { return stream(m.ID, m.Table, m.Latest).Run(ctx, policy, deliver, discard) })
 	}
 	for _, p := range s.model.Pipes {
-		input, err := mapping.ParseTemplate(p.InputTemplate)
+		input, err := eventsource.ParseTemplate(p.InputTemplate)
 		if err != nil {
 			return fmt.Errorf("start %s: %w", p.ID, err)
 		}
-		policy := mapping.Policy{Filters: p.Filters, BatchSize: p.BatchSize, Window: p.Window, Bisect: p.Bisect, MaxRetries: p.MaxRetries, MaxAge: p.MaxAge}
-		deliver := mapping.ToQueue(s.queues.ByARN(p.QueueARN), input, s.hints)
-		discard := mapping.ToDeadLetters(s.queues.ByARN(p.OnFailureARN), "", logs(p.ID))
+		policy := eventsource.Policy{Filters: p.Filters, BatchSize: p.BatchSize, Window: p.Window, Bisect: p.Bisect, MaxRetries: p.MaxRetries, MaxAge: p.MaxAge}
+		deliver := eventsource.ToQueue(s.queues.ByARN(p.QueueARN), input, s.hints)
+		discard := eventsource.ToDeadLetters(s.queues.ByARN(p.OnFailureARN), "", logs(p.ID))
 		run(p.ID, func() error { return stream(p.ID, p.Table, p.Latest).Run(ctx, policy, deliver, discard) })
 	}
 	for _, m := range s.model.Works {
-		w := &mapping.Work{Queue: s.queues.ByARN(m.QueueARN), Invoker: s.host, Function: m.Function, Region: s.settings.region, BatchSize: m.BatchSize, Window: m.Window, MaxConcurrency: m.MaxConcurrency, ReportPartial: m.ReportPartial, Filters: m.Filters}
+		w := &eventsource.Work{Queue: s.queues.ByARN(m.QueueARN), Invoker: s.host, Function: m.Function, Region: s.settings.region, BatchSize: m.BatchSize, Window: m.Window, MaxConcurrency: m.MaxConcurrency, ReportPartial: m.ReportPartial, Filters: m.Filters}
 		run(m.ID, func() error { return w.Run(ctx) })
 	}
 	return nil
@@ -372,7 +372,7 @@ func (s *system) filters() (all [][]string) {
 }
 
 func (s *system) functionARN(short string) string {
-	i := slices.IndexFunc(s.model.Functions, func(f template.Function) bool { return f.Short == short })
+	i := slices.IndexFunc(s.model.Functions, func(f samtemplate.Function) bool { return f.Short == short })
 	if i < 0 {
 		return ""
 	}
@@ -402,12 +402,12 @@ func (s *system) close() {
 }
 
 // invoker tells the gateway in its own words what the host says.
-type invoker struct{ host *runtime.Host }
+type invoker struct{ host *lambda.Host }
 
 func (i invoker) Invoke(ctx context.Context, function string, event []byte) ([]byte, error) {
 	b, err := i.host.Invoke(ctx, function, event)
-	if errors.Is(err, runtime.ErrTooLarge) {
-		err = gateway.ErrTooLarge
+	if errors.Is(err, lambda.ErrTooLarge) {
+		err = apigateway.ErrTooLarge
 	}
 	return b, err
 }
@@ -415,7 +415,7 @@ func (i invoker) Invoke(ctx context.Context, function string, event []byte) ([]b
 // functionFailed: only an answer that the function failed is a 500; a throttle,
 // a time-out of the gateway or a host that is closing are 503.
 func functionFailed(err error) bool {
-	var e *runtime.Error
+	var e *lambda.Error
 	return errors.As(err, &e)
 }
 

@@ -14,7 +14,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodbstreams"
 
-	"orderbridge/local/template"
+	"orderbridge/local/samtemplate"
 	"orderbridge/shared/awsenv"
 )
 
@@ -38,7 +38,7 @@ func (s *system) streamClient() *dynamodbstreams.Client {
 
 // createTable makes a table as the template describes it. One that is there
 // already is taken as it is, if it has the stream that is needed.
-func createTable(ctx context.Context, cfg aws.Config, t template.Table) error {
+func createTable(ctx context.Context, cfg aws.Config, t samtemplate.Table) error {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
 	db := dynamodb.NewFromConfig(cfg)
@@ -89,7 +89,7 @@ func createTable(ctx context.Context, cfg aws.Config, t template.Table) error {
 	return nil
 }
 
-func keySchema(parts []template.KeyPart) (out []types.KeySchemaElement) {
+func keySchema(parts []samtemplate.KeyPart) (out []types.KeySchemaElement) {
 	for _, p := range parts {
 		out = append(out, types.KeySchemaElement{AttributeName: aws.String(p.Name), KeyType: types.KeyType(p.Kind)})
 	}

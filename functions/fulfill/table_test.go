@@ -17,7 +17,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 
-	"orderbridge/local/dynamo"
+	dynamo "orderbridge/local/dynamodb"
 	"orderbridge/shared/awsenv"
 	"orderbridge/shared/fault"
 	"orderbridge/shared/order"

@@ -12,7 +12,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
-	"orderbridge/local/dynamo"
+	dynamo "orderbridge/local/dynamodb"
 	"orderbridge/shared/fault"
 	"orderbridge/shared/order"
 	"orderbridge/shared/store"

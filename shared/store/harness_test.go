@@ -18,7 +18,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
-	"orderbridge/local/dynamo"
+	dynamo "orderbridge/local/dynamodb"
 	"orderbridge/shared/awsenv"
 	"orderbridge/shared/order"
 	"orderbridge/shared/store"

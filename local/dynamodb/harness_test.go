@@ -1,0 +1,237 @@
+package dynamodb_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodbstreams"
+	streamtypes "github.com/aws/aws-sdk-go-v2/service/dynamodbstreams/types"
+	"github.com/aws/smithy-go"
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	dynamo "orderbridge/local/dynamodb"
+)
+
+type (
+	values = map[string]types.AttributeValue
+	names  = map[string]string
+)
+
+func s(v string) types.AttributeValue { return &types.AttributeValueMemberS{Value: v} }
+
+func n(v string) types.AttributeValue { return &types.AttributeValueMemberN{Value: v} }
+
+func b(v string) types.AttributeValue { return &types.AttributeValueMemberB{Value: []byte(v)} }
+
+func yes(v bool) types.AttributeValue { return &types.AttributeValueMemberBOOL{Value: v} }
+
+func null() types.AttributeValue { return &types.AttributeValueMemberNULL{Value: true} }
+
+func ss(v ...string) types.AttributeValue { return &types.AttributeValueMemberSS{Value: v} }
+
+func ns(v ...string) types.AttributeValue { return &types.AttributeValueMemberNS{Value: v} }
+
+func bs(v ...string) types.AttributeValue {
+	m := &types.AttributeValueMemberBS{}
+	for _, e := range v {
+		m.Value = append(m.Value, []byte(e))
+	}
+	return m
+}
+
+func l(v ...types.AttributeValue) types.AttributeValue {
+	if v == nil {
+		v = []types.AttributeValue{}
+	}
+	return &types.AttributeValueMemberL{Value: v}
+}
+
+func m(v values) types.AttributeValue { return &types.AttributeValueMemberM{Value: v} }
+
+// clock is a clock that tests move.
+type clock struct {
+	mu sync.Mutex
+	at time.Time
+}
+
+func newClock() *clock { return &clock{at: time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)} }
+
+func (c *clock) now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.at
+}
+
+func (c *clock) advance(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.at = c.at.Add(d)
+}
+
+// rig is a DB behind HTTP with the real clients before it.
+type rig struct {
+	*testing.T
+	ctx     context.Context
+	db      *dynamo.DB
+	clock   *clock
+	url     string
+	client  *dynamodb.Client
+	streams *dynamodbstreams.Client
+}
+
+// start makes a rig whose clients make no second attempt.
+func start(t *testing.T) *rig {
+	t.Helper()
+	c := newClock()
+	db := dynamo.New(dynamo.Options{Now: c.now, SweepEvery: -1})
+	t.Cleanup(db.Close)
+	srv := httptest.NewServer(db)
+	t.Cleanup(srv.Close)
+	creds := credentials.NewStaticCredentialsProvider("test", "test", "")
+	r := &rig{T: t, ctx: t.Context(), db: db, clock: c, url: srv.URL}
+	r.client = dynamodb.New(dynamodb.Options{
+		BaseEndpoint: &srv.URL, Region: "eu-central-1", Credentials: creds, Retryer: aws.NopRetryer{}, HTTPClient: srv.Client(),
+	})
+	r.streams = dynamodbstreams.New(dynamodbstreams.Options{
+		BaseEndpoint: &srv.URL, Region: "eu-central-1", Credentials: creds, Retryer: aws.NopRetryer{}, HTTPClient: srv.Client(),
+	})
+	return r
+}
+
+// orders makes the table as the product has it: one key, a sparse KEYS_ONLY
+// index, a stream of new images.
+func (r *rig) orders() *rig {
+	r.Helper()
+	r.create(&dynamodb.CreateTableInput{
+		TableName:            aws.String("Orders"),
+		BillingMode:          types.BillingModePayPerRequest,
+		AttributeDefinitions: attrs("pk", "S", "due_shard", "S", "due_at", "N"),
+		KeySchema:            key("pk"),
+		GlobalSecondaryIndexes: []types.GlobalSecondaryIndex{{
+			IndexName:  aws.String("due"),
+			KeySchema:  key("due_shard", "due_at"),
+			Projection: &types.Projection{ProjectionType: types.ProjectionTypeKeysOnly},
+		}},
+		StreamSpecification: &types.StreamSpecification{StreamEnabled: aws.Bool(true), StreamViewType: types.StreamViewTypeNewImage},
+	})
+	return r
+}
+
+func (r *rig) create(in *dynamodb.CreateTableInput) *dynamodb.CreateTableOutput {
+	r.Helper()
+	out, err := r.client.CreateTable(r.ctx, in)
+	if err != nil {
+		r.Fatal(err)
+	}
+	return out
+}
+
+func attrs(pairs ...string) []types.AttributeDefinition {
+	var out []types.AttributeDefinition
+	for i := 0; i < len(pairs); i += 2 {
+		out = append(out, types.AttributeDefinition{AttributeName: &pairs[i], AttributeType: types.ScalarAttributeType(pairs[i+1])})
+	}
+	return out
+}
+
+func key(names ...string) []types.KeySchemaElement {
+	out := []types.KeySchemaElement{{AttributeName: &names[0], KeyType: types.KeyTypeHash}}
+	if len(names) == 2 {
+		out = append(out, types.KeySchemaElement{AttributeName: &names[1], KeyType: types.KeyTypeRange})
+	}
+	return out
+}
+
+// put writes an item into Orders.
+func (r *rig) put(item values) {
+	r.Helper()
+	if _, err := r.client.PutItem(r.ctx, &dynamodb.PutItemInput{TableName: aws.String("Orders"), Item: item}); err != nil {
+		r.Fatal(err)
+	}
+}
+
+// get reads an item of Orders; nil if there is none.
+func (r *rig) get(pk string) values {
+	r.Helper()
+	out, err := r.client.GetItem(r.ctx, &dynamodb.GetItemInput{TableName: aws.String("Orders"), Key: values{"pk": s(pk)}, ConsistentRead: aws.Bool(true)})
+	if err != nil {
+		r.Fatal(err)
+	}
+	return out.Item
+}
+
+// update runs an update expression on an item of Orders.
+func (r *rig) update(pk, expression string, n names, v values) (*dynamodb.UpdateItemOutput, error) {
+	return r.client.UpdateItem(r.ctx, &dynamodb.UpdateItemInput{
+		TableName: aws.String("Orders"), Key: values{"pk": s(pk)}, UpdateExpression: &expression,
+		ExpressionAttributeNames: n, ExpressionAttributeValues: v, ReturnValues: types.ReturnValueAllNew,
+	})
+}
+
+func (r *rig) mustUpdate(pk, expression string, n names, v values) values {
+	r.Helper()
+	out, err := r.update(pk, expression, n, v)
+	if err != nil {
+		r.Fatal(err)
+	}
+	return out.Attributes
+}
+
+// wantError checks code and message of a service error.
+func wantError(t *testing.T, err error, code, message string) {
+	t.Helper()
+	var api smithy.APIError
+	if !errors.As(err, &api) {
+		t.Fatalf("got %v, want %s", err, code)
+	}
+	if api.ErrorCode() != code || !strings.Contains(api.ErrorMessage(), message) {
+		t.Fatalf("got %s: %q\nwant %s: %q", api.ErrorCode(), api.ErrorMessage(), code, message)
+	}
+}
+
+func wantInvalid(t *testing.T, err error, message string) {
+	t.Helper()
+	wantError(t, err, "ValidationException", message)
+}
+
+var noState = cmp.Options{
+	cmpopts.IgnoreUnexported(types.AttributeValueMemberS{}, types.AttributeValueMemberN{}, types.AttributeValueMemberB{},
+		types.AttributeValueMemberBOOL{}, types.AttributeValueMemberNULL{}, types.AttributeValueMemberSS{}, types.AttributeValueMemberNS{},
+		types.AttributeValueMemberBS{}, types.AttributeValueMemberL{}, types.AttributeValueMemberM{},
+		streamtypes.AttributeValueMemberS{}, streamtypes.AttributeValueMemberN{}, streamtypes.AttributeValueMemberM{}),
+	cmpopts.EquateEmpty(),
+}
+
+func wantItem(t *testing.T, got, want values) {
+	t.Helper()
+	if d := cmp.Diff(want, got, noState...); d != "" {
+		t.Fatalf("item (-want +got):\n%s", d)
+	}
+}
+
+// raw sends a request as it is and returns status and decoded body.
+func (r *rig) raw(target, body string) (int, map[string]any) {
+	r.Helper()
+	req := httptest.NewRequest("POST", "/", strings.NewReader(body))
+	req.Header.Set("X-Amz-Target", target)
+	req.Header.Set("Content-Type", "application/x-amz-json-1.0")
+	req.Header.Set("Authorization", "AWS4-HMAC-SHA256 Credential=x, SignedHeaders=x, Signature=x")
+	rec := httptest.NewRecorder()
+	r.db.ServeHTTP(rec, req)
+	var out map[string]any
+	if err := json.Unmarshal(rec.Body.Bytes(), &out); err != nil {
+		r.Fatalf("%s: %v in %q", target, err, rec.Body)
+	}
+	return rec.Code, out
+}

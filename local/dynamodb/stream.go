@@ -1,0 +1,320 @@
+package dynamodb
+
+import (
+	"cmp"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+// What the service keeps and hands out (Developer Guide, "Change data capture
+// for DynamoDB Streams").
+const (
+	streamRetention  = 24 * time.Hour
+	iteratorLifetime = 15 * time.Minute
+	maxRecords       = 1000
+	maxRecordBytes   = 1 << 20
+)
+
+// firstSequence makes sequence numbers of 21 digits from the first one on, so
+// that their order as texts is their order as numbers.
+const firstSequence = "1%020d"
+
+// identity is who made a change, where that is not a caller.
+type identity struct{ kind, principal string }
+
+var ttlIdentity = &identity{"Service", "dynamodb.amazonaws.com"}
+
+// record is one change of one item.
+type record struct {
+	seq      uint64
+	at       time.Time
+	name     string // INSERT, MODIFY, REMOVE
+	keys     item
+	old, new item // as far as the view type lets them be seen
+	size     int
+	by       *identity
+}
+
+// stream is the changes of a table in one shard: the order of the writes.
+// A stream outlives its table until its records are too old.
+type stream struct {
+	arn    string
+	label  string
+	table  string
+	view   string
+	key    keySchema
+	shard  string
+	opened time.Time
+
+	mu      sync.Mutex
+	start   uint64 // sequence number at which the shard began
+	records []record
+	closed  bool
+}
+
+func sequence(n uint64) string { return fmt.Sprintf(firstSequence, n) }
+
+// append records a change. The caller holds the table's lock, so records are in
+// the order of the writes.
+func (s *stream) append(db *DB, old, new item, by *identity) {
+	r := record{at: db.now(), by: by}
+	some := new
+	switch {
+	case old == nil:
+		r.name = "INSERT"
+	case new == nil:
+		r.name, some = "REMOVE", old
+	default:
+		r.name = "MODIFY"
+	}
+	r.keys = some.pick(s.key.names())
+	r.size = r.keys.size()
+	if s.view == "NEW_IMAGE" || s.view == "NEW_AND_OLD_IMAGES" {
+		r.new = new
+		r.size += new.size()
+	}
+	if s.view == "OLD_IMAGE" || s.view == "NEW_AND_OLD_IMAGES" {
+		r.old = old
+		r.size += old.size()
+	}
+	s.mu.Lock()
+	r.seq = db.sequence.Add(1)
+	s.records = append(s.records, r)
+	s.trim(r.at)
+	s.mu.Unlock()
+	db.announce()
+}
+
+// trim forgets what is older than the retention.
+func (s *stream) trim(now time.Time) {
+	old := 0
+	for old < len(s.records) && now.Sub(s.records[old].at) > streamRetention {
+		old++
+	}
+	if old > 0 {
+		s.start = s.records[old-1].seq + 1
+		s.records = append([]record(nil), s.records[old:]...)
+	}
+}
+
+func (s *stream) close() {
+	s.mu.Lock()
+	s.closed = true
+	s.mu.Unlock()
+}
+
+// wire is a record as GetRecords gives it.
+func (r record) wire(s *stream, region string) map[string]any {
+	inner := map[string]any{
+		"ApproximateCreationDateTime": r.at.Unix(),
+		"Keys":                        r.keys.wire(),
+		"SequenceNumber":              sequence(r.seq),
+		"SizeBytes":                   r.size,
+		"StreamViewType":              s.view,
+	}
+	if r.new != nil {
+		inner["NewImage"] = r.new.wire()
+	}
+	if r.old != nil {
+		inner["OldImage"] = r.old.wire()
+	}
+	out := map[string]any{
+		"eventID":      fmt.Sprintf("%032x", r.seq),
+		"eventName":    r.name,
+		"eventVersion": "1.1",
+		"eventSource":  "aws:dynamodb",
+		"awsRegion":    region,
+		"dynamodb":     inner,
+	}
+	if r.by != nil {
+		out["userIdentity"] = map[string]any{"Type": r.by.kind, "PrincipalId": r.by.principal}
+	}
+	return out
+}
+
+// iterator is a place in a shard; readers hold it as an opaque text.
+type iterator struct {
+	Stream string `json:"s"`
+	Shard  string `json:"h"`
+	// From is the lowest sequence number to be read.
+	From   uint64    `json:"f"`
+	Issued time.Time `json:"i"`
+}
+
+func (it iterator) String() string {
+	b, err := json.Marshal(it)
+	if err != nil {
+		panic(err) // numbers and texts alone
+	}
+	return it.Stream + "|1|" + base64.StdEncoding.EncodeToString(b)
+}
+
+func parseIterator(s string) (iterator, bool) {
+	var it iterator
+	i := strings.LastIndex(s, "|")
+	b, err := base64.StdEncoding.DecodeString(s[i+1:])
+	if err != nil || json.Unmarshal(b, &it) != nil || it.Stream == "" {
+		return iterator{}, false
+	}
+	return it, true
+}
+
+func (db *DB) listStreams(in *params) (any, error) {
+	name := in.tableNameIfAny("TableName")
+	limit := in.integer("Limit", 1, 100, 100)
+	from := in.text("ExclusiveStartStreamArn")
+	if err := in.err(); err != nil {
+		return nil, err
+	}
+	out := map[string]any{}
+	list := []any{}
+	last := ""
+	for _, s := range db.sortedStreams() {
+		if from != "" && s.arn <= from || name != "" && s.table != name {
+			continue
+		}
+		if len(list) == limit {
+			out["LastEvaluatedStreamArn"] = last
+			break
+		}
+		last = s.arn
+		list = append(list, map[string]any{"StreamArn": s.arn, "TableName": s.table, "StreamLabel": s.label})
+	}
+	out["Streams"] = list
+	return out, nil
+}
+
+func (db *DB) describeStream(in *params) (any, error) {
+	arn := in.required("StreamArn")
+	in.integer("Limit", 1, 100, 100)
+	from := in.text("ExclusiveStartShardId")
+	if err := in.err(); err != nil {
+		return nil, err
+	}
+	s := db.streamByARN(arn)
+	if s == nil {
+		return nil, notFound("Requested resource not found: Stream: " + arn + " not found")
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	status := "ENABLED"
+	numbers := map[string]any{"StartingSequenceNumber": sequence(s.start)}
+	if s.closed {
+		status = "DISABLED"
+		numbers["EndingSequenceNumber"] = sequence(s.end())
+	}
+	shards := []any{}
+	if from < s.shard {
+		shards = append(shards, map[string]any{"ShardId": s.shard, "SequenceNumberRange": numbers})
+	}
+	return map[string]any{"StreamDescription": map[string]any{
+		"StreamArn":               s.arn,
+		"StreamLabel":             s.label,
+		"StreamStatus":            status,
+		"StreamViewType":          s.view,
+		"CreationRequestDateTime": s.opened.Unix(),
+		"TableName":               s.table,
+		"KeySchema":               s.key.wire(),
+		"Shards":                  shards,
+	}}, nil
+}
+
+// end is the last sequence number in the shard.
+func (s *stream) end() uint64 {
+	if n := len(s.records); n > 0 {
+		return s.records[n-1].seq
+	}
+	return s.start
+}
+
+func (db *DB) getShardIterator(in *params) (any, error) {
+	arn, shard := in.required("StreamArn"), in.required("ShardId")
+	kind := in.required("ShardIteratorType")
+	in.oneOf("ShardIteratorType", "AFTER_SEQUENCE_NUMBER", "LATEST", "TRIM_HORIZON", "AT_SEQUENCE_NUMBER")
+	number := in.text("SequenceNumber")
+	if err := in.err(); err != nil {
+		return nil, err
+	}
+	s := db.streamByARN(arn)
+	if s == nil {
+		return nil, notFound("Requested resource not found: Stream: " + arn + " not found")
+	}
+	if shard != s.shard {
+		return nil, notFound("Requested resource not found: Shard does not exist")
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.trim(db.now())
+	it := iterator{Stream: arn, Shard: shard, From: s.start, Issued: db.now()}
+	switch kind {
+	case "LATEST":
+		it.From = db.sequence.Load() + 1
+	case "AT_SEQUENCE_NUMBER", "AFTER_SEQUENCE_NUMBER":
+		if number == "" {
+			return nil, invalid("SequenceNumber is required when ShardIteratorType is " + kind)
+		}
+		var n uint64
+		if _, err := fmt.Sscanf(number, "1%020d", &n); err != nil || sequence(n) != number {
+			return nil, invalid("Invalid SequenceNumber: " + number)
+		}
+		if n < s.start {
+			return nil, trimmed()
+		}
+		it.From = n
+		if kind == "AFTER_SEQUENCE_NUMBER" {
+			it.From++
+		}
+	}
+	return map[string]any{"ShardIterator": it.String()}, nil
+}
+
+func trimmed() error {
+	return refuse(prefixDynamo+"TrimmedDataAccessException", "The operation attempted to read past the oldest stream record in a shard.")
+}
+
+func (db *DB) getRecords(in *params) (any, error) {
+	raw := in.required("ShardIterator")
+	limit := in.integer("Limit", 1, maxRecords, maxRecords)
+	if err := in.err(); err != nil {
+		return nil, err
+	}
+	it, ok := parseIterator(raw)
+	if !ok {
+		return nil, invalid("Invalid ShardIterator")
+	}
+	now := db.now()
+	if now.Sub(it.Issued) > iteratorLifetime {
+		return nil, refuse(prefixDynamo+"ExpiredIteratorException", "The shard iterator has expired: it was issued more than 15 minutes ago.")
+	}
+	s := db.streamByARN(it.Stream)
+	if s == nil || s.shard != it.Shard {
+		return nil, notFound("Requested resource not found: Stream: " + it.Stream + " not found")
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.trim(now)
+	if it.From < s.start {
+		return nil, trimmed()
+	}
+	records := []any{}
+	bytes := 0
+	at, _ := slices.BinarySearchFunc(s.records, it.From, func(r record, from uint64) int { return cmp.Compare(r.seq, from) })
+	next := it
+	next.Issued = now
+	for ; at < len(s.records) && len(records) < limit && (bytes == 0 || bytes+s.records[at].size <= maxRecordBytes); at++ {
+		r := s.records[at]
+		bytes += r.size
+		records = append(records, r.wire(s, db.region))
+		next.From = r.seq + 1
+	}
+	out := map[string]any{"Records": records}
+	if !s.closed || at < len(s.records) {
+		out["NextShardIterator"] = next.String()
+	}
+	return out, nil
+}

@@ -1,0 +1,359 @@
+package dynamodb_test
+
+import (
+	"fmt"
+	"regexp"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodbstreams"
+	streamtypes "github.com/aws/aws-sdk-go-v2/service/dynamodbstreams/types"
+	"github.com/google/go-cmp/cmp"
+)
+
+// shard finds stream and shard of a table.
+func (r *rig) shard(table string) (arn, shard string) {
+	r.Helper()
+	d, err := r.client.DescribeTable(r.ctx, &dynamodb.DescribeTableInput{TableName: &table})
+	if err != nil {
+		r.Fatal(err)
+	}
+	out, err := r.streams.DescribeStream(r.ctx, &dynamodbstreams.DescribeStreamInput{StreamArn: d.Table.LatestStreamArn})
+	if err != nil {
+		r.Fatal(err)
+	}
+	return *d.Table.LatestStreamArn, *out.StreamDescription.Shards[0].ShardId
+}
+
+func (r *rig) iterator(kind streamtypes.ShardIteratorType, sequence *string) *string {
+	r.Helper()
+	arn, shard := r.shard("Orders")
+	out, err := r.streams.GetShardIterator(r.ctx, &dynamodbstreams.GetShardIteratorInput{StreamArn: &arn, ShardId: &shard, ShardIteratorType: kind, SequenceNumber: sequence})
+	if err != nil {
+		r.Fatal(err)
+	}
+	return out.ShardIterator
+}
+
+// records reads on from an iterator until nothing is left.
+func (r *rig) records(iterator *string) (all []streamtypes.Record, next *string) {
+	r.Helper()
+	for iterator != nil {
+		out, err := r.streams.GetRecords(r.ctx, &dynamodbstreams.GetRecordsInput{ShardIterator: iterator})
+		if err != nil {
+			r.Fatal(err)
+		}
+		all = append(all, out.Records...)
+		iterator = out.NextShardIterator
+		if len(out.Records) == 0 {
+			break
+		}
+	}
+	return all, iterator
+}
+
+func streamText(v streamtypes.AttributeValue) string {
+	switch t := v.(type) {
+	case *streamtypes.AttributeValueMemberS:
+		return t.Value
+	case *streamtypes.AttributeValueMemberN:
+		return t.Value
+	}
+	return ""
+}
+
+func TestTheStreamTellsWhatChanged(t *testing.T) {
+	r := start(t).orders()
+	r.put(values{"pk": s("1"), "v": n("1")})
+	r.put(values{"pk": s("1"), "v": n("1.0")})                             // the same
+	r.mustUpdate("1", "SET v = :v", nil, values{":v": n("1")})             // the same
+	r.mustUpdate("1", "SET v = :v", nil, values{":v": n("2")})             // changed
+	r.mustUpdate("1", "REMOVE nothere", nil, nil)                          // nothing
+	if _, err := r.try("attribute_not_exists(pk)", nil, nil); err != nil { // refused
+		t.Fatal(err)
+	}
+	for range 2 { // the second deletes nothing
+		if _, err := r.client.DeleteItem(r.ctx, &dynamodb.DeleteItemInput{TableName: aws.String("Orders"), Key: values{"pk": s("1")}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got, _ := r.records(r.iterator(streamtypes.ShardIteratorTypeTrimHorizon, nil))
+	if len(got) != 3 {
+		t.Fatalf("%d records", len(got))
+	}
+	last := ""
+	for i, want := range []struct {
+		name  streamtypes.OperationType
+		image map[string]streamtypes.AttributeValue
+	}{
+		{"INSERT", map[string]streamtypes.AttributeValue{"pk": &streamtypes.AttributeValueMemberS{Value: "1"}, "v": &streamtypes.AttributeValueMemberN{Value: "1"}}},
+		{"MODIFY", map[string]streamtypes.AttributeValue{"pk": &streamtypes.AttributeValueMemberS{Value: "1"}, "v": &streamtypes.AttributeValueMemberN{Value: "2"}}},
+		{"REMOVE", nil},
+	} {
+		rec := got[i]
+		if rec.EventName != want.name || *rec.EventSource != "aws:dynamodb" || rec.UserIdentity != nil || rec.EventID == nil {
+			t.Errorf("record %d: %+v", i, rec)
+		}
+		if d := cmp.Diff(want.image, rec.Dynamodb.NewImage, noState...); d != "" {
+			t.Errorf("record %d (-want +got):\n%s", i, d)
+		}
+		if rec.Dynamodb.OldImage != nil || rec.Dynamodb.StreamViewType != "NEW_IMAGE" || streamText(rec.Dynamodb.Keys["pk"]) != "1" || len(rec.Dynamodb.Keys) != 1 {
+			t.Errorf("record %d: %+v", i, rec.Dynamodb)
+		}
+		if !rec.Dynamodb.ApproximateCreationDateTime.Equal(r.clock.now()) {
+			t.Errorf("record %d is of %v", i, rec.Dynamodb.ApproximateCreationDateTime)
+		}
+		seq := *rec.Dynamodb.SequenceNumber
+		if !regexp.MustCompile(`^[0-9]{21,40}$`).MatchString(seq) || seq <= last {
+			t.Errorf("sequence number %s after %s", seq, last)
+		}
+		last = seq
+	}
+}
+
+func TestViewTypesDecideWhatARecordShows(t *testing.T) {
+	for view, images := range map[types.StreamViewType]struct{ old, new bool }{
+		types.StreamViewTypeKeysOnly: {}, types.StreamViewTypeNewImage: {new: true}, types.StreamViewTypeOldImage: {old: true},
+		types.StreamViewTypeNewAndOldImages: {old: true, new: true},
+	} {
+		r := start(t)
+		r.create(&dynamodb.CreateTableInput{TableName: aws.String("Orders"), BillingMode: types.BillingModePayPerRequest, AttributeDefinitions: attrs("pk", "S"), KeySchema: key("pk"),
+			StreamSpecification: &types.StreamSpecification{StreamEnabled: aws.Bool(true), StreamViewType: view}})
+		r.put(values{"pk": s("1"), "v": n("1")})
+		r.put(values{"pk": s("1"), "v": n("2")})
+		got, _ := r.records(r.iterator(streamtypes.ShardIteratorTypeTrimHorizon, nil))
+		d := got[1].Dynamodb
+		if (d.OldImage != nil) != images.old || (d.NewImage != nil) != images.new || d.Keys == nil {
+			t.Errorf("%s: %+v", view, d)
+		}
+		if images.old && streamText(d.OldImage["v"]) != "1" || images.new && streamText(d.NewImage["v"]) != "2" {
+			t.Errorf("%s: %+v", view, d)
+		}
+	}
+}
+
+func TestIteratorsStartWhereTheyShould(t *testing.T) {
+	r := start(t).orders()
+	put := func(i int) { r.put(values{"pk": s(fmt.Sprint(i))}) }
+	put(1)
+	put(2)
+	latest := r.iterator(streamtypes.ShardIteratorTypeLatest, nil)
+	put(3)
+	all, end := r.records(r.iterator(streamtypes.ShardIteratorTypeTrimHorizon, nil))
+	second := all[1].Dynamodb.SequenceNumber
+	for name, c := range map[string]struct {
+		iterator *string
+		first    string
+		count    int
+	}{
+		"TRIM_HORIZON":          {r.iterator(streamtypes.ShardIteratorTypeTrimHorizon, nil), "1", 3},
+		"LATEST":                {latest, "3", 1},
+		"AT_SEQUENCE_NUMBER":    {r.iterator(streamtypes.ShardIteratorTypeAtSequenceNumber, second), "2", 2},
+		"AFTER_SEQUENCE_NUMBER": {r.iterator(streamtypes.ShardIteratorTypeAfterSequenceNumber, second), "3", 1},
+	} {
+		got, _ := r.records(c.iterator)
+		if len(got) != c.count || streamText(got[0].Dynamodb.Keys["pk"]) != c.first {
+			t.Errorf("%s: %d records, first %v", name, len(got), got)
+		}
+	}
+	put(4)
+	if got, _ := r.records(end); len(got) != 1 || streamText(got[0].Dynamodb.Keys["pk"]) != "4" {
+		t.Errorf("reading on: %v", got)
+	}
+	out, err := r.streams.GetRecords(r.ctx, &dynamodbstreams.GetRecordsInput{ShardIterator: r.iterator(streamtypes.ShardIteratorTypeTrimHorizon, nil), Limit: aws.Int32(3)})
+	if err != nil || len(out.Records) != 3 {
+		t.Fatal(out, err)
+	}
+}
+
+func TestStreamErrors(t *testing.T) {
+	r := start(t).orders()
+	arn, shard := r.shard("Orders")
+	iterator := r.iterator(streamtypes.ShardIteratorTypeTrimHorizon, nil)
+	r.put(values{"pk": s("1")})
+	all, _ := r.records(iterator)
+
+	_, err := r.streams.GetRecords(r.ctx, &dynamodbstreams.GetRecordsInput{ShardIterator: aws.String("nonsense")})
+	wantInvalid(t, err, "Invalid ShardIterator")
+	_, err = r.streams.DescribeStream(r.ctx, &dynamodbstreams.DescribeStreamInput{StreamArn: aws.String(arn + "x")})
+	wantError(t, err, "ResourceNotFoundException", "not found")
+	_, err = r.streams.GetShardIterator(r.ctx, &dynamodbstreams.GetShardIteratorInput{StreamArn: &arn, ShardId: aws.String(shard + "x"), ShardIteratorType: "LATEST"})
+	wantError(t, err, "ResourceNotFoundException", "Shard does not exist")
+	_, err = r.streams.GetShardIterator(r.ctx, &dynamodbstreams.GetShardIteratorInput{StreamArn: &arn, ShardId: &shard, ShardIteratorType: "AT_SEQUENCE_NUMBER"})
+	wantInvalid(t, err, "SequenceNumber is required")
+	_, err = r.streams.GetShardIterator(r.ctx, &dynamodbstreams.GetShardIteratorInput{StreamArn: &arn, ShardId: &shard, ShardIteratorType: "WHENEVER"})
+	wantInvalid(t, err, "failed to satisfy constraint: Member must satisfy enum value set: [AFTER_SEQUENCE_NUMBER, LATEST, TRIM_HORIZON, AT_SEQUENCE_NUMBER]")
+
+	r.clock.advance(15*time.Minute + time.Second)
+	_, err = r.streams.GetRecords(r.ctx, &dynamodbstreams.GetRecordsInput{ShardIterator: iterator})
+	wantError(t, err, "ExpiredIteratorException", "15 minutes")
+
+	// A day later the records are gone, and a reader who wants one of them hears of it.
+	r.clock.advance(24 * time.Hour)
+	if got, _ := r.records(r.iterator(streamtypes.ShardIteratorTypeTrimHorizon, nil)); len(got) != 0 {
+		t.Errorf("still %d records", len(got))
+	}
+	_, err = r.streams.GetShardIterator(r.ctx, &dynamodbstreams.GetShardIteratorInput{StreamArn: &arn, ShardId: &shard, ShardIteratorType: "AT_SEQUENCE_NUMBER",
+		SequenceNumber: all[0].Dynamodb.SequenceNumber})
+	wantError(t, err, "TrimmedDataAccessException", "")
+}
+
+func TestTheStreamOutlivesItsTable(t *testing.T) {
+	r := start(t).orders()
+	iterator := r.iterator(streamtypes.ShardIteratorTypeTrimHorizon, nil)
+	r.put(values{"pk": s("1")})
+	arn, _ := r.shard("Orders")
+	if _, err := r.client.DeleteTable(r.ctx, &dynamodb.DeleteTableInput{TableName: aws.String("Orders")}); err != nil {
+		t.Fatal(err)
+	}
+	got, next := r.records(iterator)
+	if len(got) != 1 || next != nil {
+		t.Fatalf("%d records, next %v", len(got), next)
+	}
+	d, err := r.streams.DescribeStream(r.ctx, &dynamodbstreams.DescribeStreamInput{StreamArn: &arn})
+	if err != nil || d.StreamDescription.StreamStatus != streamtypes.StreamStatusDisabled || d.StreamDescription.Shards[0].SequenceNumberRange.EndingSequenceNumber == nil {
+		t.Fatal(d, err)
+	}
+	r.orders() // another stream of the same name
+	out, err := r.streams.ListStreams(r.ctx, &dynamodbstreams.ListStreamsInput{TableName: aws.String("Orders")})
+	if err != nil || len(out.Streams) != 2 || *out.Streams[0].StreamArn == *out.Streams[1].StreamArn {
+		t.Fatal(out, err)
+	}
+	if got, _ := r.records(r.iterator(streamtypes.ShardIteratorTypeTrimHorizon, nil)); len(got) != 0 {
+		t.Fatalf("the new stream has %d records of the old", len(got))
+	}
+}
+
+// The stream has every change of an item, once and in order, however many write.
+func TestTheStreamHasEachItemsOrderUnderConcurrency(t *testing.T) {
+	r := start(t).orders()
+	const writers, each = 16, 40
+	var wg sync.WaitGroup
+	for w := range writers {
+		wg.Go(func() {
+			for range each {
+				_, err := r.update(fmt.Sprint(w%4), "ADD v :one", nil, values{":one": n("1")})
+				if err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+	got, _ := r.records(r.iterator(streamtypes.ShardIteratorTypeTrimHorizon, nil))
+	if len(got) != writers*each {
+		t.Fatalf("%d records, want %d", len(got), writers*each)
+	}
+	seen := map[string]int{}
+	for _, rec := range got {
+		pk := streamText(rec.Dynamodb.Keys["pk"])
+		seen[pk]++
+		if v := streamText(rec.Dynamodb.NewImage["v"]); v != strconv.Itoa(seen[pk]) {
+			t.Fatalf("item %s: record %d shows %s", pk, seen[pk], v)
+		}
+	}
+}
+
+func TestChangedWakesReaders(t *testing.T) {
+	r := start(t).orders()
+	changed := r.db.Changed()
+	select {
+	case <-changed:
+		t.Fatal("changed before anything was written")
+	default:
+	}
+	r.put(values{"pk": s("1")})
+	<-changed
+	changed = r.db.Changed()
+	r.put(values{"pk": s("1")}) // the same: no record
+	select {
+	case <-changed:
+		t.Fatal("a write that changes nothing woke a reader")
+	default:
+	}
+}
+
+func TestTimeToLive(t *testing.T) {
+	r := start(t).orders()
+	describe := func() *types.TimeToLiveDescription {
+		t.Helper()
+		out, err := r.client.DescribeTimeToLive(r.ctx, &dynamodb.DescribeTimeToLiveInput{TableName: aws.String("Orders")})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return out.TimeToLiveDescription
+	}
+	enable := func(on bool) error {
+		_, err := r.client.UpdateTimeToLive(r.ctx, &dynamodb.UpdateTimeToLiveInput{TableName: aws.String("Orders"),
+			TimeToLiveSpecification: &types.TimeToLiveSpecification{AttributeName: aws.String("expires_at"), Enabled: &on}})
+		return err
+	}
+	now := r.clock.now().Unix()
+	at := func(d time.Duration) types.AttributeValue { return n(strconv.FormatInt(now+int64(d/time.Second), 10)) }
+	r.put(values{"pk": s("over"), "expires_at": at(-time.Second), "due_shard": s("0"), "due_at": n("1")})
+	r.put(values{"pk": s("now"), "expires_at": at(0)})
+	r.put(values{"pk": s("later"), "expires_at": at(time.Second)})
+	r.put(values{"pk": s("never")})
+	r.put(values{"pk": s("text"), "expires_at": s(strconv.FormatInt(now-1, 10))})
+	r.put(values{"pk": s("iso"), "expires_at": s("2020-01-01T00:00:00Z")})
+	r.put(values{"pk": s("nested"), "m": m(values{"expires_at": at(-time.Second)})})
+	r.put(values{"pk": s("ages ago"), "expires_at": at(-6 * 365 * 24 * time.Hour)})
+	r.put(values{"pk": s("milliseconds"), "expires_at": n(strconv.FormatInt(now*1000, 10))})
+
+	if describe().TimeToLiveStatus != types.TimeToLiveStatusDisabled {
+		t.Fatal("TTL is on from the start")
+	}
+	if got := r.db.Sweep(); got != 0 {
+		t.Fatalf("swept %d without TTL", got)
+	}
+	wantInvalid(t, enable(false), "TimeToLive is already disabled")
+	if err := enable(true); err != nil {
+		t.Fatal(err)
+	}
+	wantInvalid(t, enable(true), "TimeToLive is already enabled")
+	if d := describe(); d.TimeToLiveStatus != types.TimeToLiveStatusEnabled || *d.AttributeName != "expires_at" {
+		t.Fatal(d)
+	}
+	latest := r.iterator(streamtypes.ShardIteratorTypeLatest, nil)
+	r.db.Switches().SetTTL(false)
+	if got := r.db.Sweep(); got != 0 {
+		t.Fatalf("swept %d with TTL switched off", got)
+	}
+	r.db.Switches().SetTTL(true)
+	units := r.db.Consumed()["Orders"].WriteUnits
+	if got := r.db.Sweep(); got != 2 {
+		t.Fatalf("swept %d, want 2", got)
+	}
+	if r.db.Consumed()["Orders"].WriteUnits != units {
+		t.Error("TTL deletes are charged")
+	}
+	for _, pk := range []string{"later", "never", "text", "iso", "nested", "ages ago", "milliseconds"} {
+		if r.get(pk) == nil {
+			t.Errorf("%q is gone", pk)
+		}
+	}
+	wantDue(t, r)
+	got, _ := r.records(latest)
+	if len(got) != 2 {
+		t.Fatalf("%d records", len(got))
+	}
+	for _, rec := range got {
+		if rec.EventName != streamtypes.OperationTypeRemove || rec.Dynamodb.NewImage != nil || rec.UserIdentity == nil ||
+			*rec.UserIdentity.Type != "Service" || *rec.UserIdentity.PrincipalId != "dynamodb.amazonaws.com" {
+			t.Errorf("record %+v, by %+v", rec, rec.UserIdentity)
+		}
+	}
+	r.clock.advance(time.Second)
+	if got := r.db.Sweep(); got != 1 || r.get("later") != nil {
+		t.Fatalf("swept %d a second later", got)
+	}
+	if err := enable(false); err != nil {
+		t.Fatal(err)
+	}
+}

@@ -1,0 +1,390 @@
+package dynamodb
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Bounds of what can be set over HTTP.
+const (
+	maxIndexLag     = 2 * time.Second
+	maxLatency      = 30 * time.Second
+	maxControlBytes = 1 << 16
+)
+
+// Fault is a fault that hits the next requests of an operation.
+type Fault struct {
+	// Op is an operation ("UpdateItem"), or "*" for any.
+	Op string `json:"op"`
+	// Times is how many requests it hits.
+	Times int `json:"times"`
+	// Match limits it to requests whose body holds this text; empty means all.
+	Match string `json:"match,omitempty"`
+	// Error, for throttling only, is ProvisionedThroughputExceededException
+	// (also when empty) or ThrottlingException.
+	Error string `json:"error,omitempty"`
+}
+
+// faultPoint is where in a request a fault strikes.
+type faultPoint string
+
+const (
+	pointThrottle    faultPoint = "throttle"    // refused, nothing written
+	pointServerError faultPoint = "serverError" // 500, nothing written
+	pointLoseRequest faultPoint = "loseRequest" // connection closed, nothing written
+	pointLoseReply   faultPoint = "loseReply"   // written, connection closed
+)
+
+const (
+	throughputExceeded = "ProvisionedThroughputExceededException"
+	throttling         = "ThrottlingException"
+)
+
+// Switches are what emulators hide and the real service does: an index that
+// lags or still shows what has left it, throttling, replies lost after the
+// commit, errors, latency. All of it is off at first (and TTL on).
+type Switches struct {
+	mu      sync.Mutex
+	lag     time.Duration
+	stale   bool
+	latency time.Duration
+	ttl     bool
+	faults  map[faultPoint][]Fault
+}
+
+func newSwitches() *Switches {
+	s := &Switches{}
+	s.Reset()
+	return s
+}
+
+// Reset puts all switches back.
+func (s *Switches) Reset() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.lag, s.stale, s.latency, s.ttl = 0, false, 0, true
+	s.faults = map[faultPoint][]Fault{}
+}
+
+// SetIndexLag makes the indexes show a write only this long after it, by the
+// DB's clock.
+func (s *Switches) SetIndexLag(lag time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.lag = lag
+}
+
+// SetStaleIndex makes the indexes go on showing entries that were removed or
+// moved, until it is unset.
+func (s *Switches) SetStaleIndex(on bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.stale = on
+}
+
+// SetLatency delays every answer.
+func (s *Switches) SetLatency(d time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.latency = d
+}
+
+// SetTTL turns the expiry of items on or off.
+func (s *Switches) SetTTL(on bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.ttl = on
+}
+
+// Throttle refuses requests as a table does that is over its throughput.
+func (s *Switches) Throttle(f Fault) { s.add(pointThrottle, f) }
+
+// ServerError answers requests with InternalServerError; nothing is written.
+func (s *Switches) ServerError(f Fault) { s.add(pointServerError, f) }
+
+// LoseRequest closes the connection of requests before anything is written.
+func (s *Switches) LoseRequest(f Fault) { s.add(pointLoseRequest, f) }
+
+// LoseReply closes the connection of requests that succeeded, after the commit.
+func (s *Switches) LoseReply(f Fault) { s.add(pointLoseReply, f) }
+
+// add queues a fault; times 0 takes the operation's faults of this point away.
+func (s *Switches) add(point faultPoint, f Fault) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if f.Times <= 0 {
+		s.faults[point] = slices.DeleteFunc(s.faults[point], func(g Fault) bool { return g.Op == f.Op })
+		return
+	}
+	s.faults[point] = append(s.faults[point], f)
+}
+
+// strike uses up one of the faults that fit; ok is false if none does.
+func (s *Switches) strike(point faultPoint, operation, body string) (f Fault, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i, g := range s.faults[point] {
+		if g.Op != "*" && g.Op != operation || !strings.Contains(body, g.Match) {
+			continue
+		}
+		if s.faults[point][i].Times--; s.faults[point][i].Times == 0 {
+			s.faults[point] = slices.Delete(s.faults[point], i, i+1)
+		}
+		return g, true
+	}
+	return Fault{}, false
+}
+
+func (s *Switches) index() (lag time.Duration, stale bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.lag, s.stale
+}
+
+func (s *Switches) delay() time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.latency
+}
+
+func (s *Switches) ttlOn() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.ttl
+}
+
+// State is how the switches stand, and what was consumed.
+type State struct {
+	IndexLagMs  int64                    `json:"indexLagMs"`
+	StaleIndex  bool                     `json:"staleIndex"`
+	LatencyMs   int64                    `json:"latencyMs"`
+	TTL         bool                     `json:"ttl"`
+	Throttle    []Fault                  `json:"throttle"`
+	ServerError []Fault                  `json:"serverError"`
+	LoseRequest []Fault                  `json:"loseRequest"`
+	LoseReply   []Fault                  `json:"loseReply"`
+	Consumed    map[string]TableConsumed `json:"consumed"`
+}
+
+// State returns how the switches stand and what was consumed.
+func (db *DB) State() State {
+	s := db.switches
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	list := func(p faultPoint) []Fault { return append([]Fault{}, s.faults[p]...) }
+	return State{
+		IndexLagMs:  s.lag.Milliseconds(),
+		StaleIndex:  s.stale,
+		LatencyMs:   s.latency.Milliseconds(),
+		TTL:         s.ttl,
+		Throttle:    list(pointThrottle),
+		ServerError: list(pointServerError),
+		LoseRequest: list(pointLoseRequest),
+		LoseReply:   list(pointLoseReply),
+		Consumed:    db.Consumed(),
+	}
+}
+
+// TableConsumed is what was consumed on one table since the start or since
+// ResetConsumed, in capacity units. Refused requests count where the service
+// charges for them: a failed condition does.
+type TableConsumed struct {
+	ReadUnits  float64                `json:"readUnits"`
+	WriteUnits float64                `json:"writeUnits"`
+	Indexes    map[string]Consumed    `json:"indexes"` // part of the above
+	Operations map[string]OpsConsumed `json:"operations"`
+}
+
+// Consumed is read and write units.
+type Consumed struct {
+	ReadUnits  float64 `json:"readUnits"`
+	WriteUnits float64 `json:"writeUnits"`
+}
+
+// OpsConsumed is what one operation did.
+type OpsConsumed struct {
+	Calls      int     `json:"calls"`
+	ReadUnits  float64 `json:"readUnits"`
+	WriteUnits float64 `json:"writeUnits"`
+}
+
+type meter struct {
+	mu     sync.Mutex
+	tables map[string]TableConsumed
+}
+
+func (m *meter) add(table, operation string, read, write float64, indexRead, indexWrite map[string]float64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.tables == nil {
+		m.tables = map[string]TableConsumed{}
+	}
+	t, ok := m.tables[table]
+	if !ok {
+		t.Indexes, t.Operations = map[string]Consumed{}, map[string]OpsConsumed{}
+	}
+	for name, u := range indexRead {
+		c := t.Indexes[name]
+		c.ReadUnits += u
+		t.Indexes[name] = c
+		read += u
+	}
+	for name, u := range indexWrite {
+		c := t.Indexes[name]
+		c.WriteUnits += u
+		t.Indexes[name] = c
+		write += u
+	}
+	t.ReadUnits += read
+	t.WriteUnits += write
+	o := t.Operations[operation]
+	o.Calls++
+	o.ReadUnits += read
+	o.WriteUnits += write
+	t.Operations[operation] = o
+	m.tables[table] = t
+}
+
+// Consumed returns the units consumed so far, by table.
+func (db *DB) Consumed() map[string]TableConsumed {
+	db.meter.mu.Lock()
+	defer db.meter.mu.Unlock()
+	out := map[string]TableConsumed{}
+	for name, t := range db.meter.tables {
+		t.Indexes, t.Operations = maps.Clone(t.Indexes), maps.Clone(t.Operations)
+		out[name] = t
+	}
+	return out
+}
+
+// ResetConsumed starts the count of consumed units anew.
+func (db *DB) ResetConsumed() {
+	db.meter.mu.Lock()
+	defer db.meter.mu.Unlock()
+	db.meter.tables = nil
+}
+
+// control is the body of POST; what is absent stays as it is.
+type control struct {
+	IndexLagMs    *int64 `json:"indexLagMs"`
+	StaleIndex    *bool  `json:"staleIndex"`
+	LatencyMs     *int64 `json:"latencyMs"`
+	TTL           *bool  `json:"ttl"`
+	Throttle      *Fault `json:"throttle"`
+	ServerError   *Fault `json:"serverError"`
+	LoseRequest   *Fault `json:"loseRequest"`
+	LoseReply     *Fault `json:"loseReply"`
+	ResetConsumed bool   `json:"resetConsumed"`
+	Sweep         bool   `json:"sweep"`
+}
+
+// Control returns the handler of the local control route: GET gives the State,
+// POST a JSON object with the members that are to change (an unknown member, a
+// wrong type or a value out of range is 400, and then nothing changes), DELETE
+// resets the switches. Each answers with the State.
+func (db *DB) Control() http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.Method {
+		case http.MethodGet, http.MethodHead:
+		case http.MethodDelete:
+			db.switches.Reset()
+		case http.MethodPost:
+			if err := db.control(http.MaxBytesReader(w, r.Body, maxControlBytes)); err != nil {
+				respond(w, http.StatusBadRequest, map[string]string{"error": err.Error()})
+				return
+			}
+		default:
+			w.Header().Set("Allow", "GET, POST, DELETE")
+			respond(w, http.StatusMethodNotAllowed, map[string]string{"error": "use GET, POST or DELETE"})
+			return
+		}
+		respond(w, http.StatusOK, db.State())
+	})
+}
+
+func respond(w http.ResponseWriter, status int, body any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	// The status is out: a client that went away is no one's error.
+	_ = json.NewEncoder(w).Encode(body)
+}
+
+func (db *DB) control(body io.Reader) error {
+	dec := json.NewDecoder(body)
+	dec.DisallowUnknownFields()
+	var c *control
+	if err := dec.Decode(&c); err != nil {
+		return fmt.Errorf("read switches: %w", err)
+	}
+	if c == nil {
+		return fmt.Errorf("read switches: no object")
+	}
+	if _, err := dec.Token(); err != io.EOF {
+		return fmt.Errorf("read switches: more than one object")
+	}
+	if err := c.check(); err != nil {
+		return err
+	}
+	s := db.switches
+	if c.IndexLagMs != nil {
+		s.SetIndexLag(time.Duration(*c.IndexLagMs) * time.Millisecond)
+	}
+	if c.StaleIndex != nil {
+		s.SetStaleIndex(*c.StaleIndex)
+	}
+	if c.LatencyMs != nil {
+		s.SetLatency(time.Duration(*c.LatencyMs) * time.Millisecond)
+	}
+	if c.TTL != nil {
+		s.SetTTL(*c.TTL)
+	}
+	for point, f := range c.faults() {
+		if f != nil {
+			s.add(point, *f)
+		}
+	}
+	if c.ResetConsumed {
+		db.ResetConsumed()
+	}
+	if c.Sweep {
+		db.Sweep()
+	}
+	return nil
+}
+
+func (c *control) faults() map[faultPoint]*Fault {
+	return map[faultPoint]*Fault{
+		pointThrottle: c.Throttle, pointServerError: c.ServerError,
+		pointLoseRequest: c.LoseRequest, pointLoseReply: c.LoseReply,
+	}
+}
+
+func (c *control) check() error {
+	for name, limit := range map[string]struct {
+		ms  *int64
+		max time.Duration
+	}{"indexLagMs": {c.IndexLagMs, maxIndexLag}, "latencyMs": {c.LatencyMs, maxLatency}} {
+		if limit.ms != nil && (*limit.ms < 0 || *limit.ms > limit.max.Milliseconds()) {
+			return fmt.Errorf("%s must be from 0 to %d", name, limit.max.Milliseconds())
+		}
+	}
+	for point, f := range c.faults() {
+		switch {
+		case f == nil:
+		case f.Op != "*" && operations[f.Op] == nil && streamOperations[f.Op] == nil:
+			return fmt.Errorf("%s: unknown op %q", point, f.Op)
+		case f.Times < 0:
+			return fmt.Errorf("%s: times must not be negative", point)
+		case f.Error != "" && (point != pointThrottle || f.Error != throughputExceeded && f.Error != throttling):
+			return fmt.Errorf("%s: unknown error %q", point, f.Error)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,275 @@
+package dynamodb_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+	"github.com/aws/smithy-go"
+
+	dynamo "orderbridge/local/dynamodb"
+)
+
+// retrying makes the clients try again at once.
+func (r *rig) retrying() *rig {
+	o := r.client.Options()
+	o.Retryer = retry.NewStandard(func(s *retry.StandardOptions) {
+		s.Backoff = retry.BackoffDelayerFunc(func(int, error) (time.Duration, error) { return 0, nil })
+	})
+	r.client = dynamodb.New(o)
+	return r
+}
+
+func (r *rig) insert(pk string) error {
+	_, err := r.client.PutItem(r.ctx, &dynamodb.PutItemInput{TableName: aws.String("Orders"), Item: values{"pk": s(pk)}, ConditionExpression: aws.String("attribute_not_exists(pk)")})
+	return err
+}
+
+func TestThrottlingRefusesAndWritesNothing(t *testing.T) {
+	r := start(t).orders()
+	r.db.Switches().Throttle(dynamo.Fault{Op: "PutItem", Times: 1})
+	r.db.Switches().Throttle(dynamo.Fault{Op: "*", Times: 1, Error: "ThrottlingException"})
+	wantError(t, r.insert("1"), "ProvisionedThroughputExceededException", "")
+	_, err := r.client.GetItem(r.ctx, &dynamodb.GetItemInput{TableName: aws.String("Orders"), Key: values{"pk": s("1")}})
+	wantError(t, err, "ThrottlingException", "")
+	if r.get("1") != nil {
+		t.Fatal("written all the same")
+	}
+	if err := r.insert("1"); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestTheSDKGetsThroughThrottlingAndServerErrors(t *testing.T) {
+	r := start(t).orders().retrying()
+	r.db.Switches().Throttle(dynamo.Fault{Op: "PutItem", Times: 1})
+	r.db.Switches().ServerError(dynamo.Fault{Op: "PutItem", Times: 1})
+	if err := r.insert("1"); err != nil {
+		t.Fatal(err)
+	}
+	r.db.Switches().ServerError(dynamo.Fault{Op: "PutItem", Times: 3})
+	wantError(t, r.insert("2"), "InternalServerError", "Internal server error")
+	if r.get("2") != nil {
+		t.Fatal("a server error wrote")
+	}
+}
+
+func TestAReplyIsLostAfterTheCommit(t *testing.T) {
+	r := start(t).orders()
+	r.db.Switches().LoseReply(dynamo.Fault{Op: "PutItem", Times: 1})
+	err := r.insert("1")
+	if err == nil {
+		t.Fatal("an answer came")
+	}
+	if api := smithy.APIError(nil); errors.As(err, &api) {
+		t.Fatalf("the service answered: %v", err)
+	}
+	if r.get("1") == nil {
+		t.Fatal("not written")
+	}
+}
+
+// The retry of a conditional write whose reply was lost meets its own write.
+func TestTheSDKsRetryMeetsItsOwnWrite(t *testing.T) {
+	r := start(t).orders().retrying()
+	r.db.Switches().LoseReply(dynamo.Fault{Op: "PutItem", Times: 1})
+	wantError(t, r.insert("1"), "ConditionalCheckFailedException", "")
+}
+
+func TestARequestIsLostBeforeTheCommit(t *testing.T) {
+	r := start(t).orders()
+	r.db.Switches().LoseRequest(dynamo.Fault{Op: "PutItem", Times: 1, Match: `"lost"`})
+	if err := r.insert("other"); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.insert("lost"); err == nil {
+		t.Fatal("an answer came")
+	}
+	if r.get("lost") != nil {
+		t.Fatal("written all the same")
+	}
+	if err := r.insert("lost"); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestAFaultIsNotSpentOnARefusedWrite(t *testing.T) {
+	r := start(t).orders()
+	r.put(values{"pk": s("1")})
+	r.db.Switches().LoseReply(dynamo.Fault{Op: "PutItem", Times: 1})
+	wantError(t, r.insert("1"), "ConditionalCheckFailedException", "")
+	if err := r.insert("2"); err == nil {
+		t.Fatal("the reply was not lost")
+	}
+}
+
+func TestLatencyDelaysAnswersAndEndsWithTheDB(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		db := dynamo.New(dynamo.Options{})
+		db.Switches().SetLatency(3 * time.Second)
+		call := func() *httptest.ResponseRecorder {
+			req := httptest.NewRequest("POST", "/", strings.NewReader("{}"))
+			req.Header.Set("X-Amz-Target", "DynamoDB_20120810.ListTables")
+			req.Header.Set("Content-Type", "application/x-amz-json-1.0")
+			req.Header.Set("Authorization", "AWS4-")
+			rec := httptest.NewRecorder()
+			db.ServeHTTP(rec, req)
+			return rec
+		}
+		began := time.Now()
+		if rec := call(); rec.Code != 200 || time.Since(began) != 3*time.Second {
+			t.Fatalf("%d after %v", rec.Code, time.Since(began))
+		}
+		gone := make(chan any)
+		go func() {
+			defer func() { gone <- recover() }()
+			call()
+		}()
+		synctest.Wait()
+		db.Close()
+		db.Close()
+		if v := <-gone; v != http.ErrAbortHandler {
+			t.Fatalf("the request ended with %v", v)
+		}
+	})
+}
+
+func TestTheBackgroundSweepRunsAndEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		db := dynamo.New(dynamo.Options{SweepEvery: 2 * time.Second})
+		post := func(target, body string) {
+			req := httptest.NewRequest("POST", "/", strings.NewReader(body))
+			req.Header.Set("X-Amz-Target", "DynamoDB_20120810."+target)
+			req.Header.Set("Content-Type", "application/x-amz-json-1.0")
+			req.Header.Set("Authorization", "AWS4-")
+			rec := httptest.NewRecorder()
+			if db.ServeHTTP(rec, req); rec.Code != 200 {
+				t.Fatal(rec.Body)
+			}
+		}
+		post("CreateTable", `{"TableName":"Orders","BillingMode":"PAY_PER_REQUEST","AttributeDefinitions":[{"AttributeName":"pk","AttributeType":"S"}],
+			"KeySchema":[{"AttributeName":"pk","KeyType":"HASH"}],"StreamSpecification":{"StreamEnabled":true,"StreamViewType":"KEYS_ONLY"}}`)
+		post("UpdateTimeToLive", `{"TableName":"Orders","TimeToLiveSpecification":{"AttributeName":"t","Enabled":true}}`)
+		post("PutItem", `{"TableName":"Orders","Item":{"pk":{"S":"1"},"t":{"N":"946684801"}}}`) // the bubble begins at 946684800
+		changed := db.Changed()
+		<-changed
+		db.Close()
+	})
+}
+
+func (r *rig) control(method, body string) (int, dynamo.State, string) {
+	r.Helper()
+	rec := httptest.NewRecorder()
+	r.db.Control().ServeHTTP(rec, httptest.NewRequest(method, "/_local/dynamo", strings.NewReader(body)))
+	var state dynamo.State
+	if rec.Code == 200 {
+		dec := json.NewDecoder(bytes.NewReader(rec.Body.Bytes()))
+		dec.DisallowUnknownFields()
+		if err := dec.Decode(&state); err != nil {
+			r.Fatal(err)
+		}
+	}
+	return rec.Code, state, rec.Body.String()
+}
+
+func TestTheControlRoute(t *testing.T) {
+	r := start(t).orders()
+	code, state, _ := r.control("POST", `{"indexLagMs":1500,"staleIndex":true,"latencyMs":0,"ttl":false,"throttle":{"op":"UpdateItem","times":3},
+		"loseReply":{"op":"PutItem","times":1,"match":"order#8"},"serverError":{"op":"*","times":2},"loseRequest":{"op":"GetRecords","times":1}}`)
+	if code != 200 || state.IndexLagMs != 1500 || !state.StaleIndex || state.TTL || state.LatencyMs != 0 {
+		t.Fatalf("%d %+v", code, state)
+	}
+	for name, got := range map[string]struct{ got, want []dynamo.Fault }{
+		"throttle":    {state.Throttle, []dynamo.Fault{{Op: "UpdateItem", Times: 3}}},
+		"loseReply":   {state.LoseReply, []dynamo.Fault{{Op: "PutItem", Times: 1, Match: "order#8"}}},
+		"serverError": {state.ServerError, []dynamo.Fault{{Op: "*", Times: 2}}},
+		"loseRequest": {state.LoseRequest, []dynamo.Fault{{Op: "GetRecords", Times: 1}}},
+	} {
+		if !slices.Equal(got.got, got.want) {
+			t.Errorf("%s: %+v, want %+v", name, got.got, got.want)
+		}
+	}
+	// What is absent stays; times 0 takes away.
+	code, state, _ = r.control("POST", `{"staleIndex":false,"throttle":{"op":"UpdateItem","times":0}}`)
+	if code != 200 || state.IndexLagMs != 1500 || state.StaleIndex || len(state.Throttle) != 0 || len(state.LoseReply) != 1 {
+		t.Fatalf("%d %+v", code, state)
+	}
+	if code, state, _ = r.control("DELETE", ""); code != 200 || state.IndexLagMs != 0 || !state.TTL || len(state.LoseReply) != 0 {
+		t.Fatalf("%d %+v", code, state)
+	}
+	r.put(values{"pk": s("1")})
+	if code, state, _ = r.control("GET", ""); code != 200 || state.Consumed["Orders"].WriteUnits != 1 || state.Consumed["Orders"].Operations["PutItem"].Calls != 1 {
+		t.Fatalf("%d %+v", code, state)
+	}
+	if code, state, _ = r.control("POST", `{"resetConsumed":true,"sweep":true}`); code != 200 || len(state.Consumed) != 0 {
+		t.Fatalf("%d %+v", code, state)
+	}
+}
+
+func TestTheControlRouteRefusesWhatItDoesNotKnow(t *testing.T) {
+	r := start(t)
+	for body, text := range map[string]string{
+		``:                                    "read switches",
+		`[]`:                                  "read switches",
+		`null`:                                "no object",
+		`{"indexLag":1}`:                      `unknown field \"indexLag\"`,
+		`{"staleIndex":1}`:                    "read switches",
+		`{"staleIndex":true}{}`:               "more than one object",
+		`{"indexLagMs":2001}`:                 "indexLagMs must be from 0 to 2000",
+		`{"indexLagMs":-1}`:                   "indexLagMs must be from 0 to 2000",
+		`{"latencyMs":30001}`:                 "latencyMs must be from 0 to 30000",
+		`{"throttle":{"op":"Nope"}}`:          `unknown op \"Nope\"`,
+		`{"throttle":{"times":1}}`:            `unknown op \"\"`,
+		`{"throttle":{"op":"*","times":-1}}`:  "times must not be negative",
+		`{"throttle":{"op":"*","kind":"x"}}`:  `unknown field \"kind\"`,
+		`{"throttle":{"op":"*","error":"x"}}`: `unknown error \"x\"`,
+		`{"loseReply":{"op":"*","times":1,"error":"ThrottlingException"}}`: "unknown error",
+		`{"staleIndex":true,"indexLagMs":5000}`:                            "indexLagMs",
+	} {
+		if code, _, got := r.control("POST", body); code != 400 || !strings.Contains(got, text) {
+			t.Errorf("%s: %d %s, want 400 and %s", body, code, got, text)
+		}
+	}
+	if r.db.State().StaleIndex {
+		t.Error("a refused body changed something")
+	}
+	if code, _, _ := r.control("PUT", "{}"); code != 405 {
+		t.Errorf("PUT: %d", code)
+	}
+}
+
+// Over a real connection, because the control route shares its server.
+func TestTheControlRouteBesideTheService(t *testing.T) {
+	r := start(t).orders()
+	mux := http.NewServeMux()
+	mux.Handle("/_local/dynamo", r.db.Control())
+	mux.Handle("/", r.db)
+	srv := httptest.NewServer(mux)
+	defer srv.Close()
+	resp, err := srv.Client().Post(srv.URL+"/_local/dynamo", "application/json", strings.NewReader(`{"throttle":{"op":"PutItem","times":1}}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.Copy(io.Discard, resp.Body); err != nil || resp.StatusCode != 200 {
+		t.Fatal(resp.Status, err)
+	}
+	resp.Body.Close()
+	o := r.client.Options()
+	o.BaseEndpoint = &srv.URL
+	_, err = dynamodb.New(o).PutItem(r.ctx, &dynamodb.PutItemInput{TableName: aws.String("Orders"), Item: values{"pk": s("1")}})
+	if throttled := (*types.ProvisionedThroughputExceededException)(nil); !errors.As(err, &throttled) {
+		t.Fatal(err)
+	}
+}

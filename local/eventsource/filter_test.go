@@ -1,0 +1,121 @@
+package eventsource_test
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"orderbridge/local/eventsource"
+)
+
+func event(t *testing.T, text string) map[string]any {
+	t.Helper()
+	d := json.NewDecoder(strings.NewReader(text))
+	d.UseNumber()
+	var e map[string]any
+	if err := d.Decode(&e); err != nil {
+		t.Fatal(err)
+	}
+	return e
+}
+
+func TestFilters(t *testing.T) {
+	const queued = `{"dynamodb":{"NewImage":{"wrote":{"S":["queued","status"]}}}}`
+	for _, c := range []struct {
+		rule, pattern, event string
+		want                 bool
+	}{
+		{"one of the values", queued, `{"dynamodb":{"NewImage":{"wrote":{"S":"status"}}}}`, true},
+		{"none of the values", queued, `{"dynamodb":{"NewImage":{"wrote":{"S":"lease"}}}}`, false},
+		{"another type of attribute", queued, `{"dynamodb":{"NewImage":{"wrote":{"N":"1"}}}}`, false},
+		{"no image, as in a removal", queued, `{"eventName":"REMOVE","dynamodb":{"Keys":{}}}`, false},
+		{"case matters", queued, `{"dynamodb":{"NewImage":{"wrote":{"S":"Queued"}}}}`, false},
+		{"every field must match", `{"a":["1"],"b":["2"]}`, `{"a":"1","b":"3"}`, false},
+		{"every field does match", `{"a":["1"],"b":["2"]}`, `{"a":"1","b":"2","c":"3"}`, true},
+		{"prefix", `{"a":[{"prefix":"INS"}]}`, `{"a":"INSERT"}`, true},
+		{"prefix that is not there", `{"a":[{"prefix":"INS"}]}`, `{"a":"MODIFY"}`, false},
+		{"prefix of a number", `{"a":[{"prefix":"1"}]}`, `{"a":12}`, false},
+		{"anything-but", `{"a":[{"anything-but":["x","y"]}]}`, `{"a":"z"}`, true},
+		{"anything-but one of them", `{"a":[{"anything-but":["x","y"]}]}`, `{"a":"y"}`, false},
+		{"anything-but of one value", `{"a":[{"anything-but":"x"}]}`, `{"a":"x"}`, false},
+		{"anything-but wants the field there", `{"a":[{"anything-but":["x"]}]}`, `{"b":"z"}`, false},
+		{"exists", `{"a":[{"exists":true}]}`, `{"a":"z"}`, true},
+		{"exists and is not there", `{"a":[{"exists":true}]}`, `{}`, false},
+		{"does not exist", `{"a":[{"exists":false}]}`, `{}`, true},
+		{"does not exist, deeper", `{"a":{"b":[{"exists":false}]}}`, `{}`, true},
+		{"exists sees leaves alone", `{"a":[{"exists":true}]}`, `{"a":{"b":"z"}}`, false},
+		{"a number by its value", `{"a":[1.0]}`, `{"a":1}`, true},
+		{"a number is not its text", `{"a":[1]}`, `{"a":"1"}`, false},
+		{"true", `{"a":[true]}`, `{"a":true}`, true},
+		{"null", `{"a":[null]}`, `{"a":null}`, true},
+		{"null is not absence", `{"a":[null]}`, `{}`, false},
+		{"a list matches by one element", `{"a":["x"]}`, `{"a":["w","x"]}`, true},
+	} {
+		t.Run(c.rule, func(t *testing.T) {
+			f, err := eventsource.ParseFilter([]string{c.pattern})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := f.Match(event(t, c.event)); got != c.want {
+				t.Errorf("%s on %s: %v, want %v", c.pattern, c.event, got, c.want)
+			}
+		})
+	}
+}
+
+func TestOneOfSeveralPatternsIsEnough(t *testing.T) {
+	f, err := eventsource.ParseFilter([]string{`{"a":["1"]}`, `{"a":["2"]}`})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !f.Match(event(t, `{"a":"2"}`)) || f.Match(event(t, `{"a":"3"}`)) {
+		t.Error("patterns are not alternatives")
+	}
+	if none, err := eventsource.ParseFilter(nil); err != nil || !none.Match(event(t, `{}`)) {
+		t.Error("no pattern must match everything")
+	}
+}
+
+func TestUnknownPatternsAreRefused(t *testing.T) {
+	for _, pattern := range []string{
+		``, `[]`, `"x"`, `{}`, `{"a":{}}`, `{"a":[]}`, `{"a":"x"}`, `{"a":1}`, `{"a":[["x"]]}`,
+		`{"a":[{"numeric":[">",1]}]}`, `{"a":[{"suffix":"x"}]}`, `{"a":[{"prefix":1}]}`, `{"a":[{"prefix":{"equals-ignore-case":"x"}}]}`,
+		`{"a":[{"exists":"yes"}]}`, `{"a":[{"anything-but":{"prefix":"x"}}]}`, `{"a":[{"equals-ignore-case":"x"}]}`, `{"a":[{"cidr":"10.0.0.0/8"}]}`,
+		`{"a":[{"wildcard":"x*"}]}`, `{"$or":[{"a":["1"]},{"b":["2"]}]}`, `{"a":[{"prefix":"x","exists":true}]}`, `{"a":["x"]} {"b":["y"]}`,
+	} {
+		if _, err := eventsource.ParseFilter([]string{pattern}); err == nil || !strings.HasPrefix(err.Error(), "parse filter") {
+			t.Errorf("%s: error %v", pattern, err)
+		}
+	}
+}
+
+func TestInputTemplates(t *testing.T) {
+	e := event(t, `{"dynamodb":{"Keys":{"pk":{"S":"order#1 \"<&"}},"SizeBytes":7}}`)
+	for _, c := range []struct{ template, want string }{
+		{`{"pk": "<$.dynamodb.Keys.pk.S>"}`, `{"pk": "order#1 \"\u003c\u0026"}`},
+		{`{"pk": <$.dynamodb.Keys.pk.S>, "n": <$.dynamodb.SizeBytes>}`, `{"pk": "order#1 \"\u003c\u0026", "n": 7}`},
+		{`{"gone": "<$.dynamodb.Keys.sk.S>"}`, `{"gone": ""}`},
+		{`{"quoted \" <$.dynamodb.SizeBytes>": 1}`, `{"quoted \" 7": 1}`},
+	} {
+		p, err := eventsource.ParseTemplate(c.template)
+		if err != nil {
+			t.Errorf("%s: %v", c.template, err)
+			continue
+		}
+		if got, err := p.Apply(e); err != nil || got != c.want {
+			t.Errorf("%s: %s, %v, want %s", c.template, got, err, c.want)
+		}
+	}
+	whole, err := eventsource.ParseTemplate("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := whole.Apply(map[string]any{"a": "b"}); err != nil || got != `{"a":"b"}` {
+		t.Errorf("no template: %s, %v", got, err)
+	}
+	for _, bad := range []string{`<aws.pipes.event.json>`, `<$.a[0]>`, `<$.a`, `"<$.a>`, `<$>`} {
+		if _, err := eventsource.ParseTemplate(bad); err == nil {
+			t.Errorf("%s was accepted", bad)
+		}
+	}
+}

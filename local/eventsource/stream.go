@@ -1,0 +1,304 @@
+package eventsource
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodbstreams"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodbstreams/types"
+)
+
+const (
+	// pollEvery is how often a quiet shard is read. The service reads four
+	// times a second; one machine wants to be quicker.
+	pollEvery = 25 * time.Millisecond
+	// discoverEvery is how often new shards are looked for.
+	discoverEvery = 5 * time.Second
+	// readAtOnce is the most records of one read (GetRecords' own limit).
+	readAtOnce = 1000
+)
+
+// Stream reads the stream of one table.
+type Stream struct {
+	Client *dynamodbstreams.Client
+	Table  string
+	Region string
+	Latest bool // start at the newest record instead of the oldest
+	// Wake returns a channel that is closed by the next record, where the
+	// table can say so; nil = the shards are polled.
+	Wake func() <-chan struct{}
+	Logf func(format string, args ...any)
+}
+
+// Run reads every shard, parents before children, and delivers by the policy.
+// It returns when ctx ends.
+func (s *Stream) Run(ctx context.Context, policy Policy, deliver Deliver, discard func(shard, arn string) Discard) error {
+	filter, err := ParseFilter(policy.Filters)
+	if err != nil {
+		return err
+	}
+	var (
+		wait    sync.WaitGroup
+		mu      sync.Mutex
+		started = map[string]bool{}
+		ended   = map[string]bool{}
+		done    = make(chan struct{}, 1)
+		first   = true
+	)
+	defer wait.Wait()
+	for ctx.Err() == nil {
+		arn, shards, err := s.discover(ctx)
+		if err != nil {
+			if ctx.Err() == nil {
+				s.Logf("find the stream of %s: %v", s.Table, err)
+			}
+			pause(ctx, time.Second)
+			continue
+		}
+		known := map[string]bool{}
+		for _, sh := range shards {
+			known[aws.ToString(sh.ShardId)] = true
+		}
+		for _, sh := range shards {
+			id, parent := aws.ToString(sh.ShardId), aws.ToString(sh.ParentShardId)
+			mu.Lock()
+			ready := !started[id] && (parent == "" || !known[parent] || ended[parent])
+			if ready {
+				started[id] = true
+			}
+			mu.Unlock()
+			if !ready {
+				continue
+			}
+			latest := s.Latest && first
+			b := &batcher{policy: policy, filter: filter, deliver: deliver, discard: discard(id, arn), logf: s.Logf}
+			wait.Go(func() {
+				s.shard(ctx, arn, id, latest, b)
+				mu.Lock()
+				ended[id] = true
+				mu.Unlock()
+				select {
+				case done <- struct{}{}:
+				default:
+				}
+			})
+		}
+		first = first && len(shards) == 0
+		t := time.NewTimer(discoverEvery)
+		select {
+		case <-t.C:
+		case <-done:
+		case <-ctx.Done():
+		}
+		t.Stop()
+	}
+	return nil
+}
+
+func (s *Stream) discover(ctx context.Context) (arn string, shards []types.Shard, err error) {
+	list, err := s.Client.ListStreams(ctx, &dynamodbstreams.ListStreamsInput{TableName: &s.Table})
+	if err != nil {
+		return "", nil, fmt.Errorf("list streams: %w", err)
+	}
+	// A table that was made again has an old stream too; the newest label wins.
+	var newest string
+	for _, st := range list.Streams {
+		if label := aws.ToString(st.StreamLabel); label >= newest {
+			newest, arn = label, aws.ToString(st.StreamArn)
+		}
+	}
+	if arn == "" {
+		return "", nil, errors.New("the table has no stream")
+	}
+	in := &dynamodbstreams.DescribeStreamInput{StreamArn: &arn}
+	for {
+		out, err := s.Client.DescribeStream(ctx, in)
+		if err != nil {
+			return "", nil, fmt.Errorf("describe stream: %w", err)
+		}
+		shards = append(shards, out.StreamDescription.Shards...)
+		if in.ExclusiveStartShardId = out.StreamDescription.LastEvaluatedShardId; in.ExclusiveStartShardId == nil {
+			return arn, shards, nil
+		}
+	}
+}
+
+// shard reads one shard to its end, or until ctx ends.
+func (s *Stream) shard(ctx context.Context, arn, id string, latest bool, b *batcher) {
+	position := dynamodbstreams.GetShardIteratorInput{StreamArn: &arn, ShardId: &id, ShardIteratorType: types.ShardIteratorTypeTrimHorizon}
+	if latest {
+		position.ShardIteratorType = types.ShardIteratorTypeLatest
+	}
+	var iterator *string
+	for ctx.Err() == nil {
+		if iterator == nil {
+			out, err := s.Client.GetShardIterator(ctx, &position)
+			if err != nil {
+				s.recover(ctx, &position, err)
+				continue
+			}
+			iterator = out.ShardIterator
+		}
+		var wake <-chan struct{}
+		if s.Wake != nil {
+			wake = s.Wake() // before the read, so that nothing slips through
+		}
+		out, err := s.Client.GetRecords(ctx, &dynamodbstreams.GetRecordsInput{ShardIterator: iterator, Limit: aws.Int32(readAtOnce)})
+		if err != nil {
+			iterator = nil
+			s.recover(ctx, &position, err)
+			continue
+		}
+		iterator = out.NextShardIterator
+		if n := len(out.Records); n > 0 {
+			position.ShardIteratorType = types.ShardIteratorTypeAfterSequenceNumber
+			position.SequenceNumber = out.Records[n-1].Dynamodb.SequenceNumber
+		}
+		records := make([]Record, 0, len(out.Records))
+		for _, r := range out.Records {
+			records = append(records, s.record(arn, r))
+		}
+		b.add(records)
+		b.flush(ctx)
+		if iterator == nil {
+			s.drain(ctx, b)
+			return
+		}
+		if len(out.Records) > 0 {
+			continue
+		}
+		idle := pollEvery
+		if wake != nil {
+			idle = time.Second
+		}
+		if d, any := b.wait(); any {
+			idle = min(idle, max(d, time.Millisecond))
+		}
+		t := time.NewTimer(idle)
+		select {
+		case <-t.C:
+		case <-wake:
+		case <-ctx.Done():
+		}
+		t.Stop()
+	}
+}
+
+// drain delivers what the window still held back when the shard ended.
+func (s *Stream) drain(ctx context.Context, b *batcher) {
+	for ctx.Err() == nil {
+		d, any := b.wait()
+		if !any {
+			return
+		}
+		pause(ctx, d)
+		b.flush(ctx)
+	}
+}
+
+// recover decides where to go on after a read that failed.
+func (s *Stream) recover(ctx context.Context, position *dynamodbstreams.GetShardIteratorInput, err error) {
+	if ctx.Err() != nil {
+		return
+	}
+	var expired *types.ExpiredIteratorException
+	var trimmed *types.TrimmedDataAccessException
+	switch {
+	case errors.As(err, &expired):
+		return
+	case errors.As(err, &trimmed):
+		position.ShardIteratorType, position.SequenceNumber = types.ShardIteratorTypeTrimHorizon, nil
+		return
+	}
+	s.Logf("read the stream of %s: %v", s.Table, err)
+	pause(ctx, time.Second)
+}
+
+// record turns what the SDK read into what a function sees.
+func (s *Stream) record(arn string, r types.Record) Record {
+	change := map[string]any{
+		"Keys":           attributes(r.Dynamodb.Keys),
+		"SequenceNumber": aws.ToString(r.Dynamodb.SequenceNumber),
+		"SizeBytes":      aws.ToInt64(r.Dynamodb.SizeBytes),
+		"StreamViewType": string(r.Dynamodb.StreamViewType),
+	}
+	created := time.Now()
+	if r.Dynamodb.ApproximateCreationDateTime != nil {
+		created = *r.Dynamodb.ApproximateCreationDateTime
+		change["ApproximateCreationDateTime"] = created.Unix()
+	}
+	if r.Dynamodb.NewImage != nil {
+		change["NewImage"] = attributes(r.Dynamodb.NewImage)
+	}
+	if r.Dynamodb.OldImage != nil {
+		change["OldImage"] = attributes(r.Dynamodb.OldImage)
+	}
+	region := aws.ToString(r.AwsRegion)
+	if region == "" {
+		region = s.Region
+	}
+	event := map[string]any{
+		"eventID": aws.ToString(r.EventID), "eventName": string(r.EventName), "eventVersion": "1.1", "eventSource": "aws:dynamodb",
+		"awsRegion": region, "dynamodb": change, "eventSourceARN": arn,
+	}
+	if r.UserIdentity != nil {
+		event["userIdentity"] = map[string]any{"principalId": aws.ToString(r.UserIdentity.PrincipalId), "type": aws.ToString(r.UserIdentity.Type)}
+	}
+	return Record{Event: event, Sequence: aws.ToString(r.Dynamodb.SequenceNumber), Created: created}
+}
+
+func attributes(all map[string]types.AttributeValue) map[string]any {
+	out := map[string]any{}
+	for k, v := range all {
+		out[k] = attribute(v)
+	}
+	return out
+}
+
+// attribute writes a value in DynamoDB's JSON.
+func attribute(v types.AttributeValue) map[string]any {
+	switch v := v.(type) {
+	case *types.AttributeValueMemberS:
+		return map[string]any{"S": v.Value}
+	case *types.AttributeValueMemberN:
+		return map[string]any{"N": v.Value}
+	case *types.AttributeValueMemberBOOL:
+		return map[string]any{"BOOL": v.Value}
+	case *types.AttributeValueMemberNULL:
+		return map[string]any{"NULL": v.Value}
+	case *types.AttributeValueMemberB:
+		return map[string]any{"B": base64.StdEncoding.EncodeToString(v.Value)}
+	case *types.AttributeValueMemberM:
+		return map[string]any{"M": attributes(v.Value)}
+	case *types.AttributeValueMemberL:
+		list := []any{}
+		for _, e := range v.Value {
+			list = append(list, attribute(e))
+		}
+		return map[string]any{"L": list}
+	case *types.AttributeValueMemberSS:
+		return map[string]any{"SS": anys(v.Value)}
+	case *types.AttributeValueMemberNS:
+		return map[string]any{"NS": anys(v.Value)}
+	case *types.AttributeValueMemberBS:
+		list := []any{}
+		for _, e := range v.Value {
+			list = append(list, base64.StdEncoding.EncodeToString(e))
+		}
+		return map[string]any{"BS": list}
+	}
+	return nil
+}
+
+func anys(all []string) []any {
+	out := []any{}
+	for _, s := range all {
+		out = append(out, s)
+	}
+	return out
+}

@@ -1,0 +1,351 @@
+package samtemplate
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// evaluator resolves intrinsic functions.
+// (CloudFormation User Guide, "Intrinsic function reference".)
+type evaluator struct {
+	parameters map[string]node // values
+	mappings   node
+	conditions node
+	resources  map[string]resource
+	pseudo     map[string]string
+	// attribute answers Ref (attr "") and GetAtt of a resource that exists.
+	attribute func(r resource, attr string) (string, bool)
+
+	known     map[string]bool // conditions decided so far
+	deciding  []string
+	templates string // where an error happened: "Resource" or "Conditions"
+}
+
+type resource struct {
+	id, kind  string
+	condition string
+	props     node
+	line      int
+}
+
+func (e *evaluator) errorf(line int, format string, args ...any) error {
+	return fmt.Errorf("%s, line %d: %s", e.templates, line, fmt.Sprintf(format, args...))
+}
+
+// eval returns n with every intrinsic function resolved. AWS::NoValue removes
+// the member or element that it stands for.
+func (e *evaluator) eval(n node) (node, error) {
+	switch n.kind {
+	case list:
+		out := node{kind: list, line: n.line}
+		for _, v := range n.list {
+			r, err := e.eval(v)
+			if err != nil {
+				return node{}, err
+			}
+			if r.kind != none {
+				out.list = append(out.list, r)
+			}
+		}
+		return out, nil
+	case object:
+		if len(n.fields) == 1 {
+			f := n.fields[0]
+			if f.name == "Ref" || strings.HasPrefix(f.name, "Fn::") {
+				return e.intrinsic(f.name, f.value, f.line)
+			}
+		}
+		out := node{kind: object, line: n.line}
+		for _, f := range n.fields {
+			r, err := e.eval(f.value)
+			if err != nil {
+				return node{}, err
+			}
+			if r.kind != none {
+				out.fields = append(out.fields, field{f.name, r, f.line})
+			}
+		}
+		return out, nil
+	}
+	return n, nil
+}
+
+func (e *evaluator) intrinsic(name string, arg node, line int) (node, error) {
+	switch name {
+	case "Ref":
+		if arg.kind != text {
+			return node{}, e.errorf(line, "Ref wants a name")
+		}
+		return e.ref(arg.text, line)
+	case "Fn::If":
+		if arg.kind != list || len(arg.list) != 3 || arg.list[0].kind != text {
+			return node{}, e.errorf(line, "Fn::If wants a condition and two values")
+		}
+		yes, err := e.condition(arg.list[0].text, line)
+		if err != nil {
+			return node{}, err
+		}
+		if yes {
+			return e.eval(arg.list[1])
+		}
+		return e.eval(arg.list[2])
+	case "Fn::Sub":
+		return e.sub(arg, line)
+	}
+	arg, err := e.eval(arg)
+	if err != nil {
+		return node{}, err
+	}
+	switch name {
+	case "Fn::GetAtt":
+		if arg.kind == text {
+			res, attr, _ := strings.Cut(arg.text, ".")
+			return e.getAtt(res, attr, line)
+		}
+		if arg.kind != list || len(arg.list) != 2 {
+			return node{}, e.errorf(line, "Fn::GetAtt wants a resource and an attribute")
+		}
+		return e.getAtt(arg.list[0].text, arg.list[1].text, line)
+	case "Fn::Join":
+		if arg.kind != list || len(arg.list) != 2 || arg.list[0].kind != text || arg.list[1].kind != list {
+			return node{}, e.errorf(line, "Fn::Join wants a delimiter and a list")
+		}
+		var parts []string
+		for _, v := range arg.list[1].list {
+			if v.kind != text {
+				return node{}, e.errorf(line, "Fn::Join joins texts only")
+			}
+			parts = append(parts, v.text)
+		}
+		return textNode(strings.Join(parts, arg.list[0].text), line), nil
+	case "Fn::Split":
+		if arg.kind != list || len(arg.list) != 2 || arg.list[0].kind != text || arg.list[1].kind != text || arg.list[0].text == "" {
+			return node{}, e.errorf(line, "Fn::Split wants a delimiter and a text")
+		}
+		out := node{kind: list, line: line}
+		for part := range strings.SplitSeq(arg.list[1].text, arg.list[0].text) {
+			out.list = append(out.list, textNode(part, line))
+		}
+		return out, nil
+	case "Fn::Select":
+		if arg.kind != list || len(arg.list) != 2 || arg.list[1].kind != list {
+			return node{}, e.errorf(line, "Fn::Select wants an index and a list")
+		}
+		i, err := arg.list[0].int()
+		if err != nil || i < 0 || i >= len(arg.list[1].list) {
+			return node{}, e.errorf(line, "Fn::Select has no element %s of %d", arg.list[0].text, len(arg.list[1].list))
+		}
+		return arg.list[1].list[i], nil
+	case "Fn::FindInMap":
+		if arg.kind != list || len(arg.list) != 3 {
+			return node{}, e.errorf(line, "Fn::FindInMap wants a map and two keys")
+		}
+		at := e.mappings
+		for _, key := range arg.list {
+			next, ok := at.get(key.text)
+			if !ok {
+				return node{}, e.errorf(line, "Fn::FindInMap finds no %s", key.text)
+			}
+			at = next
+		}
+		return at, nil
+	case "Fn::Equals", "Fn::Not", "Fn::And", "Fn::Or":
+		return node{}, e.errorf(line, "%s belongs into a condition", name)
+	}
+	return node{}, e.errorf(line, "%s is not supported", name)
+}
+
+func (e *evaluator) ref(name string, line int) (node, error) {
+	if name == "AWS::NoValue" {
+		return node{line: line}, nil
+	}
+	if v, ok := e.pseudo[name]; ok {
+		return textNode(v, line), nil
+	}
+	if v, ok := e.parameters[name]; ok {
+		v.line = line
+		return v, nil
+	}
+	return e.getAtt(name, "", line)
+}
+
+func (e *evaluator) getAtt(name, attr string, line int) (node, error) {
+	what := "Ref " + name
+	if attr != "" {
+		what = "GetAtt " + name + "." + attr
+	}
+	r, ok := e.resources[name]
+	if !ok {
+		// SAM's own references: the alias and version of a function.
+		base, generated, dotted := strings.Cut(name, ".")
+		if r, ok = e.resources[base]; !ok || !dotted || r.kind != "AWS::Serverless::Function" || attr != "" {
+			return node{}, e.errorf(line, "%s: there is no such parameter or resource", what)
+		}
+		attr = generated
+	}
+	if r.condition != "" {
+		there, err := e.condition(r.condition, line)
+		if err != nil {
+			return node{}, err
+		}
+		if !there {
+			return node{}, e.errorf(line, "%s: its condition %s is false", what, r.condition)
+		}
+	}
+	v, ok := e.attribute(r, attr)
+	if !ok {
+		return node{}, e.errorf(line, "%s: not known for a %s", what, r.kind)
+	}
+	return textNode(v, line), nil
+}
+
+func (e *evaluator) sub(arg node, line int) (node, error) {
+	var own node
+	if arg.kind == list {
+		if len(arg.list) != 2 || arg.list[1].kind != object {
+			return node{}, e.errorf(line, "Fn::Sub wants a text and a map")
+		}
+		var err error
+		if own, err = e.eval(arg.list[1]); err != nil {
+			return node{}, err
+		}
+		arg = arg.list[0]
+	}
+	if arg.kind != text {
+		return node{}, e.errorf(line, "Fn::Sub wants a text")
+	}
+	var out strings.Builder
+	rest := arg.text
+	for {
+		before, after, found := strings.Cut(rest, "${")
+		out.WriteString(before)
+		if !found {
+			return textNode(out.String(), line), nil
+		}
+		name, tail, closed := strings.Cut(after, "}")
+		if !closed {
+			return node{}, e.errorf(line, "Fn::Sub: ${ is not closed")
+		}
+		rest = tail
+		if literal, ok := strings.CutPrefix(name, "!"); ok {
+			out.WriteString("${" + literal + "}")
+			continue
+		}
+		v, ok := own.get(name)
+		if !ok {
+			var err error
+			if res, attr, dotted := strings.Cut(name, "."); dotted {
+				v, err = e.getAtt(res, attr, line)
+			} else {
+				v, err = e.ref(name, line)
+			}
+			if err != nil {
+				return node{}, err
+			}
+		}
+		if v.kind != text {
+			return node{}, e.errorf(line, "Fn::Sub: %s is not a text", name)
+		}
+		out.WriteString(v.text)
+	}
+}
+
+// condition decides a condition by its name.
+func (e *evaluator) condition(name string, line int) (bool, error) {
+	if v, ok := e.known[name]; ok {
+		return v, nil
+	}
+	n, ok := e.conditions.get(name)
+	if !ok {
+		return false, e.errorf(line, "there is no condition %s", name)
+	}
+	if slices.Contains(e.deciding, name) {
+		return false, e.errorf(line, "condition %s depends on itself", name)
+	}
+	e.deciding = append(e.deciding, name)
+	v, err := e.decide(n)
+	e.deciding = e.deciding[:len(e.deciding)-1]
+	if err != nil {
+		return false, fmt.Errorf("condition %s: %w", name, err)
+	}
+	e.known[name] = v
+	return v, nil
+}
+
+func (e *evaluator) decide(n node) (bool, error) {
+	if n.kind != object || len(n.fields) != 1 {
+		return false, e.errorf(n.line, "want one condition function")
+	}
+	f := n.fields[0]
+	if f.name == "Condition" {
+		return e.condition(f.value.text, f.line)
+	}
+	if f.value.kind != list {
+		return false, e.errorf(f.line, "%s wants a list", f.name)
+	}
+	args := f.value.list
+	switch f.name {
+	case "Fn::Equals":
+		if len(args) != 2 {
+			return false, e.errorf(f.line, "Fn::Equals wants two values")
+		}
+		a, err := e.eval(args[0])
+		if err != nil {
+			return false, err
+		}
+		b, err := e.eval(args[1])
+		if err != nil {
+			return false, err
+		}
+		if a.kind != text || b.kind != text {
+			return false, e.errorf(f.line, "Fn::Equals compares texts only")
+		}
+		return a.text == b.text, nil
+	case "Fn::Not":
+		if len(args) != 1 {
+			return false, e.errorf(f.line, "Fn::Not wants one condition")
+		}
+		v, err := e.decide(args[0])
+		return !v, err
+	case "Fn::And", "Fn::Or":
+		if len(args) < 2 || len(args) > 10 {
+			return false, e.errorf(f.line, "%s wants 2 to 10 conditions", f.name)
+		}
+		result := f.name == "Fn::And"
+		for _, a := range args {
+			v, err := e.decide(a)
+			if err != nil {
+				return false, err
+			}
+			if f.name == "Fn::And" {
+				result = result && v
+			} else {
+				result = result || v
+			}
+		}
+		return result, nil
+	}
+	return false, e.errorf(f.line, "%s is not a supported condition function", f.name)
+}
+
+// parameterValue is what Ref gives for a parameter.
+func parameterValue(kind, value string, line int) (node, error) {
+	switch kind {
+	case "String":
+		return textNode(value, line), nil
+	case "Number":
+		if _, err := strconv.ParseFloat(value, 64); err != nil {
+			return node{}, fmt.Errorf("want a number, have %q", value)
+		}
+		return textNode(value, line), nil
+	case "CommaDelimitedList", "List<Number>", "List<String>":
+		out := node{kind: list, line: line}
+		for part := range strings.SplitSeq(value, ",") {
+			out.list = append(out.list, textNode(strings.TrimSpace(part), line))
+		}
+		return out, nil
+	}
+	return node{}, fmt.Errorf("parameters of type %s are not supported", kind)
+}

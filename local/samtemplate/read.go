@@ -1,0 +1,535 @@
+package samtemplate
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Options say what stands around the template.
+type Options struct {
+	Region, Account, Stack string
+	// Parameters override the template's defaults. Their constraints are not
+	// checked: they guard a deployment (https only, say), and the simulators
+	// are plain http on loopback.
+	Parameters map[string]string
+	// QueueURL gives the URL of a queue by its name.
+	QueueURL func(name string) string
+	// Names override physical names, by logical id.
+	Names map[string]string
+}
+
+// ignored are the resource types without effect on one machine.
+var ignored = []string{
+	"AWS::CloudWatch::Alarm", "AWS::CloudWatch::CompositeAlarm", "AWS::CloudWatch::Dashboard",
+	"AWS::IAM::Role", "AWS::IAM::Policy", "AWS::IAM::ManagedPolicy",
+	"AWS::KMS::Key", "AWS::KMS::Alias",
+	"AWS::Lambda::Permission", "AWS::Lambda::EventInvokeConfig",
+	"AWS::Logs::LogGroup", "AWS::Logs::MetricFilter", "AWS::Logs::QueryDefinition",
+	"AWS::ApiGatewayV2::Deployment", "AWS::ApiGatewayV2::DomainName", "AWS::ApiGatewayV2::ApiMapping",
+	"AWS::Route53::RecordSet", "AWS::SNS::Topic", "AWS::SNS::TopicPolicy", "AWS::SNS::Subscription",
+	"AWS::SQS::QueuePolicy", "AWS::SecretsManager::ResourcePolicy",
+	"AWS::Serverless::LayerVersion", "AWS::Events::ApiDestination", "AWS::Events::Connection",
+	"AWS::CloudWatch::AnomalyDetector", "AWS::Synthetics::Canary", "AWS::Backup::BackupPlan", "AWS::Backup::BackupSelection", "AWS::Backup::BackupVault",
+	"AWS::EC2::SecurityGroup", "AWS::CodeDeploy::Application", "AWS::CodeDeploy::DeploymentGroup", "AWS::ResourceGroups::Group",
+}
+
+// Read reads a template.
+func Read(source []byte, opts Options) (*Model, error) {
+	root, err := parse(source)
+	if err != nil {
+		return nil, err
+	}
+	r := reader{model: &Model{}, opts: opts, names: map[string]string{}}
+	for _, f := range root.fields {
+		switch f.name {
+		case "AWSTemplateFormatVersion", "Transform", "Description", "Metadata", "Rules", "Outputs",
+			"Parameters", "Mappings", "Conditions", "Globals", "Resources":
+		default:
+			return nil, fmt.Errorf("read template: line %d: section %s is not supported", f.line, f.name)
+		}
+	}
+	mappings, _ := root.get("Mappings")
+	conditions, _ := root.get("Conditions")
+	r.globals, _ = root.get("Globals")
+	r.eval = &evaluator{
+		templates:  "Conditions",
+		mappings:   mappings,
+		conditions: conditions,
+		known:      map[string]bool{},
+		resources:  map[string]resource{},
+		parameters: map[string]node{},
+		attribute:  r.attribute,
+		pseudo: map[string]string{
+			"AWS::Region": opts.Region, "AWS::AccountId": opts.Account, "AWS::Partition": "aws",
+			"AWS::StackName": opts.Stack, "AWS::URLSuffix": "amazonaws.com",
+			"AWS::StackId": fmt.Sprintf("arn:aws:cloudformation:%s:%s:stack/%s/local", opts.Region, opts.Account, opts.Stack),
+		},
+	}
+	if err := r.parameters(root); err != nil {
+		return nil, err
+	}
+	if err := r.collect(root); err != nil {
+		return nil, err
+	}
+	for _, res := range r.order {
+		if err := r.resource(res); err != nil {
+			return nil, err
+		}
+	}
+	if err := r.joinRoutes(); err != nil {
+		return nil, err
+	}
+	return r.model, nil
+}
+
+type reader struct {
+	model   *Model
+	opts    Options
+	globals node
+	eval    *evaluator
+	order   []resource
+	names   map[string]string // physical name -> logical id of tables, queues, functions
+
+	integrations map[string]integration
+	authorizers  map[string]JWT
+	routes       []rawRoute
+}
+
+type integration struct {
+	function string
+	timeout  time.Duration
+}
+
+type rawRoute struct {
+	api, key, target, auth, authorizer string
+	scopes                             []string
+	p                                  *props
+}
+
+func (r *reader) parameters(root node) error {
+	declared, _ := root.get("Parameters")
+	for _, f := range declared.fields {
+		kind, _ := f.value.get("Type")
+		value, given := f.value.get("Default")
+		if v, ok := r.opts.Parameters[f.name]; ok {
+			value, given = textNode(v, f.line), true
+		}
+		if !given {
+			return fmt.Errorf("read template: parameter %s, line %d: has no default and no value for one machine", f.name, f.line)
+		}
+		v, err := parameterValue(kind.text, value.text, f.line)
+		if err != nil {
+			return fmt.Errorf("read template: parameter %s, line %d: %w", f.name, f.line, err)
+		}
+		r.eval.parameters[f.name] = v
+	}
+	for _, name := range slices.Sorted(maps.Keys(r.opts.Parameters)) {
+		if _, ok := r.eval.parameters[name]; !ok {
+			return fmt.Errorf("read template: it has no parameter %s", name)
+		}
+	}
+	return nil
+}
+
+func (r *reader) collect(root node) error {
+	all, ok := root.get("Resources")
+	if !ok || all.kind != object {
+		return errors.New("read template: it has no Resources")
+	}
+	for _, f := range all.fields {
+		res := resource{id: f.name, line: f.line}
+		for _, m := range f.value.fields {
+			switch m.name {
+			case "Type":
+				res.kind = m.value.text
+			case "Properties":
+				res.props = m.value
+			case "Condition":
+				res.condition = m.value.text
+			case "Metadata", "DependsOn", "DeletionPolicy", "UpdateReplacePolicy", "UpdatePolicy", "CreationPolicy":
+			default:
+				return fmt.Errorf("read template: %s, line %d: member %s is not supported", f.name, m.line, m.name)
+			}
+		}
+		if res.kind == "" {
+			return fmt.Errorf("read template: %s, line %d: has no Type", f.name, f.line)
+		}
+		r.order = append(r.order, res)
+		r.eval.resources[res.id] = res
+	}
+	return nil
+}
+
+func (r *reader) resource(res resource) error {
+	r.eval.templates = "read template: " + res.id
+	if res.condition != "" {
+		there, err := r.eval.condition(res.condition, res.line)
+		if err != nil || !there {
+			return err
+		}
+	}
+	if slices.Contains(ignored, res.kind) {
+		r.model.Ignored = append(r.model.Ignored, fmt.Sprintf("%s (%s)", res.id, res.kind))
+		return nil
+	}
+	p := &props{r: r, owner: res.id, n: res.props, line: res.line, used: map[string]bool{}}
+	switch res.kind {
+	case "AWS::Serverless::Function":
+		r.function(res, p)
+	case "AWS::Serverless::HttpApi":
+		r.httpAPI(res, p)
+	case "AWS::DynamoDB::Table":
+		r.table(res, p)
+	case "AWS::SQS::Queue":
+		r.queue(res, p)
+	case "AWS::SecretsManager::Secret":
+		r.secret(res, p)
+	case "AWS::Pipes::Pipe":
+		r.pipe(res, p)
+	case "AWS::Lambda::EventSourceMapping":
+		r.mapping(res.id, "", p)
+	case "AWS::Scheduler::Schedule":
+		r.scheduler(res, p)
+	case "AWS::ApiGatewayV2::Api":
+		r.plainAPI(res, p)
+	case "AWS::ApiGatewayV2::Stage":
+		if name := p.text("StageName"); name != "$default" {
+			p.fail("StageName", "only the stage $default is supported, not %q", name)
+		}
+		p.ignore("ApiId", "AutoDeploy", "AccessLogSettings", "DefaultRouteSettings", "RouteSettings", "StageVariables", "Description", "Tags", "DeploymentId")
+	case "AWS::ApiGatewayV2::Integration":
+		r.integration(res, p)
+	case "AWS::ApiGatewayV2::Authorizer":
+		r.authorizer(res, p)
+	case "AWS::ApiGatewayV2::Route":
+		r.route(p)
+	default:
+		return fmt.Errorf("read template: %s, line %d: resources of type %s are not supported", res.id, res.line, res.kind)
+	}
+	return p.done()
+}
+
+// props reads the members of one object and knows which it has read.
+type props struct {
+	r     *reader
+	owner string
+	n     node
+	line  int
+	used  map[string]bool
+	err   error
+}
+
+func (p *props) fail(name, format string, args ...any) {
+	if p.err != nil {
+		return
+	}
+	line := p.line
+	for _, f := range p.n.fields {
+		if f.name == name {
+			line = f.line
+		}
+	}
+	p.err = fmt.Errorf("read template: %s, line %d: %s: %s", p.owner, line, name, fmt.Sprintf(format, args...))
+}
+
+func (p *props) ignore(names ...string) {
+	for _, n := range names {
+		p.used[n] = true
+	}
+}
+
+// take returns a member, evaluated; ok tells whether it is there.
+func (p *props) take(name string) (node, bool) {
+	p.used[name] = true
+	v, ok := p.n.get(name)
+	if !ok || p.err != nil {
+		return node{}, false
+	}
+	v, err := p.r.eval.eval(v)
+	if err != nil {
+		p.err = err
+		return node{}, false
+	}
+	return v, v.kind != none
+}
+
+func (p *props) text(name string) string {
+	v, ok := p.take(name)
+	if !ok {
+		return ""
+	}
+	if v.kind != text {
+		p.fail(name, "want a text")
+	}
+	return v.text
+}
+
+func (p *props) required(name string) string {
+	v := p.text(name)
+	if v == "" {
+		p.fail(name, "is missing")
+	}
+	return v
+}
+
+func (p *props) int(name string, otherwise int) int {
+	v, ok := p.take(name)
+	if !ok {
+		return otherwise
+	}
+	i, err := v.int()
+	if err != nil {
+		p.fail(name, "%v", err)
+	}
+	return i
+}
+
+func (p *props) seconds(name string, otherwise int) time.Duration {
+	return time.Duration(p.int(name, otherwise)) * time.Second
+}
+
+func (p *props) bool(name string) bool {
+	v, ok := p.take(name)
+	if !ok {
+		return false
+	}
+	b, err := v.bool()
+	if err != nil {
+		p.fail(name, "%v", err)
+	}
+	return b
+}
+
+// texts reads a list of texts; one text stands for a list of one.
+func (p *props) texts(name string) []string {
+	v, ok := p.take(name)
+	if !ok {
+		return nil
+	}
+	if v.kind == text {
+		return []string{v.text}
+	}
+	var all []string
+	for _, e := range v.list {
+		if e.kind != text {
+			p.fail(name, "want texts")
+		}
+		if e.text != "" { // an empty CommaDelimitedList is one empty text
+			all = append(all, e.text)
+		}
+	}
+	return all
+}
+
+// object reads a member that is an object; do sees its members. Members that
+// do leaves unread are an error.
+func (p *props) object(name string, do func(*props)) bool {
+	v, ok := p.take(name)
+	if !ok {
+		return false
+	}
+	if v.kind != object {
+		p.fail(name, "want an object")
+		return false
+	}
+	p.inside(name, v, do)
+	return true
+}
+
+func (p *props) objects(name string, do func(*props)) {
+	v, ok := p.take(name)
+	if !ok {
+		return
+	}
+	if v.kind != list {
+		p.fail(name, "want a list")
+		return
+	}
+	for _, e := range v.list {
+		p.inside(name, e, do)
+	}
+}
+
+func (p *props) inside(name string, v node, do func(*props)) {
+	if p.err != nil {
+		return
+	}
+	in := &props{r: p.r, owner: p.owner, n: v, line: v.line, used: map[string]bool{}}
+	do(in)
+	p.err = in.done()
+	_ = name
+}
+
+// done reports the first problem, or the first member that nobody read.
+func (p *props) done() error {
+	if p.err != nil {
+		return p.err
+	}
+	if p.n.kind != object && p.n.kind != none {
+		return fmt.Errorf("read template: %s, line %d: want an object", p.owner, p.line)
+	}
+	for _, f := range p.n.fields {
+		if !p.used[f.name] {
+			return fmt.Errorf("read template: %s, line %d: property %s is not supported", p.owner, f.line, f.name)
+		}
+	}
+	return nil
+}
+
+// shortName is the name under which one knows a function on one machine.
+func shortName(id string) string {
+	return strings.ToLower(strings.TrimSuffix(id, "Function"))
+}
+
+// physical is the name that a resource gets.
+func (r *reader) physical(res resource, member string) string {
+	if n := r.opts.Names[res.id]; n != "" {
+		return n
+	}
+	if v, ok := res.props.get(member); ok {
+		if v, err := r.eval.eval(v); err == nil && v.kind == text {
+			return v.text
+		}
+	}
+	return r.opts.Stack + "-" + res.id
+}
+
+func (r *reader) arn(service, resource string) string {
+	return fmt.Sprintf("arn:aws:%s:%s:%s:%s", service, r.opts.Region, r.opts.Account, resource)
+}
+
+// attribute answers Ref (attr "") and GetAtt.
+func (r *reader) attribute(res resource, attr string) (string, bool) {
+	switch res.kind {
+	case "AWS::Serverless::Function":
+		name := r.physical(res, "FunctionName")
+		switch attr {
+		case "":
+			return name, true
+		case "Arn", "Alias", "Version":
+			return r.arn("lambda", "function:"+name), true
+		}
+	case "AWS::DynamoDB::Table":
+		name := r.physical(res, "TableName")
+		switch attr {
+		case "":
+			return name, true
+		case "Arn":
+			return r.arn("dynamodb", "table/"+name), true
+		case "StreamArn": // the label is known once the table is there
+			return r.arn("dynamodb", "table/"+name+"/stream/LATEST"), true
+		}
+	case "AWS::SQS::Queue":
+		name := r.physical(res, "QueueName")
+		switch attr {
+		case "", "QueueUrl":
+			return r.opts.QueueURL(name), true
+		case "Arn":
+			return r.arn("sqs", name), true
+		case "QueueName":
+			return name, true
+		}
+	case "AWS::SecretsManager::Secret":
+		if attr == "" || attr == "Id" {
+			return r.secretARN(r.physical(res, "Name")), true
+		}
+	case "AWS::KMS::Key":
+		switch attr {
+		case "", "KeyId":
+			return res.id, true
+		case "Arn":
+			return r.arn("kms", "key/"+res.id), true
+		}
+	case "AWS::IAM::Role":
+		switch attr {
+		case "":
+			return res.id, true
+		case "Arn":
+			return fmt.Sprintf("arn:aws:iam::%s:role/%s", r.opts.Account, res.id), true
+		}
+	case "AWS::Logs::LogGroup":
+		switch attr {
+		case "":
+			return res.id, true
+		case "Arn":
+			return r.arn("logs", "log-group:"+res.id+":*"), true
+		}
+	case "AWS::SNS::Topic":
+		if attr == "" || attr == "TopicArn" {
+			return r.arn("sns", res.id), true
+		}
+	case "AWS::Serverless::HttpApi", "AWS::ApiGatewayV2::Api", "AWS::ApiGatewayV2::Authorizer",
+		"AWS::ApiGatewayV2::Integration", "AWS::Pipes::Pipe", "AWS::Scheduler::Schedule", "AWS::KMS::Alias",
+		"AWS::ApiGatewayV2::Stage", "AWS::ApiGatewayV2::Route":
+		if attr == "" {
+			return res.id, true
+		}
+	}
+	return "", false
+}
+
+// secretARN ends, as the service's does, in a hyphen and six characters; fixed
+// here, so that what was exported yesterday holds today.
+func (r *reader) secretARN(name string) string {
+	return r.arn("secretsmanager", "secret:"+name+"-local1")
+}
+
+// lookup finds the resource that an ARN names.
+func (r *reader) lookup(arn, kind, attr string) (resource, bool) {
+	for _, res := range r.order {
+		if res.kind != kind {
+			continue
+		}
+		if v, ok := r.attribute(res, attr); ok && v == arn {
+			return res, true
+		}
+	}
+	return resource{}, false
+}
+
+// functionOf finds the function that a member names by ARN, name or
+// invocation URI.
+func (p *props) functionOf(name string) string {
+	v := p.required(name)
+	if p.err != nil {
+		return ""
+	}
+	if _, uri, ok := strings.Cut(v, ":path/2015-03-31/functions/"); ok {
+		v = strings.TrimSuffix(uri, "/invocations")
+	}
+	for _, attr := range []string{"Arn", ""} {
+		if res, ok := p.r.lookup(v, "AWS::Serverless::Function", attr); ok {
+			return shortName(res.id)
+		}
+	}
+	p.fail(name, "names no function of this template: %s", v)
+	return ""
+}
+
+func (p *props) tableOf(name string) string {
+	v := p.required(name)
+	if p.err != nil {
+		return ""
+	}
+	res, ok := p.r.lookup(v, "AWS::DynamoDB::Table", "StreamArn")
+	if !ok {
+		p.fail(name, "names no stream of a table of this template: %s", v)
+		return ""
+	}
+	return p.r.physical(res, "TableName")
+}
+
+func (p *props) queueOf(name string) string {
+	v := p.required(name)
+	if p.err != nil {
+		return ""
+	}
+	if _, ok := p.r.lookup(v, "AWS::SQS::Queue", "Arn"); !ok {
+		p.fail(name, "names no queue of this template: %s", v)
+	}
+	return v
+}

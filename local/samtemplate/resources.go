@@ -1,0 +1,500 @@
+package samtemplate
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+)
+
+func (r *reader) function(res resource, p *props) {
+	p.n = merge(r.globalsOf("Function"), res.props)
+	f := Function{ID: res.id, Short: shortName(res.id), Name: r.physical(res, "FunctionName"), Environment: map[string]string{}}
+	f.ARN = r.arn("lambda", "function:"+f.Name)
+	f.Handler = p.text("Handler")
+	f.MemoryMB = p.int("MemorySize", 128)
+	f.Timeout = p.seconds("Timeout", 3)
+	f.Reserved = p.int("ReservedConcurrentExecutions", 0)
+	f.MaxEventAge, f.MaxRetries = 6*time.Hour, 2 // Lambda's defaults
+	if kind := p.text("Runtime"); !strings.HasPrefix(kind, "provided.") {
+		p.fail("Runtime", "only provided.* runs a bootstrap, not %q", kind)
+	}
+	p.object("Environment", func(p *props) {
+		p.object("Variables", func(p *props) {
+			for _, v := range p.n.fields {
+				f.Environment[v.name] = p.text(v.name)
+			}
+		})
+	})
+	p.object("EventInvokeConfig", func(p *props) {
+		f.MaxEventAge = p.seconds("MaximumEventAgeInSeconds", 6*3600)
+		f.MaxRetries = p.int("MaximumRetryAttempts", 2)
+		p.ignore("DestinationConfig")
+	})
+	p.ignore("FunctionName", "CodeUri", "Architectures", "Role", "Policies", "Description", "Tags", "Tracing", "LoggingConfig",
+		"AutoPublishAlias", "AutoPublishAliasAllProperties", "DeploymentPreference", "VpcConfig", "KmsKeyArn", "Layers",
+		"PermissionsBoundary", "AssumeRolePolicyDocument", "EphemeralStorage", "CodeSigningConfigArn", "VersionDescription",
+		"PackageType", "RecursiveLoop", "RuntimeManagementConfig", "DeadLetterQueue", "PropagateTags", "SnapStart")
+	if p.err == nil {
+		r.model.Functions = append(r.model.Functions, f)
+	}
+	events, ok := p.n.get("Events")
+	p.used["Events"] = true
+	if !ok {
+		return
+	}
+	for _, e := range events.fields {
+		kind, _ := e.value.get("Type")
+		body, _ := e.value.get("Properties")
+		in := &props{r: r, owner: res.id + " event " + e.name, n: body, line: e.line, used: map[string]bool{}}
+		switch kind.text {
+		case "HttpApi":
+			r.apiEvent(f.Short, in)
+		case "DynamoDB", "SQS":
+			r.mapping(res.id+e.name, f.Short, in)
+		case "Schedule", "ScheduleV2":
+			r.schedule(e.name, f.Short, kind.text == "Schedule", in)
+		default:
+			in.err = fmt.Errorf("read template: %s, line %d: events of type %q are not supported", in.owner, e.line, kind.text)
+		}
+		if err := in.done(); err != nil && p.err == nil {
+			p.err = err
+		}
+	}
+}
+
+func (r *reader) globalsOf(kind string) node {
+	g, _ := r.globals.get(kind)
+	return g
+}
+
+// merge lays a resource's properties over SAM's Globals: maps are merged,
+// lists are joined, everything else is replaced.
+// (SAM Developer Guide, "Globals section".)
+func merge(global, own node) node {
+	switch {
+	case own.kind == none:
+		return global
+	case global.kind == object && own.kind == object && !isIntrinsic(global) && !isIntrinsic(own):
+		out := node{kind: object, line: own.line}
+		for _, f := range global.fields {
+			if _, there := own.get(f.name); !there {
+				out.fields = append(out.fields, f)
+			}
+		}
+		for _, f := range own.fields {
+			if g, there := global.get(f.name); there {
+				f.value = merge(g, f.value)
+			}
+			out.fields = append(out.fields, f)
+		}
+		return out
+	case global.kind == list && own.kind == list:
+		return node{kind: list, line: own.line, list: append(append([]node(nil), global.list...), own.list...)}
+	}
+	return own
+}
+
+func isIntrinsic(n node) bool {
+	return len(n.fields) == 1 && (n.fields[0].name == "Ref" || strings.HasPrefix(n.fields[0].name, "Fn::"))
+}
+
+func (r *reader) table(res resource, p *props) {
+	t := Table{ID: res.id, Name: r.physical(res, "TableName")}
+	key := func(p *props) (parts []KeyPart) {
+		p.objects("KeySchema", func(p *props) {
+			parts = append(parts, KeyPart{p.required("AttributeName"), p.required("KeyType")})
+		})
+		return parts
+	}
+	t.Key = key(p)
+	p.objects("AttributeDefinitions", func(p *props) {
+		t.Attributes = append(t.Attributes, Attribute{p.required("AttributeName"), p.required("AttributeType")})
+	})
+	p.objects("GlobalSecondaryIndexes", func(p *props) {
+		i := Index{Name: p.required("IndexName"), Key: key(p)}
+		p.object("Projection", func(p *props) {
+			i.Projection = p.required("ProjectionType")
+			i.NonKey = p.texts("NonKeyAttributes")
+		})
+		p.ignore("ContributorInsightsSpecification", "OnDemandThroughput", "WarmThroughput")
+		t.Indexes = append(t.Indexes, i)
+	})
+	p.object("StreamSpecification", func(p *props) {
+		t.StreamView = p.required("StreamViewType")
+		p.ignore("ResourcePolicy")
+	})
+	p.object("TimeToLiveSpecification", func(p *props) {
+		if p.bool("Enabled") {
+			t.TTLAttribute = p.required("AttributeName")
+		}
+		p.ignore("AttributeName")
+	})
+	if mode := p.text("BillingMode"); mode != "PAY_PER_REQUEST" {
+		p.fail("BillingMode", "only PAY_PER_REQUEST is supported")
+	}
+	p.ignore("TableName", "PointInTimeRecoverySpecification", "DeletionProtectionEnabled", "SSESpecification", "Tags", "TableClass",
+		"ContributorInsightsSpecification", "ResourcePolicy", "OnDemandThroughput", "WarmThroughput")
+	r.model.Tables = append(r.model.Tables, t)
+}
+
+func (r *reader) queue(res resource, p *props) {
+	q := Queue{ID: res.id, Name: r.physical(res, "QueueName")}
+	q.URL, q.ARN = r.opts.QueueURL(q.Name), r.arn("sqs", q.Name)
+	q.Visibility = p.seconds("VisibilityTimeout", 30)
+	q.Retention = p.seconds("MessageRetentionPeriod", 345600)
+	q.Delay = p.seconds("DelaySeconds", 0)
+	q.Wait = p.seconds("ReceiveMessageWaitTimeSeconds", 0)
+	if p.bool("FifoQueue") {
+		p.fail("FifoQueue", "FIFO queues are not supported")
+	}
+	p.object("RedrivePolicy", func(p *props) {
+		q.DeadLetterARN = p.queueOf("deadLetterTargetArn")
+		q.MaxReceives = p.int("maxReceiveCount", 0)
+		if q.MaxReceives < 1 {
+			p.fail("maxReceiveCount", "must be at least 1")
+		}
+	})
+	p.ignore("QueueName", "SqsManagedSseEnabled", "KmsMasterKeyId", "KmsDataKeyReusePeriodSeconds", "RedriveAllowPolicy", "Tags", "MaximumMessageSize")
+	r.model.Queues = append(r.model.Queues, q)
+}
+
+func (r *reader) secret(res resource, p *props) {
+	s := Secret{ID: res.id, Name: r.physical(res, "Name")}
+	s.ARN = r.secretARN(s.Name)
+	p.object("GenerateSecretString", func(p *props) {
+		s.GenerateLength = p.int("PasswordLength", 32)
+		p.ignore("ExcludePunctuation", "ExcludeCharacters", "IncludeSpace", "RequireEachIncludedType", "ExcludeLowercase", "ExcludeNumbers", "ExcludeUppercase")
+	})
+	p.ignore("Name", "Description", "KmsKeyId", "Tags", "ReplicaRegions")
+	r.model.Secrets = append(r.model.Secrets, s)
+}
+
+func (p *props) filters() (patterns []string) {
+	p.object("FilterCriteria", func(p *props) {
+		p.objects("Filters", func(p *props) { patterns = append(patterns, p.required("Pattern")) })
+	})
+	return patterns
+}
+
+func (p *props) latest() bool {
+	switch v := p.required("StartingPosition"); v {
+	case "LATEST":
+		return true
+	case "TRIM_HORIZON":
+	default:
+		p.fail("StartingPosition", "%q is not supported", v)
+	}
+	return false
+}
+
+// age reads a maximum record age; -1 means none.
+func (p *props) age(name string) time.Duration {
+	if s := p.int(name, -1); s >= 0 {
+		return time.Duration(s) * time.Second
+	}
+	return -1
+}
+
+func (p *props) partial() (report bool) {
+	for _, v := range p.texts("FunctionResponseTypes") {
+		if v != "ReportBatchItemFailures" {
+			p.fail("FunctionResponseTypes", "%q is not known", v)
+		}
+		report = true
+	}
+	return report
+}
+
+func (p *props) onFailure() (arn string) {
+	p.object("DestinationConfig", func(p *props) {
+		p.object("OnFailure", func(p *props) {
+			arn = p.queueOf("Destination")
+			p.ignore("Type")
+		})
+	})
+	return arn
+}
+
+// mapping reads an event source mapping, SAM's (with the function given) or
+// the plain resource.
+func (r *reader) mapping(id, function string, p *props) {
+	source := "EventSourceArn"
+	if function == "" {
+		function = p.functionOf("FunctionName")
+	} else if _, stream := p.n.get("Stream"); stream {
+		source = "Stream"
+	} else {
+		source = "Queue"
+	}
+	if v, ok := p.take("Enabled"); ok {
+		if on, err := v.bool(); err != nil || !on {
+			p.fail("Enabled", "only true is supported")
+		}
+	}
+	p.ignore("Tags", "KmsKeyArn", "MetricsConfig", "LoggingConfig")
+	arn := p.required(source)
+	if strings.HasPrefix(arn, "arn:aws:sqs:") {
+		m := QueueMapping{ID: id, Function: function, QueueARN: p.queueOf(source), BatchSize: p.int("BatchSize", 10),
+			Window: p.seconds("MaximumBatchingWindowInSeconds", 0), ReportPartial: p.partial(), Filters: p.filters()}
+		p.object("ScalingConfig", func(p *props) {
+			m.MaxConcurrency = p.int("MaximumConcurrency", 0)
+			if m.MaxConcurrency < 2 || m.MaxConcurrency > 1000 {
+				p.fail("MaximumConcurrency", "must be 2 to 1000")
+			}
+		})
+		r.model.Works = append(r.model.Works, m)
+		return
+	}
+	m := StreamMapping{ID: id, Function: function, Table: p.tableOf(source), Latest: p.latest(), BatchSize: p.int("BatchSize", 100),
+		Window: p.seconds("MaximumBatchingWindowInSeconds", 0), Parallel: p.int("ParallelizationFactor", 1),
+		Bisect: p.bool("BisectBatchOnFunctionError"), MaxRetries: p.int("MaximumRetryAttempts", -1), MaxAge: p.age("MaximumRecordAgeInSeconds"),
+		ReportPartial: p.partial(), Filters: p.filters(), OnFailureARN: p.onFailure()}
+	if m.Parallel != 1 {
+		p.fail("ParallelizationFactor", "only 1 is supported")
+	}
+	r.model.Streams = append(r.model.Streams, m)
+}
+
+func (r *reader) pipe(res resource, p *props) {
+	m := Pipe{ID: res.id, Table: p.tableOf("Source"), QueueARN: p.queueOf("Target"), BatchSize: 100, MaxRetries: -1, MaxAge: -1}
+	p.object("SourceParameters", func(p *props) {
+		m.Filters = p.filters()
+		p.object("DynamoDBStreamParameters", func(p *props) {
+			m.Latest = p.latest()
+			m.BatchSize = p.int("BatchSize", 100)
+			m.Window = p.seconds("MaximumBatchingWindowInSeconds", 0)
+			m.MaxRetries = p.int("MaximumRetryAttempts", -1)
+			m.MaxAge = p.age("MaximumRecordAgeInSeconds")
+			switch v := p.text("OnPartialBatchItemFailure"); v {
+			case "AUTOMATIC_BISECT":
+				m.Bisect = true
+			case "":
+			default:
+				p.fail("OnPartialBatchItemFailure", "%q is not known", v)
+			}
+			p.object("DeadLetterConfig", func(p *props) { m.OnFailureARN = p.queueOf("Arn") })
+			if n := p.int("ParallelizationFactor", 1); n != 1 {
+				p.fail("ParallelizationFactor", "only 1 is supported")
+			}
+		})
+	})
+	p.object("TargetParameters", func(p *props) {
+		m.InputTemplate = p.text("InputTemplate")
+		p.ignore("SqsQueueParameters")
+	})
+	if state := p.text("DesiredState"); state != "" && state != "RUNNING" {
+		p.fail("DesiredState", "only RUNNING is supported")
+	}
+	if m.BatchSize > 10 {
+		p.fail("SourceParameters", "a batch for a queue holds at most 10 records")
+	}
+	p.ignore("Name", "Description", "RoleArn", "LogConfiguration", "Tags", "KmsKeyIdentifier")
+	r.model.Pipes = append(r.model.Pipes, m)
+}
+
+// rate reads rate(1 minute) and the like.
+func (p *props) rate(name string) time.Duration {
+	v := p.required(name)
+	inner, ok := strings.CutPrefix(v, "rate(")
+	inner, closed := strings.CutSuffix(inner, ")")
+	number, unit, spaced := strings.Cut(inner, " ")
+	n, err := strconv.Atoi(number)
+	units := map[string]time.Duration{"minute": time.Minute, "minutes": time.Minute, "hour": time.Hour, "hours": time.Hour, "day": 24 * time.Hour, "days": 24 * time.Hour}
+	if !ok || !closed || !spaced || err != nil || n < 1 || units[unit] == 0 {
+		p.fail(name, "only rate(N minutes|hours|days) is supported, not %q", v)
+	}
+	return time.Duration(n) * units[unit]
+}
+
+func (p *props) retryPolicy(s *Schedule) {
+	s.MaxAge, s.Retries = 24*time.Hour, 185 // EventBridge's defaults
+	p.object("RetryPolicy", func(p *props) {
+		s.MaxAge = p.seconds("MaximumEventAgeInSeconds", 86400)
+		s.Retries = p.int("MaximumRetryAttempts", 185)
+	})
+}
+
+func (r *reader) schedule(id, function string, rule bool, p *props) {
+	expression := "ScheduleExpression"
+	if rule {
+		expression = "Schedule"
+	}
+	s := Schedule{ID: id, Function: function, Rule: rule, Every: p.rate(expression), Input: p.text("Input")}
+	p.retryPolicy(&s)
+	if state := p.text("State"); state != "" && state != "ENABLED" {
+		p.fail("State", "only ENABLED is supported")
+	}
+	p.ignore("Name", "Description", "FlexibleTimeWindow", "RoleArn", "PermissionsBoundary", "GroupName", "ScheduleExpressionTimezone", "DeadLetterConfig", "OmitName", "KmsKeyArn", "Enabled")
+	r.model.Schedules = append(r.model.Schedules, s)
+}
+
+func (r *reader) scheduler(res resource, p *props) {
+	s := Schedule{ID: res.id, Every: p.rate("ScheduleExpression")}
+	p.object("Target", func(p *props) {
+		s.Function = p.functionOf("Arn")
+		s.Input = p.text("Input")
+		p.retryPolicy(&s)
+		p.ignore("RoleArn", "DeadLetterConfig")
+	})
+	if state := p.text("State"); state != "" && state != "ENABLED" {
+		p.fail("State", "only ENABLED is supported")
+	}
+	p.ignore("Name", "Description", "FlexibleTimeWindow", "GroupName", "ScheduleExpressionTimezone", "KmsKeyArn")
+	r.model.Schedules = append(r.model.Schedules, s)
+}
+
+func (p *props) cors(name string) (c *CORS) {
+	p.object(name, func(p *props) {
+		c = &CORS{Origins: p.texts("AllowOrigins"), Methods: p.texts("AllowMethods"), Headers: p.texts("AllowHeaders"),
+			Expose: p.texts("ExposeHeaders"), Credentials: p.bool("AllowCredentials"), MaxAge: p.int("MaxAge", 0)}
+	})
+	return c
+}
+
+func (r *reader) httpAPI(res resource, p *props) {
+	p.n = merge(r.globalsOf("HttpApi"), res.props)
+	a := API{ID: res.id, CORS: p.cors("CorsConfiguration")}
+	p.object("Auth", func(p *props) {
+		p.fail("Auth", "authorizers belong into AWS::ApiGatewayV2::Authorizer resources: the transform drops a broken one with a warning")
+	})
+	p.ignore("Name", "Description", "FailOnWarnings", "DisableExecuteApiEndpoint", "AccessLogSettings", "DefaultRouteSettings", "RouteSettings", "Tags", "Domain", "PropagateTags")
+	if stage := p.text("StageName"); stage != "" && stage != "$default" {
+		p.fail("StageName", "only the stage $default is supported, not %q", stage)
+	}
+	r.model.APIs = append(r.model.APIs, a)
+}
+
+func (r *reader) plainAPI(res resource, p *props) {
+	if kind := p.required("ProtocolType"); kind != "HTTP" {
+		p.fail("ProtocolType", "only HTTP is supported")
+	}
+	a := API{ID: res.id, CORS: p.cors("CorsConfiguration")}
+	p.ignore("Name", "Description", "DisableExecuteApiEndpoint", "Tags", "IpAddressType")
+	r.model.APIs = append(r.model.APIs, a)
+}
+
+func (p *props) apiOf(name string) string {
+	v := p.required(name)
+	if res, ok := p.r.eval.resources[v]; p.err == nil && (!ok || res.kind != "AWS::Serverless::HttpApi" && res.kind != "AWS::ApiGatewayV2::Api") {
+		p.fail(name, "names no HTTP API of this template: %s", v)
+	}
+	return v
+}
+
+func (p *props) payload2() {
+	if v := p.text("PayloadFormatVersion"); v != "" && v != "2.0" {
+		p.fail("PayloadFormatVersion", "only 2.0 is supported")
+	}
+}
+
+// maxIntegration is the longest an HTTP API waits for an integration.
+const maxIntegration = 30 * time.Second
+
+func (p *props) integrationTimeout() time.Duration {
+	d := time.Duration(p.int("TimeoutInMillis", int(maxIntegration.Milliseconds()))) * time.Millisecond
+	if d < 50*time.Millisecond || d > maxIntegration {
+		p.fail("TimeoutInMillis", "must be 50 to 30000")
+	}
+	return d
+}
+
+func (r *reader) apiEvent(function string, p *props) {
+	method := strings.ToUpper(p.required("Method"))
+	if method == "*" || method == "X-AMAZON-APIGATEWAY-ANY-METHOD" {
+		method = "ANY"
+	}
+	rt := Route{API: p.apiOf("ApiId"), Key: method + " " + p.required("Path"), Function: function, Timeout: p.integrationTimeout()}
+	p.payload2()
+	p.object("Auth", func(p *props) {
+		switch a := p.text("Authorizer"); a {
+		case "", "NONE":
+		case "AWS_IAM":
+			rt.IAM = true
+		default:
+			p.fail("Authorizer", "only AWS_IAM and NONE are supported here")
+		}
+	})
+	p.ignore("RouteSettings")
+	r.model.Routes = append(r.model.Routes, rt)
+}
+
+func (r *reader) integration(res resource, p *props) {
+	if kind := p.required("IntegrationType"); kind != "AWS_PROXY" {
+		p.fail("IntegrationType", "only AWS_PROXY is supported")
+	}
+	p.payload2()
+	if v := p.text("PayloadFormatVersion"); v != "2.0" {
+		p.fail("PayloadFormatVersion", "must be 2.0 (the default is not)")
+	}
+	in := integration{function: p.functionOf("IntegrationUri"), timeout: p.integrationTimeout()}
+	p.apiOf("ApiId")
+	p.ignore("IntegrationMethod", "Description", "ConnectionType", "CredentialsArn")
+	if r.integrations == nil {
+		r.integrations = map[string]integration{}
+	}
+	r.integrations[res.id] = in
+}
+
+func (r *reader) authorizer(res resource, p *props) {
+	if kind := p.required("AuthorizerType"); kind != "JWT" {
+		p.fail("AuthorizerType", "only JWT is supported")
+	}
+	var j JWT
+	p.object("JwtConfiguration", func(p *props) {
+		j.Issuer, j.Audience = p.required("Issuer"), p.texts("Audience")
+	})
+	if len(j.Audience) == 0 {
+		p.fail("JwtConfiguration", "Audience is missing")
+	}
+	sources := p.texts("IdentitySource")
+	if len(sources) != 1 || !strings.HasPrefix(sources[0], "$request.header.") {
+		p.fail("IdentitySource", "want one $request.header.NAME")
+	} else {
+		j.IdentitySource = sources[0]
+	}
+	p.apiOf("ApiId")
+	p.ignore("Name")
+	if r.authorizers == nil {
+		r.authorizers = map[string]JWT{}
+	}
+	r.authorizers[res.id] = j
+}
+
+func (r *reader) route(p *props) {
+	raw := rawRoute{api: p.apiOf("ApiId"), key: p.required("RouteKey"), target: strings.TrimPrefix(p.required("Target"), "integrations/"),
+		auth: p.text("AuthorizationType"), authorizer: p.text("AuthorizerId"), scopes: p.texts("AuthorizationScopes"), p: p}
+	p.ignore("OperationName")
+	r.routes = append(r.routes, raw)
+}
+
+// joinRoutes gives each plain route its integration and authorizer, which may
+// stand anywhere in the template.
+func (r *reader) joinRoutes() error {
+	for _, raw := range r.routes {
+		in, ok := r.integrations[raw.target]
+		if !ok {
+			raw.p.fail("Target", "names no integration of this template: %s", raw.target)
+			return raw.p.err
+		}
+		rt := Route{API: raw.api, Key: raw.key, Function: in.function, Timeout: in.timeout}
+		switch raw.auth {
+		case "", "NONE":
+		case "AWS_IAM":
+			rt.IAM = true
+		case "JWT":
+			j, ok := r.authorizers[raw.authorizer]
+			if !ok {
+				raw.p.fail("AuthorizerId", "names no authorizer of this template: %q", raw.authorizer)
+				return raw.p.err
+			}
+			j.Scopes = raw.scopes
+			rt.JWT = &j
+		default:
+			raw.p.fail("AuthorizationType", "%q is not supported", raw.auth)
+			return raw.p.err
+		}
+		r.model.Routes = append(r.model.Routes, rt)
+	}
+	return nil
+}

@@ -1,0 +1,276 @@
+package samtemplate_test
+
+import (
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"orderbridge/local/samtemplate"
+)
+
+func options(parameters map[string]string) samtemplate.Options {
+	return samtemplate.Options{Region: "us-east-1", Account: "000000000000", Stack: "trial", Parameters: parameters,
+		QueueURL: func(name string) string { return "http://127.0.0.1:8000/000000000000/" + name }}
+}
+
+func read(t *testing.T, text string, parameters map[string]string) *samtemplate.Model {
+	t.Helper()
+	m, err := samtemplate.Read([]byte(text), options(parameters))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+// env evaluates one value as an environment variable of a function.
+const head = `
+Parameters:
+  Name: { Type: String, Default: alice }
+  Empty: { Type: String, Default: "" }
+  Count: { Type: Number, Default: 007 }
+  List: { Type: CommaDelimitedList, Default: "a, b,c" }
+Mappings:
+  Sizes:
+    us-east-1: { small: 128 }
+Conditions:
+  IsAlice: !Equals [!Ref Name, alice]
+  NoName: !Not [Condition: IsAlice]
+  Both: !And [!Condition IsAlice, !Not [!Equals [!Ref Empty, x]]]
+  Either: !Or [!Condition NoName, !Condition IsAlice]
+  Long:
+    Fn::Not:
+      - Fn::Equals:
+          - Ref: Empty
+          - ""
+Resources:
+  Table:
+    Type: AWS::DynamoDB::Table
+    Properties: { BillingMode: PAY_PER_REQUEST, KeySchema: [{ AttributeName: pk, KeyType: HASH }], AttributeDefinitions: [{ AttributeName: pk, AttributeType: S }] }
+  Queue:
+    Type: AWS::SQS::Queue
+  Secret:
+    Type: AWS::SecretsManager::Secret
+  Gone:
+    Type: AWS::SQS::Queue
+    Condition: NoName
+  TryFunction:
+    Type: AWS::Serverless::Function
+    Properties:
+      Runtime: provided.al2023
+      Handler: bootstrap
+      Environment:
+        Variables:
+          V: `
+
+func TestIntrinsicFunctions(t *testing.T) {
+	for value, want := range map[string]string{
+		`plain`:                              "plain",
+		`12`:                                 "12",
+		`0.50`:                               "0.50",
+		`true`:                               "true",
+		`"true"`:                             "true",
+		`!Ref Name`:                          "alice",
+		`{ Ref: Name }`:                      "alice",
+		`!Ref Count`:                         "007",
+		`!Ref AWS::Region`:                   "us-east-1",
+		`!Ref Table`:                         "trial-Table",
+		`!GetAtt Table.Arn`:                  "arn:aws:dynamodb:us-east-1:000000000000:table/trial-Table",
+		`{ "Fn::GetAtt": [Table, Arn] }`:     "arn:aws:dynamodb:us-east-1:000000000000:table/trial-Table",
+		`!Ref Queue`:                         "http://127.0.0.1:8000/000000000000/trial-Queue",
+		`!GetAtt Queue.Arn`:                  "arn:aws:sqs:us-east-1:000000000000:trial-Queue",
+		`!GetAtt Queue.QueueName`:            "trial-Queue",
+		`!Ref Secret`:                        "arn:aws:secretsmanager:us-east-1:000000000000:secret:trial-Secret-local1",
+		`!GetAtt Secret.Id`:                  "arn:aws:secretsmanager:us-east-1:000000000000:secret:trial-Secret-local1",
+		`!GetAtt TryFunction.Arn`:            "arn:aws:lambda:us-east-1:000000000000:function:trial-TryFunction",
+		`!Sub "${Name}-${AWS::AccountId}"`:   "alice-000000000000",
+		`!Sub "${Queue.QueueName}/${!Name}"`: "trial-Queue/${Name}",
+		`!Sub ["${x}${Name}", { x: !Ref Count }]`:      "007alice",
+		`!Join ["-", [a, !Ref Name]]`:                  "a-alice",
+		`!Join ["", !Ref List]`:                        "abc",
+		`!Join [",", [a, !Ref AWS::NoValue]]`:          "a",
+		`!Select [1, !Ref List]`:                       "b",
+		`!Select [0, !Split ["/", "x/y"]]`:             "x",
+		`!FindInMap [Sizes, !Ref AWS::Region, small]`:  "128",
+		`!If [IsAlice, yes, no]`:                       "yes",
+		`!If [NoName, yes, no]`:                        "no",
+		`!If [Both, yes, no]`:                          "yes",
+		`!If [Either, yes, no]`:                        "yes",
+		`!If [Long, yes, no]`:                          "no",
+		`!If [NoName, !Ref Gone, no]`:                  "no",
+		`{ "Fn::If": [IsAlice, { Ref: Name }, "no"] }`: "alice",
+		`&a x`: "x",
+	} {
+		m := read(t, head+value, nil)
+		if got := m.Functions[0].Environment["V"]; got != want {
+			t.Errorf("%s: %q, want %q", value, got, want)
+		}
+	}
+}
+
+func TestNoValueRemovesTheMember(t *testing.T) {
+	m := read(t, head+`!If [NoName, x, !Ref AWS::NoValue]`, nil)
+	if v, there := m.Functions[0].Environment["V"]; there && v != "" {
+		t.Errorf("V is %q", v)
+	}
+}
+
+func TestParametersOverrideDefaults(t *testing.T) {
+	m := read(t, head+`!Ref Name`, map[string]string{"Name": "bob"})
+	if got := m.Functions[0].Environment["V"]; got != "bob" {
+		t.Errorf("V is %q", got)
+	}
+	if !slices.ContainsFunc(m.Queues, func(q samtemplate.Queue) bool { return q.ID == "Gone" }) {
+		t.Error("the conditional queue is missing")
+	}
+}
+
+func TestWhatIsNotUnderstoodIsRefused(t *testing.T) {
+	const function = "Resources:\n  AFunction:\n    Type: AWS::Serverless::Function\n    Properties:\n      Runtime: provided.al2023\n"
+	last := strconv.Itoa(strings.Count(head, "\n") + 1)
+	for rule, c := range map[string]struct{ text, want string }{
+		"an unknown intrinsic":         {head + `!Cidr ["10.0.0.0/8", 1]`, "TryFunction, line " + last + ": Fn::Cidr is not supported"},
+		"an import":                    {head + `!ImportValue x`, "Fn::ImportValue is not supported"},
+		"a name that is not there":     {head + `!Ref Nobody`, "TryFunction, line " + last + ": Ref Nobody: there is no such parameter or resource"},
+		"an attribute not known":       {head + `!GetAtt Queue.Color`, "GetAtt Queue.Color: not known for a AWS::SQS::Queue"},
+		"a resource that is not there": {head + `!Ref Gone`, "its condition NoName is false"},
+		"an unknown condition":         {head + `!If [Nothing, a, b]`, "there is no condition Nothing"},
+		"a value of the wrong kind":    {head + `[a]`, "want a text"},
+		"an open Sub":                  {head + `!Sub "${Name"`, "is not closed"},
+		"an index too far":             {head + `!Select [9, !Ref List]`, "no element 9 of 3"},
+		"an unknown type":              {"Resources:\n  Thing:\n    Type: AWS::S3::Bucket\n", "Thing, line 2: resources of type AWS::S3::Bucket are not supported"},
+		"an unknown property":          {function + "      Magic: 1\n", "AFunction, line 6: property Magic is not supported"},
+		"an unknown event":             {function + "      Events:\n        E:\n          Type: S3\n", "AFunction event E, line 7: events of type \"S3\" are not supported"},
+		"an unknown member":            {"Resources:\n  Q:\n    Type: AWS::SQS::Queue\n    Extra: 1\n", "Q, line 4: member Extra is not supported"},
+		"an unknown section":           {"Resourcen: {}\n", "section Resourcen is not supported"},
+		"a managed runtime":            {strings.Replace(function, "provided.al2023", "go1.x", 1), "only provided.* runs a bootstrap"},
+		"a FIFO queue":                 {"Resources:\n  Q:\n    Type: AWS::SQS::Queue\n    Properties: { FifoQueue: true }\n", "FIFO queues are not supported"},
+		"a cron schedule":              {function + "      Events:\n        E: { Type: ScheduleV2, Properties: { ScheduleExpression: cron(0 1 * * ? *) } }\n", "only rate("},
+		"a key twice":                  {"Resources:\n  Q: { Type: AWS::SQS::Queue, Type: AWS::SQS::Queue }\n", "parse template"},
+		"a parameter without value":    {"Parameters:\n  P: { Type: String }\nResources: {}\n", "parameter P, line 2: has no default"},
+		"a parameter type":             {"Parameters:\n  P: { Type: AWS::EC2::VPC::Id, Default: x }\nResources: {}\n", "parameters of type AWS::EC2::VPC::Id are not supported"},
+		"no resources":                 {"Description: x\n", "it has no Resources"},
+		"not a mapping":                {"- a\n", "want a mapping"},
+		"not YAML":                     {"a: [", "parse template"},
+		"a condition in a circle":      {"Conditions:\n  A: !Not [!Condition B]\n  B: !Not [!Condition A]\nResources:\n  Q: { Type: AWS::SQS::Queue, Condition: A }\n", "depends on itself"},
+		"dead letters elsewhere":       {"Resources:\n  Q: { Type: AWS::SQS::Queue, Properties: { RedrivePolicy: { deadLetterTargetArn: x, maxReceiveCount: 1 } } }\n", "names no queue of this template"},
+		"an authorizer that SAM drops": {"Resources:\n  A: { Type: AWS::Serverless::HttpApi, Properties: { Auth: { DefaultAuthorizer: x } } }\n", "Auth"},
+	} {
+		t.Run(rule, func(t *testing.T) {
+			_, err := samtemplate.Read([]byte(c.text), options(nil))
+			if err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("error %v, want one with %q", err, c.want)
+			}
+		})
+	}
+	if _, err := samtemplate.Read([]byte(head+"x"), options(map[string]string{"Nobody": "x"})); err == nil || !strings.Contains(err.Error(), "no parameter Nobody") {
+		t.Errorf("an unknown parameter: %v", err)
+	}
+}
+
+func TestGlobalsAreMerged(t *testing.T) {
+	m := read(t, `
+Globals:
+  Function:
+    Runtime: provided.al2023
+    Timeout: 7
+    MemorySize: 512
+    Environment: { Variables: { A: "1", B: "1" } }
+Resources:
+  OneFunction:
+    Type: AWS::Serverless::Function
+    Properties:
+      Timeout: 9
+      Environment: { Variables: { B: "2", C: "2" } }
+`, nil)
+	f := m.Functions[0]
+	if f.Timeout != 9*time.Second || f.MemoryMB != 512 || f.Short != "one" || cmp.Diff(f.Environment, map[string]string{"A": "1", "B": "2", "C": "2"}) != "" {
+		t.Errorf("function %+v", f)
+	}
+}
+
+func TestMappingsAndSchedulesAsPlainResources(t *testing.T) {
+	m := read(t, `
+Resources:
+  Orders:
+    Type: AWS::DynamoDB::Table
+    Properties:
+      TableName: given
+      BillingMode: PAY_PER_REQUEST
+      KeySchema: [{ AttributeName: pk, KeyType: HASH }]
+      AttributeDefinitions: [{ AttributeName: pk, AttributeType: S }]
+      StreamSpecification: { StreamViewType: NEW_IMAGE }
+  Dead: { Type: AWS::SQS::Queue }
+  PushFunction:
+    Type: AWS::Serverless::Function
+    Properties:
+      Runtime: provided.al2023
+  Mapping:
+    Type: AWS::Lambda::EventSourceMapping
+    Properties:
+      FunctionName: !Ref PushFunction
+      EventSourceArn: !GetAtt Orders.StreamArn
+      StartingPosition: LATEST
+      MaximumRetryAttempts: 3
+      MaximumRecordAgeInSeconds: 60
+      DestinationConfig: { OnFailure: { Destination: !GetAtt Dead.Arn } }
+  Hourly:
+    Type: AWS::Scheduler::Schedule
+    Properties:
+      ScheduleExpression: rate(2 hours)
+      FlexibleTimeWindow: { Mode: "OFF" }
+      Target: { Arn: !GetAtt PushFunction.Arn, RoleArn: x, Input: '{"a":1}', RetryPolicy: { MaximumRetryAttempts: 0, MaximumEventAgeInSeconds: 60 } }
+`, nil)
+	want := samtemplate.StreamMapping{ID: "Mapping", Function: "push", Table: "given", Latest: true, BatchSize: 100, Parallel: 1, MaxRetries: 3, MaxAge: time.Minute, OnFailureARN: "arn:aws:sqs:us-east-1:000000000000:trial-Dead"}
+	if d := cmp.Diff([]samtemplate.StreamMapping{want}, m.Streams); d != "" {
+		t.Error(d)
+	}
+	if d := cmp.Diff([]samtemplate.Schedule{{ID: "Hourly", Function: "push", Every: 2 * time.Hour, Input: `{"a":1}`, MaxAge: time.Minute}}, m.Schedules); d != "" {
+		t.Error(d)
+	}
+}
+
+// The repository's own template is read whole, in both of its forms.
+func TestTheSystemsTemplate(t *testing.T) {
+	source, err := os.ReadFile("../../template.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, issuer := range []string{"", "https://issuer.example"} {
+		m := read(t, string(source), map[string]string{"PortalIssuer": issuer, "PortalAudience": "portal", "PortalAllowedOrigins": "http://127.0.0.1:8080"})
+		var names []string
+		for _, f := range m.Functions {
+			names = append(names, f.Short)
+		}
+		slices.Sort(names)
+		if !slices.Equal(names, []string{"fulfill", "provision", "status", "statuspush"}) {
+			t.Errorf("functions %v", names)
+		}
+		routes := map[string]samtemplate.Route{}
+		for _, r := range m.Routes {
+			routes[r.Key] = r
+		}
+		if r := routes["POST /orders/{sfOrderId}/fulfill"]; r.Function != "fulfill" || r.IAM || r.JWT != nil {
+			t.Errorf("callout route %+v", r)
+		}
+		r := routes["GET /orders/{sfOrderId}"]
+		if r.Function != "status" || r.IAM != (issuer == "") || (r.JWT != nil) != (issuer != "") {
+			t.Errorf("portal route %+v", r)
+		}
+		if len(m.Tables) != 1 || m.Tables[0].StreamView != "NEW_IMAGE" || m.Tables[0].TTLAttribute != "expires_at" || len(m.Tables[0].Indexes) != 1 {
+			t.Errorf("tables %+v", m.Tables)
+		}
+		if len(m.Pipes) != 1 || m.Pipes[0].InputTemplate == "" || len(m.Streams) != 1 || !m.Streams[0].ReportPartial || len(m.Works) != 1 || m.Works[0].MaxConcurrency != 2 {
+			t.Errorf("pipes %+v streams %+v works %+v", m.Pipes, m.Streams, m.Works)
+		}
+		if !slices.ContainsFunc(m.Schedules, func(s samtemplate.Schedule) bool {
+			return s.Function == "provision" && s.Every == time.Minute && s.Retries == 0
+		}) {
+			t.Errorf("schedules %+v", m.Schedules)
+		}
+	}
+}

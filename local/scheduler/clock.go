@@ -1,0 +1,171 @@
+// Package scheduler fires the schedules of a template: it invokes functions
+// asynchronously at a rate, and on request.
+//
+// The rule it keeps: a tick that could not run in time is dropped, and tried
+// again only as often as its schedule allows. It must not wait for a tick to
+// end before the next one is due.
+package scheduler
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"fmt"
+	"sync"
+	"time"
+)
+
+// Invoker runs a function, by its short name.
+type Invoker interface {
+	Invoke(ctx context.Context, function string, event []byte) ([]byte, error)
+}
+
+// Schedule is one schedule.
+type Schedule struct {
+	Name     string
+	Function string // short name
+	Every    time.Duration
+	Input    string        // the event; "" = the one that the service makes
+	Rule     bool          // the service is EventBridge's rules; else its Scheduler
+	Retries  int           // after a failure
+	MaxAge   time.Duration // of an event that found no room to run
+}
+
+// Options are what a Clock needs.
+type Options struct {
+	Schedules       []Schedule
+	Invoker         Invoker
+	Throttled       func(error) bool // whether an error means "no room now"; nil = never
+	Region, Account string
+	Logf            func(format string, args ...any)
+}
+
+// Clock fires schedules. Its methods are safe for concurrent use.
+type Clock struct {
+	opts Options
+	wait sync.WaitGroup
+	ctx  context.Context
+	stop context.CancelFunc
+	mu   sync.Mutex
+	done bool
+}
+
+// New starts the schedules; the first tick comes after one period.
+func New(opts Options) *Clock {
+	c := &Clock{opts: opts}
+	c.ctx, c.stop = context.WithCancel(context.Background())
+	for _, s := range opts.Schedules {
+		c.wait.Go(func() {
+			t := time.NewTicker(s.Every)
+			defer t.Stop()
+			for {
+				select {
+				case at := <-t.C:
+					c.fire(s, at)
+				case <-c.ctx.Done():
+					return
+				}
+			}
+		})
+	}
+	return c
+}
+
+// Fire fires a schedule now, by name; false when there is none.
+func (c *Clock) Fire(name string) bool {
+	for _, s := range c.opts.Schedules {
+		if s.Name == name {
+			c.fire(s, time.Now())
+			return true
+		}
+	}
+	return false
+}
+
+func (c *Clock) fire(s Schedule, at time.Time) {
+	event := s.Input
+	if event == "" {
+		event = c.event(s, at)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.done {
+		return
+	}
+	c.wait.Go(func() {
+		deadline := at.Add(s.MaxAge)
+		for attempt := 0; attempt <= s.Retries; attempt++ {
+			if attempt > 0 {
+				// Lambda waits one minute before the first retry of an
+				// asynchronous invocation, two before the second.
+				t := time.NewTimer(time.Duration(min(attempt, 2)) * time.Minute)
+				select {
+				case <-t.C:
+				case <-c.ctx.Done():
+				}
+				t.Stop()
+			}
+			if c.ctx.Err() != nil || time.Now().After(deadline) {
+				return
+			}
+			err := c.invoke(s, event, deadline)
+			if err == nil || c.ctx.Err() != nil {
+				return
+			}
+			c.opts.Logf("%s: %v", s.Name, err)
+		}
+	})
+}
+
+// invoke runs the function once, as soon as there is room for it; finding none
+// until the event is too old is an error too.
+func (c *Clock) invoke(s Schedule, event string, deadline time.Time) error {
+	for {
+		_, err := c.opts.Invoker.Invoke(c.ctx, s.Function, []byte(event))
+		if err == nil || c.opts.Throttled == nil || !c.opts.Throttled(err) || time.Now().After(deadline) {
+			return err
+		}
+		t := time.NewTimer(time.Second)
+		select {
+		case <-t.C:
+		case <-c.ctx.Done():
+		}
+		t.Stop()
+	}
+}
+
+// event is what the service sends when the schedule names no input.
+func (c *Clock) event(s Schedule, at time.Time) string {
+	e := map[string]any{
+		"version": "0", "id": newID(), "detail-type": "Scheduled Event", "source": "aws.scheduler",
+		"account": c.opts.Account, "time": at.UTC().Format(time.RFC3339), "region": c.opts.Region,
+		"resources": []string{fmt.Sprintf("arn:aws:scheduler:%s:%s:schedule/default/%s", c.opts.Region, c.opts.Account, s.Name)},
+		"detail":    "{}",
+	}
+	if s.Rule {
+		e["source"] = "aws.events"
+		e["resources"] = []string{fmt.Sprintf("arn:aws:events:%s:%s:rule/%s", c.opts.Region, c.opts.Account, s.Name)}
+		e["detail"] = map[string]any{}
+	}
+	b, err := json.Marshal(e)
+	if err != nil {
+		panic(err) // texts alone
+	}
+	return string(b)
+}
+
+// Close stops all schedules and returns when no tick is under way.
+func (c *Clock) Close() {
+	c.mu.Lock()
+	c.done = true
+	c.mu.Unlock()
+	c.stop()
+	c.wait.Wait()
+}
+
+func newID() string {
+	b := make([]byte, 16)
+	rand.Read(b)
+	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
+	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
+}

@@ -1,0 +1,123 @@
+package scheduler_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	clock "orderbridge/local/scheduler"
+)
+
+// function writes down when it was called, and takes as long as it is told.
+type function struct {
+	mu     sync.Mutex
+	at     []time.Duration
+	events []string
+	began  time.Time
+	takes  time.Duration
+	err    error
+}
+
+func (f *function) Invoke(ctx context.Context, _ string, event []byte) ([]byte, error) {
+	f.mu.Lock()
+	f.at = append(f.at, time.Since(f.began))
+	f.events = append(f.events, string(event))
+	f.mu.Unlock()
+	select {
+	case <-time.After(f.takes):
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	return nil, f.err
+}
+
+func start(t *testing.T, f *function, s ...clock.Schedule) *clock.Clock {
+	f.began = time.Now()
+	return clock.New(clock.Options{Schedules: s, Invoker: f, Region: "us-east-1", Account: "000000000000", Logf: t.Logf})
+}
+
+func TestTicksComeAtTheirRateAndNotAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &function{takes: 90 * time.Second} // a slow tick holds up no other
+		c := start(t, f, clock.Schedule{Name: "Clock", Function: "provision", Every: time.Minute, MaxAge: time.Minute})
+		time.Sleep(3*time.Minute + time.Second)
+		c.Close()
+		if len(f.at) != 3 || f.at[0] != time.Minute || f.at[2] != 3*time.Minute {
+			t.Errorf("ticks at %v", f.at)
+		}
+	})
+}
+
+func TestAFailedTickIsTriedAgainOnlyIfAllowed(t *testing.T) {
+	for _, c := range []struct {
+		retries int
+		maxAge  time.Duration
+		want    int
+	}{{0, time.Hour, 1}, {2, time.Hour, 3}, {2, 90 * time.Second, 2}} {
+		synctest.Test(t, func(t *testing.T) {
+			f := &function{err: errors.New("no")}
+			k := start(t, f, clock.Schedule{Name: "Clock", Function: "provision", Every: 24 * time.Hour, Retries: c.retries, MaxAge: c.maxAge})
+			k.Fire("Clock")
+			time.Sleep(time.Hour)
+			k.Close()
+			if len(f.at) != c.want {
+				t.Errorf("%d retries within %v: %d tries at %v, want %d", c.retries, c.maxAge, len(f.at), f.at, c.want)
+			}
+		})
+	}
+}
+
+var errThrottled = errors.New("throttled")
+
+func TestAThrottledTickWaitsForRoomUntilItIsTooOld(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &function{err: errThrottled, began: time.Now()}
+		c := clock.New(clock.Options{Schedules: []clock.Schedule{{Name: "Clock", Every: time.Hour, MaxAge: 10 * time.Second}}, Invoker: f,
+			Throttled: func(err error) bool { return errors.Is(err, errThrottled) }, Logf: t.Logf})
+		c.Fire("Clock")
+		time.Sleep(time.Minute)
+		c.Close()
+		if n := len(f.at); n != 12 || f.at[n-1] != 11*time.Second {
+			t.Errorf("tried at %v, want each second until it is 10 s old", f.at)
+		}
+	})
+}
+
+func TestFiringByName(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &function{}
+		c := start(t, f, clock.Schedule{Name: "Clock", Every: time.Hour, MaxAge: time.Minute}, clock.Schedule{Name: "Own", Every: time.Hour, MaxAge: time.Minute, Input: `{"do":1}`},
+			clock.Schedule{Name: "Rule", Every: time.Hour, MaxAge: time.Minute, Rule: true})
+		for _, name := range []string{"Clock", "Own", "Rule"} {
+			if !c.Fire(name) {
+				t.Errorf("%s was not fired", name)
+			}
+			synctest.Wait()
+		}
+		if c.Fire("Nobody") {
+			t.Error("an unknown schedule was fired")
+		}
+		c.Close()
+		if !c.Fire("Clock") || len(f.events) != 3 {
+			t.Errorf("a closed clock fired: %d events", len(f.events))
+		}
+		var scheduled, rule struct {
+			Source string          `json:"source"`
+			Kind   string          `json:"detail-type"`
+			Detail json.RawMessage `json:"detail"`
+		}
+		if err := json.Unmarshal([]byte(f.events[0]), &scheduled); err != nil || scheduled.Source != "aws.scheduler" || scheduled.Kind != "Scheduled Event" || string(scheduled.Detail) != `"{}"` {
+			t.Errorf("event %s, %v", f.events[0], err)
+		}
+		if f.events[1] != `{"do":1}` {
+			t.Errorf("event %s", f.events[1])
+		}
+		if err := json.Unmarshal([]byte(f.events[2]), &rule); err != nil || rule.Source != "aws.events" || string(rule.Detail) != `{}` {
+			t.Errorf("event %s, %v", f.events[2], err)
+		}
+	})
+}

@@ -1,0 +1,311 @@
+package sqs
+
+import (
+	"context"
+	"crypto/md5" //nolint:gosec // the protocol's digest, not a safeguard
+	"crypto/rand"
+	"encoding/binary"
+	"encoding/hex"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+)
+
+// Settings of one queue; the zero value of a field is the service's default.
+type Settings struct {
+	Name       string
+	URL, ARN   string
+	Visibility time.Duration // 0 = 30 s
+	Retention  time.Duration // 0 = 4 days
+	Delay      time.Duration
+	Wait       time.Duration // of a receive that names none
+	// DeadLetterARN receives what was received MaxReceives times; "" = none.
+	DeadLetterARN string
+	MaxReceives   int
+}
+
+// Attribute is a message attribute as it came over the wire.
+type Attribute struct {
+	DataType    string `json:"DataType"`
+	StringValue string `json:"StringValue,omitempty"`
+	BinaryValue []byte `json:"BinaryValue,omitempty"`
+}
+
+// Message is one message that was received.
+type Message struct {
+	ID, Body, Receipt string
+	Attributes        map[string]Attribute
+	Sent              time.Time
+	FirstReceived     time.Time
+	Receives          int
+}
+
+type message struct {
+	Message
+	seq       int
+	visibleAt time.Time
+}
+
+// Queue holds messages. Its methods are safe for concurrent use.
+type Queue struct {
+	settings Settings
+	service  *Service
+
+	mu       sync.Mutex
+	messages []*message // in the order they were sent
+	seq      int
+	changed  chan struct{} // closed and replaced when something may be received
+}
+
+func (q *Queue) wake() {
+	close(q.changed)
+	q.changed = make(chan struct{})
+}
+
+// Send adds a message that becomes visible after delay (negative = the queue's
+// default) and returns its id.
+func (q *Queue) Send(body string, attributes map[string]Attribute, delay time.Duration) string {
+	if delay < 0 {
+		delay = q.settings.Delay
+	}
+	now := time.Now()
+	m := &message{Message: Message{ID: newID(), Body: body, Attributes: attributes, Sent: now}, visibleAt: now.Add(delay)}
+	q.put(m)
+	return m.ID
+}
+
+func (q *Queue) put(m *message) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.seq++
+	m.seq = q.seq
+	q.messages = append(q.messages, m)
+	q.wake()
+}
+
+// Receive takes up to most messages that are visible, and hides them for
+// visibility (negative = the queue's default). If there is none it waits up to
+// wait for one, or until ctx ends.
+func (q *Queue) Receive(ctx context.Context, most int, wait, visibility time.Duration) []Message {
+	if visibility < 0 {
+		visibility = q.settings.Visibility
+	}
+	deadline := time.Now().Add(wait)
+	for {
+		got, next, changed := q.take(most, visibility)
+		now := time.Now()
+		if len(got) > 0 || ctx.Err() != nil || !now.Before(deadline) {
+			return got
+		}
+		pause := deadline.Sub(now)
+		if !next.IsZero() {
+			pause = min(pause, max(next.Sub(now), time.Millisecond))
+		}
+		timer := time.NewTimer(pause)
+		select {
+		case <-changed:
+		case <-timer.C:
+		case <-ctx.Done():
+		}
+		timer.Stop()
+	}
+}
+
+// take returns visible messages, or else when the next one will be.
+func (q *Queue) take(most int, visibility time.Duration) (got []Message, next time.Time, changed chan struct{}) {
+	q.mu.Lock()
+	now := time.Now()
+	q.expire(now)
+	var dead []*message
+	q.messages = slices.DeleteFunc(q.messages, func(m *message) bool {
+		if m.visibleAt.After(now) {
+			if next.IsZero() || m.visibleAt.Before(next) {
+				next = m.visibleAt
+			}
+			return false
+		}
+		if len(got) >= most {
+			return false
+		}
+		if q.settings.DeadLetterARN != "" && m.Receives >= q.settings.MaxReceives {
+			dead = append(dead, m)
+			return true
+		}
+		m.Receives++
+		if m.FirstReceived.IsZero() {
+			m.FirstReceived = now
+		}
+		m.Receipt = newID()
+		m.visibleAt = now.Add(visibility)
+		got = append(got, m.Message)
+		return false
+	})
+	changed = q.changed
+	q.mu.Unlock()
+	if len(dead) > 0 {
+		// The message keeps its id, body and time of sending.
+		// (SQS Developer Guide, "Using dead-letter queues".)
+		if d := q.service.ByARN(q.settings.DeadLetterARN); d != nil {
+			for _, m := range dead {
+				m.visibleAt, m.Receipt = now, ""
+				m.Receives, m.FirstReceived = 0, time.Time{}
+				d.put(m)
+			}
+		}
+	}
+	return got, next, changed
+}
+
+func (q *Queue) expire(now time.Time) {
+	q.messages = slices.DeleteFunc(q.messages, func(m *message) bool { return now.Sub(m.Sent) > q.settings.Retention })
+}
+
+// Delete removes the message that was received with this handle. A handle that
+// is no longer the newest removes nothing, and that is no error.
+func (q *Queue) Delete(receipt string) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.messages = slices.DeleteFunc(q.messages, func(m *message) bool { return receipt != "" && m.Receipt == receipt })
+}
+
+// ChangeVisibility hides a received message for d from now; false when no
+// message in flight has this handle.
+func (q *Queue) ChangeVisibility(receipt string, d time.Duration) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	now := time.Now()
+	for _, m := range q.messages {
+		if receipt != "" && m.Receipt == receipt && m.visibleAt.After(now) {
+			m.visibleAt = now.Add(d)
+			q.wake()
+			return true
+		}
+	}
+	return false
+}
+
+// Purge removes every message.
+func (q *Queue) Purge() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.messages = nil
+}
+
+// Counts of messages: visible now, received and not deleted, and delayed.
+type Counts struct{ Visible, InFlight, Delayed int }
+
+// Counts tells what the queue holds.
+func (q *Queue) Counts() (c Counts) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	now := time.Now()
+	q.expire(now)
+	for _, m := range q.messages {
+		switch {
+		case !m.visibleAt.After(now):
+			c.Visible++
+		case m.Receipt != "":
+			c.InFlight++
+		default:
+			c.Delayed++
+		}
+	}
+	return c
+}
+
+// Settings returns how the queue was made.
+func (q *Queue) Settings() Settings { return q.settings }
+
+// Service is a set of queues and the http.Handler of their wire protocol.
+type Service struct {
+	region string
+	mu     sync.RWMutex
+	queues map[string]*Queue
+}
+
+// New returns a service without queues.
+func New(region string) *Service {
+	return &Service{region: region, queues: map[string]*Queue{}}
+}
+
+// Add makes a queue.
+func (s *Service) Add(set Settings) *Queue {
+	if set.Visibility == 0 {
+		set.Visibility = 30 * time.Second
+	}
+	if set.Retention == 0 {
+		set.Retention = 4 * 24 * time.Hour
+	}
+	q := &Queue{settings: set, service: s, changed: make(chan struct{})}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.queues[set.Name] = q
+	return q
+}
+
+// ByName returns a queue, or nil.
+func (s *Service) ByName(name string) *Queue {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.queues[name]
+}
+
+// ByARN returns a queue, or nil.
+func (s *Service) ByARN(arn string) *Queue {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	for _, q := range s.queues {
+		if q.settings.ARN == arn {
+			return q
+		}
+	}
+	return nil
+}
+
+func (s *Service) names() []string {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return slices.Sorted(maps.Keys(s.queues))
+}
+
+func newID() string {
+	b := make([]byte, 16)
+	rand.Read(b)
+	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
+	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
+}
+
+// MD5OfBody is the digest that the SDK compares.
+func MD5OfBody(body string) string {
+	sum := md5.Sum([]byte(body)) //nolint:gosec // the protocol's digest
+	return hex.EncodeToString(sum[:])
+}
+
+// MD5OfAttributes is the digest of message attributes; "" when there are none.
+// (SQS Developer Guide, "Calculating the MD5 message digest for message
+// attributes".)
+func MD5OfAttributes(all map[string]Attribute) string {
+	if len(all) == 0 {
+		return ""
+	}
+	h := md5.New() //nolint:gosec // the protocol's digest
+	write := func(b []byte) {
+		h.Write(binary.BigEndian.AppendUint32(nil, uint32(len(b))))
+		h.Write(b)
+	}
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		a := all[name]
+		write([]byte(name))
+		write([]byte(a.DataType))
+		if len(a.BinaryValue) > 0 {
+			h.Write([]byte{2})
+			write(a.BinaryValue)
+		} else {
+			h.Write([]byte{1})
+			write([]byte(a.StringValue))
+		}
+	}
+	return hex.EncodeToString(h.Sum(nil))
+}
