@@ -265,7 +265,7 @@ func config(endpoint string) aws.Config {
 
 func putOrder(ctx context.Context, endpoint, table, wrote string) error {
 	_, err := dynamodb.NewFromConfig(config(endpoint)).PutItem(ctx, &dynamodb.PutItemInput{TableName: &table, Item: map[string]types.AttributeValue{
-		"pk": &types.AttributeValueMemberS{Value: "order#801000000000001AAA"}, "wrote": &types.AttributeValueMemberS{Value: wrote}}})
+		"pk": &types.AttributeValueMemberS{Value: "order#801000000000001AAA"}, "signal": &types.AttributeValueMemberS{Value: wrote}}})
 	return err
 }
 

@@ -52,7 +52,7 @@ func resolveCommand() command {
 				if err != nil {
 					return err
 				}
-				fmt.Fprintf(c.out, "%s is %s at point %s\n", r.ID, r.State, r.Point)
+				fmt.Fprintf(c.out, "%s is %s at point %s\n", r.ID, r.State, r.RecoveryPoint)
 				return nil
 			}
 		},

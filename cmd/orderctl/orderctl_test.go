@@ -106,7 +106,7 @@ func (m *memory) Control(_ context.Context, side order.Side) (order.Control, err
 
 func (m *memory) Resolve(_ context.Context, r order.Resolution) (order.Record, error) {
 	m.resolved = append(m.resolved, r)
-	return order.Record{ID: r.ID, State: order.Queued, Point: order.AtAdded}, m.err
+	return order.Record{ID: r.ID, State: order.Queued, RecoveryPoint: order.PointAdded}, m.err
 }
 
 func (m *memory) Bump(_ context.Context, id order.ID, _ order.Seq, _ time.Time, _ order.Entry) (order.Record, error) {
@@ -432,7 +432,7 @@ func record(t *testing.T) order.Record {
 		t.Fatal(err)
 	}
 	return order.Record{
-		ID: id, State: order.Failed, Point: order.AtAdding, Seq: 7, Adds: 1, AccountID: "001000000000001AAA",
+		ID: id, State: order.Failed, RecoveryPoint: order.PointAdding, Seq: 7, Adds: 1, AccountID: "001000000000001AAA",
 		Plan:       &order.Plan{ClientID: 42, PaymentMethod: "mailin"},
 		FirstAddAt: now.Add(-time.Hour), AddUntil: now.Add(-time.Hour), OpenedAt: now.Add(-2 * time.Hour), UpdatedAt: now.Add(-time.Minute),
 		ErrorCode: fault.AddOutcomeUnknown, ErrorMessage: "no order with the marker", ErrorAt: now.Add(-time.Minute),
@@ -461,11 +461,13 @@ func TestShowSaysWhatToDo(t *testing.T) {
 			"orderctl resolve " + orderID + " --adopt N", "orderctl resolve " + orderID + " --none",
 			"2026-11-24 01:00:00Z  callout", "(005000000000001AAA)", "sfOrderId=" + orderID,
 		}},
-		"a plain failure": {func(r *order.Record) { r.ErrorCode, r.Point, r.Adds = fault.AccountNotMapped, order.AtNone, 0 }, order.Control{}, []string{
+		"a plain failure": {func(r *order.Record) {
+			r.ErrorCode, r.RecoveryPoint, r.Adds = fault.AccountNotMapped, order.PointNone, 0
+		}, order.Control{}, []string{
 			"Failed: account not mapped", "nothing can have reached WHMCS", "Set WHMCS_Client_ID__c", "orderctl callout " + orderID,
 		}},
 		"provisioned": {func(r *order.Record) {
-			r.State, r.Point, r.ErrorCode, r.WHMCSOrderID = order.Provisioned, order.AtAccepted, "", "1234"
+			r.State, r.RecoveryPoint, r.ErrorCode, r.WHMCSOrderID = order.Provisioned, order.PointAccepted, "", "1234"
 			r.ServiceIDs = map[string][]string{"802a": {"7", "8"}}
 		}, order.Control{}, []string{"Provisioned", "order 1234", "services 7 8", "Nothing.", "orderctl push " + orderID}},
 		"waiting for its next try": {open(func(r *order.Record) { r.ErrorCode = fault.WHMCSUnavailable; r.Attempts = 3 }), order.Control{}, []string{

@@ -71,7 +71,7 @@ func page(w io.Writer, r order.Record, sides map[order.Side]order.Control, now t
 	row := func(name, format string, args ...any) {
 		fmt.Fprintf(w, "  %-10s %s\n", name, fmt.Sprintf(format, args...))
 	}
-	row("state", "%s, at point %s: %s", r.State, r.Point, pointText(r))
+	row("state", "%s, at point %s: %s", r.State, r.RecoveryPoint, pointText(r))
 	if r.ErrorCode != "" {
 		row("error", "%s, %s", r.ErrorCode, ago(r.ErrorAt, now))
 		if r.ErrorMessage != "" {
@@ -126,19 +126,19 @@ func headline(r order.Record) string {
 }
 
 func pointText(r order.Record) string {
-	switch r.Point {
-	case order.AtNone:
+	switch r.RecoveryPoint {
+	case order.PointNone:
 		return "nothing can have reached WHMCS"
-	case order.AtAdding:
+	case order.PointAdding:
 		if r.Adds == 0 {
 			return "a look in WHMCS comes first"
 		}
 		return fmt.Sprintf("AddOrder may have reached WHMCS (%d sent)", r.Adds)
-	case order.AtAdded:
+	case order.PointAdded:
 		return "the WHMCS order is known, not yet accepted"
-	case order.AtAccepting:
+	case order.PointAccepting:
 		return fmt.Sprintf("AcceptOrder may have reached WHMCS (%d sent)", r.Accepts)
-	case order.AtAccepted:
+	case order.PointAccepted:
 		if r.State == order.Provisioned {
 			return "accepted, and the services were verified"
 		}

@@ -13,7 +13,7 @@ type orderView struct {
 	Status       string              `json:"status"`
 	State        string              `json:"state"`
 	Point        string              `json:"point"`
-	Wrote        string              `json:"wrote"`
+	Signal       string              `json:"signal"`
 	Seq          int64               `json:"seq"`
 	Version      int64               `json:"version"`
 	Fence        int64               `json:"fence"`
@@ -70,8 +70,8 @@ func view(r order.Record) orderView {
 		ID:           r.ID.String(),
 		Status:       string(r.Status()),
 		State:        string(r.State),
-		Point:        string(r.Point),
-		Wrote:        string(r.Wrote),
+		Point:        string(r.RecoveryPoint),
+		Signal:       string(r.Signal),
 		Seq:          int64(r.Seq),
 		Version:      r.Version,
 		Fence:        int64(r.Fence),

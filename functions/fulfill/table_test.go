@@ -207,7 +207,7 @@ func TestClicksAndAWorkersWritesDoNotMeet(t *testing.T) {
 			for n := range writes {
 				to := r
 				to.Attempts++
-				next, err := claims.Write(t.Context(), order.Step{From: r, To: to, Wrote: order.WroteLease, Now: noon, Entry: order.Entry{At: noon, Event: "note", Detail: fmt.Sprint(n)}})
+				next, err := claims.Write(t.Context(), order.Step{From: r, To: to, Signal: order.SignalLease, Now: noon, Entry: order.Entry{At: noon, Event: "note", Detail: fmt.Sprint(n)}})
 				if err != nil {
 					t.Errorf("the worker's write %d failed: %v", n, err)
 					return
@@ -250,7 +250,7 @@ func TestCalloutsThroughTheLifeOfAnOrder(t *testing.T) {
 			to := r
 			to.DueAt, to.LeaseUntil = time.Time{}, time.Time{}
 			change(&to)
-			if _, err := claims.Write(t.Context(), order.Step{From: r, To: to, Wrote: order.WroteStatus, Now: noon}); err != nil {
+			if _, err := claims.Write(t.Context(), order.Step{From: r, To: to, Signal: order.SignalStatus, Now: noon}); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -267,7 +267,7 @@ func TestCalloutsThroughTheLifeOfAnOrder(t *testing.T) {
 		send(6, "c", 202, "")
 		send(7, "a", 202, "")
 		end(func(r *order.Record) {
-			r.State, r.Point, r.WHMCSOrderID = order.Provisioned, order.AtAccepted, "4711"
+			r.State, r.RecoveryPoint, r.WHMCSOrderID = order.Provisioned, order.PointAccepted, "4711"
 			r.ErrorCode, r.ErrorMessage, r.ErrorAt = "", "", time.Time{}
 		})
 		send(8, "d", 200, "")
@@ -312,7 +312,7 @@ func TestAStoredAnswerIsNotGivenToAnotherCallout(t *testing.T) {
 		}
 		to := r
 		to.State, to.ErrorCode, to.DueAt, to.LeaseUntil = order.Failed, fault.OrderEmpty, time.Time{}, time.Time{}
-		if _, err := claims.Write(t.Context(), order.Step{From: r, To: to, Wrote: order.WroteStatus, Now: noon}); err != nil {
+		if _, err := claims.Write(t.Context(), order.Step{From: r, To: to, Signal: order.SignalStatus, Now: noon}); err != nil {
 			t.Fatal(err)
 		}
 		second := click(testOrder, 2)

@@ -440,12 +440,12 @@ func (e effects) on(action string) func() {
 	}
 }
 
-func (e effects) Add(ctx context.Context, gate order.Gate, id order.ID, plan order.Plan) (string, error) {
+func (e effects) Add(ctx context.Context, gate order.SendWindow, id order.ID, plan order.Plan) (string, error) {
 	defer e.on("AddOrder")()
 	return e.Billing.Add(ctx, gate, id, plan)
 }
 
-func (e effects) Accept(ctx context.Context, gate order.Gate, id string) error {
+func (e effects) Accept(ctx context.Context, gate order.SendWindow, id string) error {
 	defer e.on("AcceptOrder")()
 	return e.Billing.Accept(ctx, gate, id)
 }
@@ -560,12 +560,12 @@ func (r *rig) mayArrive(p *process, action string) {
 		if rec.Lease != token {
 			continue
 		}
-		until, n, at := rec.AddUntil, rec.Adds, order.AtAdding
+		until, n, at := rec.AddUntil, rec.Adds, order.PointAdding
 		if action == "AcceptOrder" {
-			until, n, at = rec.AcceptUntil, rec.Accepts, order.AtAccepting
+			until, n, at = rec.AcceptUntil, rec.Accepts, order.PointAccepting
 		}
-		if rec.State != order.Working || rec.Point != at || n < 1 || !time.Now().Before(until.Add(p.lag)) {
-			r.Errorf("%s arrived while the table says %s at %s, %d sent, until %s", action, rec.State, rec.Point, n, until)
+		if rec.State != order.Working || rec.RecoveryPoint != at || n < 1 || !time.Now().Before(until.Add(p.lag)) {
+			r.Errorf("%s arrived while the table says %s at %s, %d sent, until %s", action, rec.State, rec.RecoveryPoint, n, until)
 		}
 		return
 	}
@@ -868,8 +868,8 @@ func (r *rig) judge(id order.ID) {
 	if rec.State.Open() == rec.DueAt.IsZero() {
 		r.Errorf("%s, but due %s", rec.State, rec.DueAt)
 	}
-	if !rec.ExpiresAt.IsZero() != order.Forgettable(rec.State, rec.Point) {
-		r.Errorf("%s at %s, but expires %s", rec.State, rec.Point, rec.ExpiresAt)
+	if !rec.ExpiresAt.IsZero() != order.Forgettable(rec.State, rec.RecoveryPoint) {
+		r.Errorf("%s at %s, but expires %s", rec.State, rec.RecoveryPoint, rec.ExpiresAt)
 	}
 	switch rec.State {
 	case order.Provisioned:
@@ -882,7 +882,7 @@ func (r *rig) judge(id order.ID) {
 			r.Errorf("a plain failure, %s, but WHMCS has order %d", rec.ErrorCode, made[0].ID)
 		}
 	default:
-		r.Errorf("stuck: %s at %s, due %s, %s", rec.State, rec.Point, rec.DueAt, rec.ErrorCode)
+		r.Errorf("stuck: %s at %s, due %s, %s", rec.State, rec.RecoveryPoint, rec.DueAt, rec.ErrorCode)
 	}
 	r.judgeHistory(rec)
 	if r.Failed() {
@@ -908,8 +908,8 @@ func (r *rig) judgeProvisioned(rec order.Record, live []whmcstest.Order) {
 			r.Errorf("service %d belongs to no line: %v", s.ID, rec.ServiceIDs)
 		}
 	}
-	if len(known) != len(live[0].Services) || rec.ErrorCode != "" || rec.Point != order.AtAccepted {
-		r.Errorf("provisioned with services %v, code %q, at %s", rec.ServiceIDs, rec.ErrorCode, rec.Point)
+	if len(known) != len(live[0].Services) || rec.ErrorCode != "" || rec.RecoveryPoint != order.PointAccepted {
+		r.Errorf("provisioned with services %v, code %q, at %s", rec.ServiceIDs, rec.ErrorCode, rec.RecoveryPoint)
 	}
 }
 
@@ -968,7 +968,7 @@ func (r *rig) concerns(c whmcstest.Call) string {
 func (r *rig) story(id order.ID) string {
 	rec := r.record(id)
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s %s at %s %s %q, adds %d, accepts %d, fence %d\n", id, rec.State, rec.Point, rec.ErrorCode, rec.ErrorMessage, rec.Adds, rec.Accepts, rec.Fence)
+	fmt.Fprintf(&b, "%s %s at %s %s %q, adds %d, accepts %d, fence %d\n", id, rec.State, rec.RecoveryPoint, rec.ErrorCode, rec.ErrorMessage, rec.Adds, rec.Accepts, rec.Fence)
 	for _, e := range rec.History {
 		fmt.Fprintf(&b, "  %s %-14s %s\n", e.At.Format("02 15:04:05.000"), e.Event, e.Detail)
 	}

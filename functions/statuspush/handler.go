@@ -110,8 +110,8 @@ func (h *Handler) record(r events.DynamoDBEventRecord) (order.Record, error) {
 // visible reads the reason of the write. The event source mapping filters by
 // it already; whoever invokes the function otherwise is held to it too.
 func visible(image map[string]events.DynamoDBAttributeValue) bool {
-	w, ok := image["wrote"]
-	return ok && w.DataType() == events.DataTypeString && order.Wrote(w.String()).Visible()
+	w, ok := image["signal"]
+	return ok && w.DataType() == events.DataTypeString && order.Signal(w.String()).Visible()
 }
 
 // keyID returns the order of a record whose image cannot be read.

@@ -90,7 +90,7 @@ func TestRecordsThatSalesforceNeedNotSeeAreIgnored(t *testing.T) {
 		removed["eventName"] = "REMOVE"
 		d, _ := removed["dynamodb"].(map[string]any)
 		delete(d, "NewImage")
-		lease := w.event(w.order(1, order.Working, func(r *order.Record) { r.Wrote = order.WroteLease }))
+		lease := w.event(w.order(1, order.Working, func(r *order.Record) { r.Signal = order.SignalLease }))
 		control := w.event(w.order(1, order.Queued))
 		d, _ = control["dynamodb"].(map[string]any)
 		d["NewImage"] = map[string]any{"pk": str("control#whmcs"), "paused": map[string]any{"BOOL": true}}
@@ -318,7 +318,7 @@ func TestFaultTable(t *testing.T) {
 					}
 					if row.bumped {
 						rec, _, err := w.table.Get(t.Context(), target.ID)
-						if err != nil || rec.Seq <= target.Seq || rec.Wrote != order.WroteStatus {
+						if err != nil || rec.Seq <= target.Seq || rec.Signal != order.SignalStatus {
 							t.Fatalf("table has seq %d, want above %d (%v)", rec.Seq, target.Seq, err)
 						}
 						w.deliver([]event{w.event(rec)}, 3)
@@ -364,7 +364,7 @@ func TestAnOrgThatKeepsRunningAheadEndsAsADeadLetter(t *testing.T) {
 			if rec, _, err = w.table.Get(t.Context(), rec.ID); err != nil {
 				t.Fatal(err)
 			}
-			if rec.Wrote != order.WroteStatus {
+			if rec.Signal != order.SignalStatus {
 				break
 			}
 		}
@@ -453,7 +453,7 @@ func TestTheSweepShowsWhatFellBehind(t *testing.T) {
 		w.shows(ended)
 		w.shows(reopened)
 		two := orderRecord(t, w, 2)
-		if two.Wrote != order.WroteStatus || int64(two.Seq) <= time.Now().UnixMilli()+1_000_000 {
+		if two.Signal != order.SignalStatus || int64(two.Seq) <= time.Now().UnixMilli()+1_000_000 {
 			t.Errorf("order 2 has seq %d", two.Seq)
 		}
 	})

@@ -151,11 +151,11 @@ func (w *world) order(n int, state order.State, change ...func(*order.Record)) o
 	w.t.Helper()
 	now := time.Now().UTC().Truncate(time.Millisecond)
 	r := order.Record{
-		ID: orderID(n), State: state, Point: order.AtNone, Wrote: order.WroteStatus, Version: 1,
+		ID: orderID(n), State: state, RecoveryPoint: order.PointNone, Signal: order.SignalStatus, Version: 1,
 		Seq: order.Seq(now.UnixMilli()), AccountID: fmt.Sprintf("001%012dAAA", n%7), CreatedAt: now, UpdatedAt: now,
 	}
 	if state == order.Provisioned {
-		r.Point, r.WHMCSOrderID = order.AtAccepted, fmt.Sprint(1000+n)
+		r.RecoveryPoint, r.WHMCSOrderID = order.PointAccepted, fmt.Sprint(1000+n)
 	}
 	for _, f := range change {
 		f(&r)
@@ -174,7 +174,7 @@ func num(n int64) map[string]any  { return map[string]any{"N": fmt.Sprint(n)} }
 // it to the truth.
 func image(r order.Record) map[string]any {
 	m := map[string]any{
-		"pk": str("order#" + r.ID.String()), "state": str(string(r.State)), "point": str(string(r.Point)), "wrote": str(string(r.Wrote)),
+		"pk": str("order#" + r.ID.String()), "state": str(string(r.State)), "point": str(string(r.RecoveryPoint)), "signal": str(string(r.Signal)),
 		"seq": num(int64(r.Seq)), "version": num(r.Version), "fence": num(int64(r.Fence)), "account_id": str(r.AccountID),
 		"created_at": str(r.CreatedAt.UTC().Format(time.RFC3339Nano)), "updated_at": str(r.UpdatedAt.UTC().Format(time.RFC3339Nano)),
 		"keys": map[string]any{"M": map[string]any{}}, "nonces": map[string]any{"M": map[string]any{}}, "history": map[string]any{"M": map[string]any{}},

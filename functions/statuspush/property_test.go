@@ -51,9 +51,9 @@ func (h *history) change(n int, do func(*order.Record)) {
 		h.rt.Fatal(err)
 	}
 	if !ok {
-		rec = order.Record{ID: orderID(n), State: order.Queued, Point: order.AtNone, CreatedAt: now, AccountID: "001000000000001AAA"}
+		rec = order.Record{ID: orderID(n), State: order.Queued, RecoveryPoint: order.PointNone, CreatedAt: now, AccountID: "001000000000001AAA"}
 	}
-	rec.Wrote, rec.Seq, rec.UpdatedAt = order.WroteStatus, rec.Seq.Next(now), now
+	rec.Signal, rec.Seq, rec.UpdatedAt = order.SignalStatus, rec.Seq.Next(now), now
 	rec.Version++
 	do(&rec)
 	h.w.table.Set(rec)
@@ -189,7 +189,7 @@ func TestTheOrgEndsAtTheTruthAndNeverMovesBackwards(t *testing.T) {
 					good := rapid.Bool().Draw(rt, "provisioned")
 					h.change(n, func(r *order.Record) {
 						if good {
-							r.State, r.Point, r.WHMCSOrderID = order.Provisioned, order.AtAccepted, "991"
+							r.State, r.RecoveryPoint, r.WHMCSOrderID = order.Provisioned, order.PointAccepted, "991"
 							r.ServiceIDs = map[string][]string{lines[n][0]: {"501"}}
 							return
 						}

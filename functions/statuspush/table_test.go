@@ -99,7 +99,7 @@ func TestTheTablesOwnImagesAreRead(t *testing.T) {
 		to := leased
 		to.State = state
 		change(&to)
-		return table.Write(t.Context(), order.Step{From: leased, To: to, Wrote: order.WroteStatus, Now: now, Entry: order.Entry{Event: "test"}})
+		return table.Write(t.Context(), order.Step{From: leased, To: to, Signal: order.SignalStatus, Now: now, Entry: order.Entry{Event: "test"}})
 	}
 	claim := func(key string) (order.Record, error) {
 		got, err := table.Claim(t.Context(), order.Claim{ID: id, Nonce: "nonce-of-" + key, NonceExpiry: now.Add(time.Hour), Key: key, By: order.NewToken(), AccountID: "001000000000001AAA", Now: now})
@@ -120,7 +120,7 @@ func TestTheTablesOwnImagesAreRead(t *testing.T) {
 	rec = show(claim("second"))
 	w.shows(rec)
 	rec = show(step(rec, order.Provisioned, func(r *order.Record) {
-		r.Point, r.WHMCSOrderID, r.ErrorCode, r.ErrorMessage = order.AtAccepted, "991", "", ""
+		r.RecoveryPoint, r.WHMCSOrderID, r.ErrorCode, r.ErrorMessage = order.PointAccepted, "991", "", ""
 		r.ServiceIDs = map[string][]string{items[0]: {"501"}, items[1]: {"502", "503"}}
 	}))
 	w.shows(rec)

@@ -197,7 +197,7 @@ func (r *run) judgeOne(ctx context.Context, s *sale, made []whmcsOrder, calls jo
 		r.judgeFailed(s, rec, made)
 	default:
 		t.stuck++
-		r.found(s.id, "is not final: %s at %s, due %v", rec.State, rec.Point, rec.DueAt)
+		r.found(s.id, "is not final: %s at %s, due %v", rec.State, rec.RecoveryPoint, rec.DueAt)
 	}
 	var v salesforceOrder
 	if err := r.ask(ctx, "GET", r.sys.Salesforce+"/_sim/orders/"+s.id.String(), nil, &v); err != nil {

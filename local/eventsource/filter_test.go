@@ -20,16 +20,16 @@ func event(t *testing.T, text string) map[string]any {
 }
 
 func TestFilters(t *testing.T) {
-	const queued = `{"dynamodb":{"NewImage":{"wrote":{"S":["queued","status"]}}}}`
+	const queued = `{"dynamodb":{"NewImage":{"signal":{"S":["queued","status"]}}}}`
 	for _, c := range []struct {
 		rule, pattern, event string
 		want                 bool
 	}{
-		{"one of the values", queued, `{"dynamodb":{"NewImage":{"wrote":{"S":"status"}}}}`, true},
-		{"none of the values", queued, `{"dynamodb":{"NewImage":{"wrote":{"S":"lease"}}}}`, false},
-		{"another type of attribute", queued, `{"dynamodb":{"NewImage":{"wrote":{"N":"1"}}}}`, false},
+		{"one of the values", queued, `{"dynamodb":{"NewImage":{"signal":{"S":"status"}}}}`, true},
+		{"none of the values", queued, `{"dynamodb":{"NewImage":{"signal":{"S":"lease"}}}}`, false},
+		{"another type of attribute", queued, `{"dynamodb":{"NewImage":{"signal":{"N":"1"}}}}`, false},
 		{"no image, as in a removal", queued, `{"eventName":"REMOVE","dynamodb":{"Keys":{}}}`, false},
-		{"case matters", queued, `{"dynamodb":{"NewImage":{"wrote":{"S":"Queued"}}}}`, false},
+		{"case matters", queued, `{"dynamodb":{"NewImage":{"signal":{"S":"Queued"}}}}`, false},
 		{"every field must match", `{"a":["1"],"b":["2"]}`, `{"a":"1","b":"3"}`, false},
 		{"every field does match", `{"a":["1"],"b":["2"]}`, `{"a":"1","b":"2","c":"3"}`, true},
 		{"prefix", `{"a":[{"prefix":"INS"}]}`, `{"a":"INSERT"}`, true},

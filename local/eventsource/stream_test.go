@@ -48,7 +48,7 @@ func table(t *testing.T) (*dynamodb.Client, *dynamodbstreams.Client, *dynamo.DB)
 func put(t *testing.T, c *dynamodb.Client, pk, wrote string) {
 	t.Helper()
 	_, err := c.PutItem(t.Context(), &dynamodb.PutItemInput{TableName: aws.String("Orders"), Item: map[string]types.AttributeValue{
-		"pk": &types.AttributeValueMemberS{Value: pk}, "wrote": &types.AttributeValueMemberS{Value: wrote},
+		"pk": &types.AttributeValueMemberS{Value: pk}, "signal": &types.AttributeValueMemberS{Value: wrote},
 		"seq": &types.AttributeValueMemberN{Value: "12"}, "keys": &types.AttributeValueMemberL{Value: []types.AttributeValue{&types.AttributeValueMemberS{Value: "k"}}},
 		"nonces": &types.AttributeValueMemberM{Value: map[string]types.AttributeValue{"n": &types.AttributeValueMemberB{Value: []byte{1, 2}}}},
 		"set":    &types.AttributeValueMemberSS{Value: []string{"x"}}, "yes": &types.AttributeValueMemberBOOL{Value: true}, "null": &types.AttributeValueMemberNULL{Value: true},
@@ -113,7 +113,7 @@ func TestFunctionSeesTheRecordsOfTheStream(t *testing.T) {
 	put(t, c, "order#1", "queued")
 	f := newFunction(nil)
 	follow(t, &mapping.Stream{Client: streams, Table: "Orders", Region: "us-east-1", Wake: db.Changed, Logf: t.Logf},
-		mapping.Policy{Filters: []string{`{"dynamodb":{"NewImage":{"wrote":{"S":["queued"]}}}}`}, BatchSize: 10, MaxRetries: -1, MaxAge: -1},
+		mapping.Policy{Filters: []string{`{"dynamodb":{"NewImage":{"signal":{"S":["queued"]}}}}`}, BatchSize: 10, MaxRetries: -1, MaxAge: -1},
 		mapping.ToFunction(f, "statuspush", &faults.Hints{}), nil)
 	f.wait(t, 1) // written before the mapping was there: TRIM_HORIZON
 	put(t, c, "order#2", "lease")

@@ -57,11 +57,11 @@ type Resolution struct {
 // WHMCS order: added, so that it is compared and accepted. The order that is
 // known already keeps the point at which AcceptOrder may have run: its name
 // says nothing about that, and a second AcceptOrder would run the module twice.
-func (r Record) AfterAdopting(whmcsOrderID string) Point {
-	if r.WHMCSOrderID == whmcsOrderID && (r.Point == AtAccepting || r.Point == AtAccepted) {
-		return r.Point
+func (r Record) AfterAdopting(whmcsOrderID string) RecoveryPoint {
+	if r.WHMCSOrderID == whmcsOrderID && (r.RecoveryPoint == PointAccepting || r.RecoveryPoint == PointAccepted) {
+		return r.RecoveryPoint
 	}
-	return AtAdded
+	return PointAdded
 }
 
 // Limits of what an item remembers: it must stay small, since every write pays

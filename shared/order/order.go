@@ -56,38 +56,38 @@ func (s State) Status() Status {
 // Final reports whether a reader may stop asking.
 func (s Status) Final() bool { return s == StatusProvisioned || s == StatusFailed }
 
-// Point is the recovery point: how far an order may have got in WHMCS.
-type Point string
+// RecoveryPoint is the recovery point: how far an order may have got in WHMCS.
+type RecoveryPoint string
 
 // The recovery points, in order.
 const (
-	// AtNone: nothing can have reached WHMCS.
-	AtNone Point = "none"
-	// AtAdding: AddOrder may have reached it.
-	AtAdding Point = "adding"
-	// AtAdded: the WHMCS order is known.
-	AtAdded Point = "added"
-	// AtAccepting: AcceptOrder may have reached it.
-	AtAccepting Point = "accepting"
-	// AtAccepted: AcceptOrder answered; the services are not yet verified.
-	AtAccepted Point = "accepted"
+	// PointNone: nothing can have reached WHMCS.
+	PointNone RecoveryPoint = "none"
+	// PointAdding: AddOrder may have reached it.
+	PointAdding RecoveryPoint = "adding"
+	// PointAdded: the WHMCS order is known.
+	PointAdded RecoveryPoint = "added"
+	// PointAccepting: AcceptOrder may have reached it.
+	PointAccepting RecoveryPoint = "accepting"
+	// PointAccepted: AcceptOrder answered; the services are not yet verified.
+	PointAccepted RecoveryPoint = "accepted"
 )
 
-// Wrote says why a write was made. The stream's filters read it, so that a
+// Signal says why a write was made. The stream's filters read it, so that a
 // write wakes only those that it concerns.
-type Wrote string
+type Signal string
 
 // The reasons. Queued wakes provision and statuspush, Status wakes statuspush,
 // Lease and Note wake nobody.
 const (
-	WroteQueued Wrote = "queued"
-	WroteStatus Wrote = "status"
-	WroteLease  Wrote = "lease"
-	WroteNote   Wrote = "note"
+	SignalQueued Signal = "queued"
+	SignalStatus Signal = "status"
+	SignalLease  Signal = "lease"
+	SignalNote   Signal = "note"
 )
 
 // Visible reports whether Salesforce must see the write: then seq grows.
-func (w Wrote) Visible() bool { return w == WroteQueued || w == WroteStatus }
+func (w Signal) Visible() bool { return w == SignalQueued || w == SignalStatus }
 
 // Seq orders what Salesforce is told. It starts at the creation time in ms and
 // becomes max(last+1, now in ms), so it never falls behind an earlier life of
@@ -132,12 +132,12 @@ type Entry struct {
 // The callout writes Keys and Nonces; the holder of the lease writes all that
 // concerns the work; both may append to History. Zero times mean "absent".
 type Record struct {
-	ID      ID
-	State   State
-	Point   Point
-	Wrote   Wrote
-	Seq     Seq
-	Version int64
+	ID            ID
+	State         State
+	RecoveryPoint RecoveryPoint
+	Signal        Signal
+	Seq           Seq
+	Version       int64
 
 	Lease      Token
 	Fence      Fence
@@ -269,36 +269,36 @@ const (
 	QuantityScaling  QuantityRule = 2 // one service of qty n
 )
 
-// Made is one WHMCS order as it stands in the books.
-type Made struct {
+// BillingOrder is one WHMCS order as it stands in the books.
+type BillingOrder struct {
 	ID       string
 	ClientID int64
-	Status   MadeStatus
+	Status   BillingStatus
 	// Marker is the Salesforce order id found in the order's marker, "" if it
 	// has none that can be read.
 	Marker string
 	// Date is when WHMCS says it was made, in WHMCS's own time zone, unmarked;
 	// good to the day only.
 	Date     time.Time
-	Services []MadeService // filled by the reads that say so
+	Services []BillingService // filled by the reads that say so
 }
 
-// MadeStatus is an order status of WHMCS (GetOrderStatuses); admins can add more.
-type MadeStatus string
+// BillingStatus is an order status of WHMCS (GetOrderStatuses); admins can add more.
+type BillingStatus string
 
 // The order statuses that matter here.
 const (
-	MadePending   MadeStatus = "Pending"
-	MadeActive    MadeStatus = "Active"
-	MadeFraud     MadeStatus = "Fraud"
-	MadeCancelled MadeStatus = "Cancelled"
+	BillingPending   BillingStatus = "Pending"
+	BillingActive    BillingStatus = "Active"
+	BillingFraud     BillingStatus = "Fraud"
+	BillingCancelled BillingStatus = "Cancelled"
 )
 
 // Dead reports whether nothing will come of the order any more.
-func (s MadeStatus) Dead() bool { return s == MadeFraud || s == MadeCancelled }
+func (s BillingStatus) Dead() bool { return s == BillingFraud || s == BillingCancelled }
 
-// MadeService is one service of a WHMCS order.
-type MadeService struct {
+// BillingService is one service of a WHMCS order.
+type BillingService struct {
 	ID        string
 	ProductID int64
 	Cycle     Cycle
@@ -307,7 +307,7 @@ type MadeService struct {
 }
 
 // Live reports whether the service is built: Active, or Completed for one-time ones.
-func (s MadeService) Live() bool { return s.Status == "Active" || s.Status == "Completed" }
+func (s BillingService) Live() bool { return s.Status == "Active" || s.Status == "Completed" }
 
 // Side is one of the two systems that can be down or misconfigured.
 type Side string

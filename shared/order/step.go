@@ -25,7 +25,7 @@ type Lease struct {
 // becomes.
 type Step struct {
 	From, To Record
-	Wrote    Wrote
+	Signal   Signal
 	Now      time.Time
 	// Entry is the line for the history; a zero Event appends none.
 	Entry Entry
@@ -45,10 +45,10 @@ func (s Step) Check() error {
 		why = errors.New("no lease")
 	case s.To.State.Status() == StatusPendingReview:
 		why = fmt.Errorf("unknown state %q", s.To.State)
-	case !s.To.Point.Valid():
-		why = fmt.Errorf("unknown point %q", s.To.Point)
-	case s.Wrote != WroteQueued && s.Wrote != WroteStatus && s.Wrote != WroteLease && s.Wrote != WroteNote:
-		why = fmt.Errorf("unknown reason %q", s.Wrote)
+	case !s.To.RecoveryPoint.Valid():
+		why = fmt.Errorf("unknown point %q", s.To.RecoveryPoint)
+	case s.Signal != SignalQueued && s.Signal != SignalStatus && s.Signal != SignalLease && s.Signal != SignalNote:
+		why = fmt.Errorf("unknown reason %q", s.Signal)
 	case s.To.State.Open() && s.To.DueAt.IsZero():
 		why = errors.New("open, but never due")
 	case s.To.State == Working && s.To.LeaseUntil.IsZero():
@@ -61,9 +61,9 @@ func (s Step) Check() error {
 }
 
 // Valid reports whether p is one of the recovery points.
-func (p Point) Valid() bool {
+func (p RecoveryPoint) Valid() bool {
 	switch p {
-	case AtNone, AtAdding, AtAdded, AtAccepting, AtAccepted:
+	case PointNone, PointAdding, PointAdded, PointAccepting, PointAccepted:
 		return true
 	}
 	return false
@@ -72,8 +72,8 @@ func (p Point) Valid() bool {
 // Forgettable reports whether an order in this state and at this point may be
 // deleted after the retention time. An unknown outcome is never forgotten: a
 // failed order past AtNone is the only evidence of what may exist in WHMCS.
-func Forgettable(s State, p Point) bool {
-	return s == Provisioned || s == Failed && p == AtNone
+func Forgettable(s State, p RecoveryPoint) bool {
+	return s == Provisioned || s == Failed && p == PointNone
 }
 
 // Limits of the free text that an item keeps, in bytes. Salesforce shows at

@@ -19,8 +19,8 @@ func TestStepCheckRefusesWhatWouldLoseAnOrder(t *testing.T) {
 	}
 	now := time.UnixMilli(1_790_000_000_000)
 	good := func() order.Step {
-		r := order.Record{ID: id, State: order.Working, Point: order.AtNone, Lease: "l", LeaseUntil: now, DueAt: now}
-		return order.Step{From: r, To: r, Wrote: order.WroteLease, Now: now}
+		r := order.Record{ID: id, State: order.Working, RecoveryPoint: order.PointNone, Lease: "l", LeaseUntil: now, DueAt: now}
+		return order.Step{From: r, To: r, Signal: order.SignalLease, Now: now}
 	}
 	for name, spoil := range map[string]func(*order.Step){
 		"another order":              func(s *order.Step) { s.To.ID = other },
@@ -28,8 +28,8 @@ func TestStepCheckRefusesWhatWouldLoseAnOrder(t *testing.T) {
 		"no lease":                   func(s *order.Step) { s.From.Lease = "" },
 		"no state":                   func(s *order.Step) { s.To.State = "" },
 		"an unknown state":           func(s *order.Step) { s.To.State = "done" },
-		"an unknown point":           func(s *order.Step) { s.To.Point = "sent" },
-		"an unknown reason":          func(s *order.Step) { s.Wrote = "because" },
+		"an unknown point":           func(s *order.Step) { s.To.RecoveryPoint = "sent" },
+		"an unknown reason":          func(s *order.Step) { s.Signal = "because" },
 		"open without a due time":    func(s *order.Step) { s.To.State, s.To.DueAt = order.Waiting, time.Time{} },
 		"working without an end":     func(s *order.Step) { s.To.LeaseUntil = time.Time{} },
 		"working without a due time": func(s *order.Step) { s.To.DueAt = time.Time{} },

@@ -190,7 +190,7 @@ func (e *Engine) Run(ctx context.Context, id order.ID) (Result, error) {
 	}
 	e.log.LogAttrs(ctx, slog.LevelInfo, "run ended",
 		slog.String("order_id", id.String()), slog.String("end", string(end)),
-		slog.String("state", string(w.base.State)), slog.String("point", string(w.base.Point)),
+		slog.String("state", string(w.base.State)), slog.String("point", string(w.base.RecoveryPoint)),
 		slog.Int64("fence", int64(w.base.Fence)), slog.Int("attempts", w.base.Attempts),
 		slog.String("code", string(w.base.ErrorCode)))
 	return Result{End: end, Code: w.base.ErrorCode, Record: w.base}, err

@@ -25,7 +25,7 @@ func (w *worker) look(ctx context.Context) error {
 	}
 	// What Salesforce holds is adopted only if it carries our marker: a clone
 	// carries its original's id.
-	var held *order.Made
+	var held *order.BillingOrder
 	if w.req != nil && w.req.WHMCSOrderID != "" {
 		var err error
 		if held, err = w.heldID(ctx, plan.ClientID); err != nil {
@@ -43,7 +43,7 @@ func (w *worker) look(ctx context.Context) error {
 		if held.Status.Dead() {
 			into = &dead
 		}
-		if !slices.ContainsFunc(*into, func(m order.Made) bool { return m.ID == held.ID }) {
+		if !slices.ContainsFunc(*into, func(m order.BillingOrder) bool { return m.ID == held.ID }) {
 			*into = append(*into, *held)
 		}
 	}
@@ -53,7 +53,7 @@ func (w *worker) look(ctx context.Context) error {
 			Public: "Click again to look once more: the list of orders in WHMCS changed each time it was read."})
 	case len(live) == 1:
 		// one live hit, lines as planned → added, then compare.
-		w.cur.Point = order.AtAdded
+		w.cur.RecoveryPoint = order.PointAdded
 		w.cur.WHMCSOrderID = live[0].ID
 		w.cur.Plan = plan
 		return w.adopt(ctx, live[0])
@@ -71,7 +71,7 @@ func (w *worker) look(ctx context.Context) error {
 }
 
 // adopt compares a hit with the plan before it is taken as ours.
-func (w *worker) adopt(ctx context.Context, hit order.Made) error {
+func (w *worker) adopt(ctx context.Context, hit order.BillingOrder) error {
 	made, err := w.readOrder(ctx, hit.ID, hit.ClientID)
 	if err != nil {
 		return err
@@ -82,15 +82,15 @@ func (w *worker) adopt(ctx context.Context, hit order.Made) error {
 	if _, diff := match(*w.cur.Plan, made.Services); diff != "" {
 		// one hit that differs → failed whmcs_order_mismatch; nothing is
 		// adopted, so the next look compares again.
-		w.cur.Point, w.cur.WHMCSOrderID, w.cur.Plan = w.base.Point, w.base.WHMCSOrderID, w.base.Plan
+		w.cur.RecoveryPoint, w.cur.WHMCSOrderID, w.cur.Plan = w.base.RecoveryPoint, w.base.WHMCSOrderID, w.base.Plan
 		return w.mismatch(ctx, hit.ID, diff)
 	}
-	return w.write(ctx, order.WroteLease, "adopted", "WHMCS order "+hit.ID+" found by its marker")
+	return w.write(ctx, order.SignalLease, "adopted", "WHMCS order "+hit.ID+" found by its marker")
 }
 
 // heldID judges the WHMCS order id that Salesforce already shows, and returns
 // the order if it is ours.
-func (w *worker) heldID(ctx context.Context, client int64) (*order.Made, error) {
+func (w *worker) heldID(ctx context.Context, client int64) (*order.BillingOrder, error) {
 	id := w.req.WHMCSOrderID
 	made, err := w.readOrder(ctx, id, client)
 	if err != nil {
@@ -112,17 +112,17 @@ func (w *worker) heldID(ctx context.Context, client int64) (*order.Made, error) 
 // search reads the orders of the client until two complete listings agree about
 // this order; if none is ours, also the newest orders of every client back to a
 // day before the first send, since clients are merged and mappings corrected.
-func (w *worker) search(ctx context.Context, client int64) (live, dead, suspects []order.Made, stable bool, err error) {
+func (w *worker) search(ctx context.Context, client int64) (live, dead, suspects []order.BillingOrder, stable bool, err error) {
 	since := w.cur.FirstAddAt
 	if since.IsZero() {
 		since = w.cur.CreatedAt
 	}
 	since = since.Add(-24 * time.Hour)
 
-	ours := func(m order.Made) bool { return w.ours(m.Marker) }
-	suspect := func(m order.Made) bool { return m.Marker == "" && !m.Status.Dead() && !m.Date.Before(since) }
-	all, stable, err := w.listing(ctx, func(m order.Made) bool { return ours(m) || suspect(m) },
-		func(ctx context.Context) ([]order.Made, bool, error) { return w.billing.List(ctx, client) })
+	ours := func(m order.BillingOrder) bool { return w.ours(m.Marker) }
+	suspect := func(m order.BillingOrder) bool { return m.Marker == "" && !m.Status.Dead() && !m.Date.Before(since) }
+	all, stable, err := w.listing(ctx, func(m order.BillingOrder) bool { return ours(m) || suspect(m) },
+		func(ctx context.Context) ([]order.BillingOrder, bool, error) { return w.billing.List(ctx, client) })
 	if err != nil || !stable {
 		return nil, nil, nil, stable, err
 	}
@@ -135,7 +135,7 @@ func (w *worker) search(ctx context.Context, client int64) (live, dead, suspects
 	if len(live) > 0 || len(dead) > 0 {
 		return live, dead, suspects, true, nil
 	}
-	all, stable, err = w.listing(ctx, ours, func(ctx context.Context) ([]order.Made, bool, error) { return w.billing.ListSince(ctx, since) })
+	all, stable, err = w.listing(ctx, ours, func(ctx context.Context) ([]order.BillingOrder, bool, error) { return w.billing.ListSince(ctx, since) })
 	if err != nil || !stable {
 		return nil, nil, nil, stable, err
 	}
@@ -144,7 +144,7 @@ func (w *worker) search(ctx context.Context, client int64) (live, dead, suspects
 }
 
 // hits are the orders of a listing that carry our marker.
-func (w *worker) hits(all []order.Made) (live, dead []order.Made) {
+func (w *worker) hits(all []order.BillingOrder) (live, dead []order.BillingOrder) {
 	for _, m := range all {
 		switch {
 		case !w.ours(m.Marker):
@@ -162,11 +162,11 @@ func (w *worker) hits(all []order.Made) (live, dead []order.Made) {
 // and a hit could be missed. What other orders do meanwhile does not count: a
 // WHMCS that is at work makes and accepts some during every reading, and would
 // have a person asked after every lost AddOrder.
-func (w *worker) listing(ctx context.Context, counts func(order.Made) bool, list func(context.Context) ([]order.Made, bool, error)) ([]order.Made, bool, error) {
-	var last []order.Made
+func (w *worker) listing(ctx context.Context, counts func(order.BillingOrder) bool, list func(context.Context) ([]order.BillingOrder, bool, error)) ([]order.BillingOrder, bool, error) {
+	var last []order.BillingOrder
 	have := false
 	for range 2 * looks {
-		var all []order.Made
+		var all []order.BillingOrder
 		var complete bool
 		err := w.read(ctx, order.SideWHMCS, func(ctx context.Context) (err error) {
 			all, complete, err = list(ctx)
@@ -175,7 +175,7 @@ func (w *worker) listing(ctx context.Context, counts func(order.Made) bool, list
 		if err != nil {
 			return nil, false, err
 		}
-		all = slices.DeleteFunc(all, func(m order.Made) bool { return !counts(m) })
+		all = slices.DeleteFunc(all, func(m order.BillingOrder) bool { return !counts(m) })
 		if complete && have && slices.EqualFunc(last, all, sameMade) {
 			return all, true, nil
 		}
@@ -184,7 +184,7 @@ func (w *worker) listing(ctx context.Context, counts func(order.Made) bool, list
 	return nil, false, nil
 }
 
-func sameMade(a, b order.Made) bool {
+func sameMade(a, b order.BillingOrder) bool {
 	return a.ID == b.ID && a.Status == b.Status && a.Marker == b.Marker && a.ClientID == b.ClientID
 }
 
@@ -193,7 +193,7 @@ func sameMade(a, b order.Made) bool {
 // may have made. It is provisioned only if there is none.
 func (w *worker) onlyOne(ctx context.Context) error {
 	live, _, _, stable, err := w.search(ctx, w.cur.Plan.ClientID)
-	others := slices.DeleteFunc(slices.Clone(live), func(m order.Made) bool { return m.ID == w.cur.WHMCSOrderID })
+	others := slices.DeleteFunc(slices.Clone(live), func(m order.BillingOrder) bool { return m.ID == w.cur.WHMCSOrderID })
 	switch {
 	case err != nil:
 		return err
@@ -209,7 +209,7 @@ func (w *worker) onlyOne(ctx context.Context) error {
 	return nil
 }
 
-func idsOf(all []order.Made) string {
+func idsOf(all []order.BillingOrder) string {
 	ids := make([]string, 0, len(all))
 	for _, m := range all {
 		ids = append(ids, m.ID)

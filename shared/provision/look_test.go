@@ -17,14 +17,14 @@ import (
 // atWork is a WHMCS that takes and accepts other orders between any two reads,
 // and loses the first AddOrder on its way.
 type atWork struct {
-	others []order.Made
-	made   *order.Made
+	others []order.BillingOrder
+	made   *order.BillingOrder
 	sent   int
 }
 
 func (b *atWork) turn() {
-	b.others = append([]order.Made{{ID: strconv.Itoa(1000 + len(b.others)), ClientID: 9, Status: order.MadePending, Marker: "sfOrderId of another", Date: epoch}}, b.others...)
-	b.others[len(b.others)/2].Status = order.MadeActive
+	b.others = append([]order.BillingOrder{{ID: strconv.Itoa(1000 + len(b.others)), ClientID: 9, Status: order.BillingPending, Marker: "sfOrderId of another", Date: epoch}}, b.others...)
+	b.others[len(b.others)/2].Status = order.BillingActive
 }
 
 func (b *atWork) Client(context.Context, int64) error { return nil }
@@ -33,37 +33,37 @@ func (b *atWork) Products(context.Context, []int64) (map[int64]order.ProductInfo
 	return map[int64]order.ProductInfo{1: {ProductID: 1}}, nil
 }
 
-func (b *atWork) Add(_ context.Context, _ order.Gate, id order.ID, plan order.Plan) (string, error) {
+func (b *atWork) Add(_ context.Context, _ order.SendWindow, id order.ID, plan order.Plan) (string, error) {
 	if b.sent++; b.sent == 1 {
 		return "", &fault.Unsure{Err: fault.Wrap(fault.WHMCSUnavailable, errors.New("connection reset"))}
 	}
-	b.made = &order.Made{ID: "77", ClientID: plan.ClientID, Status: order.MadePending, Marker: id.String(), Date: epoch,
-		Services: []order.MadeService{{ID: "5", ProductID: 1, Cycle: order.Monthly, Quantity: 1, Status: "Pending"}}}
+	b.made = &order.BillingOrder{ID: "77", ClientID: plan.ClientID, Status: order.BillingPending, Marker: id.String(), Date: epoch,
+		Services: []order.BillingService{{ID: "5", ProductID: 1, Cycle: order.Monthly, Quantity: 1, Status: "Pending"}}}
 	return b.made.ID, nil
 }
 
-func (b *atWork) Accept(context.Context, order.Gate, string) error {
-	b.made.Status, b.made.Services[0].Status = order.MadeActive, "Active"
+func (b *atWork) Accept(context.Context, order.SendWindow, string) error {
+	b.made.Status, b.made.Services[0].Status = order.BillingActive, "Active"
 	return nil
 }
 
-func (b *atWork) Order(context.Context, string, int64) (order.Made, bool, error) {
+func (b *atWork) Order(context.Context, string, int64) (order.BillingOrder, bool, error) {
 	if b.made == nil {
-		return order.Made{}, false, nil
+		return order.BillingOrder{}, false, nil
 	}
 	return *b.made, true, nil
 }
 
-func (b *atWork) List(context.Context, int64) ([]order.Made, bool, error) {
+func (b *atWork) List(context.Context, int64) ([]order.BillingOrder, bool, error) {
 	if b.made == nil {
 		return nil, true, nil
 	}
-	return []order.Made{*b.made}, true, nil
+	return []order.BillingOrder{*b.made}, true, nil
 }
 
-func (b *atWork) ListSince(context.Context, time.Time) ([]order.Made, bool, error) {
+func (b *atWork) ListSince(context.Context, time.Time) ([]order.BillingOrder, bool, error) {
 	b.turn()
-	all := append([]order.Made{}, b.others...)
+	all := append([]order.BillingOrder{}, b.others...)
 	if b.made != nil {
 		all = append(all, *b.made)
 	}
@@ -123,7 +123,7 @@ func TestLookIsNotDisturbedByOtherOrders(t *testing.T) {
 		}
 		return res
 	}
-	if res := run(); res.End != provision.EndParked || res.Record.Point != order.AtAdding {
+	if res := run(); res.End != provision.EndParked || res.Record.RecoveryPoint != order.PointAdding {
 		t.Fatalf("after the lost AddOrder: %+v", res)
 	}
 	clock.now = clock.now.Add(time.Hour)

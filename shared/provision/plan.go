@@ -70,9 +70,9 @@ func tooMany() error {
 // match compares what WHMCS made with the plan and returns the service ids of
 // each order line. diff says in a few words where they differ; "" = equal.
 // Services are taken in the order of their ids, as AddOrder made them.
-func match(plan order.Plan, made []order.MadeService) (services map[string][]string, diff string) {
+func match(plan order.Plan, made []order.BillingService) (services map[string][]string, diff string) {
 	rest := slices.Clone(made)
-	slices.SortStableFunc(rest, func(a, b order.MadeService) int { return byNumber(a.ID, b.ID) })
+	slices.SortStableFunc(rest, func(a, b order.BillingService) int { return byNumber(a.ID, b.ID) })
 	services = map[string][]string{}
 	want := 0
 	for _, e := range plan.Entries {
@@ -82,7 +82,7 @@ func match(plan order.Plan, made []order.MadeService) (services map[string][]str
 		}
 		for range e.Services {
 			want++
-			at := slices.IndexFunc(rest, func(s order.MadeService) bool {
+			at := slices.IndexFunc(rest, func(s order.BillingService) bool {
 				return s.ProductID == e.ProductID && s.Cycle == e.Cycle && max(s.Quantity, 1) == qty
 			})
 			if at < 0 {

@@ -18,7 +18,7 @@ import (
 type Store interface {
 	// Lease makes the caller the one worker of an open order that is due and
 	// whose former lease has ended: state working, a fresh lease token,
-	// fence+1, attempts+1, wrote=lease, due_at = until + margin (so that the
+	// fence+1, attempts+1, signal=lease, due_at = until + margin (so that the
 	// clock comes back when this worker dies). It returns the new image.
 	//   condition: state in (queued, working, waiting), due_at <= now + order.MaxSkew,
 	//   lease_until absent or lease_until + margin < now
@@ -95,14 +95,14 @@ type Billing interface {
 
 	// Order reads one WHMCS order with its services, following pages;
 	// ok=false: WHMCS has no such order.
-	Order(ctx context.Context, whmcsOrderID string, clientID int64) (made order.Made, ok bool, err error)
+	Order(ctx context.Context, whmcsOrderID string, clientID int64) (made order.BillingOrder, ok bool, err error)
 	// List reads one complete listing of the orders of a client, all pages,
 	// without services, deduplicated by id, newest id first. complete=false:
 	// the count did not equal totalresults.
-	List(ctx context.Context, clientID int64) (all []order.Made, complete bool, err error)
+	List(ctx context.Context, clientID int64) (all []order.BillingOrder, complete bool, err error)
 	// ListSince reads the orders of every client whose date is not before the
 	// day of since, as List does.
-	ListSince(ctx context.Context, since time.Time) (all []order.Made, complete bool, err error)
+	ListSince(ctx context.Context, since time.Time) (all []order.BillingOrder, complete bool, err error)
 	// ModuleFailures returns, of the given services, those that stand in the
 	// module queue, with the module's text.
 	ModuleFailures(ctx context.Context, serviceIDs []string) (map[string]string, error)
@@ -112,7 +112,7 @@ type Billing interface {
 
 // Gate is the send window of one effect. It lives with the domain, because
 // adapters take it and never import the engine.
-type Gate = order.Gate
+type Gate = order.SendWindow
 
 // Clock gives the wall time, without a monotonic reading (time.Now().Round(0)):
 // a frozen sandbox stops the monotonic clock.

@@ -82,7 +82,7 @@ func (w *world) judge(id order.ID) (wrong []string) {
 			say("an outcome to review will be forgotten")
 		}
 	default:
-		say("stuck: %s at %s, due %s", rec.State, rec.Point, rec.DueAt)
+		say("stuck: %s at %s, due %s", rec.State, rec.RecoveryPoint, rec.DueAt)
 	}
 	if rec.State.Open() == rec.DueAt.IsZero() {
 		say("due and state disagree: %s, due %s", rec.State, rec.DueAt)
@@ -209,7 +209,7 @@ func TestAskNeedsNoBound(t *testing.T) {
 func timeline(w *world, id order.ID) string {
 	rec, _ := w.get(id)
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s %s at %s %s adds %d accepts %d\n", id, rec.State, rec.Point, rec.ErrorCode, rec.Adds, rec.Accepts)
+	fmt.Fprintf(&b, "%s %s at %s %s adds %d accepts %d\n", id, rec.State, rec.RecoveryPoint, rec.ErrorCode, rec.Adds, rec.Accepts)
 	for _, e := range rec.History {
 		fmt.Fprintf(&b, "  %10s %-14s %s\n", e.At.Sub(epoch).Round(time.Millisecond), e.Event, e.Detail)
 	}

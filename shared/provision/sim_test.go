@@ -88,12 +88,12 @@ type booked struct {
 	id       string
 	sf       order.ID
 	marker   string
-	status   order.MadeStatus
+	status   order.BillingStatus
 	made     time.Time
 	runs     int
 	live     bool
 	queued   string // text in the module queue
-	services []order.MadeService
+	services []order.BillingService
 }
 
 // simOptions says which safeguard or assumption is broken; the zero value
@@ -441,20 +441,20 @@ func (s simBilling) Products(context.Context, []int64) (map[int64]order.ProductI
 	return map[int64]order.ProductInfo{1: {ProductID: 1}, 2: {ProductID: 2, Quantity: order.QuantityMultiple}}, nil
 }
 
-func (s simBilling) Order(_ context.Context, id string, _ int64) (order.Made, bool, error) {
+func (s simBilling) Order(_ context.Context, id string, _ int64) (order.BillingOrder, bool, error) {
 	b := s.find(id) // the answer is made first and may be old when it arrives
-	var m order.Made
+	var m order.BillingOrder
 	if b != nil {
 		m = b.view()
 	}
 	if err := s.hand.read(); err != nil {
-		return order.Made{}, false, err
+		return order.BillingOrder{}, false, err
 	}
 	return m, b != nil, nil
 }
 
-func (s simBilling) List(context.Context, int64) ([]order.Made, bool, error) {
-	all := []order.Made{}
+func (s simBilling) List(context.Context, int64) ([]order.BillingOrder, bool, error) {
+	all := []order.BillingOrder{}
 	for _, b := range s.books {
 		all = append(all, b.view())
 	}
@@ -464,7 +464,7 @@ func (s simBilling) List(context.Context, int64) ([]order.Made, bool, error) {
 	return all, true, nil
 }
 
-func (s simBilling) ListSince(ctx context.Context, _ time.Time) ([]order.Made, bool, error) {
+func (s simBilling) ListSince(ctx context.Context, _ time.Time) ([]order.BillingOrder, bool, error) {
 	return s.List(ctx, 0)
 }
 
@@ -487,8 +487,8 @@ func (w *world) find(id string) *booked {
 	return nil
 }
 
-func (b *booked) view() order.Made {
-	m := order.Made{ID: b.id, ClientID: 7, Status: b.status, Marker: b.marker, Date: b.made}
+func (b *booked) view() order.BillingOrder {
+	m := order.BillingOrder{ID: b.id, ClientID: 7, Status: b.status, Marker: b.marker, Date: b.made}
 	for _, s := range b.services {
 		s.Status = "Pending"
 		if b.live {
@@ -501,7 +501,7 @@ func (b *booked) view() order.Made {
 
 // send is what both effects share: the gate, the way there and the way back.
 // arrive runs in WHMCS; its answer comes back, or not.
-func (s simBilling) send(gate order.Gate, longest time.Duration, arrive func(run time.Duration) (any, error)) (any, error) {
+func (s simBilling) send(gate order.SendWindow, longest time.Duration, arrive func(run time.Duration) (any, error)) (any, error) {
 	unavailable := fault.Wrap(fault.WHMCSUnavailable, errors.New("simulated"))
 	s.step() // between the worker's check and the socket's
 	if s.chance(0.02) {
@@ -542,7 +542,7 @@ func (s simBilling) send(gate order.Gate, longest time.Duration, arrive func(run
 	return answer.got, answer.err
 }
 
-func (s simBilling) Add(_ context.Context, gate order.Gate, id order.ID, plan order.Plan) (string, error) {
+func (s simBilling) Add(_ context.Context, gate order.SendWindow, id order.ID, plan order.Plan) (string, error) {
 	w := s.world
 	longest := w.longestAdd()
 	got, err := s.send(gate, longest, func(run time.Duration) (any, error) {
@@ -553,10 +553,10 @@ func (s simBilling) Add(_ context.Context, gate order.Gate, id order.ID, plan or
 			return nil, &fault.Refused{Err: fault.New(fault.WHMCSCredentials, "")}
 		}
 		w.sleep(run)
-		b := &booked{id: strconv.Itoa(len(w.books) + 1), sf: id, marker: id.String(), status: order.MadePending, made: w.now}
+		b := &booked{id: strconv.Itoa(len(w.books) + 1), sf: id, marker: id.String(), status: order.BillingPending, made: w.now}
 		for _, e := range plan.Entries {
 			for range e.Services {
-				b.services = append(b.services, order.MadeService{ID: fmt.Sprintf("%s%03d", b.id, len(b.services)), ProductID: e.ProductID, Cycle: e.Cycle, Quantity: 1})
+				b.services = append(b.services, order.BillingService{ID: fmt.Sprintf("%s%03d", b.id, len(b.services)), ProductID: e.ProductID, Cycle: e.Cycle, Quantity: 1})
 			}
 		}
 		w.books = append(w.books, b)
@@ -580,11 +580,11 @@ func (w *world) longestAdd() time.Duration {
 	return 300 * time.Second
 }
 
-func (s simBilling) Accept(_ context.Context, gate order.Gate, whmcsID string) error {
+func (s simBilling) Accept(_ context.Context, gate order.SendWindow, whmcsID string) error {
 	w := s.world
 	_, err := s.send(gate, 900*time.Second, func(run time.Duration) (any, error) {
 		b := w.find(whmcsID)
-		if b == nil || b.status != order.MadePending {
+		if b == nil || b.status != order.BillingPending {
 			return nil, &fault.Refused{Err: fault.New(fault.StateChanged, "Order ID not found or Status not Pending")}
 		}
 		b.runs++
@@ -593,12 +593,12 @@ func (s simBilling) Accept(_ context.Context, gate order.Gate, whmcsID string) e
 		case w.chance(0.03): // B: the module says no, the order stays Pending
 			return nil, &fault.Refused{Err: fault.New(fault.ModuleFailed, "no free server")}
 		case w.chance(0.02): // A: the order reads Active, nothing was built
-			b.status, b.queued = order.MadeActive, "no free server"
+			b.status, b.queued = order.BillingActive, "no free server"
 			return "", nil
 		case w.chance(0.02): // PHP dies after the remote account was made
 			return nil, &fault.Unsure{Err: fault.New(fault.WHMCSUnavailable, "")}
 		}
-		b.status, b.live = order.MadeActive, true
+		b.status, b.live = order.BillingActive, true
 		return "", nil
 	})
 	return err

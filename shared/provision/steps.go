@@ -40,9 +40,9 @@ func (w *worker) atNone(ctx context.Context) error {
 }
 
 func (w *worker) lookFirst(ctx context.Context, why string) error {
-	w.cur.Point = order.AtAdding
+	w.cur.RecoveryPoint = order.PointAdding
 	w.cur.Adds, w.cur.AddUntil = 0, time.Time{}
-	return w.write(ctx, order.WroteLease, "look_first", why)
+	return w.write(ctx, order.SignalLease, "look_first", why)
 }
 
 // load fills req and plan. What it reads is used for this run alone; the plan
@@ -139,7 +139,7 @@ func (w *worker) notFound(ctx context.Context) error {
 // sendAdd writes the stamp and sends AddOrder once.
 func (w *worker) sendAdd(ctx context.Context) error {
 	before, now := w.cur, w.clock.Now()
-	w.cur.Point = order.AtAdding
+	w.cur.RecoveryPoint = order.PointAdding
 	w.cur.Plan = w.plan
 	w.cur.Adds++
 	until := now.Add(w.cfg.Window)
@@ -158,7 +158,7 @@ func (w *worker) sendAdd(ctx context.Context) error {
 		w.cur.Adds, w.cur.Vouched = before.Adds, before.Vouched
 		w.cur.AddUntil = time.Time{}
 		if before.Adds == 0 { // it was the first
-			w.cur.Point, w.cur.Plan, w.cur.FirstAddAt = before.Point, before.Plan, before.FirstAddAt
+			w.cur.RecoveryPoint, w.cur.Plan, w.cur.FirstAddAt = before.RecoveryPoint, before.Plan, before.FirstAddAt
 		}
 	}
 	if stop, err := w.maySend(ctx, w.cfg.AddTimeout); err != nil || stop != nil {
@@ -171,7 +171,7 @@ func (w *worker) sendAdd(ctx context.Context) error {
 	case effectDone:
 		// success with id → added, then compare. The write of accepting holds it.
 		w.served(order.SideWHMCS)
-		w.cur.Point = order.AtAdded
+		w.cur.RecoveryPoint = order.PointAdded
 		w.cur.WHMCSOrderID = id
 		return nil
 	case effectUnsure:
@@ -213,10 +213,10 @@ func (w *worker) atAdded(ctx context.Context) error {
 	}
 	w.cur.ServiceIDs = services
 	switch made.Status {
-	case order.MadeActive: // accepted by a person, or adopted so
+	case order.BillingActive: // accepted by a person, or adopted so
 		w.accepted()
 		return nil
-	case order.MadePending:
+	case order.BillingPending:
 		// what WHMCS made = plan, marker there → accepting: send AcceptOrder.
 		return w.sendAccept(ctx)
 	}
@@ -236,7 +236,7 @@ func (w *worker) cancelled(ctx context.Context, how string) error {
 // readLive reads the known WHMCS order.
 //
 //	read: cancelled, fraud, gone → failed whmcs_order_cancelled.
-func (w *worker) readLive(ctx context.Context) (order.Made, error) {
+func (w *worker) readLive(ctx context.Context) (order.BillingOrder, error) {
 	var client int64
 	if w.cur.Plan != nil {
 		client = w.cur.Plan.ClientID
@@ -244,18 +244,18 @@ func (w *worker) readLive(ctx context.Context) (order.Made, error) {
 	made, err := w.readOrder(ctx, w.cur.WHMCSOrderID, client)
 	switch {
 	case err != nil:
-		return order.Made{}, err
+		return order.BillingOrder{}, err
 	case made == nil:
-		return order.Made{}, w.cancelled(ctx, "gone")
+		return order.BillingOrder{}, w.cancelled(ctx, "gone")
 	case made.Status.Dead():
-		return order.Made{}, w.cancelled(ctx, string(made.Status))
+		return order.BillingOrder{}, w.cancelled(ctx, string(made.Status))
 	}
 	return *made, nil
 }
 
 // readOrder reads one WHMCS order; nil: there is no such order.
-func (w *worker) readOrder(ctx context.Context, id string, client int64) (*order.Made, error) {
-	var found *order.Made
+func (w *worker) readOrder(ctx context.Context, id string, client int64) (*order.BillingOrder, error) {
+	var found *order.BillingOrder
 	err := w.read(ctx, order.SideWHMCS, func(ctx context.Context) error {
 		made, ok, err := w.billing.Order(ctx, id, client)
 		if err == nil && ok {
@@ -275,7 +275,7 @@ func (w *worker) ours(marker string) bool {
 // sendAccept writes the stamp and sends AcceptOrder once.
 func (w *worker) sendAccept(ctx context.Context) error {
 	before, now := w.cur, w.clock.Now()
-	w.cur.Point = order.AtAccepting
+	w.cur.RecoveryPoint = order.PointAccepting
 	w.cur.Accepts++
 	w.cur.AcceptUntil = now.Add(w.cfg.Window)
 	w.cur.AcceptAgain = false
@@ -284,7 +284,7 @@ func (w *worker) sendAccept(ctx context.Context) error {
 		return err
 	}
 	takeBack := func() {
-		w.cur.Point = order.AtAdded
+		w.cur.RecoveryPoint = order.PointAdded
 		w.cur.Accepts--
 		w.cur.AcceptUntil = time.Time{}
 	}
@@ -329,7 +329,7 @@ func (w *worker) notPending(ctx context.Context, cause error) error {
 	switch {
 	case err != nil:
 		return err
-	case made.Status == order.MadeActive:
+	case made.Status == order.BillingActive:
 		w.accepted()
 		return nil
 	}
@@ -337,7 +337,7 @@ func (w *worker) notPending(ctx context.Context, cause error) error {
 }
 
 func (w *worker) accepted() {
-	w.cur.Point = order.AtAccepted
+	w.cur.RecoveryPoint = order.PointAccepted
 	w.cur.AcceptAgain = false
 	w.cur.AcceptedAt = w.clock.Now()
 }
@@ -353,11 +353,11 @@ func (w *worker) atAccepting(ctx context.Context) error {
 	switch {
 	case err != nil:
 		return err
-	case made.Status == order.MadeActive:
+	case made.Status == order.BillingActive:
 		// read: Active → accepted.
 		w.accepted()
 		return nil
-	case made.Status != order.MadePending:
+	case made.Status != order.BillingPending:
 		return w.mismatch(ctx, made.ID, fmt.Sprintf("its status is %q", made.Status))
 	case w.cur.AcceptAgain, w.idempotent():
 		// still Pending, and reopened after module_failed (the click is the
@@ -443,7 +443,7 @@ func (w *worker) atAccepted(ctx context.Context) error {
 	w.cur.DueAt, w.cur.LeaseUntil = time.Time{}, time.Time{}
 	w.cur.ErrorCode, w.cur.ErrorMessage, w.cur.ErrorAt = "", "", time.Time{}
 	w.cur.ExpiresAt = w.clock.Now().Add(w.cfg.Retention)
-	if err := w.write(ctx, order.WroteStatus, "provisioned", "WHMCS order "+w.cur.WHMCSOrderID); err != nil {
+	if err := w.write(ctx, order.SignalStatus, "provisioned", "WHMCS order "+w.cur.WHMCSOrderID); err != nil {
 		return err
 	}
 	return errStop
@@ -469,12 +469,12 @@ func (w *worker) stamp(ctx context.Context, before order.Record, now time.Time, 
 		return w.park(ctx, now, nil, unspent, "no time left in this invocation")
 	}
 	w.stageRenewal(now)
-	return w.write(ctx, order.WroteLease, event, detail)
+	return w.write(ctx, order.SignalLease, event, detail)
 }
 
 // gate is the window of a stamped send; its answer is not awaited past the lease.
-func (w *worker) gate(until time.Time, timeout time.Duration) order.Gate {
-	return order.Gate{Until: until, Timeout: min(timeout, w.left())}
+func (w *worker) gate(until time.Time, timeout time.Duration) order.SendWindow {
+	return order.SendWindow{Until: until, Timeout: min(timeout, w.left())}
 }
 
 // maySend asks once more, just before the first byte: the switch, the clock

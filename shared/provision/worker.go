@@ -37,19 +37,19 @@ var errStop = errors.New("stop")
 func (w *worker) run(ctx context.Context) (End, error) {
 	for {
 		var err error
-		switch w.cur.Point {
-		case order.AtNone:
+		switch w.cur.RecoveryPoint {
+		case order.PointNone:
 			err = w.atNone(ctx)
-		case order.AtAdding:
+		case order.PointAdding:
 			err = w.atAdding(ctx)
-		case order.AtAdded:
+		case order.PointAdded:
 			err = w.atAdded(ctx)
-		case order.AtAccepting:
+		case order.PointAccepting:
 			err = w.atAccepting(ctx)
-		case order.AtAccepted:
+		case order.PointAccepted:
 			err = w.atAccepted(ctx)
 		default:
-			return EndUnstored, fault.Wrap(fault.Internal, fmt.Errorf("run order: unknown recovery point %q", w.cur.Point))
+			return EndUnstored, fault.Wrap(fault.Internal, fmt.Errorf("run order: unknown recovery point %q", w.cur.RecoveryPoint))
 		}
 		if errors.Is(err, errStop) {
 			switch w.base.State {
@@ -68,9 +68,9 @@ func (w *worker) run(ctx context.Context) (End, error) {
 
 // write makes cur the table's image under the fence F. A lost answer of the
 // table is asked again: the same step twice is the same image.
-func (w *worker) write(ctx context.Context, wrote order.Wrote, event, detail string) error {
+func (w *worker) write(ctx context.Context, wrote order.Signal, event, detail string) error {
 	now := w.clock.Now()
-	step := Step{From: w.base, To: w.cur, Wrote: wrote, Now: now}
+	step := Step{From: w.base, To: w.cur, Signal: wrote, Now: now}
 	if !said(w.base.History, event, detail) {
 		step.Entry = order.Entry{At: now, Event: event, Detail: detail, By: "provision"}
 	}
@@ -146,7 +146,7 @@ func (w *worker) keep(ctx context.Context) error {
 		return w.park(ctx, now, nil, unspent, "no time left in this invocation")
 	}
 	w.stageRenewal(now)
-	return w.write(ctx, order.WroteLease, "", "")
+	return w.write(ctx, order.SignalLease, "", "")
 }
 
 // read makes one read of a side, twice again inside the invocation if it fails
@@ -220,7 +220,7 @@ func (w *worker) park(ctx context.Context, due time.Time, cause error, s spendin
 			detail = string(w.cur.ErrorCode)
 		}
 	}
-	if err := w.write(ctx, order.WroteLease, "waiting", fmt.Sprintf("at %s until %s: %s", w.cur.Point, due.UTC().Format(time.RFC3339), detail)); err != nil {
+	if err := w.write(ctx, order.SignalLease, "waiting", fmt.Sprintf("at %s until %s: %s", w.cur.RecoveryPoint, due.UTC().Format(time.RFC3339), detail)); err != nil {
 		return err
 	}
 	return errStop
@@ -249,12 +249,12 @@ func (w *worker) retry(ctx context.Context, side order.Side, cause error) error 
 // exhausted is the code of an order that was tried for too long: a plain one
 // only where nothing can have reached WHMCS.
 func (w *worker) exhausted() fault.Code {
-	switch w.cur.Point {
-	case order.AtNone:
+	switch w.cur.RecoveryPoint {
+	case order.PointNone:
 		return fault.RetriesExhausted
-	case order.AtAdding:
+	case order.PointAdding:
 		return fault.AddOutcomeUnknown
-	case order.AtAccepted:
+	case order.PointAccepted:
 		return fault.NotVerified
 	}
 	return fault.AcceptOutcomeUnknown
@@ -277,16 +277,16 @@ func (w *worker) fail(ctx context.Context, cause error) error {
 	w.cur.State = order.Failed
 	w.cur.DueAt, w.cur.LeaseUntil = time.Time{}, time.Time{}
 	w.cur.AcceptAgain = false
-	if w.cur.Point == order.AtAdding && w.addSettled().Before(now) {
+	if w.cur.RecoveryPoint == order.PointAdding && w.addSettled().Before(now) {
 		// It is known to have settled; whoever resolves it need not wait.
 		w.cur.AddUntil = time.Time{}
 	}
 	w.setError(cause, now)
 	w.cur.ErrorCode = w.reviewed(cause)
-	if w.cur.Point == order.AtNone {
+	if w.cur.RecoveryPoint == order.PointNone {
 		w.cur.ExpiresAt = now.Add(w.cfg.Retention)
 	}
-	if err := w.write(ctx, order.WroteStatus, "failed", string(w.cur.ErrorCode)+": "+w.cur.ErrorMessage); err != nil {
+	if err := w.write(ctx, order.SignalStatus, "failed", string(w.cur.ErrorCode)+": "+w.cur.ErrorMessage); err != nil {
 		return err
 	}
 	return errStop
@@ -300,10 +300,10 @@ func (w *worker) fail(ctx context.Context, cause error) error {
 func (w *worker) reviewed(cause error) fault.Code {
 	code := fault.CodeOf(cause)
 	var refused *fault.Refused
-	if code.Info().Review || w.cur.Point == order.AtNone || w.cur.Point == order.AtAdding && errors.As(cause, &refused) {
+	if code.Info().Review || w.cur.RecoveryPoint == order.PointNone || w.cur.RecoveryPoint == order.PointAdding && errors.As(cause, &refused) {
 		return code
 	}
-	if w.cur.Point == order.AtAdded {
+	if w.cur.RecoveryPoint == order.PointAdded {
 		return fault.WHMCSOrderMismatch
 	}
 	return w.exhausted()

@@ -94,7 +94,7 @@ func created(c order.Claim, random order.Token) image {
 	entry := order.Entry{At: c.Now, Event: eventCallout, By: c.RequestedBy}
 	return image{
 		rec: order.Record{
-			ID: c.ID, State: order.Queued, Point: order.AtNone, Wrote: order.WroteQueued,
+			ID: c.ID, State: order.Queued, RecoveryPoint: order.PointNone, Signal: order.SignalQueued,
 			Seq: order.Seq(0).Next(c.Now), Version: 1,
 			OpenedAt: c.Now, DueAt: c.Now,
 			Nonces:    map[string]order.Nonce{c.Nonce: {Expiry: c.NonceExpiry, By: c.By}},
@@ -145,7 +145,7 @@ func decide(img image, c order.Claim, random order.Token) (decision, error) {
 	u := d.update
 	u.nonce(img, c, d.outcome, gone)
 	u.grow(attrVersion)
-	wrote, event := order.WroteNote, eventCallout
+	wrote, event := order.SignalNote, eventCallout
 	detail := outcomeNames[d.outcome]
 	switch d.outcome {
 	case order.AlreadyOpen:
@@ -157,18 +157,18 @@ func decide(img image, c order.Claim, random order.Token) (decision, error) {
 		// The nonce alone: what was told once is told again.
 		u.equal(u.path(attrState), str(string(order.Failed)))
 		u.require("attribute_exists(" + u.path(attrKeys, c.Key) + ")")
-		u.set(u.path(attrWrote), text(string(wrote)))
+		u.set(u.path(attrSignal), text(string(wrote)))
 		return d, nil
 	case order.Reopened:
 		u.equal(u.path(attrState), str(string(order.Failed)))
 		u.unmoved(img.rec.Version)
-		wrote, event, detail = order.WroteQueued, eventReopened, "after "+string(img.rec.ErrorCode)
+		wrote, event, detail = order.SignalQueued, eventReopened, "after "+string(img.rec.ErrorCode)
 		reopen(u, img.rec, c.Now)
-		if img.rec.ErrorCode == fault.ModuleFailed && img.rec.Point == order.AtAccepting {
+		if img.rec.ErrorCode == fault.ModuleFailed && img.rec.RecoveryPoint == order.PointAccepting {
 			u.set(u.path(attrAcceptAgain), flag(true))
 		}
 	}
-	u.set(u.path(attrWrote), text(string(wrote)))
+	u.set(u.path(attrSignal), text(string(wrote)))
 	u.key(img, c.Key)
 	u.line(img, historyName(c.Now, img.rec.Version+1, random), order.Entry{Event: event, Detail: detail, By: c.RequestedBy})
 	if c.AccountID != "" {

@@ -20,7 +20,7 @@ const (
 	attrPK         = "pk"
 	attrState      = "state"
 	attrPoint      = "point"
-	attrWrote      = "wrote"
+	attrSignal     = "signal"
 	attrSeq        = "seq"
 	attrVersion    = "version"
 	attrLease      = "lease"
@@ -100,7 +100,7 @@ var engine = []struct {
 	name   string
 	encode func(r *order.Record) types.AttributeValue
 }{
-	{attrPoint, func(r *order.Record) types.AttributeValue { return text(string(r.Point)) }},
+	{attrPoint, func(r *order.Record) types.AttributeValue { return text(string(r.RecoveryPoint)) }},
 	{attrLeaseUntil, func(r *order.Record) types.AttributeValue { return millis(r.LeaseUntil) }},
 	{attrPlan, func(r *order.Record) types.AttributeValue { return encodePlan(r.Plan) }},
 	{attrAdds, func(r *order.Record) types.AttributeValue { return count(r.Adds) }},
@@ -145,7 +145,7 @@ func encode(img image) map[string]types.AttributeValue {
 		item.put(a.name, a.encode(r))
 	}
 	item.put(attrState, text(string(r.State)))
-	item.put(attrWrote, text(string(r.Wrote)))
+	item.put(attrSignal, text(string(r.Signal)))
 	item.put(attrSeq, num(int64(r.Seq)))
 	item.put(attrVersion, num(r.Version))
 	item.put(attrLease, text(string(r.Lease)))
@@ -194,11 +194,11 @@ func decode(item map[string]types.AttributeValue) (image, error) {
 	if r.State.Status() == order.StatusPendingReview {
 		d.fail(attrState, "unknown state")
 	}
-	r.Point = order.Point(d.str(attrPoint))
-	if !r.Point.Valid() {
+	r.RecoveryPoint = order.RecoveryPoint(d.str(attrPoint))
+	if !r.RecoveryPoint.Valid() {
 		d.fail(attrPoint, "unknown point")
 	}
-	r.Wrote = order.Wrote(d.str(attrWrote))
+	r.Signal = order.Signal(d.str(attrSignal))
 	r.Seq = order.Seq(d.int(attrSeq))
 	r.Version = d.int(attrVersion)
 	r.Lease = order.Token(d.str(attrLease))

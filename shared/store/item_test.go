@@ -38,7 +38,7 @@ func full(t *testing.T, e endpoint) (map[string]types.AttributeValue, order.Reco
 		t.Fatal(err)
 	}
 	to := rec
-	to.Point, to.Plan = order.AtAccepting, &order.Plan{
+	to.RecoveryPoint, to.Plan = order.PointAccepting, &order.Plan{
 		ClientID: 42, PaymentMethod: "mailin", PromoCode: "SPRING",
 		Entries: []order.PlanEntry{{
 			Line: order.Line{
@@ -53,7 +53,7 @@ func full(t *testing.T, e endpoint) (map[string]types.AttributeValue, order.Reco
 	to.Vouched, to.Adopted = true, true
 	to.WHMCSOrderID, to.ServiceIDs = "77", map[string][]string{"802000000000001AAA": {"5", "6"}}
 	to.ErrorCode, to.ErrorMessage, to.ErrorAt = fault.WHMCSBusy, "busy", epoch
-	rec, err = s.Write(ctx, order.Step{From: rec, To: to, Wrote: order.WroteStatus, Now: epoch,
+	rec, err = s.Write(ctx, order.Step{From: rec, To: to, Signal: order.SignalStatus, Now: epoch,
 		Entry: order.Entry{Event: "accept_sent", Detail: "d", By: "provision"}})
 	if err != nil {
 		t.Fatal(err)
@@ -67,7 +67,7 @@ func TestTheItemIsLaidOutAsDocumented(t *testing.T) {
 	ms := "1795507200123"
 	iso := "2026-11-24T08:00:00.123Z"
 	want := map[string]string{
-		"pk": "S order#801000000000001AAA", "state": "S working", "point": "S accepting", "wrote": "S status",
+		"pk": "S order#801000000000001AAA", "state": "S working", "point": "S accepting", "signal": "S status",
 		"seq": "N 1795507200125", "version": "N 4", "lease": "S " + string(rec.Lease), "fence": "N 1",
 		"lease_until": "N 1795507260123", "plan": "M", "adds": "N 1", "add_until": "N " + ms, "accepts": "N 1",
 		"accept_until": "N " + ms, "first_add_at": "N " + ms, "accept_again": "BOOL true", "vouched": "BOOL true", "adopted": "BOOL true", "accepted_at": "N " + ms,
@@ -132,8 +132,8 @@ func TestTheRetentionIsANumberOfSeconds(t *testing.T) {
 		t.Fatal(err)
 	}
 	to := rec
-	to.State, to.Point, to.ExpiresAt = order.Provisioned, order.AtAccepted, epoch.Add(time.Hour)
-	if _, err = s.Write(t.Context(), order.Step{From: rec, To: to, Wrote: order.WroteStatus, Now: epoch}); err != nil {
+	to.State, to.RecoveryPoint, to.ExpiresAt = order.Provisioned, order.PointAccepted, epoch.Add(time.Hour)
+	if _, err = s.Write(t.Context(), order.Step{From: rec, To: to, Signal: order.SignalStatus, Now: epoch}); err != nil {
 		t.Fatal(err)
 	}
 	item := e.item(t, table, id(t, 1))
@@ -167,23 +167,23 @@ func TestAPlainOrderStaysWithinOneKilobyte(t *testing.T) {
 		to    func(r *order.Record)
 	}{
 		{"add_sent", func(r *order.Record) {
-			r.Point, r.Adds, r.AddUntil, r.FirstAddAt = order.AtAdding, 1, now, now
+			r.RecoveryPoint, r.Adds, r.AddUntil, r.FirstAddAt = order.PointAdding, 1, now, now
 			r.Plan = &order.Plan{ClientID: 42, PaymentMethod: "mailin", Entries: []order.PlanEntry{
 				{Line: order.Line{ItemID: "802000000000001AAA", ProductID: 3, Cycle: order.Monthly, Quantity: 1}, Services: 1},
 			}}
 		}},
 		{"accept_sent", func(r *order.Record) {
-			r.Point, r.Accepts, r.AcceptUntil, r.WHMCSOrderID = order.AtAccepting, 1, now, "77"
+			r.RecoveryPoint, r.Accepts, r.AcceptUntil, r.WHMCSOrderID = order.PointAccepting, 1, now, "77"
 			r.ServiceIDs = map[string][]string{"802000000000001AAA": {"5"}}
 		}},
 		{"provisioned", func(r *order.Record) {
-			r.State, r.Point, r.AcceptedAt, r.ExpiresAt = order.Provisioned, order.AtAccepted, now, now.Add(time.Hour)
+			r.State, r.RecoveryPoint, r.AcceptedAt, r.ExpiresAt = order.Provisioned, order.PointAccepted, now, now.Add(time.Hour)
 		}},
 	} {
 		now = now.Add(time.Second)
 		to := rec
 		step.to(&to)
-		rec, err = s.Write(ctx, order.Step{From: rec, To: to, Wrote: order.WroteStatus, Now: now, Entry: order.Entry{Event: step.event, By: "provision"}})
+		rec, err = s.Write(ctx, order.Step{From: rec, To: to, Signal: order.SignalStatus, Now: now, Entry: order.Entry{Event: step.event, By: "provision"}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -274,7 +274,7 @@ func TestAnItemOfAnOlderVersionIsWorkedOn(t *testing.T) {
 			if err != nil {
 				return err
 			}
-			rec, err = s.Write(t.Context(), order.Step{From: rec, To: rec, Wrote: order.WroteStatus, Now: epoch, Entry: order.Entry{Event: "e"}})
+			rec, err = s.Write(t.Context(), order.Step{From: rec, To: rec, Signal: order.SignalStatus, Now: epoch, Entry: order.Entry{Event: "e"}})
 			if err == nil && (len(rec.History) != 1 || rec.Fence != 1 || rec.Attempts != 1) {
 				err = fmt.Errorf("got %+v", rec)
 			}
@@ -316,7 +316,7 @@ func TestDecodeRefusesACorruptItem(t *testing.T) {
 		&types.AttributeValueMemberB{Value: []byte{0}}, nil,
 	}
 	fitting := map[string][]string{ // text that a string attribute may hold
-		"S": {"wrote", "lease", "write_id", "bump_id", "account_id", "whmcs_order_id", "error_code", "error_message"},
+		"S": {"signal", "lease", "write_id", "bump_id", "account_id", "whmcs_order_id", "error_code", "error_message"},
 		"-": {"due_shard"}, // the index's alone
 	}
 	for name := range item {

@@ -121,7 +121,7 @@ func (m *machine) write(r *rapid.T) {
 		return rapid.SampledFrom([]time.Time{{}, m.now, m.now.Add(time.Minute), epoch.Add(789 * time.Microsecond)}).Draw(r, name)
 	}
 	to.State = rapid.SampledFrom([]order.State{order.Working, order.Working, order.Waiting, order.Waiting, order.Failed, order.Provisioned}).Draw(r, "state")
-	to.Point = rapid.SampledFrom([]order.Point{order.AtNone, order.AtAdding, order.AtAdded, order.AtAccepting, order.AtAccepted}).Draw(r, "point")
+	to.RecoveryPoint = rapid.SampledFrom([]order.RecoveryPoint{order.PointNone, order.PointAdding, order.PointAdded, order.PointAccepting, order.PointAccepted}).Draw(r, "point")
 	for range rapid.IntRange(0, 4).Draw(r, "changes") {
 		switch rapid.IntRange(0, 11).Draw(r, "change") {
 		case 0:
@@ -152,7 +152,7 @@ func (m *machine) write(r *rapid.T) {
 		}
 	}
 	s := order.Step{
-		From: from, To: to, Now: m.now, Wrote: rapid.SampledFrom([]order.Wrote{order.WroteStatus, order.WroteLease, order.WroteNote, order.WroteQueued}).Draw(r, "wrote"),
+		From: from, To: to, Now: m.now, Signal: rapid.SampledFrom([]order.Signal{order.SignalStatus, order.SignalLease, order.SignalNote, order.SignalQueued}).Draw(r, "signal"),
 		Entry: order.Entry{Event: rapid.SampledFrom([]string{"", "step"}).Draw(r, "event"), Detail: rapid.StringN(0, 10, -1).Draw(r, "detail"), By: "provision"},
 	}
 	got, err := m.table.Write(m.outer.Context(), s)
@@ -178,10 +178,10 @@ func (m *machine) end(r *rapid.T) {
 	m.tick(r)
 	to := from
 	to.State = rapid.SampledFrom([]order.State{order.Failed, order.Failed, order.Failed, order.Provisioned}).Draw(r, "state")
-	to.Point = rapid.SampledFrom([]order.Point{order.AtNone, order.AtAdding, order.AtAccepting}).Draw(r, "point")
+	to.RecoveryPoint = rapid.SampledFrom([]order.RecoveryPoint{order.PointNone, order.PointAdding, order.PointAccepting}).Draw(r, "point")
 	to.Adds, to.AddUntil, to.WHMCSOrderID = 1, m.now.Add(-30*time.Second), "77"
 	to.ErrorCode, to.ErrorAt, to.ExpiresAt = rapid.SampledFrom([]fault.Code{fault.ModuleFailed, fault.OrderEmpty}).Draw(r, "code"), m.now, m.now.Add(time.Hour)
-	s := order.Step{From: from, To: to, Now: m.now, Wrote: order.WroteStatus, Entry: order.Entry{Event: "end"}}
+	s := order.Step{From: from, To: to, Now: m.now, Signal: order.SignalStatus, Entry: order.Entry{Event: "end"}}
 	got, err := m.table.Write(m.outer.Context(), s)
 	want, werr = m.memory.Write(m.outer.Context(), s)
 	m.compare("write", got, want, err, werr)

@@ -90,7 +90,7 @@ func resolvable(r order.Resolution, first, seen image) error {
 	switch {
 	case b.State != order.Failed:
 		return fault.Wrap(fault.StateChanged, fmt.Errorf("resolve order %s: it is %s, not failed", r.ID, b.State))
-	case a.Fence != b.Fence || a.Point != b.Point || a.ErrorCode != b.ErrorCode || !a.OpenedAt.Equal(b.OpenedAt):
+	case a.Fence != b.Fence || a.RecoveryPoint != b.RecoveryPoint || a.ErrorCode != b.ErrorCode || !a.OpenedAt.Equal(b.OpenedAt):
 		return fault.Wrap(fault.StateChanged, fmt.Errorf("resolve order %s: it was changed meanwhile", r.ID))
 	case r.None && !b.AddUntil.IsZero() && !b.AddUntil.Before(r.SettledBefore):
 		err := fault.New(fault.StateChanged, "AddOrder may still be running in WHMCS: wait for the settle time, then look again.")
@@ -108,7 +108,7 @@ func resolution(r order.Resolution, seen image, name string) *update {
 	e := order.Entry{By: r.By, Detail: r.Why}
 	if r.Stop {
 		e.Event = eventStopped
-		u.set(u.path(attrWrote), text(string(order.WroteStatus)))
+		u.set(u.path(attrSignal), text(string(order.SignalStatus)))
 		u.set(u.path(attrSeq), num(int64(seen.rec.Seq.Next(r.Now))))
 		u.set(u.path(attrUpdatedAt), iso(r.Now))
 		u.set(u.path(attrErrorCode), text(string(fault.Stopped)))
@@ -117,7 +117,7 @@ func resolution(r order.Resolution, seen image, name string) *update {
 		u.line(seen, name, e)
 		return u
 	}
-	u.set(u.path(attrWrote), text(string(order.WroteQueued)))
+	u.set(u.path(attrSignal), text(string(order.SignalQueued)))
 	reopen(u, seen.rec, r.Now)
 	// They speak of an AcceptOrder of the order that was known before.
 	u.remove(u.path(attrAcceptAgain))
@@ -134,7 +134,7 @@ func resolution(r order.Resolution, seen image, name string) *update {
 		}
 	default:
 		e.Event = eventNone
-		u.set(u.path(attrPoint), text(string(order.AtNone)))
+		u.set(u.path(attrPoint), text(string(order.PointNone)))
 		u.set(u.path(attrVouched), flag(true))
 		u.remove(u.path(attrAdopted))
 		for _, a := range []string{attrAdds, attrPlan, attrWHMCSOrderID, attrServiceIDs} {

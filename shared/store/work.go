@@ -36,7 +36,7 @@ func (s *Store) Lease(ctx context.Context, id order.ID, l order.Lease) (order.Re
 	mine := u.path(attrLease)
 	u.require("(attribute_not_exists(" + mine + ") OR " + mine + " <> " + u.val(str(string(l.Token))) + ")")
 	u.set(u.path(attrState), text(string(order.Working)))
-	u.set(u.path(attrWrote), text(string(order.WroteLease)))
+	u.set(u.path(attrSignal), text(string(order.SignalLease)))
 	u.set(mine, text(string(l.Token)))
 	u.set(until, millis(l.Until))
 	u.set(u.path(attrDueAt), millis(l.Until.Add(l.Margin)))
@@ -133,7 +133,7 @@ func transition(step order.Step, seen image, random order.Token) *update {
 	u.equal(u.path(attrLease), text(string(step.From.Lease)))
 	u.equal(u.path(attrState), text(string(order.Working)))
 	u.unmoved(seen.rec.Version)
-	if !order.Forgettable(to.State, to.Point) {
+	if !order.Forgettable(to.State, to.RecoveryPoint) {
 		to.ExpiresAt = time.Time{}
 	}
 	for _, a := range engine {
@@ -143,11 +143,11 @@ func transition(step order.Step, seen image, random order.Token) *update {
 		}
 	}
 	u.set(u.path(attrState), text(string(to.State)))
-	u.set(u.path(attrWrote), text(string(step.Wrote)))
+	u.set(u.path(attrSignal), text(string(step.Signal)))
 	u.set(u.path(attrVersion), num(seen.rec.Version+1))
 	u.set(u.path(attrWriteID), text(string(random)))
 	u.set(u.path(attrUpdatedAt), iso(step.Now))
-	if step.Wrote.Visible() {
+	if step.Signal.Visible() {
 		u.set(u.path(attrSeq), num(int64(seen.rec.Seq.Next(step.Now))))
 	}
 	if e := step.Entry; e.Event != "" {
@@ -202,7 +202,7 @@ func (s *Store) Bump(ctx context.Context, id order.ID, atLeast order.Seq, now ti
 		u.require(u.path(attrSeq) + " < " + u.val(num(int64(seq))))
 		u.set(u.path(attrSeq), num(int64(seq)))
 		u.set(u.path(attrBumpID), text(string(mine)))
-		u.set(u.path(attrWrote), text(string(order.WroteStatus)))
+		u.set(u.path(attrSignal), text(string(order.SignalStatus)))
 	})
 	return img.rec, err
 }
@@ -214,7 +214,7 @@ func (s *Store) Note(ctx context.Context, id order.ID, e order.Entry) error {
 		return fault.Wrap(fault.Internal, fmt.Errorf("note on order %s: no event, or no time", id))
 	}
 	_, err := s.amend(ctx, id, "note on order "+id.String(), e.At, e, order.NewToken(), func(u *update, _ *image) {
-		u.set(u.path(attrWrote), text(string(order.WroteNote)))
+		u.set(u.path(attrSignal), text(string(order.SignalNote)))
 	})
 	return err
 }

@@ -43,14 +43,14 @@ func TestEachCallIsAsFewWritesAsItCanBe(t *testing.T) {
 			return err
 		}},
 		{"a transition", "UpdateItem", func() (err error) {
-			rec, err = s.Write(ctx, order.Step{From: rec, To: rec, Wrote: order.WroteStatus, Now: now, Entry: order.Entry{Event: "e"}})
+			rec, err = s.Write(ctx, order.Step{From: rec, To: rec, Signal: order.SignalStatus, Now: now, Entry: order.Entry{Event: "e"}})
 			return err
 		}},
 		{"a note", "UpdateItem", func() error {
 			return s.Note(ctx, id(t, 1), order.Entry{At: now, Event: "e"})
 		}},
 		{"a transition past a note that the worker did not see", "UpdateItem UpdateItem", func() (err error) {
-			rec, err = s.Write(ctx, order.Step{From: rec, To: rec, Wrote: order.WroteStatus, Now: now, Entry: order.Entry{Event: "e"}})
+			rec, err = s.Write(ctx, order.Step{From: rec, To: rec, Signal: order.SignalStatus, Now: now, Entry: order.Entry{Event: "e"}})
 			return err
 		}},
 		{"a bump", "UpdateItem", func() error {
@@ -89,11 +89,11 @@ func TestARequestThatArrivesLateChangesNothing(t *testing.T) {
 	ctx, now := t.Context(), epoch
 	order1 := id(t, 1)
 	var rec order.Record
-	write := func(wrote order.Wrote, event string, change func(*order.Record)) func() error {
+	write := func(wrote order.Signal, event string, change func(*order.Record)) func() error {
 		return func() (err error) {
 			to := rec
 			change(&to)
-			rec, err = s.Write(ctx, order.Step{From: rec, To: to, Wrote: wrote, Now: now, Entry: order.Entry{Event: event}})
+			rec, err = s.Write(ctx, order.Step{From: rec, To: to, Signal: wrote, Now: now, Entry: order.Entry{Event: event}})
 			return err
 		}
 	}
@@ -111,23 +111,23 @@ func TestARequestThatArrivesLateChangesNothing(t *testing.T) {
 		claim(1, "k1"),
 		claim(2, "k2"),
 		lease,
-		write(order.WroteLease, "add_sent", func(r *order.Record) { r.Point, r.Adds, r.AddUntil = order.AtAdding, 1, now }),
+		write(order.SignalLease, "add_sent", func(r *order.Record) { r.RecoveryPoint, r.Adds, r.AddUntil = order.PointAdding, 1, now }),
 		// Back to where it was: the sent-again request must not bring it forward.
-		write(order.WroteLease, "add_not_sent", func(r *order.Record) { r.Point, r.Adds, r.AddUntil = order.AtNone, 0, time.Time{} }),
+		write(order.SignalLease, "add_not_sent", func(r *order.Record) { r.RecoveryPoint, r.Adds, r.AddUntil = order.PointNone, 0, time.Time{} }),
 		claim(3, "k3"),
 		func() error { return s.Note(ctx, order1, order.Entry{At: now, Event: "pushed"}) },
-		write(order.WroteNote, "parked", func(r *order.Record) { r.State, r.DueAt = order.Waiting, now.Add(time.Second) }),
+		write(order.SignalNote, "parked", func(r *order.Record) { r.State, r.DueAt = order.Waiting, now.Add(time.Second) }),
 		lease,
 		func() error {
 			_, err := s.Bump(ctx, order1, 0, now, order.Entry{})
 			return err
 		},
-		write(order.WroteStatus, "failed", func(r *order.Record) { r.State, r.ErrorCode = order.Failed, fault.OrderEmpty }),
+		write(order.SignalStatus, "failed", func(r *order.Record) { r.State, r.ErrorCode = order.Failed, fault.OrderEmpty }),
 		claim(4, "k3"),
 		claim(5, "k5"),
 		lease,
-		write(order.WroteStatus, "failed", func(r *order.Record) {
-			r.State, r.Point, r.ErrorCode = order.Failed, order.AtAdding, fault.AddOutcomeUnknown
+		write(order.SignalStatus, "failed", func(r *order.Record) {
+			r.State, r.RecoveryPoint, r.ErrorCode = order.Failed, order.PointAdding, fault.AddOutcomeUnknown
 		}),
 		func() error {
 			_, err := s.Resolve(ctx, order.Resolution{ID: order1, Stop: true, By: "me", Why: "wait", Now: now})
@@ -138,7 +138,7 @@ func TestARequestThatArrivesLateChangesNothing(t *testing.T) {
 			return err
 		},
 		lease,
-		write(order.WroteStatus, "provisioned", func(r *order.Record) { r.State, r.Point = order.Provisioned, order.AtAccepted }),
+		write(order.SignalStatus, "provisioned", func(r *order.Record) { r.State, r.RecoveryPoint = order.Provisioned, order.PointAccepted }),
 		claim(6, "k6"),
 	}
 	for n, do := range life {
@@ -209,8 +209,8 @@ func TestErrorsCarryTheirCode(t *testing.T) {
 			ctx := t.Context()
 			_, err := s.Claim(ctx, callout(id(t, 1), 1, "k", epoch))
 			check(t, "claim", err, c.claim)
-			rec := order.Record{ID: id(t, 1), State: order.Working, Point: order.AtNone, Lease: "l", LeaseUntil: epoch, DueAt: epoch}
-			_, err = s.Write(ctx, order.Step{From: rec, To: rec, Wrote: order.WroteNote, Now: epoch})
+			rec := order.Record{ID: id(t, 1), State: order.Working, RecoveryPoint: order.PointNone, Lease: "l", LeaseUntil: epoch, DueAt: epoch}
+			_, err = s.Write(ctx, order.Step{From: rec, To: rec, Signal: order.SignalNote, Now: epoch})
 			check(t, "write", err, c.write)
 			_, err = s.Lease(ctx, id(t, 1), order.Lease{Token: "t", Now: epoch, Until: epoch.Add(1)})
 			check(t, "lease", err, c.write)
@@ -278,7 +278,7 @@ func TestContentionIsBounded(t *testing.T) {
 	}
 	_, err = s.Claim(t.Context(), callout(id(t, 1), 2, "k2", epoch))
 	bounded("claim", err, fault.TryAgain)
-	_, err = s.Write(t.Context(), order.Step{From: rec, To: rec, Wrote: order.WroteNote, Now: epoch})
+	_, err = s.Write(t.Context(), order.Step{From: rec, To: rec, Signal: order.SignalNote, Now: epoch})
 	bounded("write", err, fault.StoreUnavailable)
 	bounded("note", s.Note(t.Context(), id(t, 1), order.Entry{At: epoch, Event: "e"}), fault.StoreUnavailable)
 	bounded("pause", s.Pause(t.Context(), "r", "b", epoch), fault.StoreUnavailable)
@@ -316,7 +316,7 @@ func fail(ctx context.Context, s *store.Store, id order.ID, now time.Time, chang
 	to := rec
 	to.State, to.ErrorCode = order.Failed, fault.OrderEmpty
 	change(&to)
-	return s.Write(ctx, order.Step{From: rec, To: to, Wrote: order.WroteStatus, Now: now, Entry: order.Entry{Event: "failed"}})
+	return s.Write(ctx, order.Step{From: rec, To: to, Signal: order.SignalStatus, Now: now, Entry: order.Entry{Event: "failed"}})
 }
 
 // The limit of nonces holds although other callouts used up the room that this
@@ -368,7 +368,7 @@ func TestAReopeningSeesTheFailureThatStands(t *testing.T) {
 			return err
 		}
 		last, err = fail(ctx, others, id(t, 1), now.Add(time.Hour), func(r *order.Record) {
-			r.Point, r.ErrorCode = order.AtAccepting, fault.ModuleFailed
+			r.RecoveryPoint, r.ErrorCode = order.PointAccepting, fault.ModuleFailed
 		})
 		return err
 	})
@@ -490,7 +490,7 @@ func TestAnOrderDeletedUnderItsWorker(t *testing.T) {
 	}
 	to := rec
 	to.State, to.ErrorCode = order.Failed, fault.OrderEmpty
-	if rec, err = s.Write(ctx, order.Step{From: rec, To: to, Wrote: order.WroteStatus, Now: epoch}); err != nil {
+	if rec, err = s.Write(ctx, order.Step{From: rec, To: to, Signal: order.SignalStatus, Now: epoch}); err != nil {
 		t.Fatal(err)
 	}
 	sp.before = remove
@@ -498,7 +498,7 @@ func TestAnOrderDeletedUnderItsWorker(t *testing.T) {
 	check(t, "resolve", err, fault.OrderNotFound)
 	from := rec
 	from.State, from.DueAt, from.LeaseUntil = order.Working, epoch, epoch
-	_, err = s.Write(ctx, order.Step{From: from, To: from, Wrote: order.WroteNote, Now: epoch})
+	_, err = s.Write(ctx, order.Step{From: from, To: from, Signal: order.SignalNote, Now: epoch})
 	check(t, "write", err, fault.LeaseLost)
 	if item := e.item(t, table, id(t, 1)); item != nil {
 		t.Errorf("a write brought it back: %v", item)

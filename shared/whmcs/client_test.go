@@ -100,8 +100,8 @@ func orderID(t testing.TB, n int) order.ID {
 }
 
 // gate is a window that is open for as long as a test runs.
-func gate() order.Gate {
-	return order.Gate{Until: time.Now().Add(time.Hour), Timeout: time.Minute}
+func gate() order.SendWindow {
+	return order.SendWindow{Until: time.Now().Add(time.Hour), Timeout: time.Minute}
 }
 
 func plan(entries ...order.PlanEntry) order.Plan {
@@ -144,7 +144,7 @@ func TestAnOrderIsAddedReadAcceptedAndVerified(t *testing.T) {
 	if err != nil || !ok {
 		t.Fatal(ok, err)
 	}
-	if got.Marker != id.String() || got.ClientID != clientID || got.Status != order.MadePending || got.Date.IsZero() {
+	if got.Marker != id.String() || got.ClientID != clientID || got.Status != order.BillingPending || got.Date.IsZero() {
 		t.Errorf("made %+v", got)
 	}
 	var lines []string
@@ -158,7 +158,7 @@ func TestAnOrderIsAddedReadAcceptedAndVerified(t *testing.T) {
 		t.Fatal(err)
 	}
 	got, _, err = w.Order(ctx, made, clientID)
-	if err != nil || got.Status != order.MadeActive {
+	if err != nil || got.Status != order.BillingActive {
 		t.Fatal(got.Status, err)
 	}
 	for _, s := range got.Services {

@@ -41,7 +41,7 @@ const maxInputVars = 1000
 //     whmcs_role_denied, whmcs_misconfigured), whmcs_client_not_found,
 //     whmcs_client_closed or whmcs_rejected with WHMCS's text;
 //   - *fault.Unsure: anything else; the order may exist now or later.
-func (c *Client) Add(ctx context.Context, gate order.Gate, id order.ID, plan order.Plan) (string, error) {
+func (c *Client) Add(ctx context.Context, gate order.SendWindow, id order.ID, plan order.Plan) (string, error) {
 	if id.IsZero() || plan.ClientID <= 0 || len(plan.Entries) == 0 {
 		return "", &fault.Refused{Err: fault.New(fault.OrderEmpty, "")}
 	}
@@ -65,7 +65,7 @@ func (c *Client) Add(ctx context.Context, gate order.Gate, id order.ID, plan ord
 // that the services exist. The errors are those of Add, of which Refused holds
 // state_changed ("Order ID not found or Status not Pending": a read decides),
 // module_failed with the module's text, or one of the installation's codes.
-func (c *Client) Accept(ctx context.Context, gate order.Gate, whmcsOrderID string) error {
+func (c *Client) Accept(ctx context.Context, gate order.SendWindow, whmcsOrderID string) error {
 	n, ok := phpInteger(whmcsOrderID)
 	if !ok || n <= 0 {
 		return &fault.NotSent{Err: fault.Wrap(fault.Internal, errors.New("not a WHMCS order id"))}
@@ -134,7 +134,7 @@ func (c *Client) addForm(id order.ID, plan order.Plan) (marked, rest form) {
 // effect sends one effect over a connection of its own and reads the answer.
 // The body has the marker first and action last, so that a request cut short
 // does nothing. The connection is closed, and nothing runs on, when it returns.
-func (c *Client) effect(ctx context.Context, gate order.Gate, standard time.Duration, action string, marked, rest form) (answer, error) {
+func (c *Client) effect(ctx context.Context, gate order.SendWindow, standard time.Duration, action string, marked, rest form) (answer, error) {
 	timeout := gate.Timeout
 	if timeout <= 0 {
 		timeout = standard

@@ -90,16 +90,18 @@ func (c *conn) Close() error {
 
 // effects are the two, as one thing to table-test. The order that Accept wants
 // is made in the books beforehand.
-func effects(t *testing.T, w *world) map[string]func(*whmcs.Client, order.Gate) error {
+func effects(t *testing.T, w *world) map[string]func(*whmcs.Client, order.SendWindow) error {
 	t.Helper()
 	run := w.sim.Books().BeginAdd(orderID(t, 77), plan())
 	run.Finish(whmcstest.Twist{})
-	return map[string]func(*whmcs.Client, order.Gate) error{
-		"AddOrder": func(c *whmcs.Client, g order.Gate) error {
+	return map[string]func(*whmcs.Client, order.SendWindow) error{
+		"AddOrder": func(c *whmcs.Client, g order.SendWindow) error {
 			_, err := c.Add(t.Context(), g, orderID(t, 1), plan())
 			return err
 		},
-		"AcceptOrder": func(c *whmcs.Client, g order.Gate) error { return c.Accept(t.Context(), g, fmt.Sprint(run.OrderID)) },
+		"AcceptOrder": func(c *whmcs.Client, g order.SendWindow) error {
+			return c.Accept(t.Context(), g, fmt.Sprint(run.OrderID))
+		},
 	}
 }
 
@@ -128,7 +130,7 @@ func TestNothingLeavesAfterTheWindow(t *testing.T) {
 				until := c.now().Add(window)
 				client := newClient(t, whmcs.Config{BaseURL: w.url, Dial: d.dial}, c.now)
 				freeze(&c, &d)
-				err := send(client, order.Gate{Until: until, Timeout: time.Minute})
+				err := send(client, order.SendWindow{Until: until, Timeout: time.Minute})
 				if outcome(err) != "not sent whmcs_unavailable" {
 					t.Errorf("%s: %v", action, err)
 				}
@@ -185,7 +187,7 @@ func TestAWindowThatEndsInTheMiddleOfTheBodyDoesNothing(t *testing.T) {
 	for i := range entries {
 		entries[i] = entry(11, order.Monthly, 1)
 	}
-	_, err := client.Add(t.Context(), order.Gate{Until: c.now().Add(15 * time.Second), Timeout: time.Minute}, orderID(t, 1), plan(entries...))
+	_, err := client.Add(t.Context(), order.SendWindow{Until: c.now().Add(15 * time.Second), Timeout: time.Minute}, orderID(t, 1), plan(entries...))
 	if outcome(err) != "unsure whmcs_unavailable" {
 		t.Errorf("add: %v", err)
 	}
@@ -207,7 +209,9 @@ func TestTheHandshakeIsNoSend(t *testing.T) {
 	var d dialer
 	cfg := whmcs.Config{BaseURL: server.URL, Dial: d.dial, TLS: &tls.Config{RootCAs: roots}}
 	client := newClient(t, cfg, c.now)
-	g := func() order.Gate { return order.Gate{Until: c.now().Add(15 * time.Second), Timeout: time.Minute} }
+	g := func() order.SendWindow {
+		return order.SendWindow{Until: c.now().Add(15 * time.Second), Timeout: time.Minute}
+	}
 
 	if _, err := client.Add(t.Context(), g(), orderID(t, 1), plan()); err != nil {
 		t.Fatal(err)
@@ -479,7 +483,7 @@ func TestTimeOutsUnderVirtualTime(t *testing.T) {
 				client, err := whmcs.New(whmcs.Config{BaseURL: "http://whmcs.example", Marker: "notes", Dial: dial}, credentials, slog.New(slog.DiscardHandler), time.Now)
 				must(t, err)
 				start := time.Now()
-				g := order.Gate{Until: start.Add(15 * time.Second), Timeout: c.timeout}
+				g := order.SendWindow{Until: start.Add(15 * time.Second), Timeout: c.timeout}
 				if c.accept {
 					err = client.Accept(t.Context(), g, "12")
 				} else {

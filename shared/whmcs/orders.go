@@ -92,7 +92,7 @@ func page(filter form, start int) form {
 // services, deduplicated by id, newest id first, whatever order WHMCS lists
 // them in. complete=false: the list changed while it was read, or the count
 // did not equal totalresults.
-func (c *Client) List(ctx context.Context, clientID int64) ([]order.Made, bool, error) {
+func (c *Client) List(ctx context.Context, clientID int64) ([]order.BillingOrder, bool, error) {
 	var filter form
 	filter.number("userid", clientID)
 	p, err := c.list(ctx, "GetOrders", "orders", "order", filter)
@@ -115,7 +115,7 @@ func (c *Client) List(ctx context.Context, clientID int64) ([]order.Made, bool, 
 // all the time. They come in front, which shows rows twice and hides none: a row
 // is hidden only when more go than come between two pages, and then the total
 // falls.
-func (c *Client) ListSince(ctx context.Context, since time.Time) ([]order.Made, bool, error) {
+func (c *Client) ListSince(ctx context.Context, since time.Time) ([]order.BillingOrder, bool, error) {
 	r := sinceReading{c: c, day: since.UTC().Truncate(24 * time.Hour), falling: true, young: map[string]object{}}
 	complete, err := r.walk(ctx)
 	if err != nil {
@@ -204,26 +204,26 @@ func (r *sinceReading) walk(ctx context.Context) (bool, error) {
 // are those of the client that WHMCS now says owns the order (clients can be
 // merged); clientID is asked when WHMCS names none. ok=false: WHMCS has no such
 // order.
-func (c *Client) Order(ctx context.Context, whmcsOrderID string, clientID int64) (order.Made, bool, error) {
+func (c *Client) Order(ctx context.Context, whmcsOrderID string, clientID int64) (order.BillingOrder, bool, error) {
 	n, ok := phpInteger(whmcsOrderID)
 	if !ok || n <= 0 {
-		return order.Made{}, false, nil
+		return order.BillingOrder{}, false, nil
 	}
 	var filter form
 	filter.number("id", n)
 	p, err := c.list(ctx, "GetOrders", "orders", "order", filter)
 	if fault.CodeOf(err) == fault.StateChanged { // "Order ID Not Found"
-		return order.Made{}, false, nil
+		return order.BillingOrder{}, false, nil
 	}
 	if err != nil {
-		return order.Made{}, false, err
+		return order.BillingOrder{}, false, err
 	}
 	row, ok := p.rows[whmcsOrderID]
 	if !ok {
 		if !p.complete || p.total > 0 {
-			return order.Made{}, false, fault.Wrap(fault.ListingUnstable, errors.New("GetOrders by id shows other orders"))
+			return order.BillingOrder{}, false, fault.Wrap(fault.ListingUnstable, errors.New("GetOrders by id shows other orders"))
 		}
-		return order.Made{}, false, nil
+		return order.BillingOrder{}, false, nil
 	}
 	made := c.one(row)
 	if made.ClientID == 0 {
@@ -231,10 +231,10 @@ func (c *Client) Order(ctx context.Context, whmcsOrderID string, clientID int64)
 	}
 	services, complete, err := c.services(ctx, made.ClientID)
 	if err != nil {
-		return order.Made{}, false, err
+		return order.BillingOrder{}, false, err
 	}
 	if !complete {
-		return order.Made{}, false, fault.Wrap(fault.ListingUnstable, errors.New("GetClientsProducts changed while it was read"))
+		return order.BillingOrder{}, false, fault.Wrap(fault.ListingUnstable, errors.New("GetClientsProducts changed while it was read"))
 	}
 	for _, s := range services {
 		if s.id("orderid") != whmcsOrderID {
@@ -251,12 +251,12 @@ func (c *Client) Order(ctx context.Context, whmcsOrderID string, clientID int64)
 // made turns rows of GetOrders into orders, newest id first. With the marker in
 // a custom field it reads the services of each client too: that is where the
 // field is.
-func (c *Client) made(ctx context.Context, rows map[string]object, complete bool) ([]order.Made, bool, error) {
-	all := make([]order.Made, 0, len(rows))
+func (c *Client) made(ctx context.Context, rows map[string]object, complete bool) ([]order.BillingOrder, bool, error) {
+	all := make([]order.BillingOrder, 0, len(rows))
 	for _, row := range rows {
 		all = append(all, c.one(row))
 	}
-	slices.SortFunc(all, func(a, b order.Made) int { return compareIDs(b.ID, a.ID) })
+	slices.SortFunc(all, func(a, b order.BillingOrder) int { return compareIDs(b.ID, a.ID) })
 	if len(c.fields) == 0 {
 		return all, complete, nil
 	}
@@ -302,8 +302,8 @@ func (c *Client) services(ctx context.Context, clientID int64) ([]object, bool, 
 }
 
 // one reads a row of GetOrders.
-func (c *Client) one(row object) order.Made {
-	m := order.Made{ID: row.id("id"), Status: order.MadeStatus(row.text("status"))}
+func (c *Client) one(row object) order.BillingOrder {
+	m := order.BillingOrder{ID: row.id("id"), Status: order.BillingStatus(row.text("status"))}
 	m.ClientID, _ = row.number("userid")
 	m.Date, _ = date(row)
 	if len(c.fields) == 0 {
@@ -313,8 +313,8 @@ func (c *Client) one(row object) order.Made {
 }
 
 // service reads a row of GetClientsProducts.
-func service(row object) order.MadeService {
-	s := order.MadeService{ID: row.id("id"), Cycle: cycle(row.text("billingcycle")), Status: row.text("status"), Quantity: 1}
+func service(row object) order.BillingService {
+	s := order.BillingService{ID: row.id("id"), Cycle: cycle(row.text("billingcycle")), Status: row.text("status"), Quantity: 1}
 	s.ProductID, _ = row.number("pid")
 	if n, ok := row.number("qty"); ok && n > 1 { // absent before 8.12
 		s.Quantity = int(n)

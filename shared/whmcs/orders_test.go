@@ -41,7 +41,7 @@ func TestListsAreReadWholeInEveryForm(t *testing.T) {
 				if i > 0 && number(t, m.ID) >= number(t, all[i-1].ID) {
 					t.Fatalf("%s after %s: not newest first", m.ID, all[i-1].ID)
 				}
-				if want := orderID(t, 458-2*i).String(); m.Marker != want || m.ClientID != clientID || m.Status != order.MadePending {
+				if want := orderID(t, 458-2*i).String(); m.Marker != want || m.ClientID != clientID || m.Status != order.BillingPending {
 					t.Fatalf("%+v, want marker %s", m, want)
 				}
 			}
@@ -231,7 +231,7 @@ func TestWhatAnAdminDoesToAnOrderIsSeen(t *testing.T) {
 	made, err := w.Add(t.Context(), gate(), orderID(t, 1), plan())
 	must(t, err)
 	id := number(t, made)
-	read := func() order.Made {
+	read := func() order.BillingOrder {
 		t.Helper()
 		m, ok, err := w.Order(t.Context(), made, clientID)
 		if err != nil || !ok {

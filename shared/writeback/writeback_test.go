@@ -382,7 +382,7 @@ func TestARowRefusedForGoodNeverComesAgain(t *testing.T) {
 				t.Errorf("letters %+v, metrics %v", b.dead, b.metrics)
 			}
 			got, _, err := b.table.Get(t.Context(), rec.ID)
-			if err != nil || len(got.History) != 1 || got.Wrote != order.WroteNote || got.Seq != rec.Seq {
+			if err != nil || len(got.History) != 1 || got.Signal != order.SignalNote || got.Seq != rec.Seq {
 				t.Errorf("item %+v, %v", got, err)
 			}
 		})

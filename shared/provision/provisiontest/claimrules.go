@@ -17,7 +17,7 @@ var claimRules = []rule{
 		c.Now = c.Now.Add(456 * time.Microsecond).In(time.FixedZone("", 3600))
 		rec := b.claimed(c, order.Created)
 		b.same(rec, order.Record{
-			ID: c.ID, State: order.Queued, Point: order.AtNone, Wrote: order.WroteQueued,
+			ID: c.ID, State: order.Queued, RecoveryPoint: order.PointNone, Signal: order.SignalQueued,
 			Seq: order.Seq(b.now.UnixMilli()), Version: 1, OpenedAt: b.now, DueAt: b.now,
 			Keys: []string{"k1"}, Nonces: map[string]order.Nonce{c.Nonce: {Expiry: c.NonceExpiry, By: c.By}},
 			AccountID: "001000000000001AAA",
@@ -94,7 +94,7 @@ var claimRules = []rule{
 		c := b.callout(b.id(1), "k1")
 		rec := b.claimed(c, order.Created)
 		rec = b.leased(rec.ID)
-		rec = b.wrote(rec, order.WroteStatus, "failed", func(r *order.Record) {
+		rec = b.wrote(rec, order.SignalStatus, "failed", func(r *order.Record) {
 			r.State, r.ErrorCode, r.ErrorAt = order.Failed, fault.OrderEmpty, b.now
 		})
 		b.claimed(c, order.Created)
@@ -249,7 +249,7 @@ var claimRules = []rule{
 			c := b.callout(before.ID, "k2")
 			rec := b.claimed(c, order.AlreadyOpen)
 			want := before
-			want.Wrote, want.Version = order.WroteNote, before.Version+1
+			want.Signal, want.Version = order.SignalNote, before.Version+1
 			want.Keys = append(slices.Clone(before.Keys), "k2")
 			want.Nonces = map[string]order.Nonce{c.Nonce: {Expiry: c.NonceExpiry, By: c.By}}
 			for n, v := range before.Nonces {
@@ -263,15 +263,15 @@ var claimRules = []rule{
 		b.open(2)
 		check(b.leased(b.id(2)))
 		b.open(3)
-		check(b.wrote(b.leased(b.id(3)), order.WroteNote, "parked", func(r *order.Record) {
-			r.State, r.Point, r.DueAt = order.Waiting, order.AtAdding, b.now.Add(time.Minute)
+		check(b.wrote(b.leased(b.id(3)), order.SignalNote, "parked", func(r *order.Record) {
+			r.State, r.RecoveryPoint, r.DueAt = order.Waiting, order.PointAdding, b.now.Add(time.Minute)
 		}))
 	}},
 	{"claim/a click on a provisioned order changes nothing that is shown", func(b *bench) {
 		before := b.provisioned(1)
 		b.after(time.Hour)
 		rec := b.claimed(b.callout(b.id(1), "k2"), order.AlreadyProvisioned)
-		if rec.State != before.State || rec.Seq != before.Seq || rec.Wrote != order.WroteNote || rec.WHMCSOrderID != "77" ||
+		if rec.State != before.State || rec.Seq != before.Seq || rec.Signal != order.SignalNote || rec.WHMCSOrderID != "77" ||
 			!rec.ExpiresAt.Equal(before.ExpiresAt) || !rec.UpdatedAt.Equal(before.UpdatedAt) || len(rec.Nonces) != 1 {
 			b.Fatalf("got %+v", rec)
 		}
@@ -293,7 +293,7 @@ var claimRules = []rule{
 		c.AccountID = "001000000000001AAA"
 		rec := b.claimed(c, order.StoredFailure)
 		want := before
-		want.Wrote, want.Version = order.WroteNote, before.Version+1
+		want.Signal, want.Version = order.SignalNote, before.Version+1
 		want.Nonces = map[string]order.Nonce{c.Nonce: {Expiry: c.NonceExpiry, By: c.By}}
 		for n, v := range before.Nonces {
 			want.Nonces[n] = v
@@ -303,7 +303,7 @@ var claimRules = []rule{
 	}},
 	{"claim/a new key reopens a failed order at its recovery point", func(b *bench) {
 		before := b.failed(1, fault.AddOutcomeUnknown, func(r *order.Record) {
-			r.Point, r.Adds, r.AddUntil, r.FirstAddAt = order.AtAdding, 2, b.now, b.now.Add(-time.Second)
+			r.RecoveryPoint, r.Adds, r.AddUntil, r.FirstAddAt = order.PointAdding, 2, b.now, b.now.Add(-time.Second)
 			r.Accepts, r.AcceptUntil = 1, b.now.Add(time.Second)
 			r.Plan = plan()
 		})
@@ -311,7 +311,7 @@ var claimRules = []rule{
 		c := b.callout(b.id(1), "k2")
 		rec := b.claimed(c, order.Reopened)
 		want := before
-		want.State, want.Wrote = order.Queued, order.WroteQueued
+		want.State, want.Signal = order.Queued, order.SignalQueued
 		want.Seq, want.Version = order.Seq(b.now.UnixMilli()), before.Version+1
 		want.OpenedAt, want.DueAt, want.UpdatedAt, want.Attempts = b.now, b.now, b.now, 0
 		want.Keys = []string{"first", "k2"}
@@ -335,15 +335,15 @@ var claimRules = []rule{
 	{"claim/a click after a module failure consents to one more AcceptOrder", func(b *bench) {
 		for k, c := range []struct {
 			code  fault.Code
-			point order.Point
+			point order.RecoveryPoint
 			want  bool
 		}{
-			{fault.ModuleFailed, order.AtAccepting, true},
-			{fault.ModuleFailed, order.AtAccepted, false},
-			{fault.AcceptOutcomeUnknown, order.AtAccepting, false},
-			{fault.OrderEmpty, order.AtNone, false},
+			{fault.ModuleFailed, order.PointAccepting, true},
+			{fault.ModuleFailed, order.PointAccepted, false},
+			{fault.AcceptOutcomeUnknown, order.PointAccepting, false},
+			{fault.OrderEmpty, order.PointNone, false},
 		} {
-			rec := b.failed(k+1, c.code, func(r *order.Record) { r.Point = c.point })
+			rec := b.failed(k+1, c.code, func(r *order.Record) { r.RecoveryPoint = c.point })
 			b.same(rec.AcceptAgain, false)
 			rec = b.claimed(b.callout(rec.ID, "k2"), order.Reopened)
 			b.same(rec.AcceptAgain, c.want)

@@ -148,16 +148,16 @@ func (b *bench) ask() order.Lease {
 }
 
 // step is a transition from a record.
-func (b *bench) step(from order.Record, wrote order.Wrote, event string, change func(*order.Record)) order.Step {
+func (b *bench) step(from order.Record, wrote order.Signal, event string, change func(*order.Record)) order.Step {
 	to := from
 	if change != nil {
 		change(&to)
 	}
-	return order.Step{From: from, To: to, Wrote: wrote, Now: b.now, Entry: order.Entry{Event: event, By: "provision"}}
+	return order.Step{From: from, To: to, Signal: wrote, Now: b.now, Entry: order.Entry{Event: event, By: "provision"}}
 }
 
 // wrote makes a transition that must succeed.
-func (b *bench) wrote(from order.Record, wrote order.Wrote, event string, change func(*order.Record)) order.Record {
+func (b *bench) wrote(from order.Record, wrote order.Signal, event string, change func(*order.Record)) order.Record {
 	b.Helper()
 	rec, err := b.Write(b.ctx, b.step(from, wrote, event, change))
 	b.ok(err)
@@ -170,7 +170,7 @@ func (b *bench) failed(k int, code fault.Code, change func(*order.Record)) order
 	b.Helper()
 	rec := b.leased(b.open(k).ID)
 	b.after(time.Second)
-	return b.wrote(rec, order.WroteStatus, "failed", func(r *order.Record) {
+	return b.wrote(rec, order.SignalStatus, "failed", func(r *order.Record) {
 		r.State, r.ErrorCode, r.ErrorMessage, r.ErrorAt = order.Failed, code, "it went wrong", b.now
 		if change != nil {
 			change(r)
@@ -183,8 +183,8 @@ func (b *bench) provisioned(k int) order.Record {
 	b.Helper()
 	rec := b.leased(b.open(k).ID)
 	b.after(time.Second)
-	return b.wrote(rec, order.WroteStatus, "provisioned", func(r *order.Record) {
-		r.State, r.Point, r.WHMCSOrderID = order.Provisioned, order.AtAccepted, "77"
+	return b.wrote(rec, order.SignalStatus, "provisioned", func(r *order.Record) {
+		r.State, r.RecoveryPoint, r.WHMCSOrderID = order.Provisioned, order.PointAccepted, "77"
 		r.ServiceIDs = map[string][]string{"802000000000001AAA": {"5", "6"}}
 		r.ExpiresAt = b.now.Add(400 * 24 * time.Hour)
 	})
@@ -214,8 +214,8 @@ func (b *bench) sound(r order.Record) {
 		b.Fatalf("state %s, due %v: due exactly while open", r.State, r.DueAt)
 	case (r.State == order.Working) == r.LeaseUntil.IsZero():
 		b.Fatalf("state %s, lease until %v: leased exactly while working", r.State, r.LeaseUntil)
-	case !r.ExpiresAt.IsZero() && !order.Forgettable(r.State, r.Point):
-		b.Fatalf("state %s, point %s would be forgotten", r.State, r.Point)
+	case !r.ExpiresAt.IsZero() && !order.Forgettable(r.State, r.RecoveryPoint):
+		b.Fatalf("state %s, point %s would be forgotten", r.State, r.RecoveryPoint)
 	case len(r.Keys) > order.MaxKeys || len(r.History) > order.MaxHistory || len(r.Nonces) > order.MaxNonces:
 		b.Fatalf("%d keys, %d lines, %d nonces", len(r.Keys), len(r.History), len(r.Nonces))
 	case len(r.Keys) == 0 || len(r.History) == 0 || r.Version == 0 || r.Seq == 0 || r.CreatedAt.IsZero():

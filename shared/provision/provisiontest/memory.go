@@ -149,7 +149,7 @@ func (m *Memory) claim(c order.Claim) (order.Outcome, error) {
 	if !ok {
 		r = &row{met: map[string]order.Outcome{c.Nonce: order.Created}}
 		r.Record = order.Record{
-			ID: c.ID, State: order.Queued, Point: order.AtNone, Wrote: order.WroteQueued,
+			ID: c.ID, State: order.Queued, RecoveryPoint: order.PointNone, Signal: order.SignalQueued,
 			Seq: order.Seq(now.UnixMilli()), Version: 1, OpenedAt: now, DueAt: now,
 			Keys: []string{c.Key}, Nonces: map[string]order.Nonce{c.Nonce: nonce},
 			AccountID: c.AccountID, CreatedAt: now, UpdatedAt: now,
@@ -191,14 +191,14 @@ func (m *Memory) claim(c order.Claim) (order.Outcome, error) {
 	maps.DeleteFunc(r.met, func(n string, _ order.Outcome) bool { _, ok := live[n]; return !ok })
 	r.met[c.Nonce] = outcome
 	r.Version++
-	r.Wrote = order.WroteNote
+	r.Signal = order.SignalNote
 	if outcome == order.StoredFailure {
 		return outcome, nil
 	}
 	event := "callout"
 	if outcome == order.Reopened {
 		event = "reopened"
-		r.AcceptAgain = r.AcceptAgain || r.ErrorCode == fault.ModuleFailed && r.Point == order.AtAccepting
+		r.AcceptAgain = r.AcceptAgain || r.ErrorCode == fault.ModuleFailed && r.RecoveryPoint == order.PointAccepting
 		r.reopen(now)
 	}
 	keys := slices.DeleteFunc(slices.Clone(r.Keys), func(k string) bool { return k == c.Key })
@@ -211,7 +211,7 @@ func (m *Memory) claim(c order.Claim) (order.Outcome, error) {
 
 // reopen queues a failed order at its recovery point.
 func (r *row) reopen(now time.Time) {
-	r.State, r.Wrote, r.Seq = order.Queued, order.WroteQueued, r.Seq.Next(now)
+	r.State, r.Signal, r.Seq = order.Queued, order.SignalQueued, r.Seq.Next(now)
 	r.OpenedAt, r.DueAt, r.UpdatedAt, r.Attempts = now, now, now, 0
 	r.LeaseUntil, r.ExpiresAt = time.Time{}, time.Time{}
 }
@@ -282,7 +282,7 @@ func (m *Memory) Lease(ctx context.Context, id order.ID, l order.Lease) (order.R
 		if !r.State.Open() || r.DueAt.After(now.Add(order.MaxSkew)) || held || used {
 			return refuse(fault.NotDue, "lease order %s: %s, due %s, leased by %q until %s", id, r.State, r.DueAt, r.Lease, r.LeaseUntil)
 		}
-		r.State, r.Wrote, r.Lease = order.Working, order.WroteLease, l.Token
+		r.State, r.Signal, r.Lease = order.Working, order.SignalLease, l.Token
 		r.LeaseUntil, r.DueAt = ms(l.Until), ms(l.Until.Add(l.Margin))
 		r.Fence++
 		r.Attempts++
@@ -312,7 +312,7 @@ func (m *Memory) Write(ctx context.Context, s order.Step) (order.Record, error) 
 // advance takes over what the step changed, and nothing else.
 func (r *row) advance(s order.Step) {
 	from, to, now := &s.From, &s.To, ms(s.Now)
-	take(&r.Point, from.Point, to.Point)
+	take(&r.RecoveryPoint, from.RecoveryPoint, to.RecoveryPoint)
 	take(&r.LeaseUntil, ms(from.LeaseUntil), ms(to.LeaseUntil))
 	take(&r.Adds, from.Adds, to.Adds)
 	take(&r.AddUntil, ms(from.AddUntil), ms(to.AddUntil))
@@ -347,12 +347,12 @@ func (r *row) advance(s order.Step) {
 	if !r.State.Open() {
 		r.DueAt = time.Time{}
 	}
-	if !order.Forgettable(r.State, to.Point) {
+	if !order.Forgettable(r.State, to.RecoveryPoint) {
 		r.ExpiresAt = time.Time{}
 	}
-	r.Wrote, r.UpdatedAt = s.Wrote, now
+	r.Signal, r.UpdatedAt = s.Signal, now
 	r.Version++
-	if s.Wrote.Visible() {
+	if s.Signal.Visible() {
 		r.Seq = r.Seq.Next(now)
 	}
 	if e := s.Entry; e.Event != "" {
@@ -496,7 +496,7 @@ func (m *Memory) Resolve(ctx context.Context, s order.Resolution) (order.Record,
 		r.Version++
 		e := order.Entry{At: now, By: s.By, Detail: s.Why}
 		if s.Stop {
-			r.Wrote, r.Seq, r.UpdatedAt = order.WroteStatus, r.Seq.Next(now), now
+			r.Signal, r.Seq, r.UpdatedAt = order.SignalStatus, r.Seq.Next(now), now
 			r.ErrorCode, r.ErrorMessage, r.ErrorAt = fault.Stopped, "", now
 			e.Event = "resolved_stop"
 			r.line(e)
@@ -508,11 +508,11 @@ func (m *Memory) Resolve(ctx context.Context, s order.Resolution) (order.Record,
 			if r.WHMCSOrderID != s.Adopt {
 				r.ServiceIDs = nil
 			}
-			r.Point, r.WHMCSOrderID = r.AfterAdopting(s.Adopt), s.Adopt
+			r.RecoveryPoint, r.WHMCSOrderID = r.AfterAdopting(s.Adopt), s.Adopt
 			r.Adopted, r.Vouched = true, false
 			e.Event, e.Detail = "resolved_adopt", "WHMCS order "+s.Adopt+": "+s.Why
 		} else {
-			r.Point, r.Adds, r.Plan, r.WHMCSOrderID, r.ServiceIDs = order.AtNone, 0, nil, "", nil
+			r.RecoveryPoint, r.Adds, r.Plan, r.WHMCSOrderID, r.ServiceIDs = order.PointNone, 0, nil, "", nil
 			r.Vouched, r.Adopted = true, false
 			e.Event = "resolved_none"
 		}
@@ -532,7 +532,7 @@ func (m *Memory) Note(ctx context.Context, id order.ID, e order.Entry) error {
 			return refuse(fault.OrderNotFound, "note on order %s: no such order", id)
 		}
 		r.Version++
-		r.Wrote = order.WroteNote
+		r.Signal = order.SignalNote
 		r.line(e)
 		return clone(r.Record), nil
 	})
@@ -550,7 +550,7 @@ func (m *Memory) Bump(ctx context.Context, id order.ID, atLeast order.Seq, now t
 			return refuse(fault.OrderNotFound, "bump order %s: no such order", id)
 		}
 		r.Version++
-		r.Wrote, r.Seq = order.WroteStatus, max(atLeast, r.Seq.Next(now))
+		r.Signal, r.Seq = order.SignalStatus, max(atLeast, r.Seq.Next(now))
 		if e.Event != "" {
 			if e.At.IsZero() {
 				e.At = now

@@ -43,7 +43,7 @@ func TestHooksSeeEveryCall(t *testing.T) {
 		if err != nil {
 			seen = append(seen, string(fault.CodeOf(err)))
 		} else {
-			seen = append(seen, string(rec.Wrote))
+			seen = append(seen, string(rec.Signal))
 		}
 		return nil
 	}
@@ -56,7 +56,7 @@ func TestHooksSeeEveryCall(t *testing.T) {
 		t.Fatal(err)
 	}
 	rec.Lease = "another"
-	if _, err := m.Write(ctx, order.Step{From: rec, To: rec, Wrote: order.WroteNote, Now: now}); err == nil {
+	if _, err := m.Write(ctx, order.Step{From: rec, To: rec, Signal: order.SignalNote, Now: now}); err == nil {
 		t.Fatal("written without the lease")
 	}
 	if _, _, err := m.Get(ctx, c.ID); err != nil {
@@ -191,7 +191,7 @@ func BenchmarkMemory(b *testing.B) {
 	for b.Loop() {
 		to := rec
 		to.Adds++
-		if rec, err = m.Write(ctx, order.Step{From: rec, To: to, Wrote: order.WroteLease, Now: now}); err != nil {
+		if rec, err = m.Write(ctx, order.Step{From: rec, To: to, Signal: order.SignalLease, Now: now}); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -16,7 +16,7 @@ var operatorRules = []rule{
 		rec, err := b.Resolve(b.ctx, b.resolution(before.ID, func(r *order.Resolution) { r.Adopt = "91" }))
 		b.ok(err)
 		want := b.queued(before, "resolved_adopt", "WHMCS order 91: looked")
-		want.Point, want.WHMCSOrderID, want.ServiceIDs = order.AtAdded, "91", nil
+		want.RecoveryPoint, want.WHMCSOrderID, want.ServiceIDs = order.PointAdded, "91", nil
 		want.Adopted = true
 		b.same(rec, want)
 		b.unchanged(want)
@@ -32,10 +32,10 @@ var operatorRules = []rule{
 		before := b.unknown(1)
 		rec, err := b.Resolve(b.ctx, b.resolution(before.ID, func(r *order.Resolution) { r.Adopt = before.WHMCSOrderID }))
 		b.ok(err)
-		if before.Point != order.AtAccepting && before.Point != order.AtAccepted {
-			b.Fatalf("the order is at %s: this rule needs one that AcceptOrder may have reached", before.Point)
+		if before.RecoveryPoint != order.PointAccepting && before.RecoveryPoint != order.PointAccepted {
+			b.Fatalf("the order is at %s: this rule needs one that AcceptOrder may have reached", before.RecoveryPoint)
 		}
-		b.same(rec.Point, before.Point)
+		b.same(rec.RecoveryPoint, before.RecoveryPoint)
 	}},
 	{"resolve/none queues the order at none, with nothing of what was known", func(b *bench) {
 		before := b.unknown(1)
@@ -45,7 +45,7 @@ var operatorRules = []rule{
 		}))
 		b.ok(err)
 		want := b.queued(before, "resolved_none", "looked")
-		want.Point, want.Adds, want.Plan, want.WHMCSOrderID, want.ServiceIDs = order.AtNone, 0, nil, "", nil
+		want.RecoveryPoint, want.Adds, want.Plan, want.WHMCSOrderID, want.ServiceIDs = order.PointNone, 0, nil, "", nil
 		want.Vouched = true
 		b.same(rec, want)
 		b.unchanged(want)
@@ -53,13 +53,13 @@ var operatorRules = []rule{
 	{"resolve/the last word of a person stands alone", func(b *bench) {
 		for k, spoken := range []struct{ vouched, adopted bool }{{true, false}, {false, true}} {
 			adopted := b.failed(2*k+1, fault.WHMCSOrderCancelled, func(r *order.Record) {
-				r.Point, r.Vouched, r.Adopted = order.AtAdding, spoken.vouched, spoken.adopted
+				r.RecoveryPoint, r.Vouched, r.Adopted = order.PointAdding, spoken.vouched, spoken.adopted
 			})
 			rec, err := b.Resolve(b.ctx, b.resolution(adopted.ID, func(r *order.Resolution) { r.Adopt = "91" }))
 			b.ok(err)
 			b.same([]bool{rec.Vouched, rec.Adopted}, []bool{false, true})
 			none := b.failed(2*k+2, fault.WHMCSOrderCancelled, func(r *order.Record) {
-				r.Point, r.Vouched, r.Adopted = order.AtAdding, spoken.vouched, spoken.adopted
+				r.RecoveryPoint, r.Vouched, r.Adopted = order.PointAdding, spoken.vouched, spoken.adopted
 			})
 			rec, err = b.Resolve(b.ctx, b.resolution(none.ID, func(r *order.Resolution) { r.None = true }))
 			b.ok(err)
@@ -86,7 +86,7 @@ var operatorRules = []rule{
 			rec, err := b.Resolve(b.ctx, b.resolution(before.ID, func(r *order.Resolution) { r.Stop = true }))
 			b.ok(err)
 			want := before
-			want.Wrote, want.Seq, want.Version = order.WroteStatus, order.Seq(b.now.UnixMilli()), before.Version+1
+			want.Signal, want.Seq, want.Version = order.SignalStatus, order.Seq(b.now.UnixMilli()), before.Version+1
 			want.ErrorCode, want.ErrorMessage, want.ErrorAt, want.UpdatedAt = fault.Stopped, "", b.now, b.now
 			want.History = append(slices.Clone(before.History), order.Entry{At: b.now, Event: "resolved_stop", Detail: "looked", By: "ops@example.org"})
 			b.same(rec, want)
@@ -104,7 +104,7 @@ var operatorRules = []rule{
 		b.open(3)
 		for _, rec := range []order.Record{
 			b.open(1), b.leased(b.id(2)), b.provisioned(4),
-			b.wrote(b.leased(b.id(3)), order.WroteNote, "parked", func(r *order.Record) { r.State = order.Waiting }),
+			b.wrote(b.leased(b.id(3)), order.SignalNote, "parked", func(r *order.Record) { r.State = order.Waiting }),
 		} {
 			for _, how := range ways {
 				_, err := b.Resolve(b.ctx, b.resolution(rec.ID, how))
@@ -182,9 +182,9 @@ var operatorRules = []rule{
 			rec := b.record(before.ID)
 			switch fault.CodeOf(resolved) {
 			case "": // the click met an open order
-				b.same([]any{got.Outcome, rec.Point, rec.WHMCSOrderID}, []any{order.AlreadyOpen, order.AtAdded, "91"})
+				b.same([]any{got.Outcome, rec.RecoveryPoint, rec.WHMCSOrderID}, []any{order.AlreadyOpen, order.PointAdded, "91"})
 			case fault.StateChanged:
-				b.same([]any{got.Outcome, rec.Point}, []any{order.Reopened, before.Point})
+				b.same([]any{got.Outcome, rec.RecoveryPoint}, []any{order.Reopened, before.RecoveryPoint})
 			default:
 				b.Fatal(resolved)
 			}
@@ -196,7 +196,7 @@ var operatorRules = []rule{
 		b.after(time.Minute)
 		b.ok(b.Note(b.ctx, before.ID, order.Entry{At: b.now, Event: "pushed", Detail: "row refused", By: "statuspush"}))
 		want := before
-		want.Wrote, want.Version = order.WroteNote, before.Version+1
+		want.Signal, want.Version = order.SignalNote, before.Version+1
 		want.History = append(slices.Clone(before.History), order.Entry{At: b.now, Event: "pushed", Detail: "row refused", By: "statuspush"})
 		b.unchanged(want)
 		b.refused(b.Note(b.ctx, b.id(2), order.Entry{At: b.now, Event: "pushed"}), fault.OrderNotFound)
@@ -221,7 +221,7 @@ var operatorRules = []rule{
 			b.after(c.after)
 			rec, err := b.Bump(b.ctx, before.ID, c.atLeast, b.now, order.Entry{})
 			b.ok(err)
-			want.Wrote, want.Seq, want.Version = order.WroteStatus, c.want, before.Version+int64(i)+1
+			want.Signal, want.Seq, want.Version = order.SignalStatus, c.want, before.Version+int64(i)+1
 			b.same(rec, want)
 			b.unchanged(want)
 		}
@@ -242,7 +242,7 @@ var ways = []func(*order.Resolution){
 func (b *bench) unknown(k int) order.Record {
 	b.Helper()
 	return b.failed(k, fault.AddOutcomeUnknown, func(r *order.Record) {
-		r.Point, r.Plan, r.Adds, r.AddUntil, r.FirstAddAt = order.AtAccepting, plan(), 2, b.now, b.now
+		r.RecoveryPoint, r.Plan, r.Adds, r.AddUntil, r.FirstAddAt = order.PointAccepting, plan(), 2, b.now, b.now
 		r.Accepts, r.AcceptUntil, r.AcceptAgain, r.AcceptedAt = 1, b.now, true, b.now
 		r.WHMCSOrderID, r.ServiceIDs = "77", map[string][]string{"802000000000001AAA": {"5"}}
 	})
@@ -257,7 +257,7 @@ func (b *bench) resolution(id order.ID, how func(*order.Resolution)) order.Resol
 // queued is what a resolution that queues makes of a record, but for the point.
 func (b *bench) queued(before order.Record, event, detail string) order.Record {
 	want := before
-	want.State, want.Wrote = order.Queued, order.WroteQueued
+	want.State, want.Signal = order.Queued, order.SignalQueued
 	want.Seq, want.Version = order.Seq(b.now.UnixMilli()), before.Version+1
 	want.OpenedAt, want.DueAt, want.UpdatedAt, want.Attempts = b.now, b.now, b.now, 0
 	want.AcceptAgain, want.AcceptedAt = false, time.Time{}

@@ -18,7 +18,7 @@ var workRules = []rule{
 		rec, err := b.Lease(b.ctx, before.ID, l)
 		b.ok(err)
 		want := before
-		want.State, want.Wrote, want.Lease, want.Fence = order.Working, order.WroteLease, l.Token, 1
+		want.State, want.Signal, want.Lease, want.Fence = order.Working, order.SignalLease, l.Token, 1
 		want.LeaseUntil, want.DueAt = l.Until, l.Until.Add(margin)
 		want.Attempts, want.Version = 1, 2
 		b.same(rec, want)
@@ -35,7 +35,7 @@ var workRules = []rule{
 		_, err := b.Lease(b.ctx, b.id(1), b.ask())
 		b.refused(err, fault.NotDue)
 		b.open(2)
-		rec := b.wrote(b.leased(b.id(2)), order.WroteNote, "parked", func(r *order.Record) {
+		rec := b.wrote(b.leased(b.id(2)), order.SignalNote, "parked", func(r *order.Record) {
 			r.State, r.DueAt = order.Waiting, b.now.Add(time.Minute)
 		})
 		// A little early is due: the worker's clock may be behind the one that said when.
@@ -95,7 +95,7 @@ var workRules = []rule{
 	{"lease/due early does not shorten another's lease", func(b *bench) {
 		b.open(1)
 		rec := b.leased(b.id(1))
-		rec = b.wrote(rec, order.WroteLease, "", func(r *order.Record) { r.DueAt = b.now })
+		rec = b.wrote(rec, order.SignalLease, "", func(r *order.Record) { r.DueAt = b.now })
 		_, err := b.Lease(b.ctx, b.id(1), b.ask())
 		b.refused(err, fault.NotDue)
 		b.unchanged(rec)
@@ -105,7 +105,7 @@ var workRules = []rule{
 		l := b.ask()
 		rec, err := b.Lease(b.ctx, b.id(1), l)
 		b.ok(err)
-		rec = b.wrote(rec, order.WroteNote, "parked", func(r *order.Record) { r.State, r.DueAt = order.Waiting, b.now })
+		rec = b.wrote(rec, order.SignalNote, "parked", func(r *order.Record) { r.State, r.DueAt = order.Waiting, b.now })
 		_, err = b.Lease(b.ctx, b.id(1), l)
 		b.refused(err, fault.NotDue)
 		b.unchanged(rec)
@@ -117,7 +117,7 @@ var workRules = []rule{
 		b.claimed(b.callout(rec.ID, "k2"), order.Reopened)
 		rec = b.leased(rec.ID)
 		b.same([]any{rec.Fence, rec.Attempts}, []any{order.Fence(2), 1})
-		rec = b.wrote(rec, order.WroteStatus, "failed", func(r *order.Record) { r.State, r.ErrorCode = order.Failed, fault.OrderEmpty })
+		rec = b.wrote(rec, order.SignalStatus, "failed", func(r *order.Record) { r.State, r.ErrorCode = order.Failed, fault.OrderEmpty })
 		_, err := b.Resolve(b.ctx, order.Resolution{ID: rec.ID, None: true, By: "me", Why: "looked", Now: b.now, SettledBefore: b.now})
 		b.ok(err)
 		b.same(b.leased(rec.ID).Fence, order.Fence(3))
@@ -127,8 +127,8 @@ var workRules = []rule{
 		from := b.leased(b.id(1))
 		b.after(time.Second)
 		at := func(n int) time.Time { return b.now.Add(time.Duration(n)*time.Second + 789*time.Microsecond) }
-		step := b.step(from, order.WroteStatus, "everything", func(r *order.Record) {
-			r.Point, r.Plan, r.Adds, r.AddUntil, r.FirstAddAt = order.AtAccepting, plan(), 2, at(1), at(2)
+		step := b.step(from, order.SignalStatus, "everything", func(r *order.Record) {
+			r.RecoveryPoint, r.Plan, r.Adds, r.AddUntil, r.FirstAddAt = order.PointAccepting, plan(), 2, at(1), at(2)
 			r.Accepts, r.AcceptUntil, r.AcceptAgain, r.AcceptedAt = 1, at(3), true, at(4)
 			r.Vouched, r.Adopted = true, true
 			r.Attempts, r.OpenedAt, r.DueAt, r.LeaseUntil = 7, at(5), at(6), at(7)
@@ -140,7 +140,7 @@ var workRules = []rule{
 		rec, err := b.Write(b.ctx, step)
 		b.ok(err)
 		want := step.To
-		want.Wrote, want.Seq, want.Version, want.UpdatedAt = order.WroteStatus, order.Seq(b.now.UnixMilli()), from.Version+1, b.now
+		want.Signal, want.Seq, want.Version, want.UpdatedAt = order.SignalStatus, order.Seq(b.now.UnixMilli()), from.Version+1, b.now
 		for _, t := range []*time.Time{&want.AddUntil, &want.FirstAddAt, &want.AcceptUntil, &want.AcceptedAt, &want.OpenedAt,
 			&want.DueAt, &want.LeaseUntil, &want.ErrorAt} {
 			*t = t.Truncate(time.Millisecond)
@@ -151,11 +151,11 @@ var workRules = []rule{
 
 		// And back: what became zero is removed.
 		b.after(time.Second)
-		gone := b.wrote(rec, order.WroteLease, "", func(r *order.Record) {
-			*r = order.Record{ID: r.ID, State: order.Working, Point: order.AtNone, DueAt: r.DueAt, LeaseUntil: r.LeaseUntil}
+		gone := b.wrote(rec, order.SignalLease, "", func(r *order.Record) {
+			*r = order.Record{ID: r.ID, State: order.Working, RecoveryPoint: order.PointNone, DueAt: r.DueAt, LeaseUntil: r.LeaseUntil}
 		})
 		want = from
-		want.Wrote, want.Seq, want.Version, want.UpdatedAt = order.WroteLease, rec.Seq, rec.Version+1, b.now
+		want.Signal, want.Seq, want.Version, want.UpdatedAt = order.SignalLease, rec.Seq, rec.Version+1, b.now
 		want.Attempts, want.OpenedAt, want.DueAt, want.LeaseUntil = 0, time.Time{}, rec.DueAt, rec.LeaseUntil
 		want.History = rec.History
 		b.same(gone, want)
@@ -170,26 +170,26 @@ var workRules = []rule{
 		b.claimed(c, order.AlreadyOpen)
 		b.ok(b.Note(b.ctx, from.ID, order.Entry{At: b.now, Event: "pushed"}))
 		b.after(time.Second)
-		rec := b.wrote(from, order.WroteLease, "add_sent", func(r *order.Record) { r.Point, r.Adds = order.AtAdding, 1 })
+		rec := b.wrote(from, order.SignalLease, "add_sent", func(r *order.Record) { r.RecoveryPoint, r.Adds = order.PointAdding, 1 })
 		if rec.AccountID != c.AccountID || len(rec.Keys) != 2 || len(rec.Nonces) != 2 || len(rec.History) != 4 || rec.Version != from.Version+3 {
 			b.Fatalf("got %+v", rec)
 		}
 		// But the engine has the last word on what it wrote itself.
-		rec = b.wrote(rec, order.WroteNote, "", func(r *order.Record) { r.AccountID = "001000000000002AAA" })
+		rec = b.wrote(rec, order.SignalNote, "", func(r *order.Record) { r.AccountID = "001000000000002AAA" })
 		b.same(rec.AccountID, "001000000000002AAA")
 	}},
 	{"write/leaving working ends the lease, and an end takes the order off the index", func(b *bench) {
 		for k, to := range []order.State{order.Queued, order.Waiting, order.Provisioned, order.Failed} {
 			b.open(k + 1)
 			from := b.leased(b.id(k + 1))
-			rec := b.wrote(from, order.WroteStatus, "left", func(r *order.Record) { r.State, r.Point = to, order.AtAccepted })
+			rec := b.wrote(from, order.SignalStatus, "left", func(r *order.Record) { r.State, r.RecoveryPoint = to, order.PointAccepted })
 			if !rec.LeaseUntil.IsZero() || rec.Lease != from.Lease || rec.Fence != from.Fence || rec.DueAt.IsZero() == to.Open() {
 				b.Fatalf("%s: %+v", to, rec)
 			}
 			// It is over for this worker, whatever he still holds in his hands.
-			_, err := b.Write(b.ctx, b.step(from, order.WroteStatus, "again", nil))
+			_, err := b.Write(b.ctx, b.step(from, order.SignalStatus, "again", nil))
 			b.refused(err, fault.LeaseLost)
-			_, err = b.Write(b.ctx, b.step(rec, order.WroteStatus, "again", func(r *order.Record) { r.State = order.Failed; r.DueAt = time.Time{} }))
+			_, err = b.Write(b.ctx, b.step(rec, order.SignalStatus, "again", func(r *order.Record) { r.State = order.Failed; r.DueAt = time.Time{} }))
 			b.refused(err, fault.LeaseLost)
 			b.unchanged(rec)
 		}
@@ -199,19 +199,19 @@ var workRules = []rule{
 		from := b.leased(b.id(1))
 		stale := from
 		stale.LeaseUntil, stale.DueAt = time.Time{}, time.Time{}
-		b.wrote(stale, order.WroteStatus, "failed", func(r *order.Record) { r.State, r.ErrorCode = order.Failed, fault.OrderEmpty })
+		b.wrote(stale, order.SignalStatus, "failed", func(r *order.Record) { r.State, r.ErrorCode = order.Failed, fault.OrderEmpty })
 	}},
 	{"write/only what is known is forgotten", func(b *bench) {
 		k := 0
 		for _, state := range []order.State{order.Queued, order.Working, order.Waiting, order.Provisioned, order.Failed} {
-			for _, point := range []order.Point{order.AtNone, order.AtAdding, order.AtAdded, order.AtAccepting, order.AtAccepted} {
+			for _, point := range []order.RecoveryPoint{order.PointNone, order.PointAdding, order.PointAdded, order.PointAccepting, order.PointAccepted} {
 				k++
 				b.open(k)
-				rec := b.wrote(b.leased(b.id(k)), order.WroteStatus, "to", func(r *order.Record) {
-					r.State, r.Point, r.ExpiresAt = state, point, b.now.Add(400*24*time.Hour)
+				rec := b.wrote(b.leased(b.id(k)), order.SignalStatus, "to", func(r *order.Record) {
+					r.State, r.RecoveryPoint, r.ExpiresAt = state, point, b.now.Add(400*24*time.Hour)
 				})
 				want := time.Time{}
-				if state == order.Provisioned || state == order.Failed && point == order.AtNone {
+				if state == order.Provisioned || state == order.Failed && point == order.PointNone {
 					want = b.now.Add(400 * 24 * time.Hour).Truncate(time.Second)
 				}
 				b.same(rec.ExpiresAt, want)
@@ -223,7 +223,7 @@ var workRules = []rule{
 		zombie := b.leased(b.id(1))
 		b.now = zombie.LeaseUntil.Add(margin + time.Millisecond)
 		second := b.leased(b.id(1))
-		late := b.step(zombie, order.WroteStatus, "late", func(r *order.Record) { r.Point, r.Adds = order.AtAdding, 9 })
+		late := b.step(zombie, order.SignalStatus, "late", func(r *order.Record) { r.RecoveryPoint, r.Adds = order.PointAdding, 9 })
 		try := func(rec order.Record) {
 			b.Helper()
 			_, err := b.Write(b.ctx, late)
@@ -231,9 +231,9 @@ var workRules = []rule{
 			b.unchanged(rec)
 		}
 		try(second)
-		second = b.wrote(second, order.WroteNote, "parked", func(r *order.Record) { r.State, r.DueAt = order.Waiting, b.now })
+		second = b.wrote(second, order.SignalNote, "parked", func(r *order.Record) { r.State, r.DueAt = order.Waiting, b.now })
 		try(second)
-		second = b.wrote(b.leased(b.id(1)), order.WroteStatus, "failed", func(r *order.Record) { r.State, r.ErrorCode = order.Failed, fault.OrderEmpty })
+		second = b.wrote(b.leased(b.id(1)), order.SignalStatus, "failed", func(r *order.Record) { r.State, r.ErrorCode = order.Failed, fault.OrderEmpty })
 		try(second)
 		try(b.claimed(b.callout(b.id(1), "k2"), order.Reopened))
 		late.From.ID, late.To.ID = b.id(2), b.id(2)
@@ -243,7 +243,7 @@ var workRules = []rule{
 	{"write/the newest image does not stand in for the lease", func(b *bench) {
 		b.open(1)
 		rec := b.leased(b.id(1))
-		thief := b.step(rec, order.WroteNote, "stolen", nil)
+		thief := b.step(rec, order.SignalNote, "stolen", nil)
 		thief.From.Lease = order.NewToken()
 		_, err := b.Write(b.ctx, thief)
 		b.refused(err, fault.LeaseLost)
@@ -253,7 +253,7 @@ var workRules = []rule{
 		b.open(1)
 		rec := b.leased(b.id(1))
 		b.after(24 * time.Hour)
-		b.wrote(rec, order.WroteNote, "parked", func(r *order.Record) { r.State = order.Waiting })
+		b.wrote(rec, order.SignalNote, "parked", func(r *order.Record) { r.State = order.Waiting })
 	}},
 	{"write/a step that would lose an order is refused", func(b *bench) {
 		b.open(1)
@@ -262,9 +262,9 @@ var workRules = []rule{
 			func(s *order.Step) { s.From.Lease = "" },
 			func(s *order.Step) { s.To.State = "lost" },
 			func(s *order.Step) { s.To.State, s.To.DueAt = order.Waiting, time.Time{} },
-			func(s *order.Step) { s.Wrote = "" },
+			func(s *order.Step) { s.Signal = "" },
 		} {
-			s := b.step(rec, order.WroteNote, "bad", nil)
+			s := b.step(rec, order.SignalNote, "bad", nil)
 			spoil(&s)
 			_, err := b.Write(b.ctx, s)
 			b.refused(err, fault.Internal)
@@ -276,21 +276,21 @@ var workRules = []rule{
 		rec := b.leased(b.id(1))
 		b.same(rec.Seq, order.Seq(epoch.UnixMilli()))
 		for _, c := range []struct {
-			wrote order.Wrote
+			wrote order.Signal
 			after time.Duration
 			want  order.Seq
 		}{
-			{order.WroteNote, time.Second, 0},
-			{order.WroteLease, time.Second, 0},
-			{order.WroteStatus, 0, 2000},
-			{order.WroteStatus, 0, 2001},    // the same moment
-			{order.WroteQueued, -1e9, 2002}, // a clock that is behind
-			{order.WroteStatus, 1e10, 11000},
+			{order.SignalNote, time.Second, 0},
+			{order.SignalLease, time.Second, 0},
+			{order.SignalStatus, 0, 2000},
+			{order.SignalStatus, 0, 2001},    // the same moment
+			{order.SignalQueued, -1e9, 2002}, // a clock that is behind
+			{order.SignalStatus, 1e10, 11000},
 		} {
 			b.after(c.after)
 			rec = b.wrote(rec, c.wrote, "", nil)
 			b.same(rec.Seq-order.Seq(epoch.UnixMilli()), c.want)
-			b.same(rec.Wrote, c.wrote)
+			b.same(rec.Signal, c.wrote)
 		}
 	}},
 	{"write/what is shown grows past a bump that the worker did not see", func(b *bench) {
@@ -299,7 +299,7 @@ var workRules = []rule{
 		bumped, err := b.Bump(b.ctx, from.ID, from.Seq+500_000, b.now, order.Entry{})
 		b.ok(err)
 		b.same(bumped.Seq, from.Seq+500_000)
-		rec := b.wrote(from, order.WroteStatus, "added", func(r *order.Record) { r.Point = order.AtAdded })
+		rec := b.wrote(from, order.SignalStatus, "added", func(r *order.Record) { r.RecoveryPoint = order.PointAdded })
 		b.same(rec.Seq, bumped.Seq+1)
 	}},
 	{"write/bumps and writes at once never show two things under one number", func(b *bench) {
@@ -322,7 +322,7 @@ var workRules = []rule{
 				return
 			}
 			for range 20 {
-				next, err := b.Write(b.ctx, b.step(rec, order.WroteStatus, "step", func(r *order.Record) { r.Adds++ }))
+				next, err := b.Write(b.ctx, b.step(rec, order.SignalStatus, "step", func(r *order.Record) { r.Adds++ }))
 				note(next, err)
 				if err == nil {
 					rec = next
@@ -353,7 +353,7 @@ var workRules = []rule{
 				return
 			}
 			for range 30 {
-				next, err := b.Write(b.ctx, b.step(rec, order.WroteLease, "step", func(r *order.Record) { r.Adds++ }))
+				next, err := b.Write(b.ctx, b.step(rec, order.SignalLease, "step", func(r *order.Record) { r.Adds++ }))
 				t.add("write " + code(err))
 				if err == nil {
 					rec = next
@@ -366,7 +366,7 @@ var workRules = []rule{
 			b.Fatalf("got %+v", got)
 		}
 		// Now at most a few lines too many lie there; the end sweeps them.
-		rec = b.wrote(got, order.WroteStatus, "provisioned", func(r *order.Record) { r.State, r.Point = order.Provisioned, order.AtAccepted })
+		rec = b.wrote(got, order.SignalStatus, "provisioned", func(r *order.Record) { r.State, r.RecoveryPoint = order.Provisioned, order.PointAccepted })
 		b.same(len(rec.History), order.MaxHistory)
 		b.same(rec.History[order.MaxHistory-1].Event, "provisioned")
 	}},
@@ -387,7 +387,7 @@ var workRules = []rule{
 		rec = b.leased(rec.ID)
 		for i := range order.MaxHistory + 10 {
 			event := fmt.Sprintf("step%d", i)
-			rec = b.wrote(rec, order.WroteNote, event, nil)
+			rec = b.wrote(rec, order.SignalNote, event, nil)
 			note(event, rec.History)
 		}
 		for i := range 3 {
@@ -400,7 +400,7 @@ var workRules = []rule{
 			note(event, got.History)
 			note("callout", b.claimed(b.callout(rec.ID, event), order.AlreadyOpen).History)
 		}
-		rec = b.wrote(rec, order.WroteStatus, "failed", func(r *order.Record) { r.State, r.ErrorCode = order.Failed, fault.OrderEmpty })
+		rec = b.wrote(rec, order.SignalStatus, "failed", func(r *order.Record) { r.State, r.ErrorCode = order.Failed, fault.OrderEmpty })
 		note("failed", rec.History)
 		rec, err := b.Resolve(b.ctx, order.Resolution{ID: rec.ID, Stop: true, By: "me", Why: "enough", Now: b.now})
 		b.ok(err)
@@ -414,7 +414,7 @@ var workRules = []rule{
 		b.ok(b.Note(b.ctx, b.id(1), order.Entry{At: at, Event: "pushed", Detail: long, By: "statuspush"}))
 		rec := b.record(b.id(1))
 		b.same(rec.History[1], order.Entry{At: b.now.Add(time.Minute), Event: "pushed", Detail: long[:order.MaxDetail], By: "statuspush"})
-		rec = b.wrote(b.leased(b.id(1)), order.WroteNote, "", func(r *order.Record) { r.ErrorCode, r.ErrorMessage = fault.WHMCSBusy, "\xff"+long })
+		rec = b.wrote(b.leased(b.id(1)), order.SignalNote, "", func(r *order.Record) { r.ErrorCode, r.ErrorMessage = fault.WHMCSBusy, "\xff"+long })
 		b.same(rec.ErrorMessage, order.Cut("\xff"+long, order.MaxMessage))
 	}},
 	{"history/lines of one moment keep the order in which they were caused", func(b *bench) {
@@ -423,7 +423,7 @@ var workRules = []rule{
 		var want []string
 		for i := range 12 {
 			event := fmt.Sprintf("step%d", 12-i)
-			rec = b.wrote(rec, order.WroteNote, event, nil)
+			rec = b.wrote(rec, order.SignalNote, event, nil)
 			want = append(want, event)
 		}
 		var got []string
@@ -447,9 +447,9 @@ var workRules = []rule{
 			case 1:
 				b.leased(id)
 			case 2:
-				b.wrote(b.leased(id), order.WroteNote, "parked", func(r *order.Record) { r.State, r.DueAt = order.Waiting, b.now.Add(time.Hour) })
+				b.wrote(b.leased(id), order.SignalNote, "parked", func(r *order.Record) { r.State, r.DueAt = order.Waiting, b.now.Add(time.Hour) })
 			case 3:
-				b.wrote(b.leased(id), order.WroteStatus, "failed", func(r *order.Record) { r.State, r.ErrorCode = order.Failed, fault.OrderEmpty })
+				b.wrote(b.leased(id), order.SignalStatus, "failed", func(r *order.Record) { r.State, r.ErrorCode = order.Failed, fault.OrderEmpty })
 			}
 		}
 		due := func(limit int, want []order.ID) {
