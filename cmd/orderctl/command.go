@@ -127,7 +127,7 @@ func report(c console, err error) int {
 	}
 	var known *fault.Error
 	if errors.As(err, &known) {
-		text := fault.PublicOf(err)
+		text := fault.TextOf(err)
 		if known.Err != nil {
 			// The operator is the one reader who needs the cause.
 			text += " (" + known.Err.Error() + ")"

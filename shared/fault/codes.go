@@ -1,5 +1,7 @@
 package fault
 
+import "strings"
+
 // Callout and portal codes: what a caller of the HTTP API can read.
 const (
 	SourceNotAllowed       Code = "source_not_allowed"
@@ -96,6 +98,14 @@ type Info struct {
 	Review bool
 }
 
+// vendor returns the name of the other system whose words stand under c.
+func (c Code) vendor() string {
+	if strings.HasPrefix(string(c), "salesforce_") {
+		return "Salesforce"
+	}
+	return "WHMCS"
+}
+
 // Info returns what the table says of c; an unlisted code is an internal error.
 func (c Code) Info() Info {
 	if i, ok := table[c]; ok {
@@ -120,71 +130,71 @@ func Codes() []Code {
 }
 
 var table = map[Code]Info{
-	SourceNotAllowed:       {403, Rejected, "Source address not allowed", "The callout came from an address outside the allowlist.", false},
-	BodyTooLarge:           {413, Rejected, "Body too large", "The callout body is larger than 16,384 bytes.", false},
-	BodyMalformed:          {400, Rejected, "Body malformed", "The body is not one strict JSON object with orderId, timestamp and nonce.", false},
-	SignatureMissing:       {401, Rejected, "Signature missing", "The X-SF-Signature header is absent or empty.", false},
-	SignatureInvalid:       {401, Rejected, "Signature invalid", "The signature does not match the body under a valid secret.", false},
-	TimestampInvalid:       {401, Rejected, "Timestamp invalid", "The X-SF-Timestamp header is not YYYY-MM-DDThh:mm:ss[.sss]Z.", false},
-	TimestampOutOfWindow:   {401, Rejected, "Timestamp out of window", "The timestamp is too old or too far in the future.", false},
-	NonceInvalid:           {401, Rejected, "Nonce invalid", "The X-SF-Nonce header is not 16 to 128 characters of A-Z, a-z, 0-9, _ and -.", false},
-	ContentTypeUnsupported: {415, Rejected, "Content type not supported", "The content type must be application/json.", false},
-	HeadersNotSigned:       {401, Rejected, "Headers not signed", "The timestamp or nonce header differs from the signed body.", false},
-	OrgNotAllowed:          {403, Rejected, "Organization not allowed", "The signed organizationId is not the one this installation serves.", false},
-	OrderIDInvalid:         {400, Rejected, "Order id invalid", "The order id is not a Salesforce Order id.", false},
-	OrderIDMismatch:        {400, Rejected, "Order id mismatch", "The order id of the path and of the body differ.", false},
-	IdempotencyKeyMissing:  {400, Rejected, "Idempotency key missing", "The Idempotency-Key header must be 1 to 255 printable ASCII characters.", false},
-	NonceReplayed:          {401, Rejected, "Nonce replayed", "This callout was received before.", false},
-	TooManyRequests:        {429, Rejected, "Too many requests", "Too many callouts for this order; wait a few minutes.", false},
-	SecretUnavailable:      {503, Config, "Signing secret unavailable", "The signing secret cannot be read or is not valid.", false},
-	TryAgain:               {503, Retryable, "Try again", "The callout was not recorded; send it again.", false},
-	CallerUnknown:          {401, Rejected, "Caller unknown", "The request carries no verified identity.", false},
-	Internal:               {500, Unknown, "Internal error", "Something went wrong here; the log has the request id.", false},
+	SourceNotAllowed:       {Status: 403, Kind: Rejected, Title: "Source address not allowed", Advice: "The callout came from an address outside the allowlist."},
+	BodyTooLarge:           {Status: 413, Kind: Rejected, Title: "Body too large", Advice: "The callout body is larger than 16,384 bytes."},
+	BodyMalformed:          {Status: 400, Kind: Rejected, Title: "Body malformed", Advice: "The body is not one strict JSON object with orderId, timestamp and nonce."},
+	SignatureMissing:       {Status: 401, Kind: Rejected, Title: "Signature missing", Advice: "The X-SF-Signature header is absent or empty."},
+	SignatureInvalid:       {Status: 401, Kind: Rejected, Title: "Signature invalid", Advice: "The signature does not match the body under a valid secret."},
+	TimestampInvalid:       {Status: 401, Kind: Rejected, Title: "Timestamp invalid", Advice: "The X-SF-Timestamp header is not YYYY-MM-DDThh:mm:ss[.sss]Z."},
+	TimestampOutOfWindow:   {Status: 401, Kind: Rejected, Title: "Timestamp out of window", Advice: "The timestamp is too old or too far in the future."},
+	NonceInvalid:           {Status: 401, Kind: Rejected, Title: "Nonce invalid", Advice: "The X-SF-Nonce header is not 16 to 128 characters of A-Z, a-z, 0-9, _ and -."},
+	ContentTypeUnsupported: {Status: 415, Kind: Rejected, Title: "Content type not supported", Advice: "The content type must be application/json."},
+	HeadersNotSigned:       {Status: 401, Kind: Rejected, Title: "Headers not signed", Advice: "The timestamp or nonce header differs from the signed body."},
+	OrgNotAllowed:          {Status: 403, Kind: Rejected, Title: "Organization not allowed", Advice: "The signed organizationId is not the one this installation serves."},
+	OrderIDInvalid:         {Status: 400, Kind: Rejected, Title: "Order id invalid", Advice: "The order id is not a Salesforce Order id."},
+	OrderIDMismatch:        {Status: 400, Kind: Rejected, Title: "Order id mismatch", Advice: "The order id of the path and of the body differ."},
+	IdempotencyKeyMissing:  {Status: 400, Kind: Rejected, Title: "Idempotency key missing", Advice: "The Idempotency-Key header must be 1 to 255 printable ASCII characters."},
+	NonceReplayed:          {Status: 401, Kind: Rejected, Title: "Nonce replayed", Advice: "This callout was received before."},
+	TooManyRequests:        {Status: 429, Kind: Rejected, Title: "Too many requests", Advice: "Too many callouts for this order; wait a few minutes."},
+	SecretUnavailable:      {Status: 503, Kind: Config, Title: "Signing secret unavailable", Advice: "The signing secret cannot be read or is not valid."},
+	TryAgain:               {Status: 503, Kind: Retryable, Title: "Try again", Advice: "The callout was not recorded; send it again."},
+	CallerUnknown:          {Status: 401, Kind: Rejected, Title: "Caller unknown", Advice: "The request carries no verified identity."},
+	Internal:               {Status: 500, Kind: Unknown, Title: "Internal error", Advice: "Something went wrong here; the log has the request id."},
 
-	AccountNotMapped:     {422, Permanent, "Account not mapped", "Set WHMCS_Client_ID__c on the account, then click again.", false},
-	ProductNotMapped:     {422, Permanent, "Product not mapped", "Set WH_Product_ID__c on the product, then click again.", false},
-	BillingCycleInvalid:  {422, Permanent, "Billing cycle invalid", "Correct Billing_Cycle__c on the product, then click again.", false},
-	QuantityInvalid:      {422, Permanent, "Quantity invalid", "Set a whole quantity of 1 or more, then click again.", false},
-	OrderEmpty:           {422, Permanent, "Order empty", "Add products to the order, then click again.", false},
-	OrderNotFound:        {422, Permanent, "Order not found", "The order does not exist in Salesforce, or is hidden from the integration user.", false},
-	ReductionOrder:       {422, Permanent, "Reduction order", "Reduction orders are not provisioned.", false},
-	PaymentMethodMissing: {422, Permanent, "Payment method missing", "Have the customer store a pay method in WHMCS, then click again.", false},
-	WHMCSClientNotFound:  {422, Permanent, "WHMCS client not found", "Correct WHMCS_Client_ID__c on the account: WHMCS has no such client.", false},
-	WHMCSClientClosed:    {422, Permanent, "WHMCS client closed", "Reopen the client in WHMCS, then click again.", false},
-	WHMCSRejected:        {422, Permanent, "Rejected by WHMCS", "Mend what WHMCS names, then click again. Nothing was ordered.", false},
-	ModuleFailed:         {422, Permanent, "Module failed", "Check the remote account in WHMCS, mend the cause, then click again: the click consents to one more run.", true},
-	RetriesExhausted:     {422, Permanent, "Retries exhausted", "Click again: nothing was ordered in 72 hours of trying.", false},
-	Stopped:              {422, Permanent, "Stopped by an operator", "Click again to resume; the bridge looks in WHMCS first.", false},
-	RequestNotDelivered:  {422, Retryable, "Request not delivered", "Not delivered to the bridge. Click again, it is safe.", false},
+	AccountNotMapped:     {Status: 422, Kind: Permanent, Title: "Account not mapped", Advice: "Set WHMCS_Client_ID__c on the account, then click again."},
+	ProductNotMapped:     {Status: 422, Kind: Permanent, Title: "Product not mapped", Advice: "Set WH_Product_ID__c on the product, then click again."},
+	BillingCycleInvalid:  {Status: 422, Kind: Permanent, Title: "Billing cycle invalid", Advice: "Correct Billing_Cycle__c on the product, then click again."},
+	QuantityInvalid:      {Status: 422, Kind: Permanent, Title: "Quantity invalid", Advice: "Set a whole quantity of 1 or more, then click again."},
+	OrderEmpty:           {Status: 422, Kind: Permanent, Title: "Order empty", Advice: "Add products to the order, then click again."},
+	OrderNotFound:        {Status: 422, Kind: Permanent, Title: "Order not found", Advice: "The order does not exist in Salesforce, or is hidden from the integration user."},
+	ReductionOrder:       {Status: 422, Kind: Permanent, Title: "Reduction order", Advice: "Reduction orders are not provisioned."},
+	PaymentMethodMissing: {Status: 422, Kind: Permanent, Title: "Payment method missing", Advice: "Have the customer store a pay method in WHMCS, then click again."},
+	WHMCSClientNotFound:  {Status: 422, Kind: Permanent, Title: "WHMCS client not found", Advice: "Correct WHMCS_Client_ID__c on the account: WHMCS has no such client."},
+	WHMCSClientClosed:    {Status: 422, Kind: Permanent, Title: "WHMCS client closed", Advice: "Reopen the client in WHMCS, then click again."},
+	WHMCSRejected:        {Status: 422, Kind: Permanent, Title: "Rejected by WHMCS", Advice: "Mend what WHMCS names, then click again. Nothing was ordered."},
+	ModuleFailed:         {Status: 422, Kind: Permanent, Title: "Module failed", Advice: "Check the remote account in WHMCS, mend the cause, then click again: the click consents to one more run.", Review: true},
+	RetriesExhausted:     {Status: 422, Kind: Permanent, Title: "Retries exhausted", Advice: "Click again: nothing was ordered in 72 hours of trying."},
+	Stopped:              {Status: 422, Kind: Permanent, Title: "Stopped by an operator", Advice: "Click again to resume; the bridge looks in WHMCS first."},
+	RequestNotDelivered:  {Status: 422, Kind: Retryable, Title: "Request not delivered", Advice: "Not delivered to the bridge. Click again, it is safe."},
 
-	AddOutcomeUnknown:    {422, Permanent, "AddOrder outcome unknown", "Look in WHMCS for an order of this client, then resolve with adopt or none.", true},
-	AcceptOutcomeUnknown: {422, Permanent, "AcceptOrder outcome unknown", "Look whether the services of the WHMCS order exist, accept it there if not, then click again.", true},
-	WHMCSOrderMismatch:   {422, Permanent, "WHMCS order differs", "Compare the WHMCS order with this one, mend it there, then click again.", true},
-	WHMCSOrderCancelled:  {422, Permanent, "WHMCS order cancelled", "The WHMCS order was cancelled, marked as fraud or deleted. Resolve with adopt or none.", true},
-	WHMCSOrderAmbiguous:  {422, Permanent, "WHMCS order ambiguous", "Look in WHMCS which order belongs to this one, cancel the wrong ones, then resolve with adopt or none.", true},
-	MarkerNotKept:        {422, Config, "Marker not kept", "WHMCS did not keep this order's marker. Mend the installation, restore the marker, then click again.", true},
-	WHMCSIDForeign:       {422, Permanent, "WHMCS order of another order", "WHMCS_Order_ID__c belongs to another order, perhaps by cloning. Clear it, then click again.", true},
-	NotVerified:          {422, Permanent, "Services not verified", "Check the services of the WHMCS order, activate them, then click again.", true},
+	AddOutcomeUnknown:    {Status: 422, Kind: Permanent, Title: "AddOrder outcome unknown", Advice: "Look in WHMCS for an order of this client, then resolve with adopt or none.", Review: true},
+	AcceptOutcomeUnknown: {Status: 422, Kind: Permanent, Title: "AcceptOrder outcome unknown", Advice: "Look whether the services of the WHMCS order exist, accept it there if not, then click again.", Review: true},
+	WHMCSOrderMismatch:   {Status: 422, Kind: Permanent, Title: "WHMCS order differs", Advice: "Compare the WHMCS order with this one, mend it there, then click again.", Review: true},
+	WHMCSOrderCancelled:  {Status: 422, Kind: Permanent, Title: "WHMCS order cancelled", Advice: "The WHMCS order was cancelled, marked as fraud or deleted. Resolve with adopt or none.", Review: true},
+	WHMCSOrderAmbiguous:  {Status: 422, Kind: Permanent, Title: "WHMCS order ambiguous", Advice: "Look in WHMCS which order belongs to this one, cancel the wrong ones, then resolve with adopt or none.", Review: true},
+	MarkerNotKept:        {Status: 422, Kind: Config, Title: "Marker not kept", Advice: "WHMCS did not keep this order's marker. Mend the installation, restore the marker, then click again.", Review: true},
+	WHMCSIDForeign:       {Status: 422, Kind: Permanent, Title: "WHMCS order of another order", Advice: "WHMCS_Order_ID__c belongs to another order, perhaps by cloning. Clear it, then click again.", Review: true},
+	NotVerified:          {Status: 422, Kind: Permanent, Title: "Services not verified", Advice: "Check the services of the WHMCS order, activate them, then click again.", Review: true},
 
-	WHMCSUnavailable:      {503, Retryable, "WHMCS unavailable", "Wait: WHMCS does not answer; the bridge tries again.", false},
-	WHMCSBusy:             {503, Retryable, "WHMCS busy", "Wait: WHMCS is busy; the bridge tries again.", false},
-	WHMCSIPDenied:         {503, Config, "WHMCS refuses our address", "Allow the bridge's address in WHMCS; orders wait until then.", false},
-	WHMCSCredentials:      {503, Config, "WHMCS refuses the credentials", "Mend the WHMCS API credential; orders wait until then.", false},
-	WHMCSRoleDenied:       {503, Config, "WHMCS role too narrow", "Allow the named action in the WHMCS API role; orders wait until then.", false},
-	WHMCSMisconfigured:    {503, Config, "WHMCS misconfigured", "Mend the WHMCS installation; orders wait until then.", false},
-	SalesforceUnavailable: {503, Retryable, "Salesforce unavailable", "Wait: Salesforce does not answer; the bridge tries again.", false},
-	SalesforceRowLocked:   {503, Retryable, "Salesforce row locked", "Wait: the record is locked; the bridge tries again.", false},
-	SalesforceLimit:       {503, Retryable, "Salesforce limit exceeded", "Wait: the org's API limit is used up; the bridge slows down.", false},
-	SalesforceSession:     {503, Retryable, "Salesforce session expired", "Wait: the bridge logs in again.", false},
-	SalesforceCredentials: {503, Config, "Salesforce refuses the credentials", "Mend the External Client App's credentials; orders wait until then.", false},
-	SalesforcePermission:  {503, Config, "Salesforce permission lost", "Give the integration user its permission set back; orders wait until then.", false},
-	SalesforceStale:       {409, Permanent, "Salesforce is newer", "Salesforce already shows a newer status.", false},
-	SalesforceRowRefused:  {422, Permanent, "Salesforce refuses the row", "Mend the rule or field that refuses the status, then push the order again.", false},
-	StoreUnavailable:      {503, Retryable, "Table unavailable", "Wait: the table does not answer; the bridge tries again.", false},
-	LeaseLost:             {409, Retryable, "Lease lost", "Another worker holds the order.", false},
-	NotDue:                {409, Retryable, "Not due", "The order is not due, or another worker holds it.", false},
-	StateChanged:          {409, Rejected, "State changed", "The order is not in the state this needs; look at it again.", false},
-	ConfigurationInvalid:  {500, Config, "Configuration invalid", "Mend the environment value that is named.", false},
-	ListingUnstable:       {503, Retryable, "WHMCS listing unstable", "Wait: the list of orders changes while it is read.", false},
-	ClockSkewed:           {503, Config, "Clock skewed", "Wait: this worker's clock differs from the table's by more than two seconds.", false},
+	WHMCSUnavailable:      {Status: 503, Kind: Retryable, Title: "WHMCS unavailable", Advice: "Wait: WHMCS does not answer; the bridge tries again."},
+	WHMCSBusy:             {Status: 503, Kind: Retryable, Title: "WHMCS busy", Advice: "Wait: WHMCS is busy; the bridge tries again."},
+	WHMCSIPDenied:         {Status: 503, Kind: Config, Title: "WHMCS refuses our address", Advice: "Allow the bridge's address in WHMCS; orders wait until then."},
+	WHMCSCredentials:      {Status: 503, Kind: Config, Title: "WHMCS refuses the credentials", Advice: "Mend the WHMCS API credential; orders wait until then."},
+	WHMCSRoleDenied:       {Status: 503, Kind: Config, Title: "WHMCS role too narrow", Advice: "Allow the named action in the WHMCS API role; orders wait until then."},
+	WHMCSMisconfigured:    {Status: 503, Kind: Config, Title: "WHMCS misconfigured", Advice: "Mend the WHMCS installation; orders wait until then."},
+	SalesforceUnavailable: {Status: 503, Kind: Retryable, Title: "Salesforce unavailable", Advice: "Wait: Salesforce does not answer; the bridge tries again."},
+	SalesforceRowLocked:   {Status: 503, Kind: Retryable, Title: "Salesforce row locked", Advice: "Wait: the record is locked; the bridge tries again."},
+	SalesforceLimit:       {Status: 503, Kind: Retryable, Title: "Salesforce limit exceeded", Advice: "Wait: the org's API limit is used up; the bridge slows down."},
+	SalesforceSession:     {Status: 503, Kind: Retryable, Title: "Salesforce session expired", Advice: "Wait: the bridge logs in again."},
+	SalesforceCredentials: {Status: 503, Kind: Config, Title: "Salesforce refuses the credentials", Advice: "Mend the External Client App's credentials; orders wait until then."},
+	SalesforcePermission:  {Status: 503, Kind: Config, Title: "Salesforce permission lost", Advice: "Give the integration user its permission set back; orders wait until then."},
+	SalesforceStale:       {Status: 409, Kind: Permanent, Title: "Salesforce is newer", Advice: "Salesforce already shows a newer status."},
+	SalesforceRowRefused:  {Status: 422, Kind: Permanent, Title: "Salesforce refuses the row", Advice: "Mend the rule or field that refuses the status, then push the order again."},
+	StoreUnavailable:      {Status: 503, Kind: Retryable, Title: "Table unavailable", Advice: "Wait: the table does not answer; the bridge tries again."},
+	LeaseLost:             {Status: 409, Kind: Retryable, Title: "Lease lost", Advice: "Another worker holds the order."},
+	NotDue:                {Status: 409, Kind: Retryable, Title: "Not due", Advice: "The order is not due, or another worker holds it."},
+	StateChanged:          {Status: 409, Kind: Rejected, Title: "State changed", Advice: "The order is not in the state this needs; look at it again."},
+	ConfigurationInvalid:  {Status: 500, Kind: Config, Title: "Configuration invalid", Advice: "Mend the environment value that is named."},
+	ListingUnstable:       {Status: 503, Kind: Retryable, Title: "WHMCS listing unstable", Advice: "Wait: the list of orders changes while it is read."},
+	ClockSkewed:           {Status: 503, Kind: Config, Title: "Clock skewed", Advice: "Wait: this worker's clock differs from the table's by more than two seconds."},
 }

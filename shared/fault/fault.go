@@ -49,17 +49,21 @@ func (k Kind) String() string {
 	return fmt.Sprintf("kind(%d)", uint8(k))
 }
 
-// Error is an error with a stable code. Public may be shown to the caller or
-// the operator (it may be empty: then the table's text is shown); Err is the
-// cause, for logs alone.
+// Error is an error with a stable code.
 type Error struct {
-	Code   Code
-	Public string
-	Err    error
+	Code Code
+	// Advice says what to do, in this very case; "" = the table's advice of the
+	// code. It may be shown to the caller or the operator.
+	Advice string
+	// Vendor is what the other system said, in its own words; "" = nothing that
+	// helps. It is shown behind the advice.
+	Vendor string
+	// Err is the cause, for logs alone.
+	Err error
 }
 
-// New returns an Error without a cause.
-func New(code Code, public string) *Error { return &Error{Code: code, Public: public} }
+// New returns an Error without a cause; an empty advice means the table's.
+func New(code Code, advice string) *Error { return &Error{Code: code, Advice: advice} }
 
 // Wrap returns an Error with a cause that is logged and never shown.
 func Wrap(code Code, err error) *Error { return &Error{Code: code, Err: err} }
@@ -67,8 +71,11 @@ func Wrap(code Code, err error) *Error { return &Error{Code: code, Err: err} }
 // Error implements error. It holds the cause and is for logs, not for answers.
 func (e *Error) Error() string {
 	s := string(e.Code)
-	if e.Public != "" {
-		s += ": " + e.Public
+	if e.Advice != "" {
+		s += ": " + e.Advice
+	}
+	if e.Vendor != "" {
+		s += ": " + e.Vendor
 	}
 	if e.Err != nil {
 		s += ": " + e.Err.Error()
@@ -109,17 +116,21 @@ func KindOf(err error) Kind {
 	return Unknown
 }
 
-// PublicOf returns the text that may be shown for err: its own public text, or
-// the table's advice.
-func PublicOf(err error) string {
+// TextOf returns the text that may be shown for err: what to do, then what the
+// other system said.
+func TextOf(err error) string {
 	var e *Error
-	if errors.As(err, &e) {
-		if e.Public != "" {
-			return e.Public
-		}
-		return e.Code.Info().Advice
+	if !errors.As(err, &e) {
+		return Internal.Info().Advice
 	}
-	return Internal.Info().Advice
+	text := e.Advice
+	if text == "" {
+		text = e.Code.Info().Advice
+	}
+	if e.Vendor != "" {
+		text += " " + e.Code.vendor() + ": " + e.Vendor
+	}
+	return text
 }
 
 // The three ways an effect on another system can fail to be confirmed. They

@@ -153,7 +153,7 @@ type problem struct {
 // Problem answers err as application/problem+json. An error without a listed
 // code is an internal error; its text stays here.
 func Problem(requestID string, err error, headers map[string]string) Response {
-	code, detail := fault.CodeOf(err), fault.PublicOf(err)
+	code, detail := fault.CodeOf(err), fault.TextOf(err)
 	if !code.Listed() {
 		code, detail = fault.Internal, fault.Internal.Info().Advice
 	}

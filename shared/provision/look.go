@@ -50,7 +50,7 @@ func (w *worker) look(ctx context.Context) error {
 	switch {
 	case !stable:
 		return w.fail(ctx, &fault.Error{Code: fault.AddOutcomeUnknown,
-			Public: "Click again to look once more: the list of orders in WHMCS changed each time it was read."})
+			Advice: "Click again to look once more: the list of orders in WHMCS changed each time it was read."})
 	case len(live) == 1:
 		// one live hit, lines as planned → added, then compare.
 		w.cur.RecoveryPoint = order.PointAdded
@@ -59,13 +59,13 @@ func (w *worker) look(ctx context.Context) error {
 		return w.adopt(ctx, live[0])
 	case len(live) > 1:
 		return w.fail(ctx, &fault.Error{Code: fault.WHMCSOrderAmbiguous,
-			Public: fmt.Sprintf("Cancel the wrong ones in WHMCS, then resolve with adopt: orders %s carry this order's marker.", idsOf(live))})
+			Advice: fmt.Sprintf("Cancel the wrong ones in WHMCS, then resolve with adopt: orders %s carry this order's marker.", idsOf(live))})
 	case len(dead) > 0 && !w.cur.Vouched:
 		w.cur.WHMCSOrderID = dead[0].ID
 		return w.cancelled(ctx, string(dead[0].Status))
 	case len(suspects) > 0 && w.cur.Adds > 0:
 		return w.fail(ctx, &fault.Error{Code: fault.WHMCSOrderAmbiguous,
-			Public: fmt.Sprintf("Look whether WHMCS order %s belongs to this one, then resolve with adopt or none: it is this client's, new, and has no marker.", idsOf(suspects))})
+			Advice: fmt.Sprintf("Look whether WHMCS order %s belongs to this one, then resolve with adopt or none: it is this client's, new, and has no marker.", idsOf(suspects))})
 	}
 	return w.notFound(ctx)
 }
@@ -103,10 +103,10 @@ func (w *worker) heldID(ctx context.Context, client int64) (*order.BillingOrder,
 		return nil, nil // a person said that nothing is left of it
 	case made == nil:
 		return nil, w.fail(ctx, &fault.Error{Code: fault.WHMCSIDForeign,
-			Public: fmt.Sprintf("Clear WHMCS_Order_ID__c, then click again: WHMCS has no order %s.", id)})
+			Advice: fmt.Sprintf("Clear WHMCS_Order_ID__c, then click again: WHMCS has no order %s.", id)})
 	}
 	return nil, w.fail(ctx, &fault.Error{Code: fault.WHMCSIDForeign,
-		Public: fmt.Sprintf("Clear WHMCS_Order_ID__c, then click again: WHMCS order %s does not carry this order's marker; was this order cloned?", id)})
+		Advice: fmt.Sprintf("Clear WHMCS_Order_ID__c, then click again: WHMCS order %s does not carry this order's marker; was this order cloned?", id)})
 }
 
 // search reads the orders of the client until two complete listings agree about
@@ -201,10 +201,10 @@ func (w *worker) onlyOne(ctx context.Context) error {
 		return w.retry(ctx, order.SideWHMCS, fault.New(fault.ListingUnstable, ""))
 	case len(live) == 0 && !w.cur.Adopted:
 		return w.fail(ctx, &fault.Error{Code: fault.MarkerNotKept,
-			Public: fmt.Sprintf("Restore the marker of WHMCS order %s (%s), then click again: it is not found by it any more.", w.cur.WHMCSOrderID, w.cur.ID.Marker())})
+			Advice: fmt.Sprintf("Restore the marker of WHMCS order %s (%s), then click again: it is not found by it any more.", w.cur.WHMCSOrderID, w.cur.ID.Marker())})
 	case len(others) > 0:
 		return w.fail(ctx, &fault.Error{Code: fault.WHMCSOrderAmbiguous,
-			Public: fmt.Sprintf("Cancel the wrong ones in WHMCS, then click again: beside order %s, %s carry this order's marker.", w.cur.WHMCSOrderID, idsOf(others))})
+			Advice: fmt.Sprintf("Cancel the wrong ones in WHMCS, then click again: beside order %s, %s carry this order's marker.", w.cur.WHMCSOrderID, idsOf(others))})
 	}
 	return nil
 }

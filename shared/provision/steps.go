@@ -204,7 +204,7 @@ func (w *worker) atAdded(ctx context.Context) error {
 			return err
 		}
 		return w.fail(ctx, &fault.Error{Code: fault.MarkerNotKept,
-			Public: fmt.Sprintf("Mend the WHMCS installation, restore the marker of WHMCS order %s (%s), then click again: WHMCS did not keep it.", made.ID, w.cur.ID.Marker())})
+			Advice: fmt.Sprintf("Mend the WHMCS installation, restore the marker of WHMCS order %s (%s), then click again: WHMCS did not keep it.", made.ID, w.cur.ID.Marker())})
 	}
 	services, diff := match(*w.cur.Plan, made.Services)
 	if diff != "" {
@@ -225,12 +225,12 @@ func (w *worker) atAdded(ctx context.Context) error {
 
 func (w *worker) mismatch(ctx context.Context, id, diff string) error {
 	return w.fail(ctx, &fault.Error{Code: fault.WHMCSOrderMismatch,
-		Public: fmt.Sprintf("Compare WHMCS order %s with this one, mend it there, then click again: %s.", id, diff)})
+		Advice: fmt.Sprintf("Compare WHMCS order %s with this one, mend it there, then click again: %s.", id, diff)})
 }
 
 func (w *worker) cancelled(ctx context.Context, how string) error {
 	return w.fail(ctx, &fault.Error{Code: fault.WHMCSOrderCancelled,
-		Public: fmt.Sprintf("Resolve with adopt or none: WHMCS order %s is %s.", w.cur.WHMCSOrderID, how)})
+		Advice: fmt.Sprintf("Resolve with adopt or none: WHMCS order %s is %s.", w.cur.WHMCSOrderID, how)})
 }
 
 // readLive reads the known WHMCS order.
@@ -366,7 +366,7 @@ func (w *worker) atAccepting(ctx context.Context) error {
 	}
 	// still Pending → failed accept_outcome_unknown.
 	return w.fail(ctx, &fault.Error{Code: fault.AcceptOutcomeUnknown,
-		Public: fmt.Sprintf("Look whether the services of WHMCS order %s exist, accept it there if not, then click again: it is not known whether the module ran.", w.cur.WHMCSOrderID)})
+		Advice: fmt.Sprintf("Look whether the services of WHMCS order %s exist, accept it there if not, then click again: it is not known whether the module ran.", w.cur.WHMCSOrderID)})
 }
 
 // idempotent reports whether every product of the plan is listed as one whose
@@ -411,7 +411,7 @@ func (w *worker) atAccepted(ctx context.Context) error {
 	// one of ours is in the module queue → failed module_failed.
 	for _, id := range ids {
 		if text, failed := queue[id]; failed {
-			return w.fail(ctx, &fault.Refused{Err: fault.New(fault.ModuleFailed, fmt.Sprintf("service %s: %s", id, text))})
+			return w.fail(ctx, &fault.Error{Code: fault.ModuleFailed, Vendor: fmt.Sprintf("service %s: %s", id, text)})
 		}
 	}
 	now := w.clock.Now()
@@ -428,7 +428,7 @@ func (w *worker) atAccepted(ctx context.Context) error {
 			diff = "a service is not active"
 		}
 		return w.fail(ctx, &fault.Error{Code: fault.NotVerified,
-			Public: fmt.Sprintf("Check the services of WHMCS order %s, activate them, then click again: %s.", made.ID, diff)})
+			Advice: fmt.Sprintf("Check the services of WHMCS order %s, activate them, then click again: %s.", made.ID, diff)})
 	}
 	// adds ≥ 2, or an order was adopted beside what our AddOrder may have made:
 	// a look with exactly one hit, or it is not provisioned.

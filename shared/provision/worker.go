@@ -311,21 +311,6 @@ func (w *worker) reviewed(cause error) fault.Code {
 
 func (w *worker) setError(cause error, now time.Time) {
 	w.cur.ErrorCode = fault.CodeOf(cause)
-	w.cur.ErrorMessage = operatorText(cause)
+	w.cur.ErrorMessage = fault.TextOf(cause)
 	w.cur.ErrorAt = now
-}
-
-// operatorText is what Salesforce shows of an error: first what to do, then
-// the cause. What WHMCS said of a request that it refused follows the advice;
-// the other adapters write the whole text.
-func operatorText(err error) string {
-	var e *fault.Error
-	if !errors.As(err, &e) || e.Public == "" {
-		return fault.CodeOf(err).Info().Advice
-	}
-	var refused *fault.Refused
-	if errors.As(err, &refused) {
-		return e.Code.Info().Advice + " WHMCS: " + e.Public
-	}
-	return e.Public
 }

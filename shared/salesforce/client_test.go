@@ -241,10 +241,10 @@ func TestLoadRefusals(t *testing.T) {
 			oid := w.put(1, seed)
 			req, err := w.client().Load(t.Context(), oid)
 			wantCode(t, err, c.code)
-			if !strings.Contains(fault.PublicOf(err), c.says) {
-				t.Errorf("message %q does not say %q", fault.PublicOf(err), c.says)
+			if !strings.Contains(fault.TextOf(err), c.says) {
+				t.Errorf("message %q does not say %q", fault.TextOf(err), c.says)
 			}
-			if n := len([]rune(fault.PublicOf(err))); n > 255 {
+			if n := len([]rune(fault.TextOf(err))); n > 255 {
 				t.Errorf("message of %d runes", n)
 			}
 			if want := account; (req.AccountID == want) == c.noAcc {
@@ -368,8 +368,8 @@ func TestAnotherOrgIsRefused(t *testing.T) {
 	w := newWorld(t, salesforcetest.Options{})
 	err := w.client(func(c *salesforce.Config) { c.OrgID = "00Dxx0000009999" }).Probe(t.Context())
 	wantCode(t, err, fault.SalesforceCredentials)
-	if !strings.Contains(fault.PublicOf(err), "SF_ORG_ID") {
-		t.Errorf("message does not name SF_ORG_ID: %q", fault.PublicOf(err))
+	if !strings.Contains(fault.TextOf(err), "SF_ORG_ID") {
+		t.Errorf("message does not name SF_ORG_ID: %q", fault.TextOf(err))
 	}
 	if err := w.client(func(c *salesforce.Config) { c.OrgID = orgID[:15] }).Probe(t.Context()); err != nil {
 		t.Errorf("15-character form: %v", err)

@@ -201,8 +201,8 @@ func TestRowsOfAnUpdate(t *testing.T) {
 				t.Fatalf("%v, %v", errs, err)
 			}
 			wantCode(t, errs[0], c.want)
-			if c.says != "" && !strings.Contains(fault.PublicOf(errs[0]), c.says) {
-				t.Errorf("says %q, not %q", fault.PublicOf(errs[0]), c.says)
+			if c.says != "" && !strings.Contains(fault.TextOf(errs[0]), c.says) {
+				t.Errorf("says %q, not %q", fault.TextOf(errs[0]), c.says)
 			}
 		})
 	}

@@ -92,7 +92,7 @@ type savedRow struct {
 // The codes of a row: salesforce_row_locked, salesforce_limit_exceeded (a
 // governor limit of the org's own code: fewer rows would fit),
 // salesforce_unavailable, salesforce_permission_lost, salesforce_stale (the
-// org shows a newer Provisioning_Seq__c), salesforce_row_refused (Public holds
+// org shows a newer Provisioning_Seq__c), salesforce_row_refused (Advice holds
 // the org's reason).
 func (c *Client) Update(ctx context.Context, rows []Row) ([]error, error) {
 	if len(rows) == 0 {
@@ -185,7 +185,7 @@ func rowError(all []wireError) error {
 		return fault.Wrap(code, best.cause())
 	}
 	return &fault.Error{Code: code, Err: best.cause(),
-		Public: "Mend what Salesforce names, then push the order again: " + best.cause().Error()}
+		Vendor: best.cause().Error()}
 }
 
 // Pushed returns the API names of the fields that a push may write, by type:

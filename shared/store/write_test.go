@@ -225,7 +225,7 @@ func TestErrorsCarryTheirCode(t *testing.T) {
 			check(t, "note", s.Note(ctx, id(t, 1), order.Entry{At: epoch, Event: "e"}), c.write)
 			check(t, "pause", s.Pause(ctx, "r", "b", epoch), c.write)
 			check(t, "open breaker", s.OpenBreaker(ctx, order.Control{Side: order.SideWHMCS, OpenUntil: epoch}), c.write)
-			if strings.Contains(fault.PublicOf(err), "refused") {
+			if strings.Contains(fault.TextOf(err), "refused") {
 				t.Error("the cause is public")
 			}
 		})

@@ -255,8 +255,8 @@ func TestEveryDocumentedTextHasItsMeaning(t *testing.T) {
 			if got := outcome(err); got != c.add {
 				t.Errorf("add: %s, want %s", got, c.add)
 			}
-			if c.public != "" && !strings.Contains(fault.PublicOf(err), c.public) {
-				t.Errorf("add shows %q, want %q in it", fault.PublicOf(err), c.public)
+			if c.public != "" && !strings.Contains(fault.TextOf(err), c.public) {
+				t.Errorf("add shows %q, want %q in it", fault.TextOf(err), c.public)
 			}
 			if !strings.HasPrefix(c.text, "Expecting parameter &") && !strings.Contains(err.Error(), strings.Trim(fmt.Sprintf("%q", c.text), `"`)) {
 				t.Errorf("the log misses WHMCS's text: %v", err)
@@ -266,8 +266,8 @@ func TestEveryDocumentedTextHasItsMeaning(t *testing.T) {
 				if got := outcome(err); got != c.accept {
 					t.Errorf("accept: %s, want %s", got, c.accept)
 				}
-				if fault.CodeOf(err) == fault.ModuleFailed && fault.PublicOf(err) != c.text {
-					t.Errorf("accept shows %q, want %q", fault.PublicOf(err), c.text)
+				if fault.CodeOf(err) == fault.ModuleFailed && !strings.HasSuffix(fault.TextOf(err), " WHMCS: "+c.text) {
+					t.Errorf("accept shows %q, want %q", fault.TextOf(err), c.text)
 				}
 			}
 			if c.read != na {
@@ -429,10 +429,10 @@ func TestEveryFaultOfARead(t *testing.T) {
 func TestARoleRefusalNamesTheAction(t *testing.T) {
 	w := newWorld(t, nil)
 	w.sim.Books().Switch(func(s *whmcstest.Switches) { s.DenyActions = []string{"WhmcsDetails", "addorder"} })
-	if err := w.Probe(t.Context()); fault.CodeOf(err) != fault.WHMCSRoleDenied || !strings.Contains(fault.PublicOf(err), "WhmcsDetails") {
-		t.Errorf("probe: %v shows %q", err, fault.PublicOf(err))
+	if err := w.Probe(t.Context()); fault.CodeOf(err) != fault.WHMCSRoleDenied || !strings.Contains(fault.TextOf(err), "WhmcsDetails") {
+		t.Errorf("probe: %v shows %q", err, fault.TextOf(err))
 	}
-	if _, err := w.Add(t.Context(), gate(), orderID(t, 1), plan()); outcome(err) != "refused whmcs_role_denied" || !strings.Contains(fault.PublicOf(err), "AddOrder") {
+	if _, err := w.Add(t.Context(), gate(), orderID(t, 1), plan()); outcome(err) != "refused whmcs_role_denied" || !strings.Contains(fault.TextOf(err), "AddOrder") {
 		t.Errorf("add: %v", err)
 	}
 }
@@ -449,7 +449,7 @@ func TestWrongCredentialsAndTheAccessKey(t *testing.T) {
 	}
 	defer c.Close()
 	w.sim.Books().Switch(func(s *whmcstest.Switches) { s.DenyIP = "198.51.100.4" })
-	if err := c.Probe(t.Context()); fault.CodeOf(err) != fault.WHMCSIPDenied || !strings.Contains(fault.PublicOf(err), "198.51.100.4") {
+	if err := c.Probe(t.Context()); fault.CodeOf(err) != fault.WHMCSIPDenied || !strings.Contains(fault.TextOf(err), "198.51.100.4") {
 		t.Errorf("probe: %v", err)
 	}
 	creds.AccessKey = "k(1)" // a rotated secret is taken up by the next call
@@ -713,8 +713,8 @@ func TestAWrongAddressIsAConfigurationError(t *testing.T) {
 		http.Redirect(w, r, "https://u:p@whmcs.example/includes/api.php?x=1", http.StatusMovedPermanently)
 	})
 	err := c.Probe(t.Context())
-	if fault.CodeOf(err) != fault.WHMCSMisconfigured || !strings.Contains(fault.PublicOf(err), "(https://whmcs.example/includes/api.php)") {
-		t.Errorf("probe: %v shows %q", err, fault.PublicOf(err))
+	if fault.CodeOf(err) != fault.WHMCSMisconfigured || !strings.Contains(fault.TextOf(err), "(https://whmcs.example/includes/api.php)") {
+		t.Errorf("probe: %v shows %q", err, fault.TextOf(err))
 	}
 }
 

@@ -132,15 +132,15 @@ func find(list []meaning, text string) (fault.Code, bool) {
 // what to do where WHMCS's own text alone does not.
 func coded(code fault.Code, action string, a answer) *fault.Error {
 	text := a.refusal()
-	e := &fault.Error{Code: code, Public: text, Err: a.cause(action)}
+	e := &fault.Error{Code: code, Vendor: text, Err: a.cause(action)}
 	switch code {
 	case fault.WHMCSIPDenied:
-		e.Public = ""
+		e.Vendor = ""
 		if ip := lastField(text); strings.ContainsAny(ip, ".:") {
-			e.Public = "Allow the address " + ip + " for the API in WHMCS, or set an access key; orders wait until then."
+			e.Advice = "Allow the address " + ip + " for the API in WHMCS, or set an access key; orders wait until then."
 		}
 	case fault.WHMCSCredentials:
-		e.Public = ""
+		e.Vendor = ""
 	case fault.WHMCSRoleDenied:
 		name := action
 		if _, rest, ok := strings.Cut(text, `"`); ok {
@@ -148,11 +148,11 @@ func coded(code fault.Code, action string, a answer) *fault.Error {
 				name = quoted
 			}
 		}
-		e.Public = "Allow the action " + name + " in the WHMCS API role; orders wait until then."
+		e.Vendor, e.Advice = "", "Allow the action "+name+" in the WHMCS API role; orders wait until then."
 	case fault.WHMCSMisconfigured:
-		e.Public = "WHMCS does not take the call " + action + ": " + text
+		e.Vendor = "(" + action + ") " + text
 	case fault.WHMCSClientNotFound, fault.WHMCSClientClosed, fault.StateChanged:
-		e.Public = "" // the table's advice says more than WHMCS does
+		e.Vendor = "" // the table's advice says more than WHMCS does
 	}
 	return e
 }
@@ -164,7 +164,7 @@ func readError(action string, a answer) error {
 	}
 	if a.status/100 == 3 {
 		return &fault.Error{Code: fault.WHMCSMisconfigured, Err: a.cause(action),
-			Public: "Set WHMCS_API_URL to the address that WHMCS redirects to" + at(a.location) + "."}
+			Advice: "Set WHMCS_API_URL to the address that WHMCS redirects to" + at(a.location) + "."}
 	}
 	if text := a.refusal(); text != "" {
 		if code, ok := find(installation(), text); ok {
@@ -179,7 +179,7 @@ func readError(action string, a answer) error {
 		return fault.Wrap(fault.WHMCSBusy, a.cause(action))
 	case a.status == 404 && a.body == nil:
 		return &fault.Error{Code: fault.WHMCSMisconfigured, Err: a.cause(action),
-			Public: "Correct WHMCS_API_URL: there is no WHMCS API at that address."}
+			Advice: "Correct WHMCS_API_URL: there is no WHMCS API at that address."}
 	}
 	return fault.Wrap(fault.WHMCSUnavailable, a.cause(action))
 }
@@ -222,7 +222,7 @@ func acceptError(a answer) error {
 	if code, _ := find(business(), text); code == fault.StateChanged {
 		return &fault.Refused{Err: coded(code, acceptOrder, a)}
 	}
-	return &fault.Refused{Err: &fault.Error{Code: fault.ModuleFailed, Public: text, Err: a.cause(acceptOrder)}}
+	return &fault.Refused{Err: &fault.Error{Code: fault.ModuleFailed, Vendor: text, Err: a.cause(acceptOrder)}}
 }
 
 func unsure(action string, a answer) error {

@@ -280,7 +280,7 @@ func TestNotesThatAreNotKeptOrThatAbortTheModule(t *testing.T) {
 	w.sim.Books().Switch(func(s *whmcstest.Switches) { s.NotesAbort = true })
 	made, err := w.Add(t.Context(), gate(), orderID(t, 1), plan())
 	must(t, err)
-	if err := w.Accept(t.Context(), gate(), made); outcome(err) != "refused module_failed" || !strings.Contains(fault.PublicOf(err), "Action Hook") {
+	if err := w.Accept(t.Context(), gate(), made); outcome(err) != "refused module_failed" || !strings.Contains(fault.TextOf(err), "Action Hook") {
 		t.Errorf("accept: %v", err)
 	}
 	w.sim.Books().Switch(func(s *whmcstest.Switches) { s.NotesOff = true })

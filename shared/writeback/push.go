@@ -343,7 +343,7 @@ func (b *batch) stuck(i int) bool {
 // letter could not be sent, so the change must come again.
 func (b *batch) bury(ctx context.Context, i int, r result) bool {
 	rec := b.changes[i].Record
-	return b.p.bury(ctx, Letter{rec.ID, rec.Seq, fault.CodeOf(r.err), r.row.Type + " " + r.row.ID + ": " + fault.PublicOf(r.err)}, r.err)
+	return b.p.bury(ctx, Letter{rec.ID, rec.Seq, fault.CodeOf(r.err), r.row.Type + " " + r.row.ID + ": " + fault.TextOf(r.err)}, r.err)
 }
 
 func (p *Pusher) bury(ctx context.Context, l Letter, cause error) bool {
@@ -366,7 +366,7 @@ func (p *Pusher) bury(ctx context.Context, l Letter, cause error) bool {
 // Bury makes a dead letter of a record that cannot even be read. false: the
 // letter could not be sent.
 func (p *Pusher) Bury(ctx context.Context, id order.ID, cause error) bool {
-	return p.bury(ctx, Letter{ID: id, Code: fault.CodeOf(cause), Message: fault.PublicOf(cause)}, cause)
+	return p.bury(ctx, Letter{ID: id, Code: fault.CodeOf(cause), Message: fault.TextOf(cause)}, cause)
 }
 
 // resolveStale asks the org what it shows for the orders whose push it refused
