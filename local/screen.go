@@ -32,12 +32,6 @@ func (s *system) exports() [][2]string {
 		{"AWS_ACCESS_KEY_ID", accessKey}, {"AWS_SECRET_ACCESS_KEY", secretKey},
 		{"API_URL", s.at.api}, {"WHMCS_URL", s.at.whmcs}, {"SF_URL", s.at.salesforce},
 	}
-	// What orderctl has to know of the times, where they are not the defaults.
-	for _, name := range []string{"WHMCS_SETTLE", "CLOCK_MARGIN"} {
-		if v, ok := s.settings.lookup(name); ok && v != "" {
-			all = append(all, [2]string{name, v})
-		}
-	}
 	if s.settings.dynamoEndpoint != "" {
 		all = append(all, [2]string{"AWS_ENDPOINT_URL_DYNAMODB", s.settings.dynamoEndpoint})
 	}

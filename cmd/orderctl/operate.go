@@ -5,7 +5,6 @@ import (
 	"flag"
 	"fmt"
 	"regexp"
-	"strconv"
 	"time"
 
 	"orderbridge/shared/fault"
@@ -17,7 +16,7 @@ func resolveCommand() command {
 		name:     "resolve",
 		synopsis: "ID (--adopt N | --none | --stop) --by WHO --why TEXT",
 		summary:  "record what a person found out about a failed order",
-		needs:    []string{"TABLE_NAME", "WHMCS_SETTLE and CLOCK_MARGIN (as the installation has them, for --none)", "AWS_REGION and credentials"},
+		needs:    []string{"TABLE_NAME", "AWS_REGION and credentials"},
 		examples: []string{
 			`resolve 801000000000001AAA --adopt 1234 --by ann --why "order 1234 is it, see the client's notes"`,
 			`resolve 801000000000001AAA --none --by ann --why "searched client 42 and all orders of that day"`,
@@ -38,16 +37,11 @@ func resolveCommand() command {
 				if err := decided(res); err != nil {
 					return err
 				}
-				settle, err := c.settle()
-				if err != nil {
-					return err
-				}
 				table, err := c.ledger(ctx)
 				if err != nil {
 					return err
 				}
 				res.ID, res.Now = id, c.now()
-				res.SettledBefore = res.Now.Add(-settle)
 				r, err := table.Resolve(ctx, res)
 				if err != nil {
 					return err
@@ -75,24 +69,6 @@ func decided(res order.Resolution) error {
 		return usagef("--adopt needs the number of a WHMCS order, not %q", res.Adopt)
 	}
 	return accountable(res.By, res.Why)
-}
-
-// settle returns how long after the end of a send window an AddOrder can still
-// turn up: the same times as the installation's, whose defaults these are.
-func (c console) settle() (time.Duration, error) {
-	var sum time.Duration
-	for name, otherwise := range map[string]string{"WHMCS_SETTLE": "300", "CLOCK_MARGIN": "5"} {
-		v := c.getenv(name)
-		if v == "" {
-			v = otherwise
-		}
-		n, err := strconv.ParseUint(v, 10, 20)
-		if err != nil {
-			return 0, usagef("%s must be a whole number of seconds, is %q", name, v)
-		}
-		sum += time.Duration(n) * time.Second
-	}
-	return sum, nil
 }
 
 func pauseCommand() command {

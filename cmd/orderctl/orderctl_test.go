@@ -432,9 +432,9 @@ func record(t *testing.T) order.Record {
 		t.Fatal(err)
 	}
 	return order.Record{
-		ID: id, State: order.Failed, RecoveryPoint: order.PointAdding, Seq: 7, Adds: 1, AccountID: "001000000000001AAA",
+		ID: id, State: order.Failed, RecoveryPoint: order.PointAdding, Seq: 7, AccountID: "001000000000001AAA",
 		Plan:       &order.Plan{ClientID: 42, PaymentMethod: "mailin"},
-		FirstAddAt: now.Add(-time.Hour), AddUntil: now.Add(-time.Hour), OpenedAt: now.Add(-2 * time.Hour), UpdatedAt: now.Add(-time.Minute),
+		FirstAddAt: now.Add(-time.Hour), Add: order.Sent{Count: 1, Until: now.Add(-time.Hour), SettledAt: now.Add(-50 * time.Minute)}, OpenedAt: now.Add(-2 * time.Hour), UpdatedAt: now.Add(-time.Minute),
 		ErrorCode: fault.AddOutcomeUnknown, ErrorMessage: "no order with the marker", ErrorAt: now.Add(-time.Minute),
 		Nonces: map[string]order.Nonce{"n0nce-that-nobody-needs": {By: "t"}},
 		History: []order.Entry{
@@ -462,7 +462,7 @@ func TestShowSaysWhatToDo(t *testing.T) {
 			"2026-11-24 01:00:00Z  callout", "(005000000000001AAA)", "sfOrderId=" + orderID,
 		}},
 		"a plain failure": {func(r *order.Record) {
-			r.ErrorCode, r.RecoveryPoint, r.Adds = fault.AccountNotMapped, order.PointNone, 0
+			r.ErrorCode, r.RecoveryPoint, r.Add.Count = fault.AccountNotMapped, order.PointNone, 0
 		}, order.Control{}, []string{
 			"Failed: account not mapped", "nothing can have reached WHMCS", "Set WHMCS_Client_ID__c", "orderctl callout " + orderID,
 		}},
@@ -565,7 +565,6 @@ func TestShowAsJSON(t *testing.T) {
 
 func TestResolveRecordsWhoDecidedWhat(t *testing.T) {
 	w := newWorld()
-	w.env["WHMCS_SETTLE"] = "600"
 	if code := w.run(t, "resolve", "--none", orderID, "--by", "ann", "--why", "looked"); code != exitDone {
 		t.Fatalf("exit code %d: %s", code, w.err.String())
 	}
@@ -576,14 +575,9 @@ func TestResolveRecordsWhoDecidedWhat(t *testing.T) {
 	if !none.None || none.By != "ann" || none.Why != "looked" || none.ID.String() != orderID || !none.Now.Equal(now) {
 		t.Errorf("resolution %+v", none)
 	}
-	if want := now.Add(-605 * time.Second); !none.SettledBefore.Equal(want) {
-		t.Errorf("settled before %s, want %s", none.SettledBefore, want)
-	}
 	if adopt.Adopt != "1234" || adopt.None || adopt.Stop {
 		t.Errorf("resolution %+v", adopt)
 	}
-	w.env["WHMCS_SETTLE"] = "five minutes"
-	w.fails(t, exitUsage, "WHMCS_SETTLE must be a whole number", "resolve", orderID, "--none", "--by", "ann", "--why", "x")
 }
 
 func TestPauseAndResume(t *testing.T) {

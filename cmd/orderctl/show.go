@@ -130,14 +130,14 @@ func pointText(r order.Record) string {
 	case order.PointNone:
 		return "nothing can have reached WHMCS"
 	case order.PointAdding:
-		if r.Adds == 0 {
+		if r.Add.Count == 0 {
 			return "a look in WHMCS comes first"
 		}
-		return fmt.Sprintf("AddOrder may have reached WHMCS (%d sent)", r.Adds)
+		return fmt.Sprintf("AddOrder may have reached WHMCS (%d sent)", r.Add.Count)
 	case order.PointAdded:
 		return "the WHMCS order is known, not yet accepted"
 	case order.PointAccepting:
-		return fmt.Sprintf("AcceptOrder may have reached WHMCS (%d sent)", r.Accepts)
+		return fmt.Sprintf("AcceptOrder may have reached WHMCS (%d sent)", r.Accept.Count)
 	case order.PointAccepted:
 		if r.State == order.Provisioned {
 			return "accepted, and the services were verified"

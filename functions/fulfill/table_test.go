@@ -166,7 +166,7 @@ func TestManyClicksAreAllAcceptedAsOneOrder(t *testing.T) {
 		}
 		wantCount(t, together(t, b.Handler, clicks), map[string]int{"202": 2 * order.MaxNonces})
 		for _, id := range orders {
-			if r := wantItem(t, claims, id); len(r.Nonces) != order.MaxNonces || r.State != order.Queued || r.Adds != 0 {
+			if r := wantItem(t, claims, id); len(r.Nonces) != order.MaxNonces || r.State != order.Queued || r.Add.Count != 0 {
 				t.Errorf("the item is %+v", r)
 			}
 		}

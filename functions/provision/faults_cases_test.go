@@ -87,7 +87,7 @@ func (r *rig) sent(action string, n int) {
 
 func (r *rig) resolve(id order.ID, how func(*order.Resolution)) error {
 	now := time.Now().Round(0)
-	res := order.Resolution{ID: id, By: "ann", Why: "looked", Now: now, SettledBefore: now.Add(-r.cfg.Settle - r.cfg.Margin)}
+	res := order.Resolution{ID: id, By: "ann", Why: "looked", Now: now}
 	how(&res)
 	_, err := r.mem.Resolve(context.Background(), res)
 	return err
@@ -168,7 +168,7 @@ func TestAddOrderUnknown(t *testing.T) {
 			r.provisioned(the)
 			r.sent("AddOrder", 1)
 			for _, c := range r.whmcs.Journal() {
-				if settled := r.record(the).AddUntil.Add(r.cfg.Margin + r.cfg.Settle); c.Action == "GetOrders" && c.At.Before(settled) {
+				if settled := r.record(the).Add.Until.Add(r.cfg.Margin + r.cfg.Settle); c.Action == "GetOrders" && c.At.Before(settled) {
 					r.Errorf("looked at %s, before %s", c.At, settled)
 				}
 			}
@@ -333,7 +333,7 @@ func TestEditedInWHMCS(t *testing.T) {
 				r.recover()
 				r.provisioned(the)
 				r.sent("AddOrder", 2)
-				if r.record(the).Vouched {
+				if r.record(the).Word.Absent() {
 					t.Error("the word of the person was not used up by the send")
 				}
 			})

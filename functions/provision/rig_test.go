@@ -560,9 +560,9 @@ func (r *rig) mayArrive(p *process, action string) {
 		if rec.Lease != token {
 			continue
 		}
-		until, n, at := rec.AddUntil, rec.Adds, order.PointAdding
+		until, n, at := rec.Add.Until, rec.Add.Count, order.PointAdding
 		if action == "AcceptOrder" {
-			until, n, at = rec.AcceptUntil, rec.Accepts, order.PointAccepting
+			until, n, at = rec.Accept.Until, rec.Accept.Count, order.PointAccepting
 		}
 		if rec.State != order.Working || rec.RecoveryPoint != at || n < 1 || !time.Now().Before(until.Add(p.lag)) {
 			r.Errorf("%s arrived while the table says %s at %s, %d sent, until %s", action, rec.State, rec.RecoveryPoint, n, until)
@@ -926,9 +926,9 @@ func (r *rig) judgeHistory(rec order.Record) {
 				r.Errorf("the history does not tell of the %s that reached WHMCS at %s", action, c.At)
 			}
 		}
-		most := rec.Adds
+		most := rec.Add.Count
 		if action == "AcceptOrder" {
-			most = rec.Accepts
+			most = rec.Accept.Count
 		}
 		for n := 1; n <= most; n++ {
 			if !slices.ContainsFunc(announced, func(e order.Entry) bool { return strings.HasPrefix(e.Detail, fmt.Sprintf("%s %d", action, n)) }) {
@@ -968,7 +968,7 @@ func (r *rig) concerns(c whmcstest.Call) string {
 func (r *rig) story(id order.ID) string {
 	rec := r.record(id)
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s %s at %s %s %q, adds %d, accepts %d, fence %d\n", id, rec.State, rec.RecoveryPoint, rec.ErrorCode, rec.ErrorMessage, rec.Adds, rec.Accepts, rec.Fence)
+	fmt.Fprintf(&b, "%s %s at %s %s %q, adds %d, accepts %d, fence %d\n", id, rec.State, rec.RecoveryPoint, rec.ErrorCode, rec.ErrorMessage, rec.Add.Count, rec.Accept.Count, rec.Fence)
 	for _, e := range rec.History {
 		fmt.Fprintf(&b, "  %s %-14s %s\n", e.At.Format("02 15:04:05.000"), e.Event, e.Detail)
 	}

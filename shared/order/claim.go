@@ -48,9 +48,6 @@ type Resolution struct {
 	By    string // who; required
 	Why   string // required
 	Now   time.Time
-	// Settled: None is refused unless AddUntil + margin + settle lies before
-	// this time; that is now − margin − settle, computed by the caller.
-	SettledBefore time.Time
 }
 
 // AfterAdopting is the recovery point of an order for which a person names a

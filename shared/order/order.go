@@ -127,6 +127,21 @@ type Entry struct {
 	By     string // Salesforce user id, operator, or the component
 }
 
+// Sent is what may have left of one effect on WHMCS.
+type Sent struct {
+	// Count is how many requests may have left, less those that are known to
+	// have done nothing.
+	Count int
+	// Until is the moment until which the last one may leave; zero when none
+	// is without a known end.
+	Until time.Time
+	// SettledAt is the moment by which the last one has ended, whatever its
+	// answer: Until and the installation's clock margin and settle time. It is
+	// written with Until, so that no reader needs those times, and is zero
+	// when Until is.
+	SettledAt time.Time
+}
+
 // Record is one order as the table knows it.
 //
 // The callout writes Keys and Nonces; the holder of the lease writes all that
@@ -145,23 +160,13 @@ type Record struct {
 
 	// Plan is what was, or is to be, ordered; pinned at the first send.
 	Plan *Plan
-	// Adds and Accepts count the AddOrder and AcceptOrder requests that may
-	// have left; AddUntil and AcceptUntil say until when the last one may leave.
-	Adds        int
-	AddUntil    time.Time
-	Accepts     int
-	AcceptUntil time.Time
+	// Add and Accept say what may have left of the two effects.
+	Add, Accept Sent
 	// FirstAddAt is when the first AddOrder may have left: how far back a look
 	// through the orders of every client has to go.
 	FirstAddAt time.Time
-	// AcceptAgain is a person's consent to one more AcceptOrder, given by a
-	// new click after module_failed, used up by the write before that send.
-	AcceptAgain bool
-	// Vouched: a person said that WHMCS holds nothing of this order; a dead or
-	// missing order is then no reason to ask again. Used up by the next send.
-	Vouched bool
-	// Adopted: a person named the WHMCS order; it needs no marker.
-	Adopted bool
+	// Word is what a person said about this order that still counts.
+	Word Word
 	// AcceptedAt is when AcceptOrder was known to have been answered; the
 	// verification gives up 15 minutes later.
 	AcceptedAt time.Time

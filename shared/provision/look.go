@@ -60,10 +60,10 @@ func (w *worker) look(ctx context.Context) error {
 	case len(live) > 1:
 		return w.fail(ctx, &fault.Error{Code: fault.WHMCSOrderAmbiguous,
 			Advice: fmt.Sprintf("Cancel the wrong ones in WHMCS, then resolve with adopt: orders %s carry this order's marker.", idsOf(live))})
-	case len(dead) > 0 && !w.cur.Vouched:
+	case len(dead) > 0 && !w.cur.Word.Absent():
 		w.cur.WHMCSOrderID = dead[0].ID
 		return w.cancelled(ctx, string(dead[0].Status))
-	case len(suspects) > 0 && w.cur.Adds > 0:
+	case len(suspects) > 0 && w.cur.Add.Count > 0:
 		return w.fail(ctx, &fault.Error{Code: fault.WHMCSOrderAmbiguous,
 			Advice: fmt.Sprintf("Look whether WHMCS order %s belongs to this one, then resolve with adopt or none: it is this client's, new, and has no marker.", idsOf(suspects))})
 	}
@@ -99,7 +99,7 @@ func (w *worker) heldID(ctx context.Context, client int64) (*order.BillingOrder,
 	switch {
 	case made != nil && w.ours(made.Marker):
 		return made, nil
-	case made == nil && w.cur.Vouched:
+	case made == nil && w.cur.Word.Absent():
 		return nil, nil // a person said that nothing is left of it
 	case made == nil:
 		return nil, w.fail(ctx, &fault.Error{Code: fault.WHMCSIDForeign,
@@ -199,7 +199,7 @@ func (w *worker) onlyOne(ctx context.Context) error {
 		return err
 	case !stable:
 		return w.retry(ctx, order.SideWHMCS, fault.New(fault.ListingUnstable, ""))
-	case len(live) == 0 && !w.cur.Adopted:
+	case len(live) == 0 && !w.cur.Word.Named():
 		return w.fail(ctx, &fault.Error{Code: fault.MarkerNotKept,
 			Advice: fmt.Sprintf("Restore the marker of WHMCS order %s (%s), then click again: it is not found by it any more.", w.cur.WHMCSOrderID, w.cur.ID.Marker())})
 	case len(others) > 0:

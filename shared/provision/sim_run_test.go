@@ -209,7 +209,7 @@ func TestAskNeedsNoBound(t *testing.T) {
 func timeline(w *world, id order.ID) string {
 	rec, _ := w.get(id)
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s %s at %s %s adds %d accepts %d\n", id, rec.State, rec.RecoveryPoint, rec.ErrorCode, rec.Adds, rec.Accepts)
+	fmt.Fprintf(&b, "%s %s at %s %s adds %d accepts %d\n", id, rec.State, rec.RecoveryPoint, rec.ErrorCode, rec.Add.Count, rec.Accept.Count)
 	for _, e := range rec.History {
 		fmt.Fprintf(&b, "  %10s %-14s %s\n", e.At.Sub(epoch).Round(time.Millisecond), e.Event, e.Detail)
 	}

@@ -41,7 +41,7 @@ func (w *worker) atNone(ctx context.Context) error {
 
 func (w *worker) lookFirst(ctx context.Context, why string) error {
 	w.cur.RecoveryPoint = order.PointAdding
-	w.cur.Adds, w.cur.AddUntil = 0, time.Time{}
+	w.cur.Add = order.Sent{}
 	return w.write(ctx, order.SignalLease, "look_first", why)
 }
 
@@ -106,25 +106,16 @@ func (w *worker) atAdding(ctx context.Context) error {
 
 // addSettled is when the last AddOrder that may have left has ended; the zero
 // time when none may have.
-func (w *worker) addSettled() time.Time { return settled(w.cur.AddUntil, w.cfg.Margin, w.cfg.Settle) }
+func (w *worker) addSettled() time.Time { return w.cur.Add.SettledAt }
 
-func (w *worker) acceptSettled() time.Time {
-	return settled(w.cur.AcceptUntil, w.cfg.Margin, w.cfg.AcceptSettle)
-}
-
-func settled(until time.Time, margin, settle time.Duration) time.Time {
-	if until.IsZero() {
-		return time.Time{}
-	}
-	return until.Add(margin).Add(settle)
-}
+func (w *worker) acceptSettled() time.Time { return w.cur.Accept.SettledAt }
 
 // notFound follows a look that found nothing. It looked after settle.
 func (w *worker) notFound(ctx context.Context) error {
 	switch {
 	case w.off.lookLater && !w.addSettled().Before(w.clock.Now()):
 		return w.park(ctx, w.addSettled().Add(time.Millisecond), nil, unspent, "")
-	case w.cur.Adds == 0, w.cfg.Resend && w.cur.Adds < maxSends:
+	case w.cur.Add.Count == 0, w.cfg.Resend && w.cur.Add.Count < maxSends:
 		// adds 0, or adds < 5 and auto → adds+1: send.
 		if w.cur.Plan != nil {
 			w.plan = w.cur.Plan
@@ -141,23 +132,22 @@ func (w *worker) sendAdd(ctx context.Context) error {
 	before, now := w.cur, w.clock.Now()
 	w.cur.RecoveryPoint = order.PointAdding
 	w.cur.Plan = w.plan
-	w.cur.Adds++
+	w.cur.Add.Count++
 	until := now.Add(w.cfg.Window)
-	if !w.off.stamp || w.cur.Adds == 1 {
-		w.cur.AddUntil = until
+	if !w.off.stamp || w.cur.Add.Count == 1 {
+		w.cur.Add.Until, w.cur.Add.SettledAt = until, until.Add(w.cfg.Margin).Add(w.cfg.Settle)
 	}
-	w.cur.Vouched = false
+	w.cur.Word = w.cur.Word.WithoutAbsent()
 	if w.cur.FirstAddAt.IsZero() {
 		w.cur.FirstAddAt = now
 	}
-	if err := w.stamp(ctx, before, now, w.cfg.AddTimeout, "add_sending", fmt.Sprintf("AddOrder %d", w.cur.Adds)); err != nil {
+	if err := w.stamp(ctx, before, now, w.cfg.AddTimeout, "add_sending", fmt.Sprintf("AddOrder %d", w.cur.Add.Count)); err != nil {
 		return err
 	}
 	// takeBack undoes the stamp of a send that certainly did nothing.
 	takeBack := func() {
-		w.cur.Adds, w.cur.Vouched = before.Adds, before.Vouched
-		w.cur.AddUntil = time.Time{}
-		if before.Adds == 0 { // it was the first
+		w.cur.Add, w.cur.Word = order.Sent{Count: before.Add.Count}, before.Word
+		if before.Add.Count == 0 { // it was the first
 			w.cur.RecoveryPoint, w.cur.Plan, w.cur.FirstAddAt = before.RecoveryPoint, before.Plan, before.FirstAddAt
 		}
 	}
@@ -198,7 +188,7 @@ func (w *worker) atAdded(ctx context.Context) error {
 		return err
 	}
 	switch {
-	case !w.ours(made.Marker) && !w.cur.Adopted:
+	case !w.ours(made.Marker) && !w.cur.Word.Named():
 		// marker missing → failed marker_not_kept, and the breaker opens.
 		if _, err := w.trip(ctx, order.SideWHMCS, fault.MarkerNotKept); err != nil {
 			return err
@@ -276,24 +266,24 @@ func (w *worker) ours(marker string) bool {
 func (w *worker) sendAccept(ctx context.Context) error {
 	before, now := w.cur, w.clock.Now()
 	w.cur.RecoveryPoint = order.PointAccepting
-	w.cur.Accepts++
-	w.cur.AcceptUntil = now.Add(w.cfg.Window)
-	w.cur.AcceptAgain = false
+	w.cur.Accept.Count++
+	w.cur.Accept.Until = now.Add(w.cfg.Window)
+	w.cur.Accept.SettledAt = w.cur.Accept.Until.Add(w.cfg.Margin).Add(w.cfg.AcceptSettle)
+	w.cur.Word = w.cur.Word.WithoutRerun()
 	if err := w.stamp(ctx, before, now, w.cfg.AcceptTimeout, "accept_sending",
-		fmt.Sprintf("AcceptOrder %d of WHMCS order %s", w.cur.Accepts, w.cur.WHMCSOrderID)); err != nil {
+		fmt.Sprintf("AcceptOrder %d of WHMCS order %s", w.cur.Accept.Count, w.cur.WHMCSOrderID)); err != nil {
 		return err
 	}
 	takeBack := func() {
 		w.cur.RecoveryPoint = order.PointAdded
-		w.cur.Accepts--
-		w.cur.AcceptUntil = time.Time{}
+		w.cur.Accept = order.Sent{Count: w.cur.Accept.Count - 1}
 	}
 	if stop, err := w.maySend(ctx, w.cfg.AcceptTimeout); err != nil || stop != nil {
 		takeBack()
 		return w.unsent(ctx, stop, err)
 	}
 
-	err := w.billing.Accept(ctx, w.gate(w.cur.AcceptUntil, w.cfg.AcceptTimeout), w.cur.WHMCSOrderID)
+	err := w.billing.Accept(ctx, w.gate(w.cur.Accept.Until, w.cfg.AcceptTimeout), w.cur.WHMCSOrderID)
 	switch kind := judge(err); kind {
 	case effectDone:
 		// success → accepted, then verify.
@@ -308,7 +298,7 @@ func (w *worker) sendAccept(ctx context.Context) error {
 		case fault.ModuleFailed:
 			// module text → failed module_failed. The module has ended: its
 			// answer is the text.
-			w.cur.AcceptUntil = time.Time{}
+			w.cur.Accept.Until, w.cur.Accept.SettledAt = time.Time{}, time.Time{}
 			return w.fail(ctx, err)
 		case fault.StateChanged:
 			// "not Pending": a read decides.
@@ -338,7 +328,7 @@ func (w *worker) notPending(ctx context.Context, cause error) error {
 
 func (w *worker) accepted() {
 	w.cur.RecoveryPoint = order.PointAccepted
-	w.cur.AcceptAgain = false
+	w.cur.Word = w.cur.Word.WithoutRerun()
 	w.cur.AcceptedAt = w.clock.Now()
 }
 
@@ -359,7 +349,7 @@ func (w *worker) atAccepting(ctx context.Context) error {
 		return nil
 	case made.Status != order.BillingPending:
 		return w.mismatch(ctx, made.ID, fmt.Sprintf("its status is %q", made.Status))
-	case w.cur.AcceptAgain, w.idempotent():
+	case w.cur.Word.Rerun(), w.idempotent():
 		// still Pending, and reopened after module_failed (the click is the
 		// consent) or of products whose module may run twice → accepting: send.
 		return w.sendAccept(ctx)
@@ -432,7 +422,7 @@ func (w *worker) atAccepted(ctx context.Context) error {
 	}
 	// adds ≥ 2, or an order was adopted beside what our AddOrder may have made:
 	// a look with exactly one hit, or it is not provisioned.
-	if w.cur.Adds >= 2 || w.cur.Adopted && w.cur.Adds > 0 {
+	if w.cur.Add.Count >= 2 || w.cur.Word.Named() && w.cur.Add.Count > 0 {
 		if err := w.onlyOne(ctx); err != nil {
 			return err
 		}

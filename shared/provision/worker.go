@@ -276,10 +276,10 @@ func (w *worker) fail(ctx context.Context, cause error) error {
 	now := w.clock.Now()
 	w.cur.State = order.Failed
 	w.cur.DueAt, w.cur.LeaseUntil = time.Time{}, time.Time{}
-	w.cur.AcceptAgain = false
+	w.cur.Word = w.cur.Word.WithoutRerun()
 	if w.cur.RecoveryPoint == order.PointAdding && w.addSettled().Before(now) {
 		// It is known to have settled; whoever resolves it need not wait.
-		w.cur.AddUntil = time.Time{}
+		w.cur.Add.Until, w.cur.Add.SettledAt = time.Time{}, time.Time{}
 	}
 	w.setError(cause, now)
 	w.cur.ErrorCode = w.reviewed(cause)

@@ -165,7 +165,7 @@ func decide(img image, c order.Claim, random order.Token) (decision, error) {
 		wrote, event, detail = order.SignalQueued, eventReopened, "after "+string(img.rec.ErrorCode)
 		reopen(u, img.rec, c.Now)
 		if img.rec.ErrorCode == fault.ModuleFailed && img.rec.RecoveryPoint == order.PointAccepting {
-			u.set(u.path(attrAcceptAgain), flag(true))
+			u.set(u.path(attrWord), text(string(img.rec.Word.WithRerun())))
 		}
 	}
 	u.set(u.path(attrSignal), text(string(wrote)))

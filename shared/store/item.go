@@ -30,33 +30,33 @@ const (
 	// which a worker knows its own write when the answer was lost.
 	attrWriteID = "write_id"
 	// attrBumpID is the same for the last bump.
-	attrBumpID       = "bump_id"
-	attrPlan         = "plan"
-	attrAdds         = "adds"
-	attrAddUntil     = "add_until"
-	attrAccepts      = "accepts"
-	attrAcceptUntil  = "accept_until"
-	attrFirstAddAt   = "first_add_at"
-	attrAcceptAgain  = "accept_again"
-	attrVouched      = "vouched"
-	attrAdopted      = "adopted"
-	attrAcceptedAt   = "accepted_at"
-	attrAttempts     = "attempts"
-	attrOpenedAt     = "opened_at"
-	attrDueAt        = "due_at"
-	attrDueShard     = "due_shard"
-	attrKeys         = "keys"
-	attrNonces       = "nonces"
-	attrAccountID    = "account_id"
-	attrWHMCSOrderID = "whmcs_order_id"
-	attrServiceIDs   = "whmcs_service_ids"
-	attrErrorCode    = "error_code"
-	attrErrorMessage = "error_message"
-	attrErrorAt      = "error_at"
-	attrHistory      = "history"
-	attrCreatedAt    = "created_at"
-	attrUpdatedAt    = "updated_at"
-	attrExpiresAt    = "expires_at"
+	attrBumpID          = "bump_id"
+	attrPlan            = "plan"
+	attrAdds            = "adds"
+	attrAddUntil        = "add_until"
+	attrAddSettledAt    = "add_settled_at"
+	attrAccepts         = "accepts"
+	attrAcceptUntil     = "accept_until"
+	attrAcceptSettledAt = "accept_settled_at"
+	attrFirstAddAt      = "first_add_at"
+	attrWord            = "word"
+	attrAcceptedAt      = "accepted_at"
+	attrAttempts        = "attempts"
+	attrOpenedAt        = "opened_at"
+	attrDueAt           = "due_at"
+	attrDueShard        = "due_shard"
+	attrKeys            = "keys"
+	attrNonces          = "nonces"
+	attrAccountID       = "account_id"
+	attrWHMCSOrderID    = "whmcs_order_id"
+	attrServiceIDs      = "whmcs_service_ids"
+	attrErrorCode       = "error_code"
+	attrErrorMessage    = "error_message"
+	attrErrorAt         = "error_at"
+	attrHistory         = "history"
+	attrCreatedAt       = "created_at"
+	attrUpdatedAt       = "updated_at"
+	attrExpiresAt       = "expires_at"
 
 	// Members of one nonce and of one line of the history.
 	memberExpiry = "expiry"
@@ -103,14 +103,14 @@ var engine = []struct {
 	{attrPoint, func(r *order.Record) types.AttributeValue { return text(string(r.RecoveryPoint)) }},
 	{attrLeaseUntil, func(r *order.Record) types.AttributeValue { return millis(r.LeaseUntil) }},
 	{attrPlan, func(r *order.Record) types.AttributeValue { return encodePlan(r.Plan) }},
-	{attrAdds, func(r *order.Record) types.AttributeValue { return count(r.Adds) }},
-	{attrAddUntil, func(r *order.Record) types.AttributeValue { return millis(r.AddUntil) }},
-	{attrAccepts, func(r *order.Record) types.AttributeValue { return count(r.Accepts) }},
-	{attrAcceptUntil, func(r *order.Record) types.AttributeValue { return millis(r.AcceptUntil) }},
+	{attrAdds, func(r *order.Record) types.AttributeValue { return count(r.Add.Count) }},
+	{attrAddUntil, func(r *order.Record) types.AttributeValue { return millis(r.Add.Until) }},
+	{attrAddSettledAt, func(r *order.Record) types.AttributeValue { return millis(r.Add.SettledAt) }},
+	{attrAccepts, func(r *order.Record) types.AttributeValue { return count(r.Accept.Count) }},
+	{attrAcceptUntil, func(r *order.Record) types.AttributeValue { return millis(r.Accept.Until) }},
+	{attrAcceptSettledAt, func(r *order.Record) types.AttributeValue { return millis(r.Accept.SettledAt) }},
 	{attrFirstAddAt, func(r *order.Record) types.AttributeValue { return millis(r.FirstAddAt) }},
-	{attrAcceptAgain, func(r *order.Record) types.AttributeValue { return flag(r.AcceptAgain) }},
-	{attrVouched, func(r *order.Record) types.AttributeValue { return flag(r.Vouched) }},
-	{attrAdopted, func(r *order.Record) types.AttributeValue { return flag(r.Adopted) }},
+	{attrWord, func(r *order.Record) types.AttributeValue { return text(string(r.Word)) }},
 	{attrAcceptedAt, func(r *order.Record) types.AttributeValue { return millis(r.AcceptedAt) }},
 	{attrAttempts, func(r *order.Record) types.AttributeValue { return count(r.Attempts) }},
 	{attrOpenedAt, func(r *order.Record) types.AttributeValue { return millis(r.OpenedAt) }},
@@ -207,14 +207,16 @@ func decode(item map[string]types.AttributeValue) (image, error) {
 	img.writeID = order.Token(d.str(attrWriteID))
 	img.bumpID = order.Token(d.str(attrBumpID))
 	r.Plan = decodePlan(&d)
-	r.Adds = int(d.int(attrAdds))
-	r.AddUntil = d.millis(attrAddUntil)
-	r.Accepts = int(d.int(attrAccepts))
-	r.AcceptUntil = d.millis(attrAcceptUntil)
+	r.Add.Count = int(d.int(attrAdds))
+	r.Add.Until = d.millis(attrAddUntil)
+	r.Add.SettledAt = d.millis(attrAddSettledAt)
+	r.Accept.Count = int(d.int(attrAccepts))
+	r.Accept.Until = d.millis(attrAcceptUntil)
+	r.Accept.SettledAt = d.millis(attrAcceptSettledAt)
 	r.FirstAddAt = d.millis(attrFirstAddAt)
-	r.AcceptAgain = d.flag(attrAcceptAgain)
-	r.Vouched = d.flag(attrVouched)
-	r.Adopted = d.flag(attrAdopted)
+	if r.Word = order.Word(d.str(attrWord)); !r.Word.Valid() {
+		d.fail(attrWord, "unknown word")
+	}
 	r.AcceptedAt = d.millis(attrAcceptedAt)
 	r.Attempts = int(d.int(attrAttempts))
 	r.OpenedAt = d.millis(attrOpenedAt)

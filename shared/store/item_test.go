@@ -48,9 +48,10 @@ func full(t *testing.T, e endpoint) (map[string]types.AttributeValue, order.Reco
 			Services: 2,
 		}},
 	}
-	to.Adds, to.AddUntil, to.Accepts, to.AcceptUntil, to.FirstAddAt = 1, epoch, 1, epoch, epoch
-	to.AcceptAgain, to.AcceptedAt = true, epoch
-	to.Vouched, to.Adopted = true, true
+	to.FirstAddAt = epoch
+	to.Add = order.Sent{Count: 1, Until: epoch, SettledAt: epoch}
+	to.Accept = order.Sent{Count: 1, Until: epoch, SettledAt: epoch}
+	to.Word, to.AcceptedAt = order.WordNamedRerun, epoch
 	to.WHMCSOrderID, to.ServiceIDs = "77", map[string][]string{"802000000000001AAA": {"5", "6"}}
 	to.ErrorCode, to.ErrorMessage, to.ErrorAt = fault.WHMCSBusy, "busy", epoch
 	rec, err = s.Write(ctx, order.Step{From: rec, To: to, Signal: order.SignalStatus, Now: epoch,
@@ -70,7 +71,7 @@ func TestTheItemIsLaidOutAsDocumented(t *testing.T) {
 		"pk": "S order#801000000000001AAA", "state": "S working", "point": "S accepting", "signal": "S status",
 		"seq": "N 1795507200125", "version": "N 4", "lease": "S " + string(rec.Lease), "fence": "N 1",
 		"lease_until": "N 1795507260123", "plan": "M", "adds": "N 1", "add_until": "N " + ms, "accepts": "N 1",
-		"accept_until": "N " + ms, "first_add_at": "N " + ms, "accept_again": "BOOL true", "vouched": "BOOL true", "adopted": "BOOL true", "accepted_at": "N " + ms,
+		"accept_until": "N " + ms, "first_add_at": "N " + ms, "add_settled_at": "N " + ms, "accept_settled_at": "N " + ms, "word": "S named_rerun", "accepted_at": "N " + ms,
 		"attempts": "N 1", "opened_at": "N " + ms, "due_at": "N 1795507261123", "due_shard": "N 0",
 		"keys": "M", "nonces": "M", "account_id": "S 001000000000001AAA", "whmcs_order_id": "S 77",
 		"whmcs_service_ids": "M", "error_code": "S whmcs_busy", "error_message": "S busy", "error_at": "S " + iso,
@@ -167,13 +168,13 @@ func TestAPlainOrderStaysWithinOneKilobyte(t *testing.T) {
 		to    func(r *order.Record)
 	}{
 		{"add_sent", func(r *order.Record) {
-			r.RecoveryPoint, r.Adds, r.AddUntil, r.FirstAddAt = order.PointAdding, 1, now, now
+			r.RecoveryPoint, r.Add.Count, r.Add.Until, r.FirstAddAt = order.PointAdding, 1, now, now
 			r.Plan = &order.Plan{ClientID: 42, PaymentMethod: "mailin", Entries: []order.PlanEntry{
 				{Line: order.Line{ItemID: "802000000000001AAA", ProductID: 3, Cycle: order.Monthly, Quantity: 1}, Services: 1},
 			}}
 		}},
 		{"accept_sent", func(r *order.Record) {
-			r.RecoveryPoint, r.Accepts, r.AcceptUntil, r.WHMCSOrderID = order.PointAccepting, 1, now, "77"
+			r.RecoveryPoint, r.Accept.Count, r.Accept.Until, r.WHMCSOrderID = order.PointAccepting, 1, now, "77"
 			r.ServiceIDs = map[string][]string{"802000000000001AAA": {"5"}}
 		}},
 		{"provisioned", func(r *order.Record) {

@@ -125,9 +125,9 @@ func (m *machine) write(r *rapid.T) {
 	for range rapid.IntRange(0, 4).Draw(r, "changes") {
 		switch rapid.IntRange(0, 11).Draw(r, "change") {
 		case 0:
-			to.Adds, to.AddUntil = rapid.IntRange(0, 2).Draw(r, "adds"), at("until")
+			to.Add = order.Sent{Count: rapid.IntRange(0, 2).Draw(r, "adds"), Until: at("until"), SettledAt: at("settled")}
 		case 1:
-			to.Accepts, to.AcceptUntil = rapid.IntRange(0, 2).Draw(r, "accepts"), at("until")
+			to.Accept = order.Sent{Count: rapid.IntRange(0, 2).Draw(r, "accepts"), Until: at("until"), SettledAt: at("settled")}
 		case 2:
 			to.DueAt, to.LeaseUntil = at("due"), at("lease")
 		case 3:
@@ -144,7 +144,7 @@ func (m *machine) write(r *rapid.T) {
 		case 8:
 			to.AccountID = rapid.SampledFrom([]string{"", "001000000000003AAA"}).Draw(r, "account")
 		case 9:
-			to.AcceptAgain, to.Vouched, to.Adopted = !to.AcceptAgain, !to.Vouched, to.AcceptAgain
+			to.Word = rapid.SampledFrom([]order.Word{order.WordNone, order.WordAbsent, order.WordNamed, order.WordRerun, order.WordNamedRerun}).Draw(r, "word")
 		case 10:
 			to.Attempts, to.OpenedAt = rapid.IntRange(0, 3).Draw(r, "attempts"), at("opened")
 		case 11:
@@ -179,7 +179,7 @@ func (m *machine) end(r *rapid.T) {
 	to := from
 	to.State = rapid.SampledFrom([]order.State{order.Failed, order.Failed, order.Failed, order.Provisioned}).Draw(r, "state")
 	to.RecoveryPoint = rapid.SampledFrom([]order.RecoveryPoint{order.PointNone, order.PointAdding, order.PointAccepting}).Draw(r, "point")
-	to.Adds, to.AddUntil, to.WHMCSOrderID = 1, m.now.Add(-30*time.Second), "77"
+	to.Add.Count, to.Add.Until, to.WHMCSOrderID = 1, m.now.Add(-30*time.Second), "77"
 	to.ErrorCode, to.ErrorAt, to.ExpiresAt = rapid.SampledFrom([]fault.Code{fault.ModuleFailed, fault.OrderEmpty}).Draw(r, "code"), m.now, m.now.Add(time.Hour)
 	s := order.Step{From: from, To: to, Now: m.now, Signal: order.SignalStatus, Entry: order.Entry{Event: "end"}}
 	got, err := m.table.Write(m.outer.Context(), s)
@@ -209,7 +209,7 @@ func (m *machine) bump(r *rapid.T) {
 
 func (m *machine) resolve(r *rapid.T) {
 	m.tick(r)
-	s := order.Resolution{ID: m.id(r), By: "me", Why: "looked", Now: m.now, SettledBefore: m.now.Add(-time.Minute)}
+	s := order.Resolution{ID: m.id(r), By: "me", Why: "looked", Now: m.now}
 	switch rapid.IntRange(0, 2).Draw(r, "way") {
 	case 0:
 		s.Adopt = "78"

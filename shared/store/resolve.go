@@ -16,7 +16,7 @@ import (
 //     queued at added, and compared before anything is accepted.
 //   - None: there is none, whatever dead orders a look finds; it is queued at
 //     none, to be ordered afresh. Refused while the last AddOrder may still be
-//     running (SettledBefore).
+//     running (Add.SettledAt).
 //   - Stop: the error becomes stopped, and nothing else changes.
 //
 // The write is conditional on the version that it was decided on. A version
@@ -92,9 +92,9 @@ func resolvable(r order.Resolution, first, seen image) error {
 		return fault.Wrap(fault.StateChanged, fmt.Errorf("resolve order %s: it is %s, not failed", r.ID, b.State))
 	case a.Fence != b.Fence || a.RecoveryPoint != b.RecoveryPoint || a.ErrorCode != b.ErrorCode || !a.OpenedAt.Equal(b.OpenedAt):
 		return fault.Wrap(fault.StateChanged, fmt.Errorf("resolve order %s: it was changed meanwhile", r.ID))
-	case r.None && !b.AddUntil.IsZero() && !b.AddUntil.Before(r.SettledBefore):
+	case r.None && !b.Add.SettledAt.IsZero() && !b.Add.SettledAt.Before(r.Now):
 		err := fault.New(fault.StateChanged, "AddOrder may still be running in WHMCS: wait for the settle time, then look again.")
-		err.Err = fmt.Errorf("resolve order %s: the last AddOrder could leave until %s", r.ID, show(b.AddUntil))
+		err.Err = fmt.Errorf("resolve order %s: the last AddOrder may run until %s", r.ID, show(b.Add.SettledAt))
 		return err
 	}
 	return nil
@@ -119,24 +119,21 @@ func resolution(r order.Resolution, seen image, name string) *update {
 	}
 	u.set(u.path(attrSignal), text(string(order.SignalQueued)))
 	reopen(u, seen.rec, r.Now)
-	// They speak of an AcceptOrder of the order that was known before.
-	u.remove(u.path(attrAcceptAgain))
+	// It speaks of an AcceptOrder of the order that was known before.
 	u.remove(u.path(attrAcceptedAt))
 	switch {
 	case r.Adopt != "":
 		e.Event, e.Detail = eventAdopted, "WHMCS order "+r.Adopt+": "+r.Why
 		u.set(u.path(attrPoint), text(string(seen.rec.AfterAdopting(r.Adopt))))
 		u.set(u.path(attrWHMCSOrderID), text(r.Adopt))
-		u.set(u.path(attrAdopted), flag(true))
-		u.remove(u.path(attrVouched))
+		u.set(u.path(attrWord), text(string(order.WordNamed)))
 		if r.Adopt != seen.rec.WHMCSOrderID {
 			u.remove(u.path(attrServiceIDs))
 		}
 	default:
 		e.Event = eventNone
 		u.set(u.path(attrPoint), text(string(order.PointNone)))
-		u.set(u.path(attrVouched), flag(true))
-		u.remove(u.path(attrAdopted))
+		u.set(u.path(attrWord), text(string(order.WordAbsent)))
 		for _, a := range []string{attrAdds, attrPlan, attrWHMCSOrderID, attrServiceIDs} {
 			u.remove(u.path(a))
 		}

@@ -111,9 +111,9 @@ func TestARequestThatArrivesLateChangesNothing(t *testing.T) {
 		claim(1, "k1"),
 		claim(2, "k2"),
 		lease,
-		write(order.SignalLease, "add_sent", func(r *order.Record) { r.RecoveryPoint, r.Adds, r.AddUntil = order.PointAdding, 1, now }),
+		write(order.SignalLease, "add_sent", func(r *order.Record) { r.RecoveryPoint, r.Add.Count, r.Add.Until = order.PointAdding, 1, now }),
 		// Back to where it was: the sent-again request must not bring it forward.
-		write(order.SignalLease, "add_not_sent", func(r *order.Record) { r.RecoveryPoint, r.Adds, r.AddUntil = order.PointNone, 0, time.Time{} }),
+		write(order.SignalLease, "add_not_sent", func(r *order.Record) { r.RecoveryPoint, r.Add.Count, r.Add.Until = order.PointNone, 0, time.Time{} }),
 		claim(3, "k3"),
 		func() error { return s.Note(ctx, order1, order.Entry{At: now, Event: "pushed"}) },
 		write(order.SignalNote, "parked", func(r *order.Record) { r.State, r.DueAt = order.Waiting, now.Add(time.Second) }),
@@ -373,7 +373,7 @@ func TestAReopeningSeesTheFailureThatStands(t *testing.T) {
 		return err
 	})
 	got, err := s.Claim(ctx, callout(id(t, 1), 3, "k3", now))
-	if err != nil || got.Outcome != order.Reopened || !got.Record.AcceptAgain || got.Record.Seq != last.Seq+1 {
+	if err != nil || got.Outcome != order.Reopened || !got.Record.Word.Rerun() || got.Record.Seq != last.Seq+1 {
 		t.Errorf("%+v, %v; want reopened, consent to AcceptOrder, seq %d", got, err, last.Seq+1)
 	}
 }

@@ -303,8 +303,8 @@ var claimRules = []rule{
 	}},
 	{"claim/a new key reopens a failed order at its recovery point", func(b *bench) {
 		before := b.failed(1, fault.AddOutcomeUnknown, func(r *order.Record) {
-			r.RecoveryPoint, r.Adds, r.AddUntil, r.FirstAddAt = order.PointAdding, 2, b.now, b.now.Add(-time.Second)
-			r.Accepts, r.AcceptUntil = 1, b.now.Add(time.Second)
+			r.RecoveryPoint, r.Add.Count, r.Add.Until, r.FirstAddAt = order.PointAdding, 2, b.now, b.now.Add(-time.Second)
+			r.Accept.Count, r.Accept.Until = 1, b.now.Add(time.Second)
 			r.Plan = plan()
 		})
 		b.after(time.Minute)
@@ -344,9 +344,9 @@ var claimRules = []rule{
 			{fault.OrderEmpty, order.PointNone, false},
 		} {
 			rec := b.failed(k+1, c.code, func(r *order.Record) { r.RecoveryPoint = c.point })
-			b.same(rec.AcceptAgain, false)
+			b.same(rec.Word.Rerun(), false)
 			rec = b.claimed(b.callout(rec.ID, "k2"), order.Reopened)
-			b.same(rec.AcceptAgain, c.want)
+			b.same(rec.Word.Rerun(), c.want)
 		}
 	}},
 	{"claim/clicks at once on a failed order reopen it once", func(b *bench) {

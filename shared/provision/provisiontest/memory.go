@@ -198,7 +198,9 @@ func (m *Memory) claim(c order.Claim) (order.Outcome, error) {
 	event := "callout"
 	if outcome == order.Reopened {
 		event = "reopened"
-		r.AcceptAgain = r.AcceptAgain || r.ErrorCode == fault.ModuleFailed && r.RecoveryPoint == order.PointAccepting
+		if r.ErrorCode == fault.ModuleFailed && r.RecoveryPoint == order.PointAccepting {
+			r.Word = r.Word.WithRerun()
+		}
 		r.reopen(now)
 	}
 	keys := slices.DeleteFunc(slices.Clone(r.Keys), func(k string) bool { return k == c.Key })
@@ -314,14 +316,14 @@ func (r *row) advance(s order.Step) {
 	from, to, now := &s.From, &s.To, ms(s.Now)
 	take(&r.RecoveryPoint, from.RecoveryPoint, to.RecoveryPoint)
 	take(&r.LeaseUntil, ms(from.LeaseUntil), ms(to.LeaseUntil))
-	take(&r.Adds, from.Adds, to.Adds)
-	take(&r.AddUntil, ms(from.AddUntil), ms(to.AddUntil))
-	take(&r.Accepts, from.Accepts, to.Accepts)
-	take(&r.AcceptUntil, ms(from.AcceptUntil), ms(to.AcceptUntil))
+	take(&r.Add.Count, from.Add.Count, to.Add.Count)
+	take(&r.Add.Until, ms(from.Add.Until), ms(to.Add.Until))
+	take(&r.Add.SettledAt, ms(from.Add.SettledAt), ms(to.Add.SettledAt))
+	take(&r.Accept.Count, from.Accept.Count, to.Accept.Count)
+	take(&r.Accept.Until, ms(from.Accept.Until), ms(to.Accept.Until))
+	take(&r.Accept.SettledAt, ms(from.Accept.SettledAt), ms(to.Accept.SettledAt))
 	take(&r.FirstAddAt, ms(from.FirstAddAt), ms(to.FirstAddAt))
-	take(&r.AcceptAgain, from.AcceptAgain, to.AcceptAgain)
-	take(&r.Vouched, from.Vouched, to.Vouched)
-	take(&r.Adopted, from.Adopted, to.Adopted)
+	take(&r.Word, from.Word, to.Word)
 	take(&r.AcceptedAt, ms(from.AcceptedAt), ms(to.AcceptedAt))
 	take(&r.Attempts, from.Attempts, to.Attempts)
 	take(&r.OpenedAt, ms(from.OpenedAt), ms(to.OpenedAt))
@@ -489,7 +491,7 @@ func (m *Memory) Resolve(ctx context.Context, s order.Resolution) (order.Record,
 		if r.State != order.Failed {
 			return refuse(fault.StateChanged, "resolve order %s: it is %s", s.ID, r.State)
 		}
-		if s.None && !r.AddUntil.IsZero() && !r.AddUntil.Before(s.SettledBefore) {
+		if s.None && !r.Add.SettledAt.IsZero() && !r.Add.SettledAt.Before(s.Now) {
 			return refuse(fault.StateChanged, "resolve order %s: not settled", s.ID)
 		}
 		now := ms(s.Now)
@@ -503,17 +505,17 @@ func (m *Memory) Resolve(ctx context.Context, s order.Resolution) (order.Record,
 			return clone(r.Record), nil
 		}
 		r.reopen(now)
-		r.AcceptAgain, r.AcceptedAt = false, time.Time{}
+		r.AcceptedAt = time.Time{}
 		if s.Adopt != "" {
 			if r.WHMCSOrderID != s.Adopt {
 				r.ServiceIDs = nil
 			}
 			r.RecoveryPoint, r.WHMCSOrderID = r.AfterAdopting(s.Adopt), s.Adopt
-			r.Adopted, r.Vouched = true, false
+			r.Word = order.WordNamed
 			e.Event, e.Detail = "resolved_adopt", "WHMCS order "+s.Adopt+": "+s.Why
 		} else {
-			r.RecoveryPoint, r.Adds, r.Plan, r.WHMCSOrderID, r.ServiceIDs = order.PointNone, 0, nil, "", nil
-			r.Vouched, r.Adopted = true, false
+			r.RecoveryPoint, r.Add.Count, r.Plan, r.WHMCSOrderID, r.ServiceIDs = order.PointNone, 0, nil, "", nil
+			r.Word = order.WordAbsent
 			e.Event = "resolved_none"
 		}
 		r.line(e)
@@ -577,7 +579,7 @@ func message(s string) string { return order.Cut(s, order.MaxMessage) }
 // normal brings a record to what a table gives back of it.
 func normal(r order.Record) order.Record {
 	r = clone(r)
-	for _, t := range []*time.Time{&r.LeaseUntil, &r.AddUntil, &r.AcceptUntil, &r.FirstAddAt, &r.AcceptedAt,
+	for _, t := range []*time.Time{&r.LeaseUntil, &r.Add.Until, &r.Add.SettledAt, &r.Accept.Until, &r.Accept.SettledAt, &r.FirstAddAt, &r.AcceptedAt,
 		&r.OpenedAt, &r.DueAt, &r.ErrorAt, &r.CreatedAt, &r.UpdatedAt} {
 		*t = ms(*t)
 	}

@@ -190,7 +190,7 @@ func BenchmarkMemory(b *testing.B) {
 	}
 	for b.Loop() {
 		to := rec
-		to.Adds++
+		to.Add.Count++
 		if rec, err = m.Write(ctx, order.Step{From: rec, To: to, Signal: order.SignalLease, Now: now}); err != nil {
 			b.Fatal(err)
 		}

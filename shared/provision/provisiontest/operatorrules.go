@@ -17,7 +17,7 @@ var operatorRules = []rule{
 		b.ok(err)
 		want := b.queued(before, "resolved_adopt", "WHMCS order 91: looked")
 		want.RecoveryPoint, want.WHMCSOrderID, want.ServiceIDs = order.PointAdded, "91", nil
-		want.Adopted = true
+		want.Word = order.WordNamed
 		b.same(rec, want)
 		b.unchanged(want)
 		b.leased(rec.ID)
@@ -40,36 +40,34 @@ var operatorRules = []rule{
 	{"resolve/none queues the order at none, with nothing of what was known", func(b *bench) {
 		before := b.unknown(1)
 		b.after(time.Minute)
-		rec, err := b.Resolve(b.ctx, b.resolution(before.ID, func(r *order.Resolution) {
-			r.None, r.SettledBefore = true, before.AddUntil.Add(time.Millisecond)
-		}))
+		rec, err := b.Resolve(b.ctx, b.resolution(before.ID, func(r *order.Resolution) { r.None = true }))
 		b.ok(err)
 		want := b.queued(before, "resolved_none", "looked")
-		want.RecoveryPoint, want.Adds, want.Plan, want.WHMCSOrderID, want.ServiceIDs = order.PointNone, 0, nil, "", nil
-		want.Vouched = true
+		want.RecoveryPoint, want.Add.Count, want.Plan, want.WHMCSOrderID, want.ServiceIDs = order.PointNone, 0, nil, "", nil
+		want.Word = order.WordAbsent
 		b.same(rec, want)
 		b.unchanged(want)
 	}},
 	{"resolve/the last word of a person stands alone", func(b *bench) {
-		for k, spoken := range []struct{ vouched, adopted bool }{{true, false}, {false, true}} {
+		for k, spoken := range []order.Word{order.WordAbsent, order.WordNamed, order.WordRerun, order.WordNamedRerun} {
 			adopted := b.failed(2*k+1, fault.WHMCSOrderCancelled, func(r *order.Record) {
-				r.RecoveryPoint, r.Vouched, r.Adopted = order.PointAdding, spoken.vouched, spoken.adopted
+				r.RecoveryPoint, r.Word = order.PointAdding, spoken
 			})
 			rec, err := b.Resolve(b.ctx, b.resolution(adopted.ID, func(r *order.Resolution) { r.Adopt = "91" }))
 			b.ok(err)
-			b.same([]bool{rec.Vouched, rec.Adopted}, []bool{false, true})
+			b.same(rec.Word, order.WordNamed)
 			none := b.failed(2*k+2, fault.WHMCSOrderCancelled, func(r *order.Record) {
-				r.RecoveryPoint, r.Vouched, r.Adopted = order.PointAdding, spoken.vouched, spoken.adopted
+				r.RecoveryPoint, r.Word = order.PointAdding, spoken
 			})
 			rec, err = b.Resolve(b.ctx, b.resolution(none.ID, func(r *order.Resolution) { r.None = true }))
 			b.ok(err)
-			b.same([]bool{rec.Vouched, rec.Adopted}, []bool{true, false})
+			b.same(rec.Word, order.WordAbsent)
 		}
 	}},
 	{"resolve/none is refused while AddOrder may still run", func(b *bench) {
 		before := b.unknown(1)
-		for _, settled := range []time.Time{{}, before.AddUntil.Add(-time.Hour), before.AddUntil} {
-			_, err := b.Resolve(b.ctx, b.resolution(before.ID, func(r *order.Resolution) { r.None, r.SettledBefore = true, settled }))
+		for _, now := range []time.Time{before.Add.SettledAt.Add(-time.Hour), before.Add.SettledAt.Add(-time.Millisecond), before.Add.SettledAt} {
+			_, err := b.Resolve(b.ctx, b.resolution(before.ID, func(r *order.Resolution) { r.None, r.Now = true, now }))
 			b.refused(err, fault.StateChanged)
 			b.unchanged(before)
 		}
@@ -242,8 +240,10 @@ var ways = []func(*order.Resolution){
 func (b *bench) unknown(k int) order.Record {
 	b.Helper()
 	return b.failed(k, fault.AddOutcomeUnknown, func(r *order.Record) {
-		r.RecoveryPoint, r.Plan, r.Adds, r.AddUntil, r.FirstAddAt = order.PointAccepting, plan(), 2, b.now, b.now
-		r.Accepts, r.AcceptUntil, r.AcceptAgain, r.AcceptedAt = 1, b.now, true, b.now
+		r.RecoveryPoint, r.Plan, r.FirstAddAt = order.PointAccepting, plan(), b.now
+		r.Add = order.Sent{Count: 2, Until: b.now, SettledAt: b.now.Add(30 * time.Second)}
+		r.Accept = order.Sent{Count: 1, Until: b.now, SettledAt: b.now.Add(40 * time.Second)}
+		r.Word, r.AcceptedAt = order.WordRerun, b.now
 		r.WHMCSOrderID, r.ServiceIDs = "77", map[string][]string{"802000000000001AAA": {"5"}}
 	})
 }
@@ -260,7 +260,7 @@ func (b *bench) queued(before order.Record, event, detail string) order.Record {
 	want.State, want.Signal = order.Queued, order.SignalQueued
 	want.Seq, want.Version = order.Seq(b.now.UnixMilli()), before.Version+1
 	want.OpenedAt, want.DueAt, want.UpdatedAt, want.Attempts = b.now, b.now, b.now, 0
-	want.AcceptAgain, want.AcceptedAt = false, time.Time{}
+	want.Word, want.AcceptedAt = order.WordNone, time.Time{}
 	want.History = append(slices.Clone(before.History), order.Entry{At: b.now, Event: event, Detail: detail, By: "ops@example.org"})
 	return want
 }

@@ -118,7 +118,7 @@ var workRules = []rule{
 		rec = b.leased(rec.ID)
 		b.same([]any{rec.Fence, rec.Attempts}, []any{order.Fence(2), 1})
 		rec = b.wrote(rec, order.SignalStatus, "failed", func(r *order.Record) { r.State, r.ErrorCode = order.Failed, fault.OrderEmpty })
-		_, err := b.Resolve(b.ctx, order.Resolution{ID: rec.ID, None: true, By: "me", Why: "looked", Now: b.now, SettledBefore: b.now})
+		_, err := b.Resolve(b.ctx, order.Resolution{ID: rec.ID, None: true, By: "me", Why: "looked", Now: b.now})
 		b.ok(err)
 		b.same(b.leased(rec.ID).Fence, order.Fence(3))
 	}},
@@ -128,9 +128,10 @@ var workRules = []rule{
 		b.after(time.Second)
 		at := func(n int) time.Time { return b.now.Add(time.Duration(n)*time.Second + 789*time.Microsecond) }
 		step := b.step(from, order.SignalStatus, "everything", func(r *order.Record) {
-			r.RecoveryPoint, r.Plan, r.Adds, r.AddUntil, r.FirstAddAt = order.PointAccepting, plan(), 2, at(1), at(2)
-			r.Accepts, r.AcceptUntil, r.AcceptAgain, r.AcceptedAt = 1, at(3), true, at(4)
-			r.Vouched, r.Adopted = true, true
+			r.RecoveryPoint, r.Plan, r.FirstAddAt = order.PointAccepting, plan(), at(2)
+			r.Add = order.Sent{Count: 2, Until: at(1), SettledAt: at(9)}
+			r.Accept = order.Sent{Count: 1, Until: at(3), SettledAt: at(10)}
+			r.Word, r.AcceptedAt = order.WordNamedRerun, at(4)
 			r.Attempts, r.OpenedAt, r.DueAt, r.LeaseUntil = 7, at(5), at(6), at(7)
 			r.AccountID, r.WHMCSOrderID = "001000000000001AAA", "77"
 			r.ServiceIDs = map[string][]string{"802000000000001AAA": {"5", "6"}, "802000000000002AAA": {"7"}}
@@ -141,7 +142,7 @@ var workRules = []rule{
 		b.ok(err)
 		want := step.To
 		want.Signal, want.Seq, want.Version, want.UpdatedAt = order.SignalStatus, order.Seq(b.now.UnixMilli()), from.Version+1, b.now
-		for _, t := range []*time.Time{&want.AddUntil, &want.FirstAddAt, &want.AcceptUntil, &want.AcceptedAt, &want.OpenedAt,
+		for _, t := range []*time.Time{&want.Add.Until, &want.Add.SettledAt, &want.FirstAddAt, &want.Accept.Until, &want.Accept.SettledAt, &want.AcceptedAt, &want.OpenedAt,
 			&want.DueAt, &want.LeaseUntil, &want.ErrorAt} {
 			*t = t.Truncate(time.Millisecond)
 		}
@@ -170,7 +171,7 @@ var workRules = []rule{
 		b.claimed(c, order.AlreadyOpen)
 		b.ok(b.Note(b.ctx, from.ID, order.Entry{At: b.now, Event: "pushed"}))
 		b.after(time.Second)
-		rec := b.wrote(from, order.SignalLease, "add_sent", func(r *order.Record) { r.RecoveryPoint, r.Adds = order.PointAdding, 1 })
+		rec := b.wrote(from, order.SignalLease, "add_sent", func(r *order.Record) { r.RecoveryPoint, r.Add.Count = order.PointAdding, 1 })
 		if rec.AccountID != c.AccountID || len(rec.Keys) != 2 || len(rec.Nonces) != 2 || len(rec.History) != 4 || rec.Version != from.Version+3 {
 			b.Fatalf("got %+v", rec)
 		}
@@ -223,7 +224,7 @@ var workRules = []rule{
 		zombie := b.leased(b.id(1))
 		b.now = zombie.LeaseUntil.Add(margin + time.Millisecond)
 		second := b.leased(b.id(1))
-		late := b.step(zombie, order.SignalStatus, "late", func(r *order.Record) { r.RecoveryPoint, r.Adds = order.PointAdding, 9 })
+		late := b.step(zombie, order.SignalStatus, "late", func(r *order.Record) { r.RecoveryPoint, r.Add.Count = order.PointAdding, 9 })
 		try := func(rec order.Record) {
 			b.Helper()
 			_, err := b.Write(b.ctx, late)
@@ -322,7 +323,7 @@ var workRules = []rule{
 				return
 			}
 			for range 20 {
-				next, err := b.Write(b.ctx, b.step(rec, order.SignalStatus, "step", func(r *order.Record) { r.Adds++ }))
+				next, err := b.Write(b.ctx, b.step(rec, order.SignalStatus, "step", func(r *order.Record) { r.Add.Count++ }))
 				note(next, err)
 				if err == nil {
 					rec = next
@@ -332,8 +333,8 @@ var workRules = []rule{
 		b.same(t.count, map[string]int{"ok": 60})
 		// 60 writes in one ms: each took a number of its own.
 		last := order.Seq(epoch.UnixMilli()) + 60
-		if got := b.record(b.id(1)); got.Seq != last || got.Adds != 20 {
-			b.Fatalf("seq %d, want %d; adds %d", got.Seq, last, got.Adds)
+		if got := b.record(b.id(1)); got.Seq != last || got.Add.Count != 20 {
+			b.Fatalf("seq %d, want %d; adds %d", got.Seq, last, got.Add.Count)
 		}
 	}},
 	{"write/clicks during a worker's writes make neither fail", func(b *bench) {
@@ -353,7 +354,7 @@ var workRules = []rule{
 				return
 			}
 			for range 30 {
-				next, err := b.Write(b.ctx, b.step(rec, order.SignalLease, "step", func(r *order.Record) { r.Adds++ }))
+				next, err := b.Write(b.ctx, b.step(rec, order.SignalLease, "step", func(r *order.Record) { r.Add.Count++ }))
 				t.add("write " + code(err))
 				if err == nil {
 					rec = next
@@ -362,7 +363,7 @@ var workRules = []rule{
 		})
 		b.same(t.count, map[string]int{"click ok": 90, "write ok": 30})
 		got := b.record(b.id(1))
-		if got.Version != 2+120 || got.Adds != 30 || len(got.Nonces) != 91 || got.Lease != rec.Lease || got.State != order.Working {
+		if got.Version != 2+120 || got.Add.Count != 30 || len(got.Nonces) != 91 || got.Lease != rec.Lease || got.State != order.Working {
 			b.Fatalf("got %+v", got)
 		}
 		// Now at most a few lines too many lie there; the end sweeps them.
