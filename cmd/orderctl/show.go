@@ -173,7 +173,7 @@ func sideText(s order.Control, now time.Time) string {
 		return fmt.Sprintf("%s is paused by %s, %s: %s", s.Side, s.By, ago(s.At, now), s.Reason)
 	case s.Open(now):
 		return fmt.Sprintf("%s: breaker open (%s), next probe %s", s.Side, s.Why, until(s.OpenUntil, now))
-	case s.Probe(now):
+	case s.ProbeDue(now):
 		return fmt.Sprintf("%s: breaker open (%s), a probe is due", s.Side, s.Why)
 	}
 	return ""
@@ -218,7 +218,7 @@ func adviceOpen(r order.Record, sides map[order.Side]order.Control, now time.Tim
 		switch {
 		case s.Paused:
 			return []string{"Nothing for this order alone: work is paused. When the reason is gone: orderctl resume --by YOU"}
-		case s.Open(now) || s.Probe(now):
+		case s.Open(now) || s.ProbeDue(now):
 			return []string{
 				s.Why.Info().Advice,
 				"The breaker closes by itself once a probe succeeds; the order loses no try.",

@@ -1,6 +1,15 @@
 package order
 
-import "time"
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"orderbridge/shared/fault"
+)
 
 // Claim is one callout that has passed every check and is to be recorded.
 type Claim struct {
@@ -12,6 +21,14 @@ type Claim struct {
 	RequestedBy string    // Salesforce user id, for the history; may be empty
 	AccountID   string    // 18 characters; may be empty
 	Now         time.Time
+}
+
+// Check refuses a claim of which a part is missing: internal_error.
+func (c Claim) Check() error {
+	if c.ID.IsZero() || c.Nonce == "" || c.Key == "" || c.By == "" || c.NonceExpiry.IsZero() || c.Now.IsZero() {
+		return fault.Wrap(fault.Internal, errors.New("a part of the claim is missing"))
+	}
+	return nil
 }
 
 // Outcome says what the callout met.
@@ -31,34 +48,133 @@ const (
 	Reopened
 )
 
+// outcomeNames are stored, and are the detail of a callout's history line: they
+// may be added to, not changed. The place is the Outcome.
+func outcomeNames() []string {
+	return []string{"", "created", "open", "provisioned", "failed", "reopened"}
+}
+
+// String returns the name under which o is stored; "" for none.
+func (o Outcome) String() string {
+	if names := outcomeNames(); int(o) < len(names) {
+		return names[o]
+	}
+	return ""
+}
+
+// ParseOutcome is the inverse of Outcome.String; 0 for a name that it does not know.
+func ParseOutcome(name string) Outcome { return Outcome(max(0, slices.Index(outcomeNames(), name))) }
+
 // Claimed is what a recorded callout met; Record is the image after it.
 type Claimed struct {
 	Outcome Outcome
 	Record  Record
 }
 
-// Resolution is what a person decided about a failed order.
-type Resolution struct {
-	ID ID
-	// Exactly one of the three: Adopt holds a WHMCS order id, None vouches
-	// that there is none, Stop changes the code alone.
-	Adopt string
-	None  bool
-	Stop  bool
-	By    string // who; required
-	Why   string // required
-	Now   time.Time
+// NewRecord is the record of an order's first callout.
+func NewRecord(c Claim) Record {
+	now := ms(c.Now)
+	r := Record{
+		ID: c.ID, State: Queued, RecoveryPoint: PointNone, Signal: SignalQueued, Seq: Seq(0).Next(now), Version: 1,
+		OpenedAt: now, DueAt: now, Keys: []string{c.Key}, Nonces: map[string]Nonce{c.Nonce: c.nonce(Created)},
+		AccountID: c.AccountID, CreatedAt: now, UpdatedAt: now,
+	}
+	return r.line(c.Entry(Created, ""))
 }
 
-// AfterAdopting is the recovery point of an order for which a person names a
-// WHMCS order: added, so that it is compared and accepted. The order that is
-// known already keeps the point at which AcceptOrder may have run: its name
-// says nothing about that, and a second AcceptOrder would run the module twice.
-func (r Record) AfterAdopting(whmcsOrderID string) RecoveryPoint {
-	if r.WHMCSOrderID == whmcsOrderID && (r.RecoveryPoint == PointAccepting || r.RecoveryPoint == PointAccepted) {
-		return r.RecoveryPoint
+func (c Claim) nonce(met Outcome) Nonce { return Nonce{Expiry: ms(c.NonceExpiry), By: c.By, Met: met} }
+
+// Entry is the line of the history of a callout that met an outcome; failure is
+// the code of the failure that a Reopened one ends.
+func (c Claim) Entry(met Outcome, failure fault.Code) Entry {
+	e := Entry{At: c.Now, Event: "callout", By: c.RequestedBy}
+	switch met {
+	case Reopened:
+		e.Event, e.Detail = "reopened", "after "+string(failure)
+	case AlreadyOpen, AlreadyProvisioned:
+		e.Detail = met.String()
 	}
-	return PointAdded
+	return e
+}
+
+// Claim records a callout on r; the zero Record is an order of which nothing is
+// stored yet. A callout that r has recorded already (the SDK's retry of the
+// same request) returns r unchanged, with the outcome of the first time.
+// Errors: nonce_replayed; too_many_requests when MaxNonces live nonces are
+// remembered; internal_error.
+func (r Record) Claim(c Claim) (Record, Outcome, error) {
+	if err := c.Check(); err != nil {
+		return r, 0, err
+	}
+	if r.ID.IsZero() {
+		return NewRecord(c), Created, nil
+	}
+	now, met := ms(c.Now), r.meets(c.Key)
+	if old, there := r.Nonces[c.Nonce]; there {
+		switch {
+		case old.By == c.By:
+			return r, cmp.Or(old.Met, met), nil
+		case old.Expiry.After(now):
+			return r, 0, fault.Wrap(fault.NonceReplayed, fmt.Errorf("nonce seen, remembered until %s", old.Expiry))
+		}
+	}
+	live := map[string]Nonce{}
+	maps.Copy(live, r.Nonces)
+	maps.DeleteFunc(live, func(name string, n Nonce) bool { return name == c.Nonce || !n.Expiry.After(now) })
+	if len(live) >= MaxNonces {
+		return r, 0, fault.Wrap(fault.TooManyRequests, fmt.Errorf("%d live nonces", len(live)))
+	}
+	live[c.Nonce] = c.nonce(met)
+	failure := r.ErrorCode
+	r.Nonces, r.Signal = live, SignalNote
+	r.Version++
+	switch met {
+	case StoredFailure:
+		return r, met, nil // the nonce alone: what was told once is told again
+	case Reopened:
+		if failure == fault.ModuleFailed && r.RecoveryPoint == PointAccepting {
+			r.Word = r.Word.WithRerun()
+		}
+		r = r.reopen(now)
+	}
+	r.Keys = LastKeys(append(slices.Clone(r.Keys), c.Key))
+	r.AccountID = cmp.Or(r.AccountID, c.AccountID)
+	return r.line(c.Entry(met, failure)), met, nil
+}
+
+// meets says what a callout with this key meets.
+func (r Record) meets(key string) Outcome {
+	switch {
+	case r.State.Open():
+		return AlreadyOpen
+	case r.State == Provisioned:
+		return AlreadyProvisioned
+	case slices.Contains(r.Keys, key):
+		return StoredFailure
+	}
+	return Reopened
+}
+
+// reopen queues a failed order at its recovery point: a new try, due now. What
+// was planned and what may have been sent stay.
+func (r Record) reopen(now time.Time) Record {
+	r.State, r.Signal, r.Seq = Queued, SignalQueued, r.Seq.Next(now)
+	r.OpenedAt, r.DueAt, r.UpdatedAt, r.Attempts = now, now, now, 0
+	r.LeaseUntil, r.ExpiresAt = time.Time{}, time.Time{}
+	return r
+}
+
+// LastKeys returns the last MaxKeys of the keys, oldest first, each once: where
+// it came last.
+func LastKeys(keys []string) []string {
+	var last []string
+	for _, k := range slices.Backward(keys) {
+		if len(last) < MaxKeys && !slices.Contains(last, k) {
+			last = append(last, k)
+		}
+	}
+	slices.Reverse(last)
+	return last
 }
 
 // Limits of what an item remembers: it must stay small, since every write pays

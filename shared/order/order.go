@@ -117,6 +117,8 @@ type Nonce struct {
 	// By names the request that wrote it, so that an SDK retry of one's own
 	// write is told apart from a replay.
 	By Token
+	// Met is what the callout met: the answer to its repetition.
+	Met Outcome
 }
 
 // Entry is one line of an order's history.
@@ -153,6 +155,9 @@ type Record struct {
 	Signal        Signal
 	Seq           Seq
 	Version       int64
+	// Marks are random names of the last writes, oldest first, by which a
+	// writer knows its own write when the answer was lost.
+	Marks []Token
 
 	Lease      Token
 	Fence      Fence
@@ -313,36 +318,3 @@ type BillingService struct {
 
 // Live reports whether the service is built: Active, or Completed for one-time ones.
 func (s BillingService) Live() bool { return s.Status == "Active" || s.Status == "Completed" }
-
-// Side is one of the two systems that can be down or misconfigured.
-type Side string
-
-// The sides. Each has its own breaker.
-const (
-	SideWHMCS      Side = "whmcs"
-	SideSalesforce Side = "salesforce"
-)
-
-// Control is the switch of one side. Paused and LookBefore are WHMCS's alone.
-type Control struct {
-	Side   Side
-	Paused bool
-	Reason string
-	By     string
-	At     time.Time // when paused or resumed last
-	// OpenUntil: no work before then; zero = breaker closed. The one who moves
-	// an OpenUntil that has passed owns the probe.
-	OpenUntil time.Time
-	Why       fault.Code
-	Fails     int       // probes failed in a row: 30 s doubling to 5 min
-	ClosedAt  time.Time // when the breaker closed last
-	// LookBefore: orders created before it are searched in WHMCS even at none.
-	LookBefore time.Time
-}
-
-// Open reports whether the breaker is open at now; a probe is due once it is
-// not open although OpenUntil is set.
-func (c Control) Open(now time.Time) bool { return c.OpenUntil.After(now) }
-
-// Probe reports whether the breaker waits for a probe at now.
-func (c Control) Probe(now time.Time) bool { return !c.OpenUntil.IsZero() && !c.OpenUntil.After(now) }

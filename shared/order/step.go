@@ -10,17 +10,6 @@ import (
 	"orderbridge/shared/fault"
 )
 
-// MaxSkew is how far the clocks of two workers may differ (assumption A1).
-const MaxSkew = 2 * time.Second
-
-// Lease is what a worker asks for.
-type Lease struct {
-	Token  Token
-	Now    time.Time
-	Until  time.Time     // never after the invocation's deadline
-	Margin time.Duration // CLOCK_MARGIN
-}
-
 // Step is one transition: From is the image it was decided on, To what it
 // becomes.
 type Step struct {
@@ -60,6 +49,53 @@ func (s Step) Check() error {
 	return fault.Wrap(fault.Internal, fmt.Errorf("write order %s: %w", s.From.ID, why))
 }
 
+// Step makes one transition under the fence: what the engine decides is taken
+// from s.To; what callouts, notes and bumps write meanwhile stays as r has it.
+// Leaving working ends the lease (its token stays, so that a repeated request
+// is recognised); a state that is not open is not due; only what Forgettable
+// allows keeps its ExpiresAt. A visible Signal makes Seq grow past r's.
+//
+// Errors: lease_lost unless r is leased by s.From.Lease and working;
+// internal_error for a step that Check refuses.
+func (r Record) Step(s Step) (Record, error) {
+	if err := s.Check(); err != nil {
+		return r, err
+	}
+	switch {
+	case r.ID.IsZero():
+		return r, fault.Wrap(fault.LeaseLost, errors.New("no such order"))
+	case r.State != Working || r.Lease != s.From.Lease:
+		return r, fault.Wrap(fault.LeaseLost, fmt.Errorf("%s, leased by %q until %s", r.State, r.Lease, r.LeaseUntil))
+	}
+	now, to := ms(s.Now), s.To
+	r.State, r.RecoveryPoint, r.Signal, r.UpdatedAt = to.State, to.RecoveryPoint, s.Signal, now
+	r.LeaseUntil, r.DueAt, r.ExpiresAt = to.LeaseUntil, to.DueAt, to.ExpiresAt
+	r.Plan, r.Add, r.Accept, r.FirstAddAt, r.Word, r.AcceptedAt = to.Plan, to.Add, to.Accept, to.FirstAddAt, to.Word, to.AcceptedAt
+	r.Attempts, r.OpenedAt, r.WHMCSOrderID, r.ServiceIDs = to.Attempts, to.OpenedAt, to.WHMCSOrderID, to.ServiceIDs
+	r.ErrorCode, r.ErrorMessage, r.ErrorAt = to.ErrorCode, to.ErrorMessage, to.ErrorAt
+	if to.AccountID != s.From.AccountID { // else a callout may have brought it
+		r.AccountID = to.AccountID
+	}
+	if r.State != Working {
+		r.LeaseUntil = time.Time{}
+	}
+	if !r.State.Open() {
+		r.DueAt = time.Time{}
+	}
+	if !Forgettable(r.State, r.RecoveryPoint) {
+		r.ExpiresAt = time.Time{}
+	}
+	if s.Signal.Visible() {
+		r.Seq = r.Seq.Next(now)
+	}
+	r.Version++
+	e := s.Entry
+	if e.At.IsZero() {
+		e.At = now
+	}
+	return r.Normal().line(e), nil
+}
+
 // Valid reports whether p is one of the recovery points.
 func (p RecoveryPoint) Valid() bool {
 	switch p {
@@ -71,7 +107,7 @@ func (p RecoveryPoint) Valid() bool {
 
 // Forgettable reports whether an order in this state and at this point may be
 // deleted after the retention time. An unknown outcome is never forgotten: a
-// failed order past AtNone is the only evidence of what may exist in WHMCS.
+// failed order past PointNone is the only evidence of what may exist in WHMCS.
 func Forgettable(s State, p RecoveryPoint) bool {
 	return s == Provisioned || s == Failed && p == PointNone
 }

@@ -222,7 +222,7 @@ func (e *Engine) held(ctx context.Context, side order.Side) (*hold, error) {
 		return &hold{until: now}, nil
 	case c.Open(now):
 		return &hold{c.OpenUntil, c.Why}, nil
-	case !c.Probe(now):
+	case !c.ProbeDue(now):
 		return nil, nil
 	}
 	// The next window is taken by one conditional write; the winner asks the

@@ -483,7 +483,7 @@ func (w *worker) maySend(ctx context.Context, timeout time.Duration) (*hold, err
 	switch {
 	case c.Paused:
 		return &hold{until: now}, nil
-	case c.Open(now) || c.Probe(now):
+	case c.Open(now) || c.ProbeDue(now):
 		return &hold{c.OpenUntil, c.Why}, nil
 	case w.left() < timeout*9/10:
 		// Slow writes ate the lease; the next run starts afresh.

@@ -1,424 +1,395 @@
 package store
 
 import (
-	"cmp"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
-	"strconv"
+	"strings"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/feature/dynamodb/attributevalue"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
 	"orderbridge/shared/fault"
 	"orderbridge/shared/order"
 )
 
-// Attribute names. The streams' filters, the template and the operator's eyes
-// rely on them.
-const (
-	attrPK         = "pk"
-	attrState      = "state"
-	attrPoint      = "point"
-	attrSignal     = "signal"
-	attrSeq        = "seq"
-	attrVersion    = "version"
-	attrLease      = "lease"
-	attrFence      = "fence"
-	attrLeaseUntil = "lease_until"
-	// attrWriteID is the random name of the last write under the fence, by
-	// which a worker knows its own write when the answer was lost.
-	attrWriteID = "write_id"
-	// attrBumpID is the same for the last bump.
-	attrBumpID          = "bump_id"
-	attrPlan            = "plan"
-	attrAdds            = "adds"
-	attrAddUntil        = "add_until"
-	attrAddSettledAt    = "add_settled_at"
-	attrAccepts         = "accepts"
-	attrAcceptUntil     = "accept_until"
-	attrAcceptSettledAt = "accept_settled_at"
-	attrFirstAddAt      = "first_add_at"
-	attrWord            = "word"
-	attrAcceptedAt      = "accepted_at"
-	attrAttempts        = "attempts"
-	attrOpenedAt        = "opened_at"
-	attrDueAt           = "due_at"
-	attrDueShard        = "due_shard"
-	attrKeys            = "keys"
-	attrNonces          = "nonces"
-	attrAccountID       = "account_id"
-	attrWHMCSOrderID    = "whmcs_order_id"
-	attrServiceIDs      = "whmcs_service_ids"
-	attrErrorCode       = "error_code"
-	attrErrorMessage    = "error_message"
-	attrErrorAt         = "error_at"
-	attrHistory         = "history"
-	attrCreatedAt       = "created_at"
-	attrUpdatedAt       = "updated_at"
-	attrExpiresAt       = "expires_at"
+// attributes is what DynamoDB calls an item.
+type attributes = map[string]types.AttributeValue
 
-	// Members of one nonce and of one line of the history.
-	memberExpiry = "expiry"
-	memberBy     = "by"
-	memberMet    = "met"
-	memberEvent  = "event"
-	memberDetail = "detail"
-)
+// Item is an order as it is stored and as orderctl shows it: one tag names the
+// attribute and the JSON member. docs/data-model.md describes each.
+type Item struct {
+	PK      string   `json:"pk"`
+	State   string   `json:"state"`
+	Point   string   `json:"point"`
+	Signal  string   `json:"signal,omitempty"`
+	Seq     int64    `json:"seq,omitempty"`
+	Version int64    `json:"version,omitempty"`
+	Marks   []string `json:"marks,omitempty"`
 
-// markLen is the length of write_id and bump_id, in hex digits: 64 bits tell one
-// write from every other of its order, and each byte of an item is paid for by
-// each of its writes.
-const markLen = 16
+	Lease      string `json:"lease,omitempty"`
+	Fence      int64  `json:"fence,omitempty"`
+	LeaseUntil millis `json:"lease_until,omitempty"`
 
-// image is one stored order: the record, and what the table alone has to know.
-type image struct {
-	rec order.Record
-	// keys maps an idempotency key to the version by which it came last. A
-	// list would have to be replaced whole, and of two callouts at once the
-	// second would erase the key of the first; in a map each sets its own
-	// name. The version, not the time, says which is oldest: it grows by every
-	// write, whatever the clocks of two machines say.
-	keys map[string]int64
-	// met says, per nonce, what its callout met: the answer to one's own
-	// repeated request, when the order has moved on meanwhile.
-	met map[string]order.Outcome
-	// history holds every stored name, oldest first. Concurrent writes may
-	// leave some more than the limit until the next one removes them all;
-	// rec.History has the newest alone.
-	history []string
-	writeID order.Token
-	bumpID  order.Token
-	// The maps that are there: SET of a child needs its parent.
-	hasKeys, hasNonces, hasHistory bool
+	Plan            *plan  `json:"plan,omitempty"`
+	Adds            int    `json:"adds,omitempty"`
+	AddUntil        millis `json:"add_until,omitempty"`
+	AddSettledAt    millis `json:"add_settled_at,omitempty"`
+	Accepts         int    `json:"accepts,omitempty"`
+	AcceptUntil     millis `json:"accept_until,omitempty"`
+	AcceptSettledAt millis `json:"accept_settled_at,omitempty"`
+	FirstAddAt      millis `json:"first_add_at,omitempty"`
+	Word            string `json:"word,omitempty"`
+	AcceptedAt      millis `json:"accepted_at,omitempty"`
+	Attempts        int    `json:"attempts,omitempty"`
+	OpenedAt        millis `json:"opened_at,omitempty"`
+	DueAt           millis `json:"due_at,omitempty"`
+	DueShard        *int64 `json:"due_shard,omitempty"`
+
+	// The three are there even when empty: SET of a nonce and list_append need them.
+	Keys    []string         `json:"keys,omitempty"`
+	Nonces  map[string]nonce `json:"nonces,omitempty"`
+	History []entry          `json:"history,omitempty"`
+
+	AccountID    string              `json:"account_id,omitempty"`
+	WHMCSOrderID string              `json:"whmcs_order_id,omitempty"`
+	ServiceIDs   map[string][]string `json:"whmcs_service_ids,omitempty"`
+	ErrorCode    string              `json:"error_code,omitempty"`
+	ErrorMessage string              `json:"error_message,omitempty"`
+	ErrorAt      iso                 `json:"error_at,omitempty"`
+	CreatedAt    iso                 `json:"created_at,omitempty"`
+	UpdatedAt    iso                 `json:"updated_at,omitempty"`
+	ExpiresAt    seconds             `json:"expires_at,omitempty"`
 }
 
-// engine lists the attributes that only the holder of the lease changes while
-// he works (and a reopening or a person afterwards); a nil value is "absent".
-// state, seq, version and the bookkeeping of writes are not among them.
-var engine = []struct {
-	name   string
-	encode func(r *order.Record) types.AttributeValue
-}{
-	{attrPoint, func(r *order.Record) types.AttributeValue { return text(string(r.RecoveryPoint)) }},
-	{attrLeaseUntil, func(r *order.Record) types.AttributeValue { return millis(r.LeaseUntil) }},
-	{attrPlan, func(r *order.Record) types.AttributeValue { return encodePlan(r.Plan) }},
-	{attrAdds, func(r *order.Record) types.AttributeValue { return count(r.Add.Count) }},
-	{attrAddUntil, func(r *order.Record) types.AttributeValue { return millis(r.Add.Until) }},
-	{attrAddSettledAt, func(r *order.Record) types.AttributeValue { return millis(r.Add.SettledAt) }},
-	{attrAccepts, func(r *order.Record) types.AttributeValue { return count(r.Accept.Count) }},
-	{attrAcceptUntil, func(r *order.Record) types.AttributeValue { return millis(r.Accept.Until) }},
-	{attrAcceptSettledAt, func(r *order.Record) types.AttributeValue { return millis(r.Accept.SettledAt) }},
-	{attrFirstAddAt, func(r *order.Record) types.AttributeValue { return millis(r.FirstAddAt) }},
-	{attrWord, func(r *order.Record) types.AttributeValue { return text(string(r.Word)) }},
-	{attrAcceptedAt, func(r *order.Record) types.AttributeValue { return millis(r.AcceptedAt) }},
-	{attrAttempts, func(r *order.Record) types.AttributeValue { return count(r.Attempts) }},
-	{attrOpenedAt, func(r *order.Record) types.AttributeValue { return millis(r.OpenedAt) }},
-	{attrDueAt, func(r *order.Record) types.AttributeValue { return millis(r.DueAt) }},
-	{attrDueShard, func(r *order.Record) types.AttributeValue {
-		if r.DueAt.IsZero() {
-			return nil
+type nonce struct {
+	Expiry millis `json:"expiry"`
+	By     string `json:"by"`
+	Met    string `json:"met,omitempty"`
+}
+
+type entry struct {
+	At     millis `json:"at"`
+	Event  string `json:"event"`
+	Detail string `json:"detail,omitempty"`
+	By     string `json:"by,omitempty"`
+}
+
+type plan struct {
+	ClientID      int64  `json:"client_id"`
+	PaymentMethod string `json:"payment_method,omitempty"`
+	PromoCode     string `json:"promo_code,omitempty"`
+	Entries       []line `json:"entries"`
+}
+
+type line struct {
+	ItemID        string            `json:"item_id,omitempty"`
+	ProductID     int64             `json:"product_id"`
+	Cycle         string            `json:"cycle,omitempty"`
+	Quantity      int               `json:"quantity,omitempty"`
+	Services      int               `json:"services,omitempty"`
+	Domain        string            `json:"domain,omitempty"`
+	Hostname      string            `json:"hostname,omitempty"`
+	CustomFields  map[string]string `json:"custom_fields,omitempty"`
+	ConfigOptions map[string]string `json:"config_options,omitempty"`
+}
+
+// ItemOf returns a record as it is stored.
+func ItemOf(r order.Record) Item {
+	v := Item{
+		PK: orderKey(r.ID), State: string(r.State), Point: string(r.RecoveryPoint), Signal: string(r.Signal),
+		Seq: int64(r.Seq), Version: r.Version, Marks: texts(r.Marks),
+		Lease: string(r.Lease), Fence: int64(r.Fence), LeaseUntil: millisOf(r.LeaseUntil),
+		Adds: r.Add.Count, AddUntil: millisOf(r.Add.Until), AddSettledAt: millisOf(r.Add.SettledAt),
+		Accepts: r.Accept.Count, AcceptUntil: millisOf(r.Accept.Until), AcceptSettledAt: millisOf(r.Accept.SettledAt),
+		FirstAddAt: millisOf(r.FirstAddAt), Word: string(r.Word), AcceptedAt: millisOf(r.AcceptedAt),
+		Attempts: r.Attempts, OpenedAt: millisOf(r.OpenedAt), DueAt: millisOf(r.DueAt),
+		Keys: append([]string{}, r.Keys...), Nonces: make(map[string]nonce, len(r.Nonces)), History: entries(r.History),
+		AccountID: r.AccountID, WHMCSOrderID: r.WHMCSOrderID,
+		ErrorCode: string(r.ErrorCode), ErrorMessage: r.ErrorMessage, ErrorAt: isoOf(r.ErrorAt),
+		CreatedAt: isoOf(r.CreatedAt), UpdatedAt: isoOf(r.UpdatedAt),
+	}
+	if !r.DueAt.IsZero() {
+		shard := dueShard(r.ID)
+		v.DueShard = &shard
+	}
+	if !r.ExpiresAt.IsZero() {
+		v.ExpiresAt = seconds(r.ExpiresAt.Unix())
+	}
+	for name, n := range r.Nonces {
+		v.Nonces[name] = nonceOf(n)
+	}
+	for item, ids := range r.ServiceIDs {
+		if v.ServiceIDs == nil {
+			v.ServiceIDs = map[string][]string{}
 		}
-		return num(dueShard(r.ID))
-	}},
-	{attrAccountID, func(r *order.Record) types.AttributeValue { return text(r.AccountID) }},
-	{attrWHMCSOrderID, func(r *order.Record) types.AttributeValue { return text(r.WHMCSOrderID) }},
-	{attrServiceIDs, func(r *order.Record) types.AttributeValue { return encodeServices(r.ServiceIDs) }},
-	{attrErrorCode, func(r *order.Record) types.AttributeValue { return text(string(r.ErrorCode)) }},
-	{attrErrorMessage, func(r *order.Record) types.AttributeValue {
-		return text(order.Cut(r.ErrorMessage, order.MaxMessage))
-	}},
-	{attrErrorAt, func(r *order.Record) types.AttributeValue { return iso(r.ErrorAt) }},
-	{attrExpiresAt, func(r *order.Record) types.AttributeValue {
-		if r.ExpiresAt.IsZero() {
-			return nil
+		v.ServiceIDs[item] = append([]string{}, ids...)
+	}
+	if p := r.Plan; p != nil {
+		v.Plan = &plan{ClientID: p.ClientID, PaymentMethod: p.PaymentMethod, PromoCode: p.PromoCode, Entries: []line{}}
+		for _, e := range p.Entries {
+			v.Plan.Entries = append(v.Plan.Entries, line{
+				ItemID: e.ItemID, ProductID: e.ProductID, Cycle: string(e.Cycle), Quantity: e.Quantity, Services: e.Services,
+				Domain: e.Domain, Hostname: e.Hostname, CustomFields: e.CustomFields, ConfigOptions: e.ConfigOptions,
+			})
 		}
-		return num(r.ExpiresAt.Unix())
-	}},
+	}
+	return v
 }
 
-// encode returns the whole item.
-func encode(img image) map[string]types.AttributeValue {
-	r := &img.rec
-	item := members{attrPK: str(orderKey(r.ID))}
-	for _, a := range engine {
-		item.put(a.name, a.encode(r))
+// record is the inverse of ItemOf; false for a key that is not an order's.
+func (v Item) record() (order.Record, bool) {
+	id, ok := orderID(v.PK)
+	r := order.Record{
+		ID: id, State: order.State(v.State), RecoveryPoint: order.RecoveryPoint(v.Point), Signal: order.Signal(v.Signal),
+		Seq: order.Seq(v.Seq), Version: v.Version,
+		Lease: order.Token(v.Lease), Fence: order.Fence(v.Fence), LeaseUntil: v.LeaseUntil.time(),
+		Add:        order.Sent{Count: v.Adds, Until: v.AddUntil.time(), SettledAt: v.AddSettledAt.time()},
+		Accept:     order.Sent{Count: v.Accepts, Until: v.AcceptUntil.time(), SettledAt: v.AcceptSettledAt.time()},
+		FirstAddAt: v.FirstAddAt.time(), Word: order.Word(v.Word), AcceptedAt: v.AcceptedAt.time(),
+		Attempts: v.Attempts, OpenedAt: v.OpenedAt.time(), DueAt: v.DueAt.time(),
+		Keys: order.LastKeys(v.Keys), Nonces: make(map[string]order.Nonce, len(v.Nonces)), History: order.LastLines(lines(v.History)),
+		AccountID: v.AccountID, WHMCSOrderID: v.WHMCSOrderID, ServiceIDs: v.ServiceIDs,
+		ErrorCode: fault.Code(v.ErrorCode), ErrorMessage: v.ErrorMessage, ErrorAt: v.ErrorAt.time(),
+		CreatedAt: v.CreatedAt.time(), UpdatedAt: v.UpdatedAt.time(), ExpiresAt: v.ExpiresAt.time(),
 	}
-	item.put(attrState, text(string(r.State)))
-	item.put(attrSignal, text(string(r.Signal)))
-	item.put(attrSeq, num(int64(r.Seq)))
-	item.put(attrVersion, num(r.Version))
-	item.put(attrLease, text(string(r.Lease)))
-	item.put(attrWriteID, text(string(img.writeID)))
-	item.put(attrBumpID, text(string(img.bumpID)))
-	item.put(attrFence, count(int(r.Fence)))
-	item.put(attrCreatedAt, iso(r.CreatedAt))
-	item.put(attrUpdatedAt, iso(r.UpdatedAt))
-
-	// The three maps are there even when empty: SET of a child needs its parent.
-	keys, nonces, history := members{}, members{}, members{}
-	for k, v := range img.keys {
-		keys.put(k, num(v))
+	for _, m := range v.Marks {
+		r.Marks = append(r.Marks, order.Token(m))
 	}
-	for n, v := range r.Nonces {
-		nonces.put(n, encodeNonce(v, img.met[n]))
+	for name, n := range v.Nonces {
+		r.Nonces[name] = order.Nonce{Expiry: n.Expiry.time(), By: order.Token(n.By), Met: order.ParseOutcome(n.Met)}
 	}
-	for i, e := range r.History {
-		history.put(img.history[i], encodeEntry(e))
+	if p := v.Plan; p != nil {
+		r.Plan = &order.Plan{ClientID: p.ClientID, PaymentMethod: p.PaymentMethod, PromoCode: p.PromoCode}
+		for _, e := range p.Entries {
+			r.Plan.Entries = append(r.Plan.Entries, order.PlanEntry{Services: e.Services, Line: order.Line{
+				ItemID: e.ItemID, ProductID: e.ProductID, Cycle: order.Cycle(e.Cycle), Quantity: e.Quantity,
+				Domain: e.Domain, Hostname: e.Hostname, CustomFields: e.CustomFields, ConfigOptions: e.ConfigOptions,
+			}})
+		}
 	}
-	item.put(attrKeys, keys.value())
-	item.put(attrNonces, nonces.value())
-	item.put(attrHistory, history.value())
-	return item
+	return r.Normal(), ok
 }
+
+// Encode returns the attributes of a record.
+func Encode(r order.Record) (map[string]types.AttributeValue, error) { return marshal(ItemOf(r)) }
 
 // Decode reads a stored order, from an answer of the table or an image of its
 // stream. Attributes that it does not know are ignored: another version may
 // have written them. An item that cannot be read is internal_error.
 func Decode(item map[string]types.AttributeValue) (order.Record, error) {
-	img, err := decode(item)
-	return img.rec, err
+	v, err := decode(item)
+	if err != nil {
+		return order.Record{}, err
+	}
+	r, _ := v.record()
+	return r, nil
 }
 
-func decode(item map[string]types.AttributeValue) (image, error) {
-	d := decoder{item: item}
-	var img image
-	r := &img.rec
-
-	id, ok := orderID(d.str(attrPK))
-	if !ok {
-		d.fail(attrPK, "not the key of an order")
+// decode reads and checks an item.
+func decode(item attributes) (Item, error) {
+	var v Item
+	if err := unmarshal(item, &v); err != nil {
+		return Item{}, err
 	}
-	r.ID = id
-	r.State = order.State(d.str(attrState))
-	if r.State.Status() == order.StatusPendingReview {
-		d.fail(attrState, "unknown state")
+	r, ok := v.record()
+	why := ""
+	switch {
+	case !ok:
+		why = "not the key of an order"
+	case r.State.Status() == order.StatusPendingReview:
+		why = fmt.Sprintf("unknown state %q", v.State)
+	case !r.RecoveryPoint.Valid():
+		why = fmt.Sprintf("unknown point %q", v.Point)
+	case !r.Word.Valid():
+		why = fmt.Sprintf("unknown word %q", v.Word)
+	case slices.ContainsFunc(v.History, func(e entry) bool { return e.At == 0 || e.Event == "" }):
+		why = "a line of the history without time or event"
 	}
-	r.RecoveryPoint = order.RecoveryPoint(d.str(attrPoint))
-	if !r.RecoveryPoint.Valid() {
-		d.fail(attrPoint, "unknown point")
-	}
-	r.Signal = order.Signal(d.str(attrSignal))
-	r.Seq = order.Seq(d.int(attrSeq))
-	r.Version = d.int(attrVersion)
-	r.Lease = order.Token(d.str(attrLease))
-	r.Fence = order.Fence(d.int(attrFence))
-	r.LeaseUntil = d.millis(attrLeaseUntil)
-	img.writeID = order.Token(d.str(attrWriteID))
-	img.bumpID = order.Token(d.str(attrBumpID))
-	r.Plan = decodePlan(&d)
-	r.Add.Count = int(d.int(attrAdds))
-	r.Add.Until = d.millis(attrAddUntil)
-	r.Add.SettledAt = d.millis(attrAddSettledAt)
-	r.Accept.Count = int(d.int(attrAccepts))
-	r.Accept.Until = d.millis(attrAcceptUntil)
-	r.Accept.SettledAt = d.millis(attrAcceptSettledAt)
-	r.FirstAddAt = d.millis(attrFirstAddAt)
-	if r.Word = order.Word(d.str(attrWord)); !r.Word.Valid() {
-		d.fail(attrWord, "unknown word")
-	}
-	r.AcceptedAt = d.millis(attrAcceptedAt)
-	r.Attempts = int(d.int(attrAttempts))
-	r.OpenedAt = d.millis(attrOpenedAt)
-	r.DueAt = d.millis(attrDueAt)
-	r.AccountID = d.str(attrAccountID)
-	r.WHMCSOrderID = d.str(attrWHMCSOrderID)
-	for item, ids := range d.children(attrServiceIDs) {
-		if r.ServiceIDs == nil {
-			r.ServiceIDs = map[string][]string{}
-		}
-		r.ServiceIDs[item] = d.strings(attrServiceIDs, ids)
-	}
-	r.ErrorCode = fault.Code(d.str(attrErrorCode))
-	r.ErrorMessage = d.str(attrErrorMessage)
-	r.ErrorAt = d.iso(attrErrorAt)
-	r.CreatedAt = d.iso(attrCreatedAt)
-	r.UpdatedAt = d.iso(attrUpdatedAt)
-	if n := d.int(attrExpiresAt); n != 0 {
-		r.ExpiresAt = time.Unix(n, 0).UTC()
-	}
-
-	_, img.hasKeys = item[attrKeys]
-	for k, v := range d.children(attrKeys) {
-		if img.keys == nil {
-			img.keys = map[string]int64{}
-		}
-		img.keys[k] = d.number(attrKeys, v)
-	}
-	r.Keys = newestKeys(img.keys)
-
-	_, img.hasNonces = item[attrNonces]
-	for n, v := range d.children(attrNonces) {
-		if r.Nonces == nil {
-			r.Nonces, img.met = map[string]order.Nonce{}, map[string]order.Outcome{}
-		}
-		m := d.child(attrNonces, v)
-		r.Nonces[n] = order.Nonce{Expiry: m.millis(memberExpiry), By: order.Token(m.str(memberBy))}
-		img.met[n] = outcomeOf(m.str(memberMet))
-		if r.Nonces[n].Expiry.IsZero() || r.Nonces[n].By == "" {
-			d.fail(attrNonces, "a nonce without expiry or by")
+	for name, n := range v.Nonces {
+		if n.Expiry == 0 || n.By == "" {
+			why = fmt.Sprintf("nonce %q without expiry or by", name)
 		}
 	}
-
-	_, img.hasHistory = item[attrHistory]
-	lines := d.children(attrHistory)
-	img.history = slices.Sorted(maps.Keys(lines))
-	for _, name := range img.history[max(0, len(img.history)-order.MaxHistory):] {
-		m := d.child(attrHistory, lines[name])
-		e := order.Entry{At: historyTime(&d, name), Event: m.str(memberEvent), Detail: m.str(memberDetail), By: m.str(memberBy)}
-		if e.Event == "" {
-			d.fail(attrHistory, "a line without event")
+	for _, at := range []iso{v.ErrorAt, v.CreatedAt, v.UpdatedAt} {
+		if at != "" && at.time().IsZero() {
+			why = fmt.Sprintf("%q is not a time", at)
 		}
-		r.History = append(r.History, e)
 	}
+	if why != "" {
+		return Item{}, fault.Wrap(fault.Internal, fmt.Errorf("read item %q: %s", v.PK, why))
+	}
+	return v, nil
+}
 
-	if d.err != nil {
+// marshal and unmarshal use the JSON tags.
+func marshal(v any) (attributes, error) {
+	item, err := attributevalue.MarshalMapWithOptions(v, func(o *attributevalue.EncoderOptions) { o.TagKey = "json" })
+	if err != nil {
+		err = fault.Wrap(fault.Internal, fmt.Errorf("encode item: %w", err))
+	}
+	return item, err
+}
+
+// unmarshal reads item into the struct to which v points; what fits refuses is
+// internal_error, because attributevalue reads NULL and other types as zero.
+func unmarshal(item attributes, v any) error {
+	err := fits(item, reflect.TypeOf(v).Elem(), false)
+	if err == nil {
+		err = attributevalue.UnmarshalMapWithOptions(item, v, func(o *attributevalue.DecoderOptions) { o.TagKey = "json" })
+	}
+	if err != nil {
 		pk, _ := item[attrPK].(*types.AttributeValueMemberS)
-		name := "item"
-		if pk != nil {
-			name = pk.Value
+		if pk == nil {
+			pk = &types.AttributeValueMemberS{}
 		}
-		return image{}, fault.Wrap(fault.Internal, fmt.Errorf("read %s: %w", name, d.err))
+		return fault.Wrap(fault.Internal, fmt.Errorf("read item %q: %w", pk.Value, err))
 	}
-	return img, nil
+	return nil
 }
 
-// newestKeys returns the last order.MaxKeys keys, oldest first.
-func newestKeys(keys map[string]int64) []string {
-	all := slices.SortedFunc(maps.Keys(keys), func(a, b string) int {
-		return cmp.Or(cmp.Compare(keys[a], keys[b]), cmp.Compare(a, b))
-	})
-	return all[max(0, len(all)-order.MaxKeys):]
-}
-
-func historyTime(d *decoder, name string) time.Time {
-	if len(name) >= 13 {
-		if ms, err := strconv.ParseInt(name[:13], 10, 64); err == nil {
-			return time.UnixMilli(ms).UTC()
+// fits refuses attributes whose types are not those of the struct t; whole also
+// refuses an absent one that the struct does not omit when empty.
+func fits(item attributes, t reflect.Type, whole bool) error {
+	for i := range t.NumField() {
+		name, options, _ := strings.Cut(t.Field(i).Tag.Get("json"), ",")
+		v, there := item[name]
+		if !there {
+			if whole && options == "" {
+				return fmt.Errorf("attribute %s: missing", name)
+			}
+			continue
 		}
-	}
-	d.fail(attrHistory, "a name that is no time")
-	return time.Time{}
-}
-
-func encodeNonce(n order.Nonce, met order.Outcome) types.AttributeValue {
-	m := members{memberExpiry: millis(n.Expiry), memberBy: str(string(n.By))}
-	m.put(memberMet, text(outcomeNames[met]))
-	return m.value()
-}
-
-// outcomeNames are stored: they may be added to, not changed.
-var outcomeNames = map[order.Outcome]string{
-	order.Created:            "created",
-	order.AlreadyOpen:        "open",
-	order.AlreadyProvisioned: "provisioned",
-	order.StoredFailure:      "failed",
-	order.Reopened:           "reopened",
-}
-
-func outcomeOf(name string) order.Outcome {
-	for o, n := range outcomeNames {
-		if n == name {
-			return o
+		if err := fitsType(v, t.Field(i).Type); err != nil {
+			return fmt.Errorf("attribute %s: %w", name, err)
 		}
 	}
-	return 0
+	return nil
 }
 
-func encodeEntry(e order.Entry) types.AttributeValue {
-	m := members{memberEvent: str(e.Event)}
-	m.put(memberDetail, text(order.Cut(e.Detail, order.MaxDetail)))
-	m.put(memberBy, text(order.Cut(e.By, order.MaxBy)))
-	return m.value()
-}
-
-func encodeServices(ids map[string][]string) types.AttributeValue {
-	if len(ids) == 0 {
-		return nil
-	}
-	m := members{}
-	for item, services := range ids {
-		l := make([]types.AttributeValue, len(services))
-		for i, s := range services {
-			l[i] = str(s)
+func fitsType(v types.AttributeValue, t reflect.Type) error {
+	ok := false
+	var children []types.AttributeValue
+	switch t.Kind() {
+	case reflect.String:
+		_, ok = v.(*types.AttributeValueMemberS)
+	case reflect.Bool:
+		_, ok = v.(*types.AttributeValueMemberBOOL)
+	case reflect.Int, reflect.Int64:
+		_, ok = v.(*types.AttributeValueMemberN)
+	case reflect.Pointer:
+		return fitsType(v, t.Elem())
+	case reflect.Struct:
+		if m, ok := v.(*types.AttributeValueMemberM); ok {
+			return fits(m.Value, t, true)
 		}
-		m.put(item, list(l))
+	case reflect.Slice:
+		var l *types.AttributeValueMemberL
+		if l, ok = v.(*types.AttributeValueMemberL); ok {
+			children = l.Value
+		}
+	case reflect.Map:
+		var m *types.AttributeValueMemberM
+		if m, ok = v.(*types.AttributeValueMemberM); ok {
+			children = slices.Collect(maps.Values(m.Value))
+		}
 	}
-	return m.value()
+	if !ok {
+		return errors.New("not of its type")
+	}
+	for _, c := range children {
+		if err := fitsType(c, t.Elem()); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
-// Members of the plan and of its entries.
-const (
-	planClient   = "client_id"
-	planPayment  = "payment_method"
-	planPromo    = "promo_code"
-	planEntries  = "entries"
-	lineItem     = "item_id"
-	lineProduct  = "product_id"
-	lineCycle    = "cycle"
-	lineQuantity = "quantity"
-	lineServices = "services"
-	lineDomain   = "domain"
-	lineHostname = "hostname"
-	lineFields   = "custom_fields"
-	lineOptions  = "config_options"
+func nonceOf(n order.Nonce) nonce {
+	return nonce{Expiry: millisOf(n.Expiry), By: string(n.By), Met: n.Met.String()}
+}
+
+func entryOf(e order.Entry) entry {
+	return entry{At: millisOf(e.At), Event: e.Event, Detail: e.Detail, By: e.By}
+}
+
+func entries(history []order.Entry) []entry {
+	out := make([]entry, 0, len(history))
+	for _, e := range history {
+		out = append(out, entryOf(e))
+	}
+	return out
+}
+
+func lines(history []entry) []order.Entry {
+	out := make([]order.Entry, 0, len(history))
+	for _, e := range history {
+		out = append(out, order.Entry{At: e.At.time(), Event: e.Event, Detail: e.Detail, By: e.By})
+	}
+	return out
+}
+
+func texts(tokens []order.Token) []string {
+	var out []string
+	for _, t := range tokens {
+		out = append(out, string(t))
+	}
+	return out
+}
+
+// isoLayout is how times that people read are kept and shown: UTC, to the ms.
+const isoLayout = "2006-01-02T15:04:05.000Z"
+
+// millis is a time in ms since 1970, seconds one in s; JSON shows both as iso.
+type (
+	millis  int64
+	seconds int64
+	iso     string
 )
 
-func encodePlan(p *order.Plan) types.AttributeValue {
-	if p == nil {
-		return nil
+func millisOf(t time.Time) millis {
+	if t.IsZero() {
+		return 0
 	}
-	entries := make([]types.AttributeValue, len(p.Entries))
-	for i, e := range p.Entries {
-		m := members{}
-		m.put(lineItem, text(e.ItemID))
-		m.put(lineProduct, num(e.ProductID))
-		m.put(lineCycle, text(string(e.Cycle)))
-		m.put(lineQuantity, count(e.Quantity))
-		m.put(lineServices, count(e.Services))
-		m.put(lineDomain, text(e.Domain))
-		m.put(lineHostname, text(e.Hostname))
-		m.put(lineFields, encodeStrings(e.CustomFields))
-		m.put(lineOptions, encodeStrings(e.ConfigOptions))
-		entries[i] = m.value()
-	}
-	m := members{planClient: num(p.ClientID), planEntries: list(entries)}
-	m.put(planPayment, text(p.PaymentMethod))
-	m.put(planPromo, text(p.PromoCode))
-	return m.value()
+	return millis(t.UnixMilli())
 }
 
-func decodePlan(d *decoder) *order.Plan {
-	v, ok := d.item[attrPlan]
-	if !ok {
-		return nil
+func (m millis) time() time.Time {
+	if m == 0 {
+		return time.Time{}
 	}
-	m := d.child(attrPlan, v)
-	if m.item[planClient] == nil {
-		d.fail(attrPlan, "a plan without client")
-	}
-	p := &order.Plan{ClientID: m.int(planClient), PaymentMethod: m.str(planPayment), PromoCode: m.str(planPromo)}
-	for _, v := range m.list(planEntries) {
-		e := d.child(planEntries, v)
-		p.Entries = append(p.Entries, order.PlanEntry{
-			Line: order.Line{
-				ItemID: e.str(lineItem), ProductID: e.int(lineProduct), Cycle: order.Cycle(e.str(lineCycle)),
-				Quantity: int(e.int(lineQuantity)), Domain: e.str(lineDomain), Hostname: e.str(lineHostname),
-				CustomFields: e.stringMap(lineFields), ConfigOptions: e.stringMap(lineOptions),
-			},
-			Services: int(e.int(lineServices)),
-		})
-	}
-	return p
+	return time.UnixMilli(int64(m)).UTC()
 }
 
-func encodeStrings(m map[string]string) types.AttributeValue {
-	if len(m) == 0 {
-		return nil
+// MarshalJSON shows the time as people read it.
+func (m millis) MarshalJSON() ([]byte, error) { return json.Marshal(isoOf(m.time())) }
+
+func (s seconds) time() time.Time {
+	if s == 0 {
+		return time.Time{}
 	}
-	out := members{}
-	for k, v := range m {
-		out.put(k, str(v))
+	return time.Unix(int64(s), 0).UTC()
+}
+
+// MarshalJSON shows the time as people read it.
+func (s seconds) MarshalJSON() ([]byte, error) { return json.Marshal(isoOf(s.time())) }
+
+func isoOf(t time.Time) iso {
+	if t.IsZero() {
+		return ""
 	}
-	return out.value()
+	return iso(t.UTC().Format(isoLayout))
+}
+
+// time is the zero time where s is none.
+func (s iso) time() time.Time {
+	t, err := time.Parse(time.RFC3339Nano, string(s))
+	if err != nil {
+		return time.Time{}
+	}
+	return t.UTC()
 }

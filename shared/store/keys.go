@@ -1,10 +1,8 @@
 package store
 
 import (
-	"fmt"
 	"hash/fnv"
 	"strings"
-	"time"
 
 	"orderbridge/shared/order"
 )
@@ -13,6 +11,23 @@ import (
 const (
 	orderPrefix   = "order#"
 	controlPrefix = "control#"
+)
+
+// Attributes that keys, conditions and the index speak of; Item and control
+// hold all.
+const (
+	attrPK        = "pk"
+	attrState     = "state"
+	attrSignal    = "signal"
+	attrVersion   = "version"
+	attrLease     = "lease"
+	attrDueAt     = "due_at"
+	attrDueShard  = "due_shard"
+	attrKeys      = "keys"
+	attrNonces    = "nonces"
+	attrHistory   = "history"
+	attrAccountID = "account_id"
+	attrExpiresAt = "expires_at"
 )
 
 // indexDue is the sparse index of open orders: partition due_shard, sort due_at.
@@ -39,12 +54,4 @@ func dueShard(id order.ID) int64 {
 	h := fnv.New32a()
 	_, _ = h.Write([]byte(id.String())) // a hash never fails to write
 	return int64(h.Sum32() % order.DueShards)
-}
-
-// historyName names one line of a history map: the time in ms, 13 digits; the
-// version that its writer had seen, so that lines of one ms keep the order in
-// which they were caused; random digits, so that two writers never meet.
-// Names sort as the lines happened.
-func historyName(at time.Time, version int64, random order.Token) string {
-	return fmt.Sprintf("%013d-%06d-%s", at.UnixMilli(), version, random[:8])
 }

@@ -1,13 +1,14 @@
 // Package store is the one DynamoDB table: one item per order, one control
 // item per side.
 //
-// The rule it keeps: every change is one conditional write whose condition
-// holds all that the change was decided on. When the condition fails, the
-// image that comes back with the failure is the truth, and is decided on
-// afresh; a failure that shows one's own write (the SDK repeats a request whose
-// answer was lost) is success. A request that is delivered late, or twice,
-// changes nothing. It must not decide business: which transition is made is
-// the caller's word, and it must not import the engine.
+// The rule it keeps: every change of an order is a pure method of order.Record,
+// applied to the image that the table holds and written only if no other write
+// came in between (the condition is on version). When the condition fails, the
+// image that comes back with the failure is the next one to decide on; an image
+// that shows one's own mark, or one's own nonce, was written by an earlier copy
+// of the same request, and that is success. A request that is delivered late
+// changes nothing. It must not decide business: which change is made is the
+// caller's word, and it must not import the engine.
 package store
 
 import (
@@ -34,10 +35,10 @@ type Client interface {
 	Query(context.Context, *dynamodb.QueryInput, ...func(*dynamodb.Options)) (*dynamodb.QueryOutput, error)
 }
 
-// maxTries bounds how often one call decides afresh. Each failed try means
-// that another writer succeeded on this one item; an order has at most 100
-// live callouts and one worker, so 200 are never reached by honest traffic,
-// and the context's deadline ends a run that is merely slow.
+// maxTries bounds how often one call decides again. Each failed try means that
+// another writer succeeded on this one item; an order has at most 100 live
+// callouts and one worker, so 200 are never reached by honest traffic, and the
+// context's deadline ends a run that is merely slow.
 const maxTries = 200
 
 // Store reads and writes the table. It is safe for concurrent use and keeps
@@ -61,30 +62,25 @@ func New(client Client, table string) (*Store, error) {
 // Get reads one order, strongly consistent; false where there is no item.
 // Errors: store_unavailable, or internal_error for an item that cannot be read.
 func (s *Store) Get(ctx context.Context, id order.ID) (order.Record, bool, error) {
-	img, ok, err := s.read(ctx, id)
-	return img.rec, ok, err
+	seen, err := s.read(ctx, id)
+	return seen.Record, err == nil && !seen.ID.IsZero(), err
 }
 
-func (s *Store) read(ctx context.Context, id order.ID) (image, bool, error) {
-	item, err := s.getItem(ctx, orderKey(id))
-	if err != nil || item == nil {
-		return image{}, false, err
+func (s *Store) read(ctx context.Context, id order.ID) (image, error) {
+	item, err := s.get(ctx, orderKey(id))
+	if err != nil {
+		return image{}, err
 	}
-	img, err := decode(item)
-	return img, err == nil, err
+	return imageOf(item)
 }
 
-func (s *Store) getItem(ctx context.Context, pk string) (map[string]types.AttributeValue, error) {
+// get reads one item; nil where there is none.
+func (s *Store) get(ctx context.Context, pk string) (attributes, error) {
 	out, err := s.client.GetItem(ctx, &dynamodb.GetItemInput{
-		TableName:      aws.String(s.table),
-		Key:            map[string]types.AttributeValue{attrPK: str(pk)},
-		ConsistentRead: aws.Bool(true),
+		TableName: aws.String(s.table), Key: attributes{attrPK: text(pk)}, ConsistentRead: aws.Bool(true),
 	})
 	if err != nil {
 		return nil, classify("read "+pk, err)
-	}
-	if len(out.Item) == 0 {
-		return nil, nil
 	}
 	return out.Item, nil
 }
@@ -110,7 +106,7 @@ func (s *Store) Due(ctx context.Context, now time.Time, limit int) ([]order.ID, 
 			KeyConditionExpression:   aws.String("#s = :s AND #d <= :now"),
 			ExpressionAttributeNames: map[string]string{"#s": attrDueShard, "#d": attrDueAt},
 			ExpressionAttributeValues: map[string]types.AttributeValue{
-				":s": num(shard), ":now": millis(now),
+				":s": number(shard), ":now": number(now.UnixMilli()),
 			},
 			ScanIndexForward: aws.Bool(true),
 		}
@@ -121,14 +117,17 @@ func (s *Store) Due(ctx context.Context, now time.Time, limit int) ([]order.ID, 
 				failed = errors.Join(failed, classify(fmt.Sprintf("query shard %d of %s", shard, indexDue), err))
 				break
 			}
+			found += len(out.Items)
 			for _, item := range out.Items {
-				d := decoder{item: item}
-				// A row that is no order's is nobody's work: no writer makes
-				// one, and it must not keep the others from being seen.
-				if id, ok := orderID(d.str(attrPK)); ok {
-					rows = append(rows, row{id, d.int(attrDueAt)})
+				// A row that is no order's is skipped: no writer makes one, and
+				// it must not keep the others from being seen.
+				var v Item
+				if err := unmarshal(item, &v); err != nil {
+					continue
 				}
-				found++
+				if id, ok := orderID(v.PK); ok {
+					rows = append(rows, row{id, int64(v.DueAt)})
+				}
 			}
 			if len(out.LastEvaluatedKey) == 0 {
 				break
@@ -144,43 +143,4 @@ func (s *Store) Due(ctx context.Context, now time.Time, limit int) ([]order.ID, 
 		ids = append(ids, r.id)
 	}
 	return ids, failed
-}
-
-// result is what one conditional write met: applied, and the image after it;
-// or not applied, and the image on which the condition failed (nil: no item).
-type result struct {
-	applied bool
-	item    map[string]types.AttributeValue
-}
-
-func (s *Store) put(ctx context.Context, item map[string]types.AttributeValue, cond, doing string) (result, error) {
-	_, err := s.client.PutItem(ctx, &dynamodb.PutItemInput{
-		TableName:                           aws.String(s.table),
-		Item:                                item,
-		ConditionExpression:                 aws.String(cond),
-		ReturnValuesOnConditionCheckFailure: types.ReturnValuesOnConditionCheckFailureAllOld,
-	})
-	if err == nil {
-		return result{applied: true, item: item}, nil
-	}
-	return failure(doing, err)
-}
-
-func (s *Store) update(ctx context.Context, pk string, u *update, doing string) (result, error) {
-	out, err := s.client.UpdateItem(ctx, u.input(s.table, pk))
-	if err == nil {
-		return result{applied: true, item: out.Attributes}, nil
-	}
-	return failure(doing, err)
-}
-
-func failure(doing string, err error) (result, error) {
-	var failed *types.ConditionalCheckFailedException
-	if errors.As(err, &failed) {
-		if len(failed.Item) == 0 {
-			return result{}, nil
-		}
-		return result{item: failed.Item}, nil
-	}
-	return result{}, classify(doing, err)
 }

@@ -38,22 +38,22 @@ func TestEachCallIsAsFewWritesAsItCanBe(t *testing.T) {
 			_, err := s.Claim(ctx, callout(id(t, 1), 2, "k2", now))
 			return err
 		}},
-		{"a lease", "UpdateItem", func() (err error) {
+		{"a lease", "GetItem PutItem", func() (err error) {
 			rec, err = s.Lease(ctx, id(t, 1), order.Lease{Token: "t", Now: now, Until: now.Add(time.Minute)})
 			return err
 		}},
-		{"a transition", "UpdateItem", func() (err error) {
+		{"a transition", "PutItem", func() (err error) {
 			rec, err = s.Write(ctx, order.Step{From: rec, To: rec, Signal: order.SignalStatus, Now: now, Entry: order.Entry{Event: "e"}})
 			return err
 		}},
-		{"a note", "UpdateItem", func() error {
+		{"a note", "GetItem PutItem", func() error {
 			return s.Note(ctx, id(t, 1), order.Entry{At: now, Event: "e"})
 		}},
-		{"a transition past a note that the worker did not see", "UpdateItem UpdateItem", func() (err error) {
+		{"a transition past a note that the worker did not see", "PutItem PutItem", func() (err error) {
 			rec, err = s.Write(ctx, order.Step{From: rec, To: rec, Signal: order.SignalStatus, Now: now, Entry: order.Entry{Event: "e"}})
 			return err
 		}},
-		{"a bump", "UpdateItem", func() error {
+		{"a bump", "GetItem PutItem", func() error {
 			_, err := s.Bump(ctx, id(t, 1), rec.Seq+5, now, order.Entry{At: now, Event: "e"})
 			return err
 		}},
@@ -181,7 +181,7 @@ func TestACommandThatArrivesLateChangesNothing(t *testing.T) {
 		}
 		for k, again := range sp.sent {
 			_ = again(ctx) // refused or not: what counts is what stands there
-			if got, err := s.Control(ctx, order.SideWHMCS); err != nil || got != want {
+			if got, err := s.Control(ctx, order.SideWHMCS); err != nil || !reflect.DeepEqual(got, want) {
 				t.Fatalf("after command %d, request %d sent again: %+v, %v; want %+v", n, k, got, err, want)
 			}
 		}
@@ -267,7 +267,7 @@ func TestContentionIsBounded(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	sp := &spy{Client: broken{&types.ConditionalCheckFailedException{Item: e.item(t, table, id(t, 1))}}}
+	sp := &spy{Client: contended{e.item(t, table, id(t, 1))}}
 	s = with(t, sp, table)
 	bounded := func(what string, err error, want fault.Code) {
 		t.Helper()
@@ -284,8 +284,29 @@ func TestContentionIsBounded(t *testing.T) {
 	bounded("pause", s.Pause(t.Context(), "r", "b", epoch), fault.StoreUnavailable)
 }
 
+// contended is a table in which each condition meets another writer.
+type contended struct {
+	item map[string]types.AttributeValue
+}
+
+func (c contended) PutItem(context.Context, *dynamodb.PutItemInput, ...func(*dynamodb.Options)) (*dynamodb.PutItemOutput, error) {
+	return nil, &types.ConditionalCheckFailedException{Item: c.item}
+}
+func (c contended) UpdateItem(context.Context, *dynamodb.UpdateItemInput, ...func(*dynamodb.Options)) (*dynamodb.UpdateItemOutput, error) {
+	return nil, &types.ConditionalCheckFailedException{Item: c.item}
+}
+func (c contended) GetItem(_ context.Context, in *dynamodb.GetItemInput, _ ...func(*dynamodb.Options)) (*dynamodb.GetItemOutput, error) {
+	if strings.HasPrefix(key(in.Key), "control#") {
+		return &dynamodb.GetItemOutput{}, nil
+	}
+	return &dynamodb.GetItemOutput{Item: c.item}, nil
+}
+func (c contended) Query(context.Context, *dynamodb.QueryInput, ...func(*dynamodb.Options)) (*dynamodb.QueryOutput, error) {
+	return nil, errors.New("not asked")
+}
+
 // race is a table on which something happens between the image that a call
-// decides on and its next update.
+// decides on and the write that it makes of it.
 func race(t *testing.T) (sp *spy, calling, meanwhile *store.Store) {
 	t.Helper()
 	e := embedded(t)
@@ -294,12 +315,13 @@ func race(t *testing.T) (sp *spy, calling, meanwhile *store.Store) {
 	return sp, with(t, sp, table), with(t, e.client, table)
 }
 
-// atUpdate runs what once, before the next UpdateItem.
-func (s *spy) atUpdate(what func() error) {
+// afterImage runs what once, before the write that follows the image: the
+// second call, after a PutItem that failed or a GetItem.
+func (s *spy) afterImage(what func() error) {
 	s.took()
 	done := false
 	s.before = func(string) error {
-		if done || !strings.HasSuffix(s.tookSoFar(), "UpdateItem") {
+		if done || len(strings.Fields(s.tookSoFar())) != 2 {
 			return nil
 		}
 		done = true
@@ -337,7 +359,7 @@ func TestRoomThatOthersTookMeanwhileIsNotTakenTwice(t *testing.T) {
 		}
 	}
 	now = epoch.Add(10 * time.Minute) // the first 50 are over
-	sp.atUpdate(func() error {
+	sp.afterImage(func() error {
 		for n := range 50 {
 			if err := click(others, 1000+n); err != nil {
 				return err
@@ -363,7 +385,7 @@ func TestAReopeningSeesTheFailureThatStands(t *testing.T) {
 		t.Fatal(err)
 	}
 	var last order.Record
-	sp.atUpdate(func() (err error) {
+	sp.afterImage(func() (err error) {
 		if _, err = others.Claim(ctx, callout(id(t, 1), 2, "k2", now.Add(time.Hour))); err != nil {
 			return err
 		}
@@ -387,7 +409,7 @@ func TestAKeyInUseIsNotForgotten(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	sp.atUpdate(func() error {
+	sp.afterImage(func() error {
 		_, err := others.Claim(ctx, callout(id(t, 1), 100, "k00", epoch))
 		return err
 	})
@@ -428,7 +450,7 @@ func TestAResolutionOfAnotherFailureIsRefused(t *testing.T) {
 			if _, err := fail(ctx, others, id(t, 1), epoch, func(*order.Record) {}); err != nil {
 				t.Fatal(err)
 			}
-			sp.atUpdate(func() error { return meanwhile(ctx, others) })
+			sp.afterImage(func() error { return meanwhile(ctx, others) })
 			_, err := s.Resolve(ctx, order.Resolution{ID: id(t, 1), None: true, By: "me", Why: "looked", Now: epoch})
 			check(t, "resolve", err, fault.StateChanged)
 		})

@@ -30,7 +30,7 @@ func (p *Pusher) admit(ctx context.Context) bool {
 	if c.Open(now) {
 		return false
 	}
-	if !c.Probe(now) {
+	if !c.ProbeDue(now) {
 		return true
 	}
 	until := now.Add(probeTime)

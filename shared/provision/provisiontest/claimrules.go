@@ -19,7 +19,7 @@ var claimRules = []rule{
 		b.same(rec, order.Record{
 			ID: c.ID, State: order.Queued, RecoveryPoint: order.PointNone, Signal: order.SignalQueued,
 			Seq: order.Seq(b.now.UnixMilli()), Version: 1, OpenedAt: b.now, DueAt: b.now,
-			Keys: []string{"k1"}, Nonces: map[string]order.Nonce{c.Nonce: {Expiry: c.NonceExpiry, By: c.By}},
+			Keys: []string{"k1"}, Nonces: map[string]order.Nonce{c.Nonce: {Expiry: c.NonceExpiry, By: c.By, Met: order.Created}},
 			AccountID: "001000000000001AAA",
 			History:   []order.Entry{{At: b.now, Event: "callout", By: c.RequestedBy}},
 			CreatedAt: b.now, UpdatedAt: b.now,
@@ -145,7 +145,7 @@ var claimRules = []rule{
 		b.after(time.Second)
 		last := b.callout(b.id(1), "last")
 		rec = b.claimed(last, order.AlreadyOpen)
-		b.same(rec.Nonces[last.Nonce], order.Nonce{Expiry: last.NonceExpiry, By: last.By})
+		b.same(rec.Nonces[last.Nonce], order.Nonce{Expiry: last.NonceExpiry, By: last.By, Met: order.AlreadyOpen})
 		b.same(rec.Keys[order.MaxKeys-1], "last")
 	}},
 	{"claim/a flood in one window: as many are accepted as are remembered", func(b *bench) {
@@ -215,8 +215,8 @@ var claimRules = []rule{
 		third := b.callout(b.id(1), "k3")
 		rec := b.claimed(third, order.AlreadyOpen)
 		b.same(rec.Nonces, map[string]order.Nonce{
-			second.Nonce: {Expiry: second.NonceExpiry, By: second.By},
-			third.Nonce:  {Expiry: third.NonceExpiry, By: third.By},
+			second.Nonce: {Expiry: second.NonceExpiry, By: second.By, Met: order.AlreadyOpen},
+			third.Nonce:  {Expiry: third.NonceExpiry, By: third.By, Met: order.AlreadyOpen},
 		})
 	}},
 	{"claim/a nonce that left the window and still lies there may come again", func(b *bench) {
@@ -226,7 +226,7 @@ var claimRules = []rule{
 		again := b.callout(b.id(1), "k2")
 		again.Nonce = c.Nonce
 		rec := b.claimed(again, order.AlreadyOpen)
-		b.same(rec.Nonces, map[string]order.Nonce{again.Nonce: {Expiry: again.NonceExpiry, By: again.By}})
+		b.same(rec.Nonces, map[string]order.Nonce{again.Nonce: {Expiry: again.NonceExpiry, By: again.By, Met: order.AlreadyOpen}})
 	}},
 	{"claim/the last 20 keys are kept, the one used last at the end", func(b *bench) {
 		b.open(1)
@@ -251,7 +251,7 @@ var claimRules = []rule{
 			want := before
 			want.Signal, want.Version = order.SignalNote, before.Version+1
 			want.Keys = append(slices.Clone(before.Keys), "k2")
-			want.Nonces = map[string]order.Nonce{c.Nonce: {Expiry: c.NonceExpiry, By: c.By}}
+			want.Nonces = map[string]order.Nonce{c.Nonce: {Expiry: c.NonceExpiry, By: c.By, Met: order.AlreadyOpen}}
 			for n, v := range before.Nonces {
 				want.Nonces[n] = v
 			}
@@ -294,7 +294,7 @@ var claimRules = []rule{
 		rec := b.claimed(c, order.StoredFailure)
 		want := before
 		want.Signal, want.Version = order.SignalNote, before.Version+1
-		want.Nonces = map[string]order.Nonce{c.Nonce: {Expiry: c.NonceExpiry, By: c.By}}
+		want.Nonces = map[string]order.Nonce{c.Nonce: {Expiry: c.NonceExpiry, By: c.By, Met: order.StoredFailure}}
 		for n, v := range before.Nonces {
 			want.Nonces[n] = v
 		}
@@ -319,7 +319,7 @@ var claimRules = []rule{
 		want.History = append(slices.Clone(before.History), order.Entry{At: b.now, Event: "reopened", Detail: "after add_outcome_unknown", By: c.RequestedBy})
 		b.same(rec, want)
 		b.unchanged(want)
-		b.same(rec.Nonces[c.Nonce], order.Nonce{Expiry: c.NonceExpiry, By: c.By})
+		b.same(rec.Nonces[c.Nonce], order.Nonce{Expiry: c.NonceExpiry, By: c.By, Met: order.Reopened})
 	}},
 	{"claim/reopening takes the retention away, and what is shown grows past a fast clock", func(b *bench) {
 		before := b.failed(1, fault.OrderEmpty, func(r *order.Record) { r.ExpiresAt = b.now.Add(time.Hour) })

@@ -1,0 +1,92 @@
+package order
+
+import (
+	"errors"
+	"time"
+
+	"orderbridge/shared/fault"
+)
+
+// Side is one of the two systems that can be down or misconfigured.
+type Side string
+
+// The sides. Each has its own breaker.
+const (
+	SideWHMCS      Side = "whmcs"
+	SideSalesforce Side = "salesforce"
+)
+
+// Control is the switch of one side. Paused and LookBefore are WHMCS's alone.
+type Control struct {
+	Side   Side
+	Paused bool
+	Reason string
+	By     string
+	At     time.Time // when paused or resumed last
+	// OpenUntil: no work before then; zero = breaker closed. The worker that
+	// moves an OpenUntil that has passed owns the probe.
+	OpenUntil time.Time
+	Why       fault.Code
+	// Probe names the worker that owns the probe, so that it knows its own
+	// write when the answer was lost.
+	Probe    Token
+	Fails    int       // probes failed in a row: 30 s doubling to 5 min
+	Faults   int       // retryable faults in a row, while closed
+	ClosedAt time.Time // when the breaker closed last
+	// LookBefore: orders created before it are searched in WHMCS even at none.
+	LookBefore time.Time
+	// History has the lines of pause, resume and look_before, oldest first;
+	// the breaker moves too often to be told there.
+	History []Entry
+}
+
+// Normal returns c as a table gives it back: times in UTC, to the ms, rounded
+// down.
+func (c Control) Normal() Control {
+	for _, t := range []*time.Time{&c.At, &c.OpenUntil, &c.ClosedAt, &c.LookBefore} {
+		*t = ms(*t)
+	}
+	c.History = list(c.History)
+	return c
+}
+
+// Open reports whether the breaker is open at now; a probe is due once it is
+// not open although OpenUntil is set.
+func (c Control) Open(now time.Time) bool { return c.OpenUntil.After(now) }
+
+// ProbeDue reports whether the breaker waits for a probe at now.
+func (c Control) ProbeDue(now time.Time) bool {
+	return !c.OpenUntil.IsZero() && !c.OpenUntil.After(now)
+}
+
+// Pause keeps every order from being worked on until Resume; callouts are still
+// accepted. Errors: internal_error without a time.
+func (c Control) Pause(reason, by string, at time.Time) (Control, error) {
+	c.Paused, c.Reason, c.By, c.At = true, Cut(reason, MaxDetail), Cut(by, MaxBy), ms(at)
+	return c.line(Entry{At: at, Event: "paused", Detail: reason, By: by})
+}
+
+// Resume ends a pause. Errors: internal_error without a time.
+func (c Control) Resume(by string, at time.Time) (Control, error) {
+	c.Paused, c.Reason, c.By, c.At = false, "", Cut(by, MaxBy), ms(at)
+	return c.line(Entry{At: at, Event: "resumed", By: by})
+}
+
+// WithLookBefore makes orders created before that time be searched in WHMCS
+// even at none; the zero time ends that. Errors: internal_error without a time.
+func (c Control) WithLookBefore(before time.Time, by string, at time.Time) (Control, error) {
+	e := Entry{At: at, Event: "look_before", By: by}
+	if c.LookBefore = ms(before); !c.LookBefore.IsZero() {
+		e.Detail = c.LookBefore.Format(time.RFC3339Nano)
+	}
+	return c.line(e)
+}
+
+func (c Control) line(e Entry) (Control, error) {
+	if e.At.IsZero() {
+		return c, fault.Wrap(fault.Internal, errors.New("a command without time"))
+	}
+	e.At, e.Detail, e.By = ms(e.At), Cut(e.Detail, MaxDetail), Cut(e.By, MaxBy)
+	c.History = addLine(c.History, e)
+	return c, nil
+}
