@@ -21,6 +21,7 @@ import (
 	"orderbridge/shared/provision/provisiontest"
 	"orderbridge/shared/salesforce"
 	"orderbridge/shared/salesforce/salesforcetest"
+	"orderbridge/shared/store"
 	"orderbridge/shared/telemetry"
 	"orderbridge/shared/wall"
 	"orderbridge/shared/writeback"
@@ -168,44 +169,18 @@ func (w *world) order(n int, state order.State, change ...func(*order.Record)) o
 type event map[string]any
 
 func str(s string) map[string]any { return map[string]any{"S": s} }
-func num(n int64) map[string]any  { return map[string]any{"N": fmt.Sprint(n)} }
-
-// image writes a record as the table does; TestTheTablesOwnImagesAreRead holds
-// it to the truth.
-func image(r order.Record) map[string]any {
-	m := map[string]any{
-		"pk": str("order#" + r.ID.String()), "state": str(string(r.State)), "point": str(string(r.RecoveryPoint)), "signal": str(string(r.Signal)),
-		"seq": num(int64(r.Seq)), "version": num(r.Version), "fence": num(int64(r.Fence)), "account_id": str(r.AccountID),
-		"created_at": str(r.CreatedAt.UTC().Format(time.RFC3339Nano)), "updated_at": str(r.UpdatedAt.UTC().Format(time.RFC3339Nano)),
-		"keys": map[string]any{"M": map[string]any{}}, "nonces": map[string]any{"M": map[string]any{}}, "history": map[string]any{"M": map[string]any{}},
-	}
-	if r.WHMCSOrderID != "" {
-		m["whmcs_order_id"] = str(r.WHMCSOrderID)
-	}
-	if r.ErrorCode != "" {
-		m["error_code"], m["error_message"] = str(string(r.ErrorCode)), str(r.ErrorMessage)
-	}
-	if len(r.ServiceIDs) > 0 {
-		services := map[string]any{}
-		for item, ids := range r.ServiceIDs {
-			var l []any
-			for _, id := range ids {
-				l = append(l, str(id))
-			}
-			services[item] = map[string]any{"L": l}
-		}
-		m["whmcs_service_ids"] = map[string]any{"M": services}
-	}
-	return m
-}
-
 func (w *world) event(r order.Record) event {
+	w.t.Helper()
+	image, err := store.Encode(r)
+	if err != nil {
+		w.t.Fatal(err)
+	}
 	w.serial++
 	return event{
 		"eventID": fmt.Sprint(w.serial), "eventName": "MODIFY", "eventSource": "aws:dynamodb", "eventVersion": "1.1", "awsRegion": "eu-central-1",
 		"dynamodb": map[string]any{
 			"ApproximateCreationDateTime": time.Now().Unix(), "Keys": map[string]any{"pk": str("order#" + r.ID.String())},
-			"NewImage": image(r), "SequenceNumber": fmt.Sprintf("%021d", w.serial), "StreamViewType": "NEW_IMAGE",
+			"NewImage": attributes(w.t, image), "SequenceNumber": fmt.Sprintf("%021d", w.serial), "StreamViewType": "NEW_IMAGE",
 		},
 	}
 }
