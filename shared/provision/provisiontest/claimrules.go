@@ -267,6 +267,33 @@ var claimRules = []rule{
 			r.State, r.RecoveryPoint, r.DueAt = order.Waiting, order.PointAdding, b.now.Add(time.Minute)
 		}))
 	}},
+	{"claim/what a click makes of an order is what the pure method says", func(b *bench) {
+		click := func(before order.Record, key string) order.Record {
+			b.Helper()
+			c := b.callout(before.ID, key)
+			c.AccountID = "001000000000001AAA"
+			want, met, err := before.Claim(c)
+			b.ok(err)
+			rec := b.claimed(c, met)
+			b.same(rec, want)
+			b.unchanged(want)
+			return rec
+		}
+		b.open(1)
+		for k, before := range []order.Record{
+			b.open(2), b.leased(b.id(1)), b.provisioned(3), b.failed(4, fault.OrderEmpty, nil),
+			b.wrote(b.leased(b.open(5).ID), order.SignalNote, "parked", func(r *order.Record) { r.State, r.DueAt = order.Waiting, b.now }),
+		} {
+			rec := before
+			for n := range 3 * order.MaxHistory { // past every limit of keys and lines
+				b.after(30 * time.Second) // each click drops a nonce or two
+				rec = click(rec, fmt.Sprintf("k%d", n%(order.MaxKeys+7+k)))
+			}
+			b.after(2 * window) // all of them at once
+			rec = click(rec, "last")
+			b.same(len(rec.Nonces), 1)
+		}
+	}},
 	{"claim/a click on a provisioned order changes nothing that is shown", func(b *bench) {
 		before := b.provisioned(1)
 		b.after(time.Hour)
