@@ -1,12 +1,12 @@
 package store
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -366,7 +366,7 @@ func (m millis) time() time.Time {
 }
 
 // MarshalJSON shows the time as people read it.
-func (m millis) MarshalJSON() ([]byte, error) { return json.Marshal(isoOf(m.time())) }
+func (m millis) MarshalJSON() ([]byte, error) { return isoOf(m.time()).quoted(), nil }
 
 func (s seconds) time() time.Time {
 	if s == 0 {
@@ -376,7 +376,7 @@ func (s seconds) time() time.Time {
 }
 
 // MarshalJSON shows the time as people read it.
-func (s seconds) MarshalJSON() ([]byte, error) { return json.Marshal(isoOf(s.time())) }
+func (s seconds) MarshalJSON() ([]byte, error) { return isoOf(s.time()).quoted(), nil }
 
 func isoOf(t time.Time) iso {
 	if t.IsZero() {
@@ -393,3 +393,5 @@ func (s iso) time() time.Time {
 	}
 	return t.UTC()
 }
+
+func (s iso) quoted() []byte { return strconv.AppendQuote(nil, string(s)) }
