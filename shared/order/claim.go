@@ -23,14 +23,6 @@ type Claim struct {
 	Now         time.Time
 }
 
-// Check refuses a claim of which a part is missing: internal_error.
-func (c Claim) Check() error {
-	if c.ID.IsZero() || c.Nonce == "" || c.Key == "" || c.By == "" || c.NonceExpiry.IsZero() || c.Now.IsZero() {
-		return fault.Wrap(fault.Internal, errors.New("a part of the claim is missing"))
-	}
-	return nil
-}
-
 // Outcome says what the callout met.
 type Outcome uint8
 
@@ -94,7 +86,7 @@ func (c Claim) Entry(met Outcome, failure fault.Code) Entry {
 	case AlreadyOpen, AlreadyProvisioned:
 		e.Detail = met.String()
 	}
-	return e
+	return e.kept()
 }
 
 // Claim records a callout on r; the zero Record is an order of which nothing is
@@ -103,10 +95,10 @@ func (c Claim) Entry(met Outcome, failure fault.Code) Entry {
 // Errors: nonce_replayed; too_many_requests when MaxNonces live nonces are
 // remembered; internal_error.
 func (r Record) Claim(c Claim) (Record, Outcome, error) {
-	if err := c.Check(); err != nil {
-		return r, 0, err
-	}
-	if r.ID.IsZero() {
+	switch {
+	case c.ID.IsZero() || c.Nonce == "" || c.Key == "" || c.By == "" || c.NonceExpiry.IsZero() || c.Now.IsZero():
+		return r, 0, fault.Wrap(fault.Internal, errors.New("a part of the claim is missing"))
+	case r.ID.IsZero():
 		return NewRecord(c), Created, nil
 	}
 	now, met := ms(c.Now), r.meets(c.Key)

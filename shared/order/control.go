@@ -2,6 +2,7 @@ package order
 
 import (
 	"errors"
+	"slices"
 	"time"
 
 	"orderbridge/shared/fault"
@@ -86,7 +87,6 @@ func (c Control) line(e Entry) (Control, error) {
 	if e.At.IsZero() {
 		return c, fault.Wrap(fault.Internal, errors.New("a command without time"))
 	}
-	e.At, e.Detail, e.By = ms(e.At), Cut(e.Detail, MaxDetail), Cut(e.By, MaxBy)
-	c.History = addLine(c.History, e)
+	c.History = LastLines(append(slices.Clone(c.History), e.kept()))
 	return c, nil
 }

@@ -2,25 +2,17 @@ package order
 
 import "slices"
 
-// line adds e to the history of r at its time, and drops the oldest line beyond
-// MaxHistory. An entry without an event adds nothing.
+// line adds e to the history of r. An entry without an event adds nothing.
 func (r Record) line(e Entry) Record {
-	if e.Event == "" {
-		return r
+	if e.Event != "" {
+		r.History = LastLines(append(slices.Clone(r.History), e.kept()))
 	}
-	e.At = ms(e.At)
-	e.Detail, e.By = Cut(e.Detail, MaxDetail), Cut(e.By, MaxBy)
-	r.History = addLine(r.History, e)
 	return r
 }
 
-func addLine(history []Entry, e Entry) []Entry {
-	kept := history[max(0, len(history)-(MaxHistory-1)):]
-	at := len(kept)
-	for at > 0 && kept[at-1].At.After(e.At) {
-		at--
-	}
-	return slices.Insert(slices.Clone(kept), at, e)
+// kept is e as a table keeps it.
+func (e Entry) kept() Entry {
+	return Entry{At: ms(e.At), Event: e.Event, Detail: Cut(e.Detail, MaxDetail), By: Cut(e.By, MaxBy)}
 }
 
 // LastLines returns the newest MaxHistory lines, oldest first; lines of one

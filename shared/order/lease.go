@@ -19,14 +19,6 @@ type Lease struct {
 	Margin time.Duration // CLOCK_MARGIN
 }
 
-// Check refuses a lease without token or time: internal_error.
-func (l Lease) Check() error {
-	if l.Token == "" || l.Now.IsZero() || !l.Until.After(l.Now) {
-		return fault.Wrap(fault.Internal, errors.New("a lease without token, or without time"))
-	}
-	return nil
-}
-
 // TakeLease makes the caller the one worker of r, which must be open, due, and
 // without a lease that still stands. What falls due within MaxSkew is due:
 // another machine's clock said when, and a worker whose own is a little behind
@@ -37,13 +29,12 @@ func (l Lease) Check() error {
 // Errors: not_due, its cause says who has the order and until when;
 // internal_error.
 func (r Record) TakeLease(l Lease) (Record, error) {
-	if err := l.Check(); err != nil {
-		return r, err
-	}
-	if r.ID.IsZero() {
+	switch {
+	case l.Token == "" || l.Now.IsZero() || !l.Until.After(l.Now):
+		return r, fault.Wrap(fault.Internal, errors.New("a lease without token, or without time"))
+	case r.ID.IsZero():
 		return r, fault.Wrap(fault.NotDue, errors.New("no such order"))
-	}
-	if r.State == Working && r.Lease == l.Token {
+	case r.State == Working && r.Lease == l.Token:
 		return r, nil
 	}
 	now := ms(l.Now)

@@ -21,8 +21,8 @@ type Resolution struct {
 	Now   time.Time
 }
 
-// Check refuses a resolution of which a part is missing: internal_error.
-func (s Resolution) Check() error {
+// check refuses a resolution of which a part is missing.
+func (s Resolution) check() error {
 	chosen := 0
 	for _, yes := range []bool{s.Adopt != "", s.None, s.Stop} {
 		if yes {
@@ -46,7 +46,7 @@ func (s Resolution) Check() error {
 // Errors: order_not_found for the zero Record; state_changed when r is not
 // failed, or AddOrder may still run; internal_error.
 func (r Record) Resolve(s Resolution) (Record, error) {
-	if err := s.Check(); err != nil {
+	if err := s.check(); err != nil {
 		return r, err
 	}
 	switch {

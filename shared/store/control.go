@@ -89,12 +89,8 @@ func (s *Store) ChangeControl(ctx context.Context, side order.Side, do func(orde
 		}
 		v := controlOf(next)
 		v.Version, v.Marks = seen.Version+1, addMark(seen.Marks, mark)
-		put, err := marshal(v)
-		if err != nil {
-			return c, err
-		}
 		var applied bool
-		if item, applied, err = s.putItem(ctx, doing, put, unmoved(seen.PK != "", seen.Version)); applied || err != nil {
+		if item, applied, err = s.put(ctx, doing, marshal(v), unmoved(seen.PK != "", seen.Version)); applied || err != nil {
 			return v.control(side), err
 		}
 	}

@@ -1,24 +1,16 @@
 package store
 
 import (
-	"errors"
 	"fmt"
-	"maps"
-	"reflect"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/feature/dynamodb/attributevalue"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
 	"orderbridge/shared/fault"
 	"orderbridge/shared/order"
 )
-
-// attributes is what DynamoDB calls an item.
-type attributes = map[string]types.AttributeValue
 
 // Item is an order as it is stored and as orderctl shows it: one tag names the
 // attribute and the JSON member. docs/data-model.md describes each.
@@ -176,7 +168,7 @@ func (v Item) record() (order.Record, bool) {
 }
 
 // Encode returns the attributes of a record.
-func Encode(r order.Record) (map[string]types.AttributeValue, error) { return marshal(ItemOf(r)) }
+func Encode(r order.Record) map[string]types.AttributeValue { return marshal(ItemOf(r)) }
 
 // Decode reads a stored order, from an answer of the table or an image of its
 // stream. Attributes that it does not know are ignored: another version may
@@ -224,89 +216,6 @@ func decode(item attributes) (Item, error) {
 		return Item{}, fault.Wrap(fault.Internal, fmt.Errorf("read item %q: %s", v.PK, why))
 	}
 	return v, nil
-}
-
-// marshal and unmarshal use the JSON tags.
-func marshal(v any) (attributes, error) {
-	item, err := attributevalue.MarshalMapWithOptions(v, func(o *attributevalue.EncoderOptions) { o.TagKey = "json" })
-	if err != nil {
-		err = fault.Wrap(fault.Internal, fmt.Errorf("encode item: %w", err))
-	}
-	return item, err
-}
-
-// unmarshal reads item into the struct to which v points; what fits refuses is
-// internal_error, because attributevalue reads NULL and other types as zero.
-func unmarshal(item attributes, v any) error {
-	err := fits(item, reflect.TypeOf(v).Elem(), false)
-	if err == nil {
-		err = attributevalue.UnmarshalMapWithOptions(item, v, func(o *attributevalue.DecoderOptions) { o.TagKey = "json" })
-	}
-	if err != nil {
-		pk, _ := item[attrPK].(*types.AttributeValueMemberS)
-		if pk == nil {
-			pk = &types.AttributeValueMemberS{}
-		}
-		return fault.Wrap(fault.Internal, fmt.Errorf("read item %q: %w", pk.Value, err))
-	}
-	return nil
-}
-
-// fits refuses attributes whose types are not those of the struct t; whole also
-// refuses an absent one that the struct does not omit when empty.
-func fits(item attributes, t reflect.Type, whole bool) error {
-	for i := range t.NumField() {
-		name, options, _ := strings.Cut(t.Field(i).Tag.Get("json"), ",")
-		v, there := item[name]
-		if !there {
-			if whole && options == "" {
-				return fmt.Errorf("attribute %s: missing", name)
-			}
-			continue
-		}
-		if err := fitsType(v, t.Field(i).Type); err != nil {
-			return fmt.Errorf("attribute %s: %w", name, err)
-		}
-	}
-	return nil
-}
-
-func fitsType(v types.AttributeValue, t reflect.Type) error {
-	ok := false
-	var children []types.AttributeValue
-	switch t.Kind() {
-	case reflect.String:
-		_, ok = v.(*types.AttributeValueMemberS)
-	case reflect.Bool:
-		_, ok = v.(*types.AttributeValueMemberBOOL)
-	case reflect.Int, reflect.Int64:
-		_, ok = v.(*types.AttributeValueMemberN)
-	case reflect.Pointer:
-		return fitsType(v, t.Elem())
-	case reflect.Struct:
-		if m, ok := v.(*types.AttributeValueMemberM); ok {
-			return fits(m.Value, t, true)
-		}
-	case reflect.Slice:
-		var l *types.AttributeValueMemberL
-		if l, ok = v.(*types.AttributeValueMemberL); ok {
-			children = l.Value
-		}
-	case reflect.Map:
-		var m *types.AttributeValueMemberM
-		if m, ok = v.(*types.AttributeValueMemberM); ok {
-			children = slices.Collect(maps.Values(m.Value))
-		}
-	}
-	if !ok {
-		return errors.New("not of its type")
-	}
-	for _, c := range children {
-		if err := fitsType(c, t.Elem()); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 func nonceOf(n order.Nonce) nonce {

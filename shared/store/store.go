@@ -23,6 +23,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
+	"orderbridge/shared/fault"
 	"orderbridge/shared/order"
 )
 
@@ -83,6 +84,85 @@ func (s *Store) get(ctx context.Context, pk string) (attributes, error) {
 		return nil, classify("read "+pk, err)
 	}
 	return out.Item, nil
+}
+
+// Claim records a callout: nonce, idempotency key and order in one atomic
+// write. The first callout of an order is one PutItem and no more; its failed
+// condition brings the image of an order that exists.
+//
+// Errors: nonce_replayed; too_many_requests when order.MaxNonces live nonces
+// are remembered (this one is not); try_again when the table is throttled or
+// away (the callout may be recorded: the same request sent again with a new
+// nonce meets the same order); internal_error.
+func (s *Store) Claim(ctx context.Context, c order.Claim) (order.Claimed, error) {
+	var met order.Outcome
+	r, err := s.change(ctx, "record callout of order "+c.ID.String(), image{}, s.click(c), func(r order.Record) (next order.Record, err error) {
+		next, met, err = r.Claim(c)
+		return next, err
+	})
+	if fault.CodeOf(err) == fault.StoreUnavailable {
+		err = fault.Wrap(fault.TryAgain, err)
+	}
+	if err != nil {
+		return order.Claimed{}, err
+	}
+	return order.Claimed{Outcome: met, Record: r}, nil
+}
+
+// Lease makes the caller the one worker of an order: Record.TakeLease.
+// Errors: not_due; store_unavailable: the lease may have been given, and ends
+// by itself; internal_error.
+func (s *Store) Lease(ctx context.Context, id order.ID, l order.Lease) (order.Record, error) {
+	return s.readAndChange(ctx, "lease order", id, func(r order.Record) (order.Record, error) { return r.TakeLease(l) })
+}
+
+// Write makes one transition under the fence: Record.Step. It begins with
+// step.From, which must be what the table returned last; where a callout or a
+// note came in between, the same transition is made on the fresh image.
+// Errors: lease_lost; store_unavailable: it may have been written;
+// internal_error for a step that order.Step.Check refuses.
+func (s *Store) Write(ctx context.Context, step order.Step) (order.Record, error) {
+	return s.change(ctx, "write order "+step.From.ID.String(), image{Record: step.From}, s.fenced,
+		func(r order.Record) (order.Record, error) { return r.Step(step) })
+}
+
+// Resolve carries out what a person decided about a failed order:
+// Record.Resolve. An order that was worked on, reopened or resolved between
+// the read and the write is not what the person saw.
+// Errors: order_not_found; state_changed; store_unavailable; internal_error.
+func (s *Store) Resolve(ctx context.Context, d order.Resolution) (order.Record, error) {
+	var first *order.Record
+	return s.readAndChange(ctx, "resolve order", d.ID, func(r order.Record) (order.Record, error) {
+		if first == nil {
+			first = &r
+		}
+		if !r.ID.IsZero() && (r.Fence != first.Fence || r.RecoveryPoint != first.RecoveryPoint || r.ErrorCode != first.ErrorCode || !r.OpenedAt.Equal(first.OpenedAt)) {
+			return r, fault.Wrap(fault.StateChanged, errors.New("it was changed meanwhile"))
+		}
+		return r.Resolve(d)
+	})
+}
+
+// Note adds a line to the history of an order: Record.Note.
+// Errors: order_not_found; store_unavailable; internal_error.
+func (s *Store) Note(ctx context.Context, id order.ID, e order.Entry) error {
+	_, err := s.readAndChange(ctx, "note on order", id, func(r order.Record) (order.Record, error) { return r.Note(e) })
+	return err
+}
+
+// Bump makes Salesforce hear of an order again: Record.Bump.
+// Errors: order_not_found; store_unavailable; internal_error.
+func (s *Store) Bump(ctx context.Context, id order.ID, atLeast order.Seq, now time.Time, e order.Entry) (order.Record, error) {
+	return s.readAndChange(ctx, "bump order", id, func(r order.Record) (order.Record, error) { return r.Bump(atLeast, now, e) })
+}
+
+// readAndChange is change on the order as it is read first.
+func (s *Store) readAndChange(ctx context.Context, doing string, id order.ID, do func(order.Record) (order.Record, error)) (order.Record, error) {
+	seen, err := s.read(ctx, id)
+	if err != nil {
+		return order.Record{}, err
+	}
+	return s.change(ctx, doing+" "+id.String(), seen, s.replace, do)
 }
 
 // Due returns up to limit orders whose work is due at now, oldest first. The
