@@ -190,15 +190,7 @@ func (m *Memory) Bump(ctx context.Context, id order.ID, atLeast order.Seq, now t
 
 // Control reads the switch of one side.
 func (m *Memory) Control(ctx context.Context, side order.Side) (order.Control, error) {
-	c := order.Control{Side: side}
-	_, err := m.call(ctx, Op{Method: "Control", Side: side, Read: true}, func() (order.Record, error) {
-		c = m.control(side)
-		return order.Record{}, nil
-	})
-	if err != nil {
-		return order.Control{Side: side}, err
-	}
-	return c, nil
+	return m.changeControl(ctx, Op{Method: "Control", Side: side, Read: true}, func(c order.Control) (order.Control, bool) { return c, false })
 }
 
 func (m *Memory) control(side order.Side) order.Control {
@@ -209,27 +201,27 @@ func (m *Memory) control(side order.Side) order.Control {
 
 // ChangeControl replaces the switch of one side by what do makes of it.
 func (m *Memory) ChangeControl(ctx context.Context, side order.Side, do func(order.Control) (next order.Control, write bool)) (order.Control, error) {
-	return m.changeControl(ctx, "ChangeControl", side, do)
+	return m.changeControl(ctx, Op{Method: "ChangeControl", Side: side}, do)
 }
 
-func (m *Memory) changeControl(ctx context.Context, method string, side order.Side, do func(order.Control) (next order.Control, write bool)) (order.Control, error) {
-	c := order.Control{Side: side}
-	_, err := m.call(ctx, Op{Method: method, Side: side}, func() (order.Record, error) {
-		if next, write := do(m.control(side)); write {
-			m.controls[side] = next.Normal()
+func (m *Memory) changeControl(ctx context.Context, op Op, do func(order.Control) (next order.Control, write bool)) (order.Control, error) {
+	var c order.Control
+	_, err := m.call(ctx, op, func() (order.Record, error) {
+		if next, write := do(m.control(op.Side)); write {
+			m.controls[op.Side] = next.Normal()
 		}
-		c = m.control(side)
+		c = m.control(op.Side)
 		return order.Record{}, nil
 	})
 	if err != nil {
-		return order.Control{Side: side}, err
+		return order.Control{Side: op.Side}, err
 	}
 	return c, nil
 }
 
 func (m *Memory) command(ctx context.Context, method string, do func(order.Control) (order.Control, error)) error {
 	var refused error
-	_, err := m.changeControl(ctx, method, order.SideWHMCS, func(c order.Control) (next order.Control, write bool) {
+	_, err := m.changeControl(ctx, Op{Method: method, Side: order.SideWHMCS}, func(c order.Control) (next order.Control, write bool) {
 		next, refused = do(c)
 		return next, refused == nil
 	})
