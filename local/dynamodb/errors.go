@@ -1,6 +1,10 @@
 package dynamodb
 
-import "net/http"
+import (
+	"fmt"
+	"net/http"
+	"time"
+)
 
 // wireError is an error as the service puts it on the wire.
 type wireError struct {
@@ -9,10 +13,20 @@ type wireError struct {
 	message string
 	// item is the image that goes with a failed condition, on request.
 	item item
+	// retryAfter is sent as X-Amz-Retry-After when it is not 0.
+	retryAfter time.Duration
 }
 
 // Error implements error.
 func (e *wireError) Error() string { return e.kind + ": " + e.message }
+
+func (e *wireError) body() map[string]any {
+	b := map[string]any{"__type": e.kind, "message": e.message}
+	if e.item != nil {
+		b["Item"] = e.item.wire()
+	}
+	return b
+}
 
 const (
 	prefixCoral    = "com.amazon.coral.service#"
@@ -24,20 +38,21 @@ func refuse(kind, message string) *wireError {
 	return &wireError{status: http.StatusBadRequest, kind: kind, message: message}
 }
 
-func invalid(message string) *wireError {
-	return refuse(prefixValidate+"ValidationException", message)
+func invalid(format string, args ...any) *wireError {
+	return refuse(prefixValidate+"ValidationException", fmt.Sprintf(format, args...))
 }
 
-func serialization(message string) *wireError {
-	return refuse(prefixCoral+"SerializationException", message)
+// unsupported refuses what the service knows and this emulator does not.
+func unsupported(format string, args ...any) *wireError {
+	return invalid("this emulator does not support %s", fmt.Sprintf(format, args...))
 }
 
-func notFound(message string) *wireError {
-	return refuse(prefixDynamo+"ResourceNotFoundException", message)
+func notFound(format string, args ...any) *wireError {
+	return refuse(prefixDynamo+"ResourceNotFoundException", "Requested resource not found: "+fmt.Sprintf(format, args...))
 }
 
-func inUse(message string) *wireError {
-	return refuse(prefixDynamo+"ResourceInUseException", message)
+func internalError(message string) *wireError {
+	return &wireError{status: http.StatusInternalServerError, kind: prefixDynamo + "InternalServerError", message: message}
 }
 
 func conditionFailed(old item) *wireError {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http/httptest"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -32,23 +33,9 @@ func s(v string) types.AttributeValue { return &types.AttributeValueMemberS{Valu
 
 func n(v string) types.AttributeValue { return &types.AttributeValueMemberN{Value: v} }
 
-func b(v string) types.AttributeValue { return &types.AttributeValueMemberB{Value: []byte(v)} }
-
 func yes(v bool) types.AttributeValue { return &types.AttributeValueMemberBOOL{Value: v} }
 
 func null() types.AttributeValue { return &types.AttributeValueMemberNULL{Value: true} }
-
-func ss(v ...string) types.AttributeValue { return &types.AttributeValueMemberSS{Value: v} }
-
-func ns(v ...string) types.AttributeValue { return &types.AttributeValueMemberNS{Value: v} }
-
-func bs(v ...string) types.AttributeValue {
-	m := &types.AttributeValueMemberBS{}
-	for _, e := range v {
-		m.Value = append(m.Value, []byte(e))
-	}
-	return m
-}
 
 func l(v ...types.AttributeValue) types.AttributeValue {
 	if v == nil {
@@ -171,17 +158,48 @@ func (r *rig) get(pk string) values {
 	return out.Item
 }
 
+// aliased puts a placeholder for each bare name of an expression, and returns
+// the names, and of the values those that the expression has.
+func aliased(expression string, all values) (string, names, values) {
+	n, v := names{}, values{}
+	out := regexp.MustCompile(`[#:]?\w+( *\()?`).ReplaceAllStringFunc(expression, func(word string) string {
+		switch strings.ToUpper(word) {
+		case "SET", "REMOVE", "ADD", "DELETE", "AND", "OR", "NOT", "IN", "BETWEEN", "AND (", "OR (", "NOT (", "IN (":
+			return word
+		}
+		switch {
+		case strings.HasPrefix(word, ":"):
+			if value, ok := all[word]; ok {
+				v[word] = value
+			}
+			return word
+		case strings.HasSuffix(word, "("), strings.HasPrefix(word, "#"), word[0] <= '9':
+			return word
+		}
+		n["#"+word] = word
+		return "#" + word
+	})
+	if len(n) == 0 {
+		n = nil
+	}
+	if len(v) == 0 {
+		v = nil
+	}
+	return out, n, v
+}
+
 // update runs an update expression on an item of Orders.
-func (r *rig) update(pk, expression string, n names, v values) (*dynamodb.UpdateItemOutput, error) {
+func (r *rig) update(pk, expression string, v values) (*dynamodb.UpdateItemOutput, error) {
+	expression, n, v := aliased(expression, v)
 	return r.client.UpdateItem(r.ctx, &dynamodb.UpdateItemInput{
 		TableName: aws.String("Orders"), Key: values{"pk": s(pk)}, UpdateExpression: &expression,
 		ExpressionAttributeNames: n, ExpressionAttributeValues: v, ReturnValues: types.ReturnValueAllNew,
 	})
 }
 
-func (r *rig) mustUpdate(pk, expression string, n names, v values) values {
+func (r *rig) mustUpdate(pk, expression string, v values) values {
 	r.Helper()
-	out, err := r.update(pk, expression, n, v)
+	out, err := r.update(pk, expression, v)
 	if err != nil {
 		r.Fatal(err)
 	}
@@ -206,9 +224,8 @@ func wantInvalid(t *testing.T, err error, message string) {
 }
 
 var noState = cmp.Options{
-	cmpopts.IgnoreUnexported(types.AttributeValueMemberS{}, types.AttributeValueMemberN{}, types.AttributeValueMemberB{},
-		types.AttributeValueMemberBOOL{}, types.AttributeValueMemberNULL{}, types.AttributeValueMemberSS{}, types.AttributeValueMemberNS{},
-		types.AttributeValueMemberBS{}, types.AttributeValueMemberL{}, types.AttributeValueMemberM{},
+	cmpopts.IgnoreUnexported(types.AttributeValueMemberS{}, types.AttributeValueMemberN{}, types.AttributeValueMemberBOOL{},
+		types.AttributeValueMemberNULL{}, types.AttributeValueMemberL{}, types.AttributeValueMemberM{},
 		streamtypes.AttributeValueMemberS{}, streamtypes.AttributeValueMemberN{}, streamtypes.AttributeValueMemberM{}),
 	cmpopts.EquateEmpty(),
 }

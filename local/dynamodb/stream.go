@@ -27,7 +27,7 @@ const firstSequence = "1%020d"
 // identity is who made a change, where that is not a caller.
 type identity struct{ kind, principal string }
 
-var ttlIdentity = &identity{"Service", "dynamodb.amazonaws.com"}
+func ttlIdentity() *identity { return &identity{"Service", "dynamodb.amazonaws.com"} }
 
 // record is one change of one item.
 type record struct {
@@ -47,7 +47,7 @@ type stream struct {
 	label  string
 	table  string
 	view   string
-	key    keySchema
+	key    string
 	shard  string
 	opened time.Time
 
@@ -72,7 +72,7 @@ func (s *stream) append(db *DB, old, new item, by *identity) {
 	default:
 		r.name = "MODIFY"
 	}
-	r.keys = some.pick(s.key.names())
+	r.keys = some.pick(s.key)
 	r.size = r.keys.size()
 	if s.view == "NEW_IMAGE" || s.view == "NEW_AND_OLD_IMAGES" {
 		r.new = new
@@ -140,7 +140,6 @@ func (r record) wire(s *stream, region string) map[string]any {
 // iterator is a place in a shard; readers hold it as an opaque text.
 type iterator struct {
 	Stream string `json:"s"`
-	Shard  string `json:"h"`
 	// From is the lowest sequence number to be read.
 	From   uint64    `json:"f"`
 	Issued time.Time `json:"i"`
@@ -164,41 +163,34 @@ func parseIterator(s string) (iterator, bool) {
 	return it, true
 }
 
-func (db *DB) listStreams(in *params) (any, error) {
-	name := in.tableNameIfAny("TableName")
-	limit := in.integer("Limit", 1, 100, 100)
-	from := in.text("ExclusiveStartStreamArn")
-	if err := in.err(); err != nil {
-		return nil, err
-	}
-	out := map[string]any{}
-	list := []any{}
-	last := ""
-	for _, s := range db.sortedStreams() {
-		if from != "" && s.arn <= from || name != "" && s.table != name {
-			continue
+// streamOf finds a stream by its ARN.
+func (db *DB) streamOf(arn string) (*stream, error) {
+	db.tables.RLock()
+	defer db.tables.RUnlock()
+	for _, s := range db.tables.streams {
+		if s.arn == arn {
+			return s, nil
 		}
-		if len(list) == limit {
-			out["LastEvaluatedStreamArn"] = last
-			break
-		}
-		last = s.arn
-		list = append(list, map[string]any{"StreamArn": s.arn, "TableName": s.table, "StreamLabel": s.label})
 	}
-	out["Streams"] = list
-	return out, nil
+	return nil, notFound("Stream: %s not found", arn)
 }
 
-func (db *DB) describeStream(in *params) (any, error) {
-	arn := in.required("StreamArn")
-	in.integer("Limit", 1, 100, 100)
-	from := in.text("ExclusiveStartShardId")
-	if err := in.err(); err != nil {
-		return nil, err
+func (db *DB) listStreams(in *tableInput) (any, error) {
+	db.tables.RLock()
+	defer db.tables.RUnlock()
+	list := []any{}
+	for _, s := range db.tables.streams {
+		if in.TableName == "" || s.table == in.TableName {
+			list = append(list, map[string]any{"StreamArn": s.arn, "TableName": s.table, "StreamLabel": s.label})
+		}
 	}
-	s := db.streamByARN(arn)
-	if s == nil {
-		return nil, notFound("Requested resource not found: Stream: " + arn + " not found")
+	return map[string]any{"Streams": list}, nil
+}
+
+func (db *DB) describeStream(in *struct{ StreamArn string }) (any, error) {
+	s, err := db.streamOf(in.StreamArn)
+	if err != nil {
+		return nil, err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -208,10 +200,6 @@ func (db *DB) describeStream(in *params) (any, error) {
 		status = "DISABLED"
 		numbers["EndingSequenceNumber"] = sequence(s.end())
 	}
-	shards := []any{}
-	if from < s.shard {
-		shards = append(shards, map[string]any{"ShardId": s.shard, "SequenceNumberRange": numbers})
-	}
 	return map[string]any{"StreamDescription": map[string]any{
 		"StreamArn":               s.arn,
 		"StreamLabel":             s.label,
@@ -219,8 +207,8 @@ func (db *DB) describeStream(in *params) (any, error) {
 		"StreamViewType":          s.view,
 		"CreationRequestDateTime": s.opened.Unix(),
 		"TableName":               s.table,
-		"KeySchema":               s.key.wire(),
-		"Shards":                  shards,
+		"KeySchema":               keySchema(s.key),
+		"Shards":                  []any{map[string]any{"ShardId": s.shard, "SequenceNumberRange": numbers}},
 	}}, nil
 }
 
@@ -232,43 +220,38 @@ func (s *stream) end() uint64 {
 	return s.start
 }
 
-func (db *DB) getShardIterator(in *params) (any, error) {
-	arn, shard := in.required("StreamArn"), in.required("ShardId")
-	kind := in.required("ShardIteratorType")
-	in.oneOf("ShardIteratorType", "AFTER_SEQUENCE_NUMBER", "LATEST", "TRIM_HORIZON", "AT_SEQUENCE_NUMBER")
-	number := in.text("SequenceNumber")
-	if err := in.err(); err != nil {
+type getShardIteratorInput struct{ StreamArn, ShardId, ShardIteratorType, SequenceNumber string }
+
+func (db *DB) getShardIterator(in *getShardIteratorInput) (any, error) {
+	s, err := db.streamOf(in.StreamArn)
+	if err != nil {
 		return nil, err
 	}
-	s := db.streamByARN(arn)
-	if s == nil {
-		return nil, notFound("Requested resource not found: Stream: " + arn + " not found")
-	}
-	if shard != s.shard {
-		return nil, notFound("Requested resource not found: Shard does not exist")
+	if in.ShardId != s.shard {
+		return nil, notFound("Shard does not exist")
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.trim(db.now())
-	it := iterator{Stream: arn, Shard: shard, From: s.start, Issued: db.now()}
-	switch kind {
+	it := iterator{Stream: s.arn, From: s.start, Issued: db.now()}
+	switch in.ShardIteratorType {
+	case "TRIM_HORIZON":
 	case "LATEST":
 		it.From = db.sequence.Load() + 1
 	case "AT_SEQUENCE_NUMBER", "AFTER_SEQUENCE_NUMBER":
-		if number == "" {
-			return nil, invalid("SequenceNumber is required when ShardIteratorType is " + kind)
-		}
 		var n uint64
-		if _, err := fmt.Sscanf(number, "1%020d", &n); err != nil || sequence(n) != number {
-			return nil, invalid("Invalid SequenceNumber: " + number)
+		if _, err := fmt.Sscanf(in.SequenceNumber, firstSequence, &n); err != nil || sequence(n) != in.SequenceNumber {
+			return nil, invalid("Invalid SequenceNumber: %q", in.SequenceNumber)
 		}
 		if n < s.start {
 			return nil, trimmed()
 		}
 		it.From = n
-		if kind == "AFTER_SEQUENCE_NUMBER" {
+		if in.ShardIteratorType == "AFTER_SEQUENCE_NUMBER" {
 			it.From++
 		}
+	default:
+		return nil, invalid("unknown ShardIteratorType %q", in.ShardIteratorType)
 	}
 	return map[string]any{"ShardIterator": it.String()}, nil
 }
@@ -277,13 +260,20 @@ func trimmed() error {
 	return refuse(prefixDynamo+"TrimmedDataAccessException", "The operation attempted to read past the oldest stream record in a shard.")
 }
 
-func (db *DB) getRecords(in *params) (any, error) {
-	raw := in.required("ShardIterator")
-	limit := in.integer("Limit", 1, maxRecords, maxRecords)
-	if err := in.err(); err != nil {
-		return nil, err
+type getRecordsInput struct {
+	ShardIterator string
+	Limit         *int
+}
+
+func (db *DB) getRecords(in *getRecordsInput) (any, error) {
+	limit := maxRecords
+	if in.Limit != nil {
+		limit = *in.Limit
 	}
-	it, ok := parseIterator(raw)
+	if limit < 1 || limit > maxRecords {
+		return nil, invalid("Limit must be from 1 to %d", maxRecords)
+	}
+	it, ok := parseIterator(in.ShardIterator)
 	if !ok {
 		return nil, invalid("Invalid ShardIterator")
 	}
@@ -291,9 +281,9 @@ func (db *DB) getRecords(in *params) (any, error) {
 	if now.Sub(it.Issued) > iteratorLifetime {
 		return nil, refuse(prefixDynamo+"ExpiredIteratorException", "The shard iterator has expired: it was issued more than 15 minutes ago.")
 	}
-	s := db.streamByARN(it.Stream)
-	if s == nil || s.shard != it.Shard {
-		return nil, notFound("Requested resource not found: Stream: " + it.Stream + " not found")
+	s, err := db.streamOf(it.Stream)
+	if err != nil {
+		return nil, err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

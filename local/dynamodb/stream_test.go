@@ -70,11 +70,11 @@ func streamText(v streamtypes.AttributeValue) string {
 func TestTheStreamTellsWhatChanged(t *testing.T) {
 	r := start(t).orders()
 	r.put(values{"pk": s("1"), "v": n("1")})
-	r.put(values{"pk": s("1"), "v": n("1.0")})                             // the same
-	r.mustUpdate("1", "SET v = :v", nil, values{":v": n("1")})             // the same
-	r.mustUpdate("1", "SET v = :v", nil, values{":v": n("2")})             // changed
-	r.mustUpdate("1", "REMOVE nothere", nil, nil)                          // nothing
-	if _, err := r.try("attribute_not_exists(pk)", nil, nil); err != nil { // refused
+	r.put(values{"pk": s("1"), "v": n("1.0")})                        // the same
+	r.mustUpdate("1", "SET v = :v", values{":v": n("1")})             // the same
+	r.mustUpdate("1", "SET v = :v", values{":v": n("2")})             // changed
+	r.mustUpdate("1", "REMOVE nothere", nil)                          // nothing
+	if _, err := r.try("attribute_not_exists(pk)", nil); err != nil { // refused
 		t.Fatal(err)
 	}
 	for range 2 { // the second deletes nothing
@@ -185,9 +185,9 @@ func TestStreamErrors(t *testing.T) {
 	_, err = r.streams.GetShardIterator(r.ctx, &dynamodbstreams.GetShardIteratorInput{StreamArn: &arn, ShardId: aws.String(shard + "x"), ShardIteratorType: "LATEST"})
 	wantError(t, err, "ResourceNotFoundException", "Shard does not exist")
 	_, err = r.streams.GetShardIterator(r.ctx, &dynamodbstreams.GetShardIteratorInput{StreamArn: &arn, ShardId: &shard, ShardIteratorType: "AT_SEQUENCE_NUMBER"})
-	wantInvalid(t, err, "SequenceNumber is required")
+	wantInvalid(t, err, "Invalid SequenceNumber")
 	_, err = r.streams.GetShardIterator(r.ctx, &dynamodbstreams.GetShardIteratorInput{StreamArn: &arn, ShardId: &shard, ShardIteratorType: "WHENEVER"})
-	wantInvalid(t, err, "failed to satisfy constraint: Member must satisfy enum value set: [AFTER_SEQUENCE_NUMBER, LATEST, TRIM_HORIZON, AT_SEQUENCE_NUMBER]")
+	wantInvalid(t, err, `unknown ShardIteratorType "WHENEVER"`)
 
 	r.clock.advance(15*time.Minute + time.Second)
 	_, err = r.streams.GetRecords(r.ctx, &dynamodbstreams.GetRecordsInput{ShardIterator: iterator})
@@ -237,7 +237,7 @@ func TestTheStreamHasEachItemsOrderUnderConcurrency(t *testing.T) {
 	for w := range writers {
 		wg.Go(func() {
 			for range each {
-				_, err := r.update(fmt.Sprint(w%4), "ADD v :one", nil, values{":one": n("1")})
+				_, err := r.update(fmt.Sprint(w%4), "SET v = if_not_exists(v, :zero) + :one", values{":zero": n("0"), ":one": n("1")})
 				if err != nil {
 					t.Error(err)
 					return
@@ -281,14 +281,6 @@ func TestChangedWakesReaders(t *testing.T) {
 
 func TestTimeToLive(t *testing.T) {
 	r := start(t).orders()
-	describe := func() *types.TimeToLiveDescription {
-		t.Helper()
-		out, err := r.client.DescribeTimeToLive(r.ctx, &dynamodb.DescribeTimeToLiveInput{TableName: aws.String("Orders")})
-		if err != nil {
-			t.Fatal(err)
-		}
-		return out.TimeToLiveDescription
-	}
 	enable := func(on bool) error {
 		_, err := r.client.UpdateTimeToLive(r.ctx, &dynamodb.UpdateTimeToLiveInput{TableName: aws.String("Orders"),
 			TimeToLiveSpecification: &types.TimeToLiveSpecification{AttributeName: aws.String("expires_at"), Enabled: &on}})
@@ -306,20 +298,14 @@ func TestTimeToLive(t *testing.T) {
 	r.put(values{"pk": s("ages ago"), "expires_at": at(-6 * 365 * 24 * time.Hour)})
 	r.put(values{"pk": s("milliseconds"), "expires_at": n(strconv.FormatInt(now*1000, 10))})
 
-	if describe().TimeToLiveStatus != types.TimeToLiveStatusDisabled {
-		t.Fatal("TTL is on from the start")
-	}
 	if got := r.db.Sweep(); got != 0 {
 		t.Fatalf("swept %d without TTL", got)
 	}
-	wantInvalid(t, enable(false), "TimeToLive is already disabled")
+	wantInvalid(t, enable(false), "does not support switching TTL off")
 	if err := enable(true); err != nil {
 		t.Fatal(err)
 	}
 	wantInvalid(t, enable(true), "TimeToLive is already enabled")
-	if d := describe(); d.TimeToLiveStatus != types.TimeToLiveStatusEnabled || *d.AttributeName != "expires_at" {
-		t.Fatal(d)
-	}
 	latest := r.iterator(streamtypes.ShardIteratorTypeLatest, nil)
 	r.db.Switches().SetTTL(false)
 	if got := r.db.Sweep(); got != 0 {
@@ -352,8 +338,5 @@ func TestTimeToLive(t *testing.T) {
 	r.clock.advance(time.Second)
 	if got := r.db.Sweep(); got != 1 || r.get("later") != nil {
 		t.Fatalf("swept %d a second later", got)
-	}
-	if err := enable(false); err != nil {
-		t.Fatal(err)
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -30,6 +29,19 @@ type Fault struct {
 	// Error, for throttling only, is ProvisionedThroughputExceededException
 	// (also when empty) or ThrottlingException.
 	Error string `json:"error,omitempty"`
+	// RetryAfterMs, for throttling only, is sent in the header
+	// X-Amz-Retry-After if it is not 0: the SDK then waits that many
+	// milliseconds before its next try, 5,000 at most.
+	RetryAfterMs int64 `json:"retryAfterMs,omitempty"`
+}
+
+func (f Fault) throttled() error {
+	e := refuse(prefixDynamo+throughputExceeded, "The level of configured provisioned throughput for the table was exceeded.")
+	if f.Error == throttling {
+		e = refuse("com.amazon.coral.availability#"+throttling, "Throughput exceeds the current capacity of your table or index.")
+	}
+	e.retryAfter = time.Duration(f.RetryAfterMs) * time.Millisecond
+	return e
 }
 
 // faultPoint is where in a request a fault strikes.
@@ -192,85 +204,6 @@ func (db *DB) State() State {
 	}
 }
 
-// TableConsumed is what was consumed on one table since the start or since
-// ResetConsumed, in capacity units. Refused requests count where the service
-// charges for them: a failed condition does.
-type TableConsumed struct {
-	ReadUnits  float64                `json:"readUnits"`
-	WriteUnits float64                `json:"writeUnits"`
-	Indexes    map[string]Consumed    `json:"indexes"` // part of the above
-	Operations map[string]OpsConsumed `json:"operations"`
-}
-
-// Consumed is read and write units.
-type Consumed struct {
-	ReadUnits  float64 `json:"readUnits"`
-	WriteUnits float64 `json:"writeUnits"`
-}
-
-// OpsConsumed is what one operation did.
-type OpsConsumed struct {
-	Calls      int     `json:"calls"`
-	ReadUnits  float64 `json:"readUnits"`
-	WriteUnits float64 `json:"writeUnits"`
-}
-
-type meter struct {
-	mu     sync.Mutex
-	tables map[string]TableConsumed
-}
-
-func (m *meter) add(table, operation string, read, write float64, indexRead, indexWrite map[string]float64) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.tables == nil {
-		m.tables = map[string]TableConsumed{}
-	}
-	t, ok := m.tables[table]
-	if !ok {
-		t.Indexes, t.Operations = map[string]Consumed{}, map[string]OpsConsumed{}
-	}
-	for name, u := range indexRead {
-		c := t.Indexes[name]
-		c.ReadUnits += u
-		t.Indexes[name] = c
-		read += u
-	}
-	for name, u := range indexWrite {
-		c := t.Indexes[name]
-		c.WriteUnits += u
-		t.Indexes[name] = c
-		write += u
-	}
-	t.ReadUnits += read
-	t.WriteUnits += write
-	o := t.Operations[operation]
-	o.Calls++
-	o.ReadUnits += read
-	o.WriteUnits += write
-	t.Operations[operation] = o
-	m.tables[table] = t
-}
-
-// Consumed returns the units consumed so far, by table.
-func (db *DB) Consumed() map[string]TableConsumed {
-	db.meter.mu.Lock()
-	defer db.meter.mu.Unlock()
-	out := map[string]TableConsumed{}
-	for name, t := range db.meter.tables {
-		t.Indexes, t.Operations = maps.Clone(t.Indexes), maps.Clone(t.Operations)
-		out[name] = t
-	}
-	return out
-}
-
-// ResetConsumed starts the count of consumed units anew.
-func (db *DB) ResetConsumed() {
-	db.meter.mu.Lock()
-	defer db.meter.mu.Unlock()
-	db.meter.tables = nil
-}
-
 // control is the body of POST; what is absent stays as it is.
 type control struct {
 	IndexLagMs    *int64 `json:"indexLagMs"`
@@ -378,12 +311,14 @@ func (c *control) check() error {
 	for point, f := range c.faults() {
 		switch {
 		case f == nil:
-		case f.Op != "*" && operations[f.Op] == nil && streamOperations[f.Op] == nil:
+		case f.Op != "*" && find("DynamoDB_20120810."+f.Op) == nil && find("DynamoDBStreams_20120810."+f.Op) == nil:
 			return fmt.Errorf("%s: unknown op %q", point, f.Op)
 		case f.Times < 0:
 			return fmt.Errorf("%s: times must not be negative", point)
 		case f.Error != "" && (point != pointThrottle || f.Error != throughputExceeded && f.Error != throttling):
 			return fmt.Errorf("%s: unknown error %q", point, f.Error)
+		case f.RetryAfterMs != 0 && point != pointThrottle, f.RetryAfterMs < 0, f.RetryAfterMs > maxLatency.Milliseconds():
+			return fmt.Errorf("%s: retryAfterMs is for throttle, from 0 to %d", point, maxLatency.Milliseconds())
 		}
 	}
 	return nil

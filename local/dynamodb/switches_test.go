@@ -15,6 +15,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 	"github.com/aws/smithy-go"
@@ -49,6 +50,21 @@ func TestThrottlingRefusesAndWritesNothing(t *testing.T) {
 	}
 	if err := r.insert("1"); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// The header goes out with the throttling that asks for it, and no other.
+func TestAThrottledAnswerSaysWhenToComeBack(t *testing.T) {
+	r := start(t).orders()
+	r.db.Switches().Throttle(dynamo.Fault{Op: "PutItem", Times: 1, RetryAfterMs: 1500})
+	r.db.Switches().Throttle(dynamo.Fault{Op: "PutItem", Times: 1})
+	for _, want := range []string{"1500", ""} {
+		err := r.insert("1")
+		wantError(t, err, "ProvisionedThroughputExceededException", "")
+		var response *awshttp.ResponseError
+		if !errors.As(err, &response) || response.Response.Header.Get("X-Amz-Retry-After") != want {
+			t.Errorf("%v: headers %v, want %q", err, response.Response.Header, want)
+		}
 	}
 }
 
@@ -121,7 +137,7 @@ func TestLatencyDelaysAnswersAndEndsWithTheDB(t *testing.T) {
 		db.Switches().SetLatency(3 * time.Second)
 		call := func() *httptest.ResponseRecorder {
 			req := httptest.NewRequest("POST", "/", strings.NewReader("{}"))
-			req.Header.Set("X-Amz-Target", "DynamoDB_20120810.ListTables")
+			req.Header.Set("X-Amz-Target", "DynamoDBStreams_20120810.ListStreams")
 			req.Header.Set("Content-Type", "application/x-amz-json-1.0")
 			req.Header.Set("Authorization", "AWS4-")
 			rec := httptest.NewRecorder()
@@ -186,13 +202,13 @@ func (r *rig) control(method, body string) (int, dynamo.State, string) {
 
 func TestTheControlRoute(t *testing.T) {
 	r := start(t).orders()
-	code, state, _ := r.control("POST", `{"indexLagMs":1500,"staleIndex":true,"latencyMs":0,"ttl":false,"throttle":{"op":"UpdateItem","times":3},
+	code, state, _ := r.control("POST", `{"indexLagMs":1500,"staleIndex":true,"latencyMs":0,"ttl":false,"throttle":{"op":"UpdateItem","times":3,"retryAfterMs":5000},
 		"loseReply":{"op":"PutItem","times":1,"match":"order#8"},"serverError":{"op":"*","times":2},"loseRequest":{"op":"GetRecords","times":1}}`)
 	if code != 200 || state.IndexLagMs != 1500 || !state.StaleIndex || state.TTL || state.LatencyMs != 0 {
 		t.Fatalf("%d %+v", code, state)
 	}
 	for name, got := range map[string]struct{ got, want []dynamo.Fault }{
-		"throttle":    {state.Throttle, []dynamo.Fault{{Op: "UpdateItem", Times: 3}}},
+		"throttle":    {state.Throttle, []dynamo.Fault{{Op: "UpdateItem", Times: 3, RetryAfterMs: 5000}}},
 		"loseReply":   {state.LoseReply, []dynamo.Fault{{Op: "PutItem", Times: 1, Match: "order#8"}}},
 		"serverError": {state.ServerError, []dynamo.Fault{{Op: "*", Times: 2}}},
 		"loseRequest": {state.LoseRequest, []dynamo.Fault{{Op: "GetRecords", Times: 1}}},
@@ -236,6 +252,8 @@ func TestTheControlRouteRefusesWhatItDoesNotKnow(t *testing.T) {
 		`{"throttle":{"op":"*","kind":"x"}}`:  `unknown field \"kind\"`,
 		`{"throttle":{"op":"*","error":"x"}}`: `unknown error \"x\"`,
 		`{"loseReply":{"op":"*","times":1,"error":"ThrottlingException"}}`: "unknown error",
+		`{"loseReply":{"op":"*","times":1,"retryAfterMs":1}}`:              "retryAfterMs is for throttle",
+		`{"throttle":{"op":"*","times":1,"retryAfterMs":-1}}`:              "retryAfterMs is for throttle, from 0 to 30000",
 		`{"staleIndex":true,"indexLagMs":5000}`:                            "indexLagMs",
 	} {
 		if code, _, got := r.control("POST", body); code != 400 || !strings.Contains(got, text) {

@@ -50,8 +50,8 @@ func put(t *testing.T, c *dynamodb.Client, pk, wrote string) {
 	_, err := c.PutItem(t.Context(), &dynamodb.PutItemInput{TableName: aws.String("Orders"), Item: map[string]types.AttributeValue{
 		"pk": &types.AttributeValueMemberS{Value: pk}, "signal": &types.AttributeValueMemberS{Value: wrote},
 		"seq": &types.AttributeValueMemberN{Value: "12"}, "keys": &types.AttributeValueMemberL{Value: []types.AttributeValue{&types.AttributeValueMemberS{Value: "k"}}},
-		"nonces": &types.AttributeValueMemberM{Value: map[string]types.AttributeValue{"n": &types.AttributeValueMemberB{Value: []byte{1, 2}}}},
-		"set":    &types.AttributeValueMemberSS{Value: []string{"x"}}, "yes": &types.AttributeValueMemberBOOL{Value: true}, "null": &types.AttributeValueMemberNULL{Value: true},
+		"nonces": &types.AttributeValueMemberM{Value: map[string]types.AttributeValue{"n": &types.AttributeValueMemberN{Value: "1"}}},
+		"yes": &types.AttributeValueMemberBOOL{Value: true}, "null": &types.AttributeValueMemberNULL{Value: true},
 	}})
 	if err != nil {
 		t.Fatal(err)
@@ -128,8 +128,8 @@ func TestFunctionSeesTheRecordsOfTheStream(t *testing.T) {
 	}
 	r := e.Records[0]
 	if r.EventName != "INSERT" || r.EventSource != "aws:dynamodb" || r.Change.Keys["pk"].String() != "order#3" || r.Change.SequenceNumber == "" ||
-		r.Change.NewImage["seq"].Number() != "12" || string(r.Change.NewImage["nonces"].Map()["n"].Binary()) != "\x01\x02" ||
-		r.Change.NewImage["keys"].List()[0].String() != "k" || r.Change.NewImage["set"].StringSet()[0] != "x" || !r.Change.NewImage["yes"].Boolean() ||
+		r.Change.NewImage["seq"].Number() != "12" || r.Change.NewImage["nonces"].Map()["n"].Number() != "1" ||
+		r.Change.NewImage["keys"].List()[0].String() != "k" || !r.Change.NewImage["yes"].Boolean() ||
 		time.Since(r.Change.ApproximateCreationDateTime.Time) > time.Hour || r.EventSourceArn == "" {
 		t.Errorf("record %+v", r)
 	}
