@@ -51,7 +51,7 @@ func put(t *testing.T, c *dynamodb.Client, pk, wrote string) {
 		"pk": &types.AttributeValueMemberS{Value: pk}, "signal": &types.AttributeValueMemberS{Value: wrote},
 		"seq": &types.AttributeValueMemberN{Value: "12"}, "keys": &types.AttributeValueMemberL{Value: []types.AttributeValue{&types.AttributeValueMemberS{Value: "k"}}},
 		"nonces": &types.AttributeValueMemberM{Value: map[string]types.AttributeValue{"n": &types.AttributeValueMemberN{Value: "1"}}},
-		"yes": &types.AttributeValueMemberBOOL{Value: true}, "null": &types.AttributeValueMemberNULL{Value: true},
+		"yes":    &types.AttributeValueMemberBOOL{Value: true}, "null": &types.AttributeValueMemberNULL{Value: true},
 	}})
 	if err != nil {
 		t.Fatal(err)
