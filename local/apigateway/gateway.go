@@ -66,9 +66,8 @@ type Gateway struct {
 
 type route struct {
 	samtemplate.Route
-	method   string // "" = any
+	method   string
 	segments []string
-	fallback bool // $default
 }
 
 // New checks the routes: two APIs share one address here, so no two routes may
@@ -90,54 +89,36 @@ func New(opts Options) (*Gateway, error) {
 			return nil, fmt.Errorf("serve routes: %s is there twice", r.Key)
 		}
 		seen[r.Key] = true
-		rt := route{Route: r}
-		if r.Key == "$default" {
-			rt.fallback = true
-		} else {
-			method, path, ok := strings.Cut(r.Key, " ")
-			if !ok || !strings.HasPrefix(path, "/") {
-				return nil, fmt.Errorf("serve routes: %q is not a method and a path", r.Key)
-			}
-			if method != "ANY" {
-				rt.method = method
-			}
-			rt.segments = strings.Split(path[1:], "/")
+		method, path, ok := strings.Cut(r.Key, " ")
+		if !ok || method == "ANY" || !strings.HasPrefix(path, "/") || strings.Contains(path, "+}") {
+			return nil, fmt.Errorf("serve routes: %q is not supported: a method and a path of texts and {names} is", r.Key)
 		}
 		if r.JWT != nil && opts.Key == nil {
 			return nil, fmt.Errorf("serve routes: %s wants tokens, and there is no issuer", r.Key)
 		}
-		g.routes = append(g.routes, rt)
+		g.routes = append(g.routes, route{Route: r, method: method, segments: strings.Split(path[1:], "/")})
 	}
 	return g, nil
 }
 
-// match tells whether a path fits and how well (more is better).
-func (rt *route) match(segments []string) (params map[string]string, score int, ok bool) {
+// match tells whether a path fits, and how many of its segments by text.
+func (rt *route) match(segments []string) (params map[string]string, exact int, ok bool) {
+	if len(segments) != len(rt.segments) {
+		return nil, 0, false
+	}
 	params = map[string]string{}
 	for i, want := range rt.segments {
 		name, isParam := strings.CutPrefix(want, "{")
-		name = strings.TrimSuffix(name, "}")
-		if greedy, yes := strings.CutSuffix(name, "+"); isParam && yes {
-			if i >= len(segments) {
-				return nil, 0, false
-			}
-			params[greedy] = unescapePath(strings.Join(segments[i:], "/"))
-			return params, score + 1, true
-		}
-		if i >= len(segments) {
-			return nil, 0, false
-		}
 		switch {
 		case isParam && segments[i] != "":
-			params[name] = unescapePath(segments[i])
-			score += 10
+			params[strings.TrimSuffix(name, "}")] = unescapePath(segments[i])
 		case !isParam && unescapePath(segments[i]) == want:
-			score += 100
+			exact++
 		default:
 			return nil, 0, false
 		}
 	}
-	return params, score, len(segments) == len(rt.segments)
+	return params, exact, true
 }
 
 func unescapePath(s string) string {
@@ -147,36 +128,22 @@ func unescapePath(s string) string {
 	return s
 }
 
-// find returns the route for a request and, when only the method does not fit,
-// the API whose path it is.
+// find returns the route for a request, the one with most texts first, and,
+// when only the method does not fit, the API whose path it is.
 func (g *Gateway) find(method, escapedPath string) (rt *route, params map[string]string, api string) {
 	best := -1
 	segments := strings.Split(strings.TrimPrefix(escapedPath, "/"), "/")
 	for i := range g.routes {
 		r := &g.routes[i]
-		if r.fallback {
-			if best < 0 {
-				rt, params, best, api = r, nil, 0, r.API
-			}
-			continue
-		}
-		p, score, ok := r.match(segments)
+		p, exact, ok := r.match(segments)
 		if !ok {
 			continue
 		}
-		api = r.API
-		score = 2*score + 1
-		if r.method == method {
-			score++
-		} else if r.method != "" {
-			continue
+		if r.method == method && exact > best {
+			rt, params, best, api = r, p, exact, r.API
+		} else if rt == nil {
+			api = r.API
 		}
-		if score > best {
-			rt, params, best = r, p, score
-		}
-	}
-	if rt != nil {
-		api = rt.API
 	}
 	return rt, params, api
 }
@@ -292,18 +259,15 @@ func (g *Gateway) invoke(w http.ResponseWriter, r *http.Request, rt *route, e ev
 // (API Gateway Developer Guide, "Configure CORS for HTTP APIs".)
 func (g *Gateway) crossOrigin(w http.ResponseWriter, r *http.Request, c *samtemplate.CORS, rt *route) (answered bool) {
 	origin := r.Header.Get("Origin")
-	preflight := r.Method == http.MethodOptions && (rt == nil || rt.fallback)
+	preflight := r.Method == http.MethodOptions && rt == nil
 	allowed := origin != "" && (slices.Contains(c.Origins, origin) || slices.Contains(c.Origins, "*"))
 	if allowed {
 		h := w.Header()
-		if slices.Contains(c.Origins, "*") && !c.Credentials {
+		if slices.Contains(c.Origins, "*") {
 			h.Set("Access-Control-Allow-Origin", "*")
 		} else {
 			h.Set("Access-Control-Allow-Origin", origin)
 			h.Add("Vary", "Origin")
-		}
-		if c.Credentials {
-			h.Set("Access-Control-Allow-Credentials", "true")
 		}
 		if preflight {
 			setList(h, "Access-Control-Allow-Methods", c.Methods)

@@ -220,19 +220,23 @@ func TestUnknownRoutesAre404(t *testing.T) {
 func TestRoutesByTheirRank(t *testing.T) {
 	f := &fake{answer: "{}"}
 	g := newGateway(t, f, func(o *apigateway.Options) {
-		for _, key := range []string{"$default", "ANY /a/{proxy+}", "GET /a/{x}", "GET /a/b", "ANY /a/b"} {
+		for _, key := range []string{"GET /a/{x}", "GET /a/b", "PUT /a/{x}", "GET /{y}/b"} {
 			o.Routes = append(o.Routes, samtemplate.Route{API: "CalloutApi", Key: key, Function: key, Timeout: time.Second})
 		}
 	})
-	for sent, want := range map[string]string{"GET /a/b": "GET /a/b", "PUT /a/b": "ANY /a/b", "GET /a/c": "GET /a/{x}", "PUT /a/c": "ANY /a/{proxy+}", "GET /a/c/d": "ANY /a/{proxy+}", "GET /z": "$default"} {
+	for sent, want := range map[string]string{"GET /a/b": "GET /a/b", "PUT /a/b": "PUT /a/{x}", "GET /a/c": "GET /a/{x}", "GET /z/b": "GET /{y}/b"} {
 		method, path, _ := strings.Cut(sent, " ")
 		serve(g, request(method, path, ""))
 		if f.function != want {
 			t.Errorf("%s went to %s, want %s", sent, f.function, want)
 		}
 	}
-	if _, err := apigateway.New(apigateway.Options{Routes: []samtemplate.Route{{Key: "GET /a"}, {Key: "GET /a"}}}); err == nil {
-		t.Error("two equal routes were accepted")
+	for rule, routes := range map[string][]samtemplate.Route{
+		"two equal routes": {{Key: "GET /a"}, {Key: "GET /a"}}, "a default route": {{Key: "$default"}}, "any method": {{Key: "ANY /a"}}, "the rest of a path": {{Key: "GET /a/{proxy+}"}},
+	} {
+		if _, err := apigateway.New(apigateway.Options{Routes: routes}); err == nil {
+			t.Errorf("%s: accepted", rule)
+		}
 	}
 }
 

@@ -36,7 +36,7 @@ type Stream struct {
 
 // Run reads every shard, parents before children, and delivers by the policy.
 // It returns when ctx ends.
-func (s *Stream) Run(ctx context.Context, policy Policy, deliver Deliver, discard func(shard, arn string) Discard) error {
+func (s *Stream) Run(ctx context.Context, policy Policy, deliver Deliver) error {
 	filter, err := ParseFilter(policy.Filters)
 	if err != nil {
 		return err
@@ -75,7 +75,7 @@ func (s *Stream) Run(ctx context.Context, policy Policy, deliver Deliver, discar
 				continue
 			}
 			latest := s.Latest && first
-			b := &batcher{policy: policy, filter: filter, deliver: deliver, discard: discard(id, arn), logf: s.Logf}
+			b := &batcher{policy: policy, filter: filter, deliver: deliver, discard: s.discard, logf: s.Logf}
 			wait.Go(func() {
 				s.shard(ctx, arn, id, latest, b)
 				mu.Lock()
@@ -125,6 +125,12 @@ func (s *Stream) discover(ctx context.Context) (arn string, shards []types.Shard
 			return arn, shards, nil
 		}
 	}
+}
+
+// discard tells of records that are given up: no mapping of the template sends
+// them on.
+func (s *Stream) discard(batch []Record, why string) {
+	s.Logf("%d records given up (%s), %s to %s", len(batch), why, batch[0].Sequence, batch[len(batch)-1].Sequence)
 }
 
 // shard reads one shard to its end, or until ctx ends.

@@ -13,6 +13,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"orderbridge/local/uuid"
 )
 
 const (
@@ -339,7 +341,7 @@ func (h *Host) count(f *function, do func(*Stats)) {
 
 // run carries one invocation to its end, whoever still waits for it.
 func (h *Host) run(f *function, event []byte) ([]byte, error) {
-	inv := &invocation{id: newID(), trace: newTrace(), payload: event, done: make(chan struct{})}
+	inv := &invocation{id: uuid.New(), trace: newTrace(), payload: event, done: make(chan struct{})}
 	for {
 		p, err := h.acquire(f)
 		if err != nil {
@@ -571,13 +573,6 @@ func newHex(n int) string {
 	b := make([]byte, n)
 	rand.Read(b)
 	return hex.EncodeToString(b)
-}
-
-func newID() string {
-	b := make([]byte, 16)
-	rand.Read(b)
-	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
-	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
 }
 
 // newTrace is an X-Ray trace header, not sampled.

@@ -9,7 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	clock "orderbridge/local/scheduler"
+	"orderbridge/local/scheduler"
 )
 
 // function writes down when it was called, and takes as long as it is told.
@@ -35,15 +35,15 @@ func (f *function) Invoke(ctx context.Context, _ string, event []byte) ([]byte, 
 	return nil, f.err
 }
 
-func start(t *testing.T, f *function, s ...clock.Schedule) *clock.Clock {
+func start(t *testing.T, f *function, s ...scheduler.Schedule) *scheduler.Scheduler {
 	f.began = time.Now()
-	return clock.New(clock.Options{Schedules: s, Invoker: f, Region: "us-east-1", Account: "000000000000", Logf: t.Logf})
+	return scheduler.New(scheduler.Options{Schedules: s, Invoker: f, Region: "us-east-1", Account: "000000000000", Logf: t.Logf})
 }
 
 func TestTicksComeAtTheirRateAndNotAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &function{takes: 90 * time.Second} // a slow tick holds up no other
-		c := start(t, f, clock.Schedule{Name: "Clock", Function: "provision", Every: time.Minute, MaxAge: time.Minute})
+		c := start(t, f, scheduler.Schedule{Name: "Clock", Function: "provision", Every: time.Minute, MaxAge: time.Minute})
 		time.Sleep(3*time.Minute + time.Second)
 		c.Close()
 		if len(f.at) != 3 || f.at[0] != time.Minute || f.at[2] != 3*time.Minute {
@@ -60,7 +60,7 @@ func TestAFailedTickIsTriedAgainOnlyIfAllowed(t *testing.T) {
 	}{{0, time.Hour, 1}, {2, time.Hour, 3}, {2, 90 * time.Second, 2}} {
 		synctest.Test(t, func(t *testing.T) {
 			f := &function{err: errors.New("no")}
-			k := start(t, f, clock.Schedule{Name: "Clock", Function: "provision", Every: 24 * time.Hour, Retries: c.retries, MaxAge: c.maxAge})
+			k := start(t, f, scheduler.Schedule{Name: "Clock", Function: "provision", Every: 24 * time.Hour, Retries: c.retries, MaxAge: c.maxAge})
 			k.Fire("Clock")
 			time.Sleep(time.Hour)
 			k.Close()
@@ -76,7 +76,7 @@ var errThrottled = errors.New("throttled")
 func TestAThrottledTickWaitsForRoomUntilItIsTooOld(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &function{err: errThrottled, began: time.Now()}
-		c := clock.New(clock.Options{Schedules: []clock.Schedule{{Name: "Clock", Every: time.Hour, MaxAge: 10 * time.Second}}, Invoker: f,
+		c := scheduler.New(scheduler.Options{Schedules: []scheduler.Schedule{{Name: "Clock", Every: time.Hour, MaxAge: 10 * time.Second}}, Invoker: f,
 			Throttled: func(err error) bool { return errors.Is(err, errThrottled) }, Logf: t.Logf})
 		c.Fire("Clock")
 		time.Sleep(time.Minute)
@@ -90,9 +90,8 @@ func TestAThrottledTickWaitsForRoomUntilItIsTooOld(t *testing.T) {
 func TestFiringByName(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &function{}
-		c := start(t, f, clock.Schedule{Name: "Clock", Every: time.Hour, MaxAge: time.Minute}, clock.Schedule{Name: "Own", Every: time.Hour, MaxAge: time.Minute, Input: `{"do":1}`},
-			clock.Schedule{Name: "Rule", Every: time.Hour, MaxAge: time.Minute, Rule: true})
-		for _, name := range []string{"Clock", "Own", "Rule"} {
+		c := start(t, f, scheduler.Schedule{Name: "Clock", Every: time.Hour, MaxAge: time.Minute}, scheduler.Schedule{Name: "Sweep", Every: time.Hour, MaxAge: time.Minute})
+		for _, name := range []string{"Clock", "Sweep"} {
 			if !c.Fire(name) {
 				t.Errorf("%s was not fired", name)
 			}
@@ -102,22 +101,16 @@ func TestFiringByName(t *testing.T) {
 			t.Error("an unknown schedule was fired")
 		}
 		c.Close()
-		if !c.Fire("Clock") || len(f.events) != 3 {
-			t.Errorf("a closed clock fired: %d events", len(f.events))
+		if !c.Fire("Clock") || len(f.events) != 2 {
+			t.Errorf("a closed scheduler fired: %d events", len(f.events))
 		}
-		var scheduled, rule struct {
+		var scheduled struct {
 			Source string          `json:"source"`
 			Kind   string          `json:"detail-type"`
 			Detail json.RawMessage `json:"detail"`
 		}
 		if err := json.Unmarshal([]byte(f.events[0]), &scheduled); err != nil || scheduled.Source != "aws.scheduler" || scheduled.Kind != "Scheduled Event" || string(scheduled.Detail) != `"{}"` {
 			t.Errorf("event %s, %v", f.events[0], err)
-		}
-		if f.events[1] != `{"do":1}` {
-			t.Errorf("event %s", f.events[1])
-		}
-		if err := json.Unmarshal([]byte(f.events[2]), &rule); err != nil || rule.Source != "aws.events" || string(rule.Detail) != `{}` {
-			t.Errorf("event %s, %v", f.events[2], err)
 		}
 	})
 }

@@ -8,11 +8,12 @@ package scheduler
 
 import (
 	"context"
-	"crypto/rand"
 	"encoding/json"
 	"fmt"
 	"sync"
 	"time"
+
+	"orderbridge/local/uuid"
 )
 
 // Invoker runs a function, by its short name.
@@ -25,13 +26,11 @@ type Schedule struct {
 	Name     string
 	Function string // short name
 	Every    time.Duration
-	Input    string        // the event; "" = the one that the service makes
-	Rule     bool          // the service is EventBridge's rules; else its Scheduler
 	Retries  int           // after a failure
 	MaxAge   time.Duration // of an event that found no room to run
 }
 
-// Options are what a Clock needs.
+// Options are what a Scheduler needs.
 type Options struct {
 	Schedules       []Schedule
 	Invoker         Invoker
@@ -40,8 +39,8 @@ type Options struct {
 	Logf            func(format string, args ...any)
 }
 
-// Clock fires schedules. Its methods are safe for concurrent use.
-type Clock struct {
+// Scheduler fires schedules. Its methods are safe for concurrent use.
+type Scheduler struct {
 	opts Options
 	wait sync.WaitGroup
 	ctx  context.Context
@@ -51,8 +50,8 @@ type Clock struct {
 }
 
 // New starts the schedules; the first tick comes after one period.
-func New(opts Options) *Clock {
-	c := &Clock{opts: opts}
+func New(opts Options) *Scheduler {
+	c := &Scheduler{opts: opts}
 	c.ctx, c.stop = context.WithCancel(context.Background())
 	for _, s := range opts.Schedules {
 		c.wait.Go(func() {
@@ -72,7 +71,7 @@ func New(opts Options) *Clock {
 }
 
 // Fire fires a schedule now, by name; false when there is none.
-func (c *Clock) Fire(name string) bool {
+func (c *Scheduler) Fire(name string) bool {
 	for _, s := range c.opts.Schedules {
 		if s.Name == name {
 			c.fire(s, time.Now())
@@ -82,11 +81,8 @@ func (c *Clock) Fire(name string) bool {
 	return false
 }
 
-func (c *Clock) fire(s Schedule, at time.Time) {
-	event := s.Input
-	if event == "" {
-		event = c.event(s, at)
-	}
+func (c *Scheduler) fire(s Schedule, at time.Time) {
+	event := c.event(s, at)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.done {
@@ -98,12 +94,7 @@ func (c *Clock) fire(s Schedule, at time.Time) {
 			if attempt > 0 {
 				// Lambda waits one minute before the first retry of an
 				// asynchronous invocation, two before the second.
-				t := time.NewTimer(time.Duration(min(attempt, 2)) * time.Minute)
-				select {
-				case <-t.C:
-				case <-c.ctx.Done():
-				}
-				t.Stop()
+				c.pause(time.Duration(min(attempt, 2)) * time.Minute)
 			}
 			if c.ctx.Err() != nil || time.Now().After(deadline) {
 				return
@@ -119,33 +110,33 @@ func (c *Clock) fire(s Schedule, at time.Time) {
 
 // invoke runs the function once, as soon as there is room for it; finding none
 // until the event is too old is an error too.
-func (c *Clock) invoke(s Schedule, event string, deadline time.Time) error {
+func (c *Scheduler) invoke(s Schedule, event string, deadline time.Time) error {
 	for {
 		_, err := c.opts.Invoker.Invoke(c.ctx, s.Function, []byte(event))
 		if err == nil || c.opts.Throttled == nil || !c.opts.Throttled(err) || time.Now().After(deadline) {
 			return err
 		}
-		t := time.NewTimer(time.Second)
-		select {
-		case <-t.C:
-		case <-c.ctx.Done():
-		}
-		t.Stop()
+		c.pause(time.Second)
 	}
 }
 
-// event is what the service sends when the schedule names no input.
-func (c *Clock) event(s Schedule, at time.Time) string {
+// pause returns after d, or when the schedules stop.
+func (c *Scheduler) pause(d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-c.ctx.Done():
+	}
+}
+
+// event is what EventBridge Scheduler sends for a schedule without an input.
+func (c *Scheduler) event(s Schedule, at time.Time) string {
 	e := map[string]any{
-		"version": "0", "id": newID(), "detail-type": "Scheduled Event", "source": "aws.scheduler",
+		"version": "0", "id": uuid.New(), "detail-type": "Scheduled Event", "source": "aws.scheduler",
 		"account": c.opts.Account, "time": at.UTC().Format(time.RFC3339), "region": c.opts.Region,
 		"resources": []string{fmt.Sprintf("arn:aws:scheduler:%s:%s:schedule/default/%s", c.opts.Region, c.opts.Account, s.Name)},
 		"detail":    "{}",
-	}
-	if s.Rule {
-		e["source"] = "aws.events"
-		e["resources"] = []string{fmt.Sprintf("arn:aws:events:%s:%s:rule/%s", c.opts.Region, c.opts.Account, s.Name)}
-		e["detail"] = map[string]any{}
 	}
 	b, err := json.Marshal(e)
 	if err != nil {
@@ -155,17 +146,10 @@ func (c *Clock) event(s Schedule, at time.Time) string {
 }
 
 // Close stops all schedules and returns when no tick is under way.
-func (c *Clock) Close() {
+func (c *Scheduler) Close() {
 	c.mu.Lock()
 	c.done = true
 	c.mu.Unlock()
 	c.stop()
 	c.wait.Wait()
-}
-
-func newID() string {
-	b := make([]byte, 16)
-	rand.Read(b)
-	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
-	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
 }

@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"orderbridge/local/uuid"
 )
 
 // Limits of the service (SQS Developer Guide, "Quotas related to messages").
@@ -36,27 +38,24 @@ var errNoQueue = &fault{"QueueDoesNotExist", "AWS.SimpleQueueService.NonExistent
 
 // input holds the members of every request that is served.
 type input struct {
-	QueueURL   string `json:"QueueUrl"`
-	QueueName  string
-	NamePrefix string `json:"QueueNamePrefix"`
+	QueueURL string `json:"QueueUrl"`
 
 	entry
 	Entries []entry
 
-	MaxNumberOfMessages   *int
-	WaitTimeSeconds       *int
-	AttributeNames        []string
-	SystemAttributes      []string `json:"MessageSystemAttributeNames"`
-	MessageAttributeNames []string
+	MaxNumberOfMessages *int
+	WaitTimeSeconds     *int
+	VisibilityTimeout   *int
+	AttributeNames      []string
+	SystemAttributes    []string `json:"MessageSystemAttributeNames"`
 }
 
 type entry struct {
 	ID                string `json:"Id"`
 	MessageBody       string
 	DelaySeconds      *int
-	MessageAttributes map[string]Attribute
+	MessageAttributes map[string]any
 	ReceiptHandle     string
-	VisibilityTimeout *int
 }
 
 // ServeHTTP answers AmazonSQS.* targets.
@@ -79,7 +78,7 @@ func (s *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func write(w http.ResponseWriter, out any, err error) {
 	h := w.Header()
 	h.Set("Content-Type", "application/x-amz-json-1.0")
-	h.Set("X-Amzn-Requestid", newID())
+	h.Set("X-Amzn-Requestid", uuid.New())
 	status := http.StatusOK
 	if err != nil {
 		status = http.StatusBadRequest
@@ -99,28 +98,8 @@ func write(w http.ResponseWriter, out any, err error) {
 }
 
 func (s *Service) serve(r *http.Request, operation string, in *input) (any, error) {
-	switch operation {
-	case "ListQueues":
-		urls := []string{}
-		for _, name := range s.names() {
-			if strings.HasPrefix(name, in.NamePrefix) {
-				urls = append(urls, s.ByName(name).settings.URL)
-			}
-		}
-		return map[string]any{"QueueUrls": urls}, nil
-	case "GetQueueUrl":
-		q := s.ByName(in.QueueName)
-		if q == nil {
-			return nil, errNoQueue
-		}
-		return map[string]any{"QueueUrl": q.settings.URL}, nil
-	case "SendMessage", "SendMessageBatch", "ReceiveMessage", "DeleteMessage", "DeleteMessageBatch", "ChangeMessageVisibility",
-		"ChangeMessageVisibilityBatch", "GetQueueAttributes", "PurgeQueue":
-	default:
-		return nil, &fault{"UnknownOperationException", "InvalidAction", fmt.Sprintf("The action %s is not valid for this endpoint.", operation)}
-	}
 	if in.QueueURL == "" {
-		return nil, &fault{"MissingRequiredParameterException", "MissingParameter", "The request must contain the parameter QueueUrl."}
+		return nil, missing("QueueUrl")
 	}
 	q := s.ByName(path.Base(in.QueueURL))
 	if q == nil {
@@ -129,23 +108,24 @@ func (s *Service) serve(r *http.Request, operation string, in *input) (any, erro
 	switch operation {
 	case "SendMessage":
 		return send(q, &in.entry)
+	case "SendMessageBatch":
+		return sendBatch(q, in.Entries)
 	case "ReceiveMessage":
 		return receive(r, q, in)
 	case "DeleteMessage":
-		return struct{}{}, remove(q, &in.entry)
-	case "ChangeMessageVisibility":
-		return struct{}{}, changeVisibility(q, &in.entry)
-	case "PurgeQueue":
-		q.Purge()
+		if in.ReceiptHandle == "" {
+			return nil, missing("ReceiptHandle")
+		}
+		q.Delete(in.ReceiptHandle)
 		return struct{}{}, nil
 	case "GetQueueAttributes":
 		return attributes(q, in.AttributeNames)
 	}
-	return batch(q, operation, in.Entries)
+	return nil, &fault{"UnknownOperationException", "InvalidAction", fmt.Sprintf("The action %s is not valid for this endpoint.", operation)}
 }
 
-// batch runs an operation for each entry; one that fails does not fail others.
-func batch(q *Queue, operation string, entries []entry) (any, error) {
+// sendBatch sends each entry; one that is refused does not keep others back.
+func sendBatch(q *Queue, entries []entry) (any, error) {
 	switch {
 	case len(entries) == 0:
 		return nil, &fault{"EmptyBatchRequest", "AWS.SimpleQueueService.EmptyBatchRequest", "There should be at least one entry in the request."}
@@ -166,55 +146,42 @@ func batch(q *Queue, operation string, entries []entry) (any, error) {
 	}
 	good, bad := []any{}, []any{}
 	for i := range entries {
-		e := &entries[i]
-		var out map[string]any
-		var err error
-		switch operation {
-		case "SendMessageBatch":
-			out, err = send(q, e)
-		case "DeleteMessageBatch":
-			err = remove(q, e)
-		case "ChangeMessageVisibilityBatch":
-			err = changeVisibility(q, e)
+		out, err := send(q, &entries[i])
+		if f := (*fault)(nil); errors.As(err, &f) {
+			bad = append(bad, map[string]any{"Id": entries[i].ID, "SenderFault": true, "Code": f.kind, "Message": f.text})
+			continue
 		}
-		var f *fault
-		switch {
-		case errors.As(err, &f):
-			bad = append(bad, map[string]any{"Id": e.ID, "SenderFault": true, "Code": f.kind, "Message": f.text})
-		case out != nil:
-			out["Id"] = e.ID
-			good = append(good, out)
-		default:
-			good = append(good, map[string]any{"Id": e.ID})
-		}
+		out["Id"] = entries[i].ID
+		good = append(good, out)
 	}
 	return map[string]any{"Successful": good, "Failed": bad}, nil
+}
+
+func missing(name string) error {
+	return &fault{"MissingRequiredParameterException", "MissingParameter", "The request must contain the parameter " + name + "."}
 }
 
 func send(q *Queue, e *entry) (map[string]any, error) {
 	switch {
 	case e.MessageBody == "":
-		return nil, &fault{"MissingRequiredParameterException", "MissingParameter", "The request must contain the parameter MessageBody."}
+		return nil, missing("MessageBody")
+	case len(e.MessageAttributes) > 0:
+		return nil, invalid("This emulator does not support message attributes.")
 	case len(e.MessageBody) > maxMessage:
 		return nil, invalid(fmt.Sprintf("One or more parameters are invalid. Reason: Message must be shorter than %d bytes.", maxMessage))
 	}
-	delay := time.Duration(-1)
+	var delay time.Duration
 	if e.DelaySeconds != nil {
 		if *e.DelaySeconds < 0 || *e.DelaySeconds > 900 {
 			return nil, invalid(fmt.Sprintf("Value %d for parameter DelaySeconds is invalid. Reason: DelaySeconds must be >= 0 and <= 900.", *e.DelaySeconds))
 		}
 		delay = time.Duration(*e.DelaySeconds) * time.Second
 	}
-	id := q.Send(e.MessageBody, e.MessageAttributes, delay)
-	out := map[string]any{"MessageId": id, "MD5OfMessageBody": MD5OfBody(e.MessageBody)}
-	if sum := MD5OfAttributes(e.MessageAttributes); sum != "" {
-		out["MD5OfMessageAttributes"] = sum
-	}
-	return out, nil
+	return map[string]any{"MessageId": q.Send(e.MessageBody, delay), "MD5OfMessageBody": MD5OfBody(e.MessageBody)}, nil
 }
 
 func receive(r *http.Request, q *Queue, in *input) (any, error) {
-	most, wait, visibility := 1, q.settings.Wait, time.Duration(-1)
+	most, wait, visibility := 1, time.Duration(0), time.Duration(-1)
 	if v := in.MaxNumberOfMessages; v != nil {
 		if most = *v; most < 1 || most > 10 {
 			return nil, invalid(fmt.Sprintf("Value %d for parameter MaxNumberOfMessages is invalid. Reason: Must be between 1 and 10, if provided.", most))
@@ -227,8 +194,8 @@ func receive(r *http.Request, q *Queue, in *input) (any, error) {
 		wait = time.Duration(*v) * time.Second
 	}
 	if v := in.VisibilityTimeout; v != nil {
-		if err := checkVisibility(*v); err != nil {
-			return nil, err
+		if *v < 0 || *v > 43200 {
+			return nil, invalid(fmt.Sprintf("Value %d for parameter VisibilityTimeout is invalid. Reason: Must be between 0 and 43200.", *v))
 		}
 		visibility = time.Duration(*v) * time.Second
 	}
@@ -244,19 +211,6 @@ func receive(r *http.Request, q *Queue, in *input) (any, error) {
 		}
 		if len(system) > 0 {
 			out["Attributes"] = system
-		}
-		own := map[string]Attribute{}
-		for k, v := range m.Attributes {
-			if slices.ContainsFunc(in.MessageAttributeNames, func(n string) bool {
-				prefix, wild := strings.CutSuffix(n, ".*")
-				return n == "All" || n == k || wild && strings.HasPrefix(k, prefix)
-			}) {
-				own[k] = v
-			}
-		}
-		if len(own) > 0 {
-			out["MessageAttributes"] = own
-			out["MD5OfMessageAttributes"] = MD5OfAttributes(own)
 		}
 		list = append(list, out)
 	}
@@ -276,34 +230,6 @@ func SystemAttributes(m Message) map[string]string {
 	}
 }
 
-func remove(q *Queue, e *entry) error {
-	if e.ReceiptHandle == "" {
-		return &fault{"MissingRequiredParameterException", "MissingParameter", "The request must contain the parameter ReceiptHandle."}
-	}
-	q.Delete(e.ReceiptHandle)
-	return nil
-}
-
-func checkVisibility(s int) error {
-	if s < 0 || s > 43200 {
-		return invalid(fmt.Sprintf("Value %d for parameter VisibilityTimeout is invalid. Reason: Must be between 0 and 43200.", s))
-	}
-	return nil
-}
-
-func changeVisibility(q *Queue, e *entry) error {
-	if e.VisibilityTimeout == nil {
-		return &fault{"MissingRequiredParameterException", "MissingParameter", "The request must contain the parameter VisibilityTimeout."}
-	}
-	if err := checkVisibility(*e.VisibilityTimeout); err != nil {
-		return err
-	}
-	if !q.ChangeVisibility(e.ReceiptHandle, time.Duration(*e.VisibilityTimeout)*time.Second) {
-		return &fault{"MessageNotInflight", "AWS.SimpleQueueService.MessageNotInflight", "The message referred to is not in flight."}
-	}
-	return nil
-}
-
 func attributes(q *Queue, names []string) (any, error) {
 	c, set := q.Counts(), q.settings
 	all := map[string]string{
@@ -312,11 +238,7 @@ func attributes(q *Queue, names []string) (any, error) {
 		"ApproximateNumberOfMessagesDelayed":    strconv.Itoa(c.Delayed),
 		"VisibilityTimeout":                     strconv.Itoa(int(set.Visibility.Seconds())),
 		"MessageRetentionPeriod":                strconv.Itoa(int(set.Retention.Seconds())),
-		"DelaySeconds":                          strconv.Itoa(int(set.Delay.Seconds())),
-		"ReceiveMessageWaitTimeSeconds":         strconv.Itoa(int(set.Wait.Seconds())),
-		"MaximumMessageSize":                    strconv.Itoa(maxMessage),
 		"QueueArn":                              set.ARN,
-		"SqsManagedSseEnabled":                  "true",
 	}
 	if set.DeadLetterARN != "" {
 		all["RedrivePolicy"] = fmt.Sprintf(`{"deadLetterTargetArn":%q,"maxReceiveCount":%d}`, set.DeadLetterARN, set.MaxReceives)
