@@ -139,7 +139,7 @@ func start(ctx context.Context, set settings, source []byte, bin string, out io.
 	s.host = lambda.New(set.region, locked)
 	for _, f := range s.model.Functions {
 		if err := s.host.Add(lambda.Function{
-			Name: f.Short, FullName: f.Name, ARN: f.ARN, Handler: f.Handler, MemoryMB: f.MemoryMB, Timeout: f.Timeout, Reserved: f.Reserved,
+			Name: f.Short, LogicalID: f.ID, FullName: f.Name, ARN: f.ARN, Handler: f.Handler, MemoryMB: f.MemoryMB, Timeout: f.Timeout, Reserved: f.Reserved,
 			Bootstrap:   filepath.Join(bin, f.Short, "bootstrap"),
 			Environment: environment(f, s.at, set.dynamoEndpoint, set.lookup),
 		}); err != nil {
@@ -245,7 +245,7 @@ func (s *system) serve(all []net.Listener, h http.Handler) {
 	}
 }
 
-// startAWS serves DynamoDB, Secrets Manager and the queues on one port and
+// startAWS serves DynamoDB, Secrets Manager, SQS and Lambda on one port and
 // makes what the template describes.
 func (s *system) startAWS(ctx context.Context, listeners []net.Listener) error {
 	region := s.settings.region
@@ -282,7 +282,7 @@ func (s *system) startAWS(ctx context.Context, listeners []net.Listener) error {
 		}
 		tables = proxy
 	}
-	s.serve(listeners, awsPort(tables, s.secrets, s.queues))
+	s.serve(listeners, awsPort(tables, s.secrets, s.queues, s.host.InvokeAPI()))
 	for _, t := range s.model.Tables {
 		if err := createTable(ctx, s.dynamoConfig(), t); err != nil {
 			return err
@@ -291,9 +291,14 @@ func (s *system) startAWS(ctx context.Context, listeners []net.Listener) error {
 	return nil
 }
 
-// awsPort finds the service of a request by its target.
-func awsPort(tables, secrets, queues http.Handler) http.Handler {
+// awsPort finds the service of a request: Lambda by the path, the others by
+// their target.
+func awsPort(tables, secrets, queues, functions http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasPrefix(r.URL.Path, lambda.InvokePath) {
+			functions.ServeHTTP(w, r)
+			return
+		}
 		target := r.Header.Get("X-Amz-Target")
 		service, _, _ := strings.Cut(target, ".")
 		switch service {

@@ -62,6 +62,7 @@ func (e *Error) Error() string { return e.Type + ": " + e.Message }
 // Function is what the host must know of a function.
 type Function struct {
 	Name      string // key of all calls here, and the prefix of its log lines
+	LogicalID string // in the template; the Invoke API takes it for a name
 	FullName  string // AWS_LAMBDA_FUNCTION_NAME
 	ARN       string
 	Bootstrap string // path of the executable
@@ -553,11 +554,11 @@ func (h *Host) environment(f *function, api string) []string {
 	maps.Copy(env, map[string]string{
 		"AWS_EXECUTION_ENV":               "AWS_Lambda_provided.al2023",
 		"AWS_LAMBDA_FUNCTION_NAME":        f.FullName,
-		"AWS_LAMBDA_FUNCTION_VERSION":     "$LATEST",
+		"AWS_LAMBDA_FUNCTION_VERSION":     latest,
 		"AWS_LAMBDA_FUNCTION_MEMORY_SIZE": fmt.Sprint(memory),
 		"AWS_LAMBDA_INITIALIZATION_TYPE":  "on-demand",
 		"AWS_LAMBDA_LOG_GROUP_NAME":       "/aws/lambda/" + f.FullName,
-		"AWS_LAMBDA_LOG_STREAM_NAME":      time.Now().UTC().Format("2006/01/02") + "/[$LATEST]" + newHex(16),
+		"AWS_LAMBDA_LOG_STREAM_NAME":      time.Now().UTC().Format("2006/01/02") + "/[" + latest + "]" + newHex(16),
 		"AWS_LAMBDA_RUNTIME_API":          api,
 		"LAMBDA_TASK_ROOT":                f.dir,
 		"LAMBDA_RUNTIME_DIR":              f.dir,

@@ -232,15 +232,23 @@ func readError(r *http.Request) *Error {
 }
 
 func accepted(w http.ResponseWriter) {
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(http.StatusAccepted)
-	_, _ = io.WriteString(w, `{"status":"OK"}`+"\n")
+	answer(w, http.StatusAccepted, map[string]string{"status": "OK"})
 }
 
 func refuse(w http.ResponseWriter, status int, kind, message string) {
+	answer(w, status, json.RawMessage(errorBody(kind, message)))
+}
+
+// errorBody is how Lambda describes a failure.
+func errorBody(kind, message string) []byte {
+	b, _ := json.Marshal(map[string]string{"errorType": kind, "errorMessage": message}) // texts alone
+	return b
+}
+
+func answer(w http.ResponseWriter, status int, body any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	_, _ = fmt.Fprintf(w, `{"errorType":%q,"errorMessage":%q}`, kind, message)
+	_ = json.NewEncoder(w).Encode(body) // a client that went away is no error
 }
 
 // lineWriter cuts what a process prints into lines. exec.Cmd writes to it from
