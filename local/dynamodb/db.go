@@ -69,7 +69,7 @@ func New(opts Options) *DB {
 		now:      opts.Now,
 		region:   cmp.Or(opts.Region, "us-east-1"),
 		account:  cmp.Or(opts.Account, "000000000000"),
-		switches: newSwitches(),
+		switches: &Switches{},
 		done:     make(chan struct{}),
 	}
 	if db.now == nil {

@@ -3,6 +3,8 @@ package dynamodb
 import (
 	"slices"
 	"strings"
+
+	"orderbridge/local/awsjson"
 )
 
 // Limits of one expression (Developer Guide, "Service, account, and table
@@ -68,7 +70,7 @@ func (ph *placeholders) unused() error {
 	return nil
 }
 
-// parser reads one expression. Its methods panic with a *wireError, which parse
+// parser reads one expression. Its methods panic with a *awsjson.Error, which parse
 // returns.
 type parser struct {
 	*placeholders
@@ -86,8 +88,8 @@ func parse[T any](what, src string, ph *placeholders, bare map[string]kind, read
 	defer func() {
 		switch e := recover().(type) {
 		case nil:
-		case *wireError:
-			err = invalid("Invalid %s: %s", what, e.message)
+		case *awsjson.Error:
+			err = invalid("Invalid %s: %s", what, e.Message)
 		default:
 			panic(e)
 		}

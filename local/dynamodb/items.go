@@ -67,7 +67,7 @@ func (db *DB) write(operation string, t *table, in *writeInput, key *value, chan
 	if new, err = change(old); err != nil {
 		return nil, err
 	}
-	onTable, onIndexes := t.commit(db, old, new, nil)
+	onTable, onIndexes := t.commit(db, old, new, false)
 	db.meter.write(t.name, operation, onTable, onIndexes)
 	return new, nil
 }

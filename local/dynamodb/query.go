@@ -52,8 +52,8 @@ func (db *DB) query(in *queryInput) (any, error) {
 
 	t.mu.Lock() // not for reading: what is due shows first
 	defer t.mu.Unlock()
-	lag, stale := db.switches.index()
-	x.show(db.now(), lag, stale)
+	set := db.switches.Get()
+	x.show(db.now(), set.IndexLag, set.StaleIndex)
 	entries := slices.Clone(x.rows[keyText(hash)])
 	if !forward {
 		slices.Reverse(entries)

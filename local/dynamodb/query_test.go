@@ -247,7 +247,7 @@ func TestIndexPagesGoOnByIndexAndTableKey(t *testing.T) {
 func TestAnIndexThatLagsShowsOldThingsAndHidesNewOnes(t *testing.T) {
 	r := start(t).orders()
 	r.put(values{"pk": s("old"), "due_shard": s("0"), "due_at": n("1")})
-	r.db.Switches().SetIndexLag(2 * time.Second)
+	r.db.Switches().Set(func(s *dynamo.Settings) { s.IndexLag = 2 * time.Second })
 	r.put(values{"pk": s("new"), "due_shard": s("0"), "due_at": n("2")})
 	r.mustUpdate("old", "REMOVE due_at, due_shard", nil)
 	wantDue(t, r, "old")
@@ -259,7 +259,7 @@ func TestAnIndexThatLagsShowsOldThingsAndHidesNewOnes(t *testing.T) {
 	r.clock.advance(time.Millisecond)
 	wantDue(t, r, "new")
 	r.mustUpdate("new", "SET due_at = :t", values{":t": n("5")})
-	r.db.Switches().SetIndexLag(0)
+	r.db.Switches().Set(func(s *dynamo.Settings) { s.IndexLag = 0 })
 	wantDue(t, r, "new")
 }
 
@@ -267,12 +267,12 @@ func TestAStaleIndexKeepsShowingWhatLeftIt(t *testing.T) {
 	r := start(t).orders()
 	r.put(values{"pk": s("a"), "due_shard": s("0"), "due_at": n("1")})
 	r.put(values{"pk": s("b"), "due_shard": s("0"), "due_at": n("2")})
-	r.db.Switches().SetStaleIndex(true)
+	r.db.Switches().Set(func(s *dynamo.Settings) { s.StaleIndex = true })
 	r.mustUpdate("a", "REMOVE due_at, due_shard", nil)
 	r.mustUpdate("b", "SET due_at = :t", values{":t": n("3")})
 	wantDue(t, r, "a", "b", "b")
 	r.mustUpdate("a", "SET due_at = :t, due_shard = :s", values{":t": n("1"), ":s": s("0")}) // it comes back
-	r.db.Switches().SetStaleIndex(false)
+	r.db.Switches().Set(func(s *dynamo.Settings) { s.StaleIndex = false })
 	wantDue(t, r, "a", "b")
 }
 

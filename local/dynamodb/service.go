@@ -2,17 +2,11 @@ package dynamodb
 
 import (
 	"context"
-	"crypto/rand"
-	"errors"
-	"fmt"
-	"hash/crc32"
-	"io"
 	"net/http"
-	"strconv"
 	"strings"
 	"time"
 
-	"github.com/go-json-experiment/json"
+	"orderbridge/local/awsjson"
 )
 
 // maxRequestBytes is the largest body the service reads.
@@ -57,21 +51,12 @@ func find(target string) operation {
 	return nil
 }
 
-// typed makes an operation of a method. A parameter that its input does not
-// have is refused by name, one of a wrong type with SerializationException.
+// typed makes an operation of a method.
 func typed[In any](run func(*DB, *In) (any, error)) operation {
 	return func(db *DB, body []byte) (any, error) {
 		in := new(In)
-		if err := json.Unmarshal(body, in, json.RejectUnknownMembers(true)); err != nil {
-			var ours *wireError
-			var at *json.SemanticError
-			switch {
-			case errors.As(err, &ours):
-				return nil, ours
-			case errors.Is(err, json.ErrUnknownName) && errors.As(err, &at):
-				return nil, unsupported("the parameter or type %s", at.JSONPointer)
-			}
-			return nil, refuse(prefixCoral+"SerializationException", err.Error())
+		if err := awsjson.Decode(body, in, validation); err != nil {
+			return nil, err
 		}
 		return run(db, in)
 	}
@@ -80,57 +65,26 @@ func typed[In any](run func(*DB, *In) (any, error)) operation {
 // ServeHTTP serves both services, DynamoDB_20120810 and
 // DynamoDBStreams_20120810, told apart by X-Amz-Target.
 func (db *DB) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxRequestBytes))
-	if err != nil {
-		if tooLarge := (*http.MaxBytesError)(nil); errors.As(err, &tooLarge) {
-			w.WriteHeader(http.StatusRequestEntityTooLarge)
-			return
-		}
-		panic(http.ErrAbortHandler) // the client is gone
-	}
-	header := w.Header()
-	out, err := db.serve(r, body)
-	status := http.StatusOK
-	if err != nil {
-		e := (*wireError)(nil)
-		if !errors.As(err, &e) {
-			e = internalError(err.Error())
-		}
-		status, out = e.status, e.body()
-		if e.retryAfter > 0 {
-			header.Set("X-Amz-Retry-After", strconv.FormatInt(e.retryAfter.Milliseconds(), 10))
-		}
-	}
-	b, err := json.Marshal(out)
-	if err != nil {
-		panic(fmt.Errorf("write answer: %w", err)) // maps of plain values alone
-	}
-	header.Set("Date", db.now().UTC().Format(http.TimeFormat))
-	header.Set("X-Amzn-Requestid", rand.Text())
-	header.Set("Content-Type", contentType)
-	header.Set("Content-Length", strconv.Itoa(len(b)))
-	header.Set("X-Amz-Crc32", strconv.FormatUint(uint64(crc32.ChecksumIEEE(b)), 10))
-	w.WriteHeader(status)
-	// The status is out: a client that went away is no error.
-	_, _ = w.Write(b)
+	w.Header().Set("Date", db.now().UTC().Format(http.TimeFormat))
+	awsjson.Serve(w, r, contentType, maxRequestBytes, func(target string, body []byte) (any, error) {
+		return db.serve(r, target, body)
+	})
 }
 
 // serve runs one request, with the faults that were put in for it.
-func (db *DB) serve(r *http.Request, body []byte) (any, error) {
-	target := r.Header.Get("X-Amz-Target")
+func (db *DB) serve(r *http.Request, target string, body []byte) (any, error) {
 	run := find(target)
 	if r.Method != http.MethodPost || run == nil {
-		return nil, refuse(prefixCoral+"UnknownOperationException", fmt.Sprintf("this emulator does not support %s %q", r.Method, target))
+		return nil, awsjson.Unknown(target)
 	}
 	// The signature itself is not verified.
 	if !strings.HasPrefix(r.Header.Get("Authorization"), "AWS4-") {
-		return nil, refuse(prefixCoral+"MissingAuthenticationTokenException", "Request is missing Authentication Token")
+		return nil, &awsjson.Error{Type: "com.amazon.coral.service#MissingAuthenticationTokenException", Message: "Request is missing Authentication Token"}
 	}
 	if err := db.pause(r.Context()); err != nil {
 		panic(http.ErrAbortHandler)
 	}
-	_, name, _ := strings.Cut(target, ".")
-	text := string(body)
+	name, text := awsjson.Operation(target), string(body)
 	if _, ok := db.switches.strike(pointLoseRequest, name, text); ok {
 		panic(http.ErrAbortHandler)
 	}
@@ -138,7 +92,7 @@ func (db *DB) serve(r *http.Request, body []byte) (any, error) {
 		return nil, f.throttled()
 	}
 	if _, ok := db.switches.strike(pointServerError, name, text); ok {
-		return nil, internalError("Internal server error")
+		return nil, serverError()
 	}
 	out, err := run(db, body)
 	if err != nil {
@@ -153,7 +107,7 @@ func (db *DB) serve(r *http.Request, body []byte) (any, error) {
 // pause waits for the latency that was put in; it fails when the client leaves
 // or the DB ends first.
 func (db *DB) pause(ctx context.Context) error {
-	d := db.switches.delay()
+	d := db.switches.Get().Latency
 	if d <= 0 {
 		return nil
 	}

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"orderbridge/local/awsjson"
 )
 
 // What the service keeps and hands out (Developer Guide, "Change data capture
@@ -24,11 +26,6 @@ const (
 // that their order as texts is their order as numbers.
 const firstSequence = "1%020d"
 
-// identity is who made a change, where that is not a caller.
-type identity struct{ kind, principal string }
-
-func ttlIdentity() *identity { return &identity{"Service", "dynamodb.amazonaws.com"} }
-
 // record is one change of one item.
 type record struct {
 	seq      uint64
@@ -37,7 +34,7 @@ type record struct {
 	keys     item
 	old, new item // as far as the view type lets them be seen
 	size     int
-	by       *identity
+	expired  bool // TTL made it, not a caller
 }
 
 // stream is the changes of a table in one shard: the order of the writes.
@@ -61,8 +58,8 @@ func sequence(n uint64) string { return fmt.Sprintf(firstSequence, n) }
 
 // append records a change. The caller holds the table's lock, so records are in
 // the order of the writes.
-func (s *stream) append(db *DB, old, new item, by *identity) {
-	r := record{at: db.now(), by: by}
+func (s *stream) append(db *DB, old, new item, expired bool) {
+	r := record{at: db.now(), expired: expired}
 	some := new
 	switch {
 	case old == nil:
@@ -131,17 +128,16 @@ func (r record) wire(s *stream, region string) map[string]any {
 		"awsRegion":    region,
 		"dynamodb":     inner,
 	}
-	if r.by != nil {
-		out["userIdentity"] = map[string]any{"Type": r.by.kind, "PrincipalId": r.by.principal}
+	if r.expired {
+		out["userIdentity"] = map[string]any{"Type": "Service", "PrincipalId": "dynamodb.amazonaws.com"}
 	}
 	return out
 }
 
 // iterator is a place in a shard; readers hold it as an opaque text.
 type iterator struct {
-	Stream string `json:"s"`
-	// From is the lowest sequence number to be read.
-	From   uint64    `json:"f"`
+	Stream string    `json:"s"`
+	From   uint64    `json:"f"` // the lowest sequence number to be read
 	Issued time.Time `json:"i"`
 }
 
@@ -257,7 +253,7 @@ func (db *DB) getShardIterator(in *getShardIteratorInput) (any, error) {
 }
 
 func trimmed() error {
-	return refuse(prefixDynamo+"TrimmedDataAccessException", "The operation attempted to read past the oldest stream record in a shard.")
+	return &awsjson.Error{Type: prefixDynamo + "TrimmedDataAccessException", Message: "The operation attempted to read past the oldest stream record in a shard."}
 }
 
 type getRecordsInput struct {
@@ -279,7 +275,7 @@ func (db *DB) getRecords(in *getRecordsInput) (any, error) {
 	}
 	now := db.now()
 	if now.Sub(it.Issued) > iteratorLifetime {
-		return nil, refuse(prefixDynamo+"ExpiredIteratorException", "The shard iterator has expired: it was issued more than 15 minutes ago.")
+		return nil, &awsjson.Error{Type: prefixDynamo + "ExpiredIteratorException", Message: "The shard iterator has expired: it was issued more than 15 minutes ago."}
 	}
 	s, err := db.streamOf(it.Stream)
 	if err != nil {

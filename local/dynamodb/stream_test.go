@@ -14,6 +14,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodbstreams"
 	streamtypes "github.com/aws/aws-sdk-go-v2/service/dynamodbstreams/types"
 	"github.com/google/go-cmp/cmp"
+
+	dynamo "orderbridge/local/dynamodb"
 )
 
 // shard finds stream and shard of a table.
@@ -307,11 +309,11 @@ func TestTimeToLive(t *testing.T) {
 	}
 	wantInvalid(t, enable(true), "TimeToLive is already enabled")
 	latest := r.iterator(streamtypes.ShardIteratorTypeLatest, nil)
-	r.db.Switches().SetTTL(false)
+	r.db.Switches().Set(func(s *dynamo.Settings) { s.TTLOff = true })
 	if got := r.db.Sweep(); got != 0 {
 		t.Fatalf("swept %d with TTL switched off", got)
 	}
-	r.db.Switches().SetTTL(true)
+	r.db.Switches().Set(func(s *dynamo.Settings) { s.TTLOff = false })
 	units := r.db.Consumed()["Orders"].WriteUnits
 	if got := r.db.Sweep(); got != 2 {
 		t.Fatalf("swept %d, want 2", got)

@@ -6,9 +6,12 @@ import (
 	"io"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
+
+	"orderbridge/local/awsjson"
 )
 
 // Bounds of what can be set over HTTP.
@@ -36,11 +39,13 @@ type Fault struct {
 }
 
 func (f Fault) throttled() error {
-	e := refuse(prefixDynamo+throughputExceeded, "The level of configured provisioned throughput for the table was exceeded.")
+	e := &awsjson.Error{Type: prefixDynamo + throughputExceeded, Message: "The level of configured provisioned throughput for the table was exceeded."}
 	if f.Error == throttling {
-		e = refuse("com.amazon.coral.availability#"+throttling, "Throughput exceeds the current capacity of your table or index.")
+		e = &awsjson.Error{Type: "com.amazon.coral.availability#" + throttling, Message: "Throughput exceeds the current capacity of your table or index."}
 	}
-	e.retryAfter = time.Duration(f.RetryAfterMs) * time.Millisecond
+	if f.RetryAfterMs > 0 {
+		e.Header = map[string]string{"X-Amz-Retry-After": strconv.FormatInt(f.RetryAfterMs, 10)}
+	}
 	return e
 }
 
@@ -59,60 +64,42 @@ const (
 	throttling         = "ThrottlingException"
 )
 
-// Switches are what emulators hide and the real service does: an index that
-// lags or still shows what has left it, throttling, replies lost after the
-// commit, errors, latency. All of it is off at first (and TTL on).
-type Switches struct {
-	mu      sync.Mutex
-	lag     time.Duration
-	stale   bool
-	latency time.Duration
-	ttl     bool
-	faults  map[faultPoint][]Fault
+// Settings are the switches that hold until they are set again.
+type Settings struct {
+	IndexLag   time.Duration // the indexes show a write only this long after it, by the DB's clock
+	StaleIndex bool          // the indexes go on showing entries that were removed or moved
+	Latency    time.Duration // of every answer
+	TTLOff     bool          // items do not expire
 }
 
-func newSwitches() *Switches {
-	s := &Switches{}
-	s.Reset()
-	return s
+// Switches are what emulators hide and the real service does: an index that
+// lags or still shows what has left it, throttling, replies lost after the
+// commit, errors, latency. All of it is off at first.
+type Switches struct {
+	mu     sync.Mutex
+	set    Settings
+	faults map[faultPoint][]Fault
 }
 
 // Reset puts all switches back.
 func (s *Switches) Reset() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.lag, s.stale, s.latency, s.ttl = 0, false, 0, true
-	s.faults = map[faultPoint][]Fault{}
+	s.set, s.faults = Settings{}, nil
 }
 
-// SetIndexLag makes the indexes show a write only this long after it, by the
-// DB's clock.
-func (s *Switches) SetIndexLag(lag time.Duration) {
+// Set changes the settings.
+func (s *Switches) Set(change func(*Settings)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.lag = lag
+	change(&s.set)
 }
 
-// SetStaleIndex makes the indexes go on showing entries that were removed or
-// moved, until it is unset.
-func (s *Switches) SetStaleIndex(on bool) {
+// Get returns the settings.
+func (s *Switches) Get() Settings {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.stale = on
-}
-
-// SetLatency delays every answer.
-func (s *Switches) SetLatency(d time.Duration) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.latency = d
-}
-
-// SetTTL turns the expiry of items on or off.
-func (s *Switches) SetTTL(on bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.ttl = on
+	return s.set
 }
 
 // Throttle refuses requests as a table does that is over its throughput.
@@ -135,6 +122,9 @@ func (s *Switches) add(point faultPoint, f Fault) {
 		s.faults[point] = slices.DeleteFunc(s.faults[point], func(g Fault) bool { return g.Op == f.Op })
 		return
 	}
+	if s.faults == nil {
+		s.faults = map[faultPoint][]Fault{}
+	}
 	s.faults[point] = append(s.faults[point], f)
 }
 
@@ -152,24 +142,6 @@ func (s *Switches) strike(point faultPoint, operation, body string) (f Fault, ok
 		return g, true
 	}
 	return Fault{}, false
-}
-
-func (s *Switches) index() (lag time.Duration, stale bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.lag, s.stale
-}
-
-func (s *Switches) delay() time.Duration {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.latency
-}
-
-func (s *Switches) ttlOn() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.ttl
 }
 
 // State is how the switches stand, and what was consumed.
@@ -192,10 +164,10 @@ func (db *DB) State() State {
 	defer s.mu.Unlock()
 	list := func(p faultPoint) []Fault { return append([]Fault{}, s.faults[p]...) }
 	return State{
-		IndexLagMs:  s.lag.Milliseconds(),
-		StaleIndex:  s.stale,
-		LatencyMs:   s.latency.Milliseconds(),
-		TTL:         s.ttl,
+		IndexLagMs:  s.set.IndexLag.Milliseconds(),
+		StaleIndex:  s.set.StaleIndex,
+		LatencyMs:   s.set.Latency.Milliseconds(),
+		TTL:         !s.set.TTLOff,
 		Throttle:    list(pointThrottle),
 		ServerError: list(pointServerError),
 		LoseRequest: list(pointLoseRequest),
@@ -265,22 +237,23 @@ func (db *DB) control(body io.Reader) error {
 	if err := c.check(); err != nil {
 		return err
 	}
-	s := db.switches
-	if c.IndexLagMs != nil {
-		s.SetIndexLag(time.Duration(*c.IndexLagMs) * time.Millisecond)
-	}
-	if c.StaleIndex != nil {
-		s.SetStaleIndex(*c.StaleIndex)
-	}
-	if c.LatencyMs != nil {
-		s.SetLatency(time.Duration(*c.LatencyMs) * time.Millisecond)
-	}
-	if c.TTL != nil {
-		s.SetTTL(*c.TTL)
-	}
+	db.switches.Set(func(s *Settings) {
+		if c.IndexLagMs != nil {
+			s.IndexLag = time.Duration(*c.IndexLagMs) * time.Millisecond
+		}
+		if c.StaleIndex != nil {
+			s.StaleIndex = *c.StaleIndex
+		}
+		if c.LatencyMs != nil {
+			s.Latency = time.Duration(*c.LatencyMs) * time.Millisecond
+		}
+		if c.TTL != nil {
+			s.TTLOff = !*c.TTL
+		}
+	})
 	for point, f := range c.faults() {
 		if f != nil {
-			s.add(point, *f)
+			db.switches.add(point, *f)
 		}
 	}
 	if c.ResetConsumed {

@@ -134,7 +134,7 @@ func TestAFaultIsNotSpentOnARefusedWrite(t *testing.T) {
 func TestLatencyDelaysAnswersAndEndsWithTheDB(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		db := dynamo.New(dynamo.Options{})
-		db.Switches().SetLatency(3 * time.Second)
+		db.Switches().Set(func(s *dynamo.Settings) { s.Latency = 3 * time.Second })
 		call := func() *httptest.ResponseRecorder {
 			req := httptest.NewRequest("POST", "/", strings.NewReader("{}"))
 			req.Header.Set("X-Amz-Target", "DynamoDBStreams_20120810.ListStreams")

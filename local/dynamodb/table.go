@@ -10,13 +10,12 @@ import (
 
 // Sizes that the service limits or counts by.
 const (
-	maxItemBytes      = 400 * 1024
-	maxHashKeyBytes   = 2048
-	maxRangeKeyBytes  = 1024
-	writeUnitBytes    = 1024
-	readUnitBytes     = 4096
-	maxPageBytes      = 1 << 20
-	maxSecondaryIndex = 20
+	maxItemBytes     = 400 * 1024
+	maxHashKeyBytes  = 2048
+	maxRangeKeyBytes = 1024
+	writeUnitBytes   = 1024
+	readUnitBytes    = 4096
+	maxPageBytes     = 1 << 20
 )
 
 // table is one table with a partition key and no sort key. One lock guards all
@@ -173,7 +172,7 @@ func readUnits(size int, consistent bool) float64 {
 // commit replaces an item (old or new may be nil) in the table, its indexes and
 // its stream, and returns the write units of the table and of each index. The
 // caller holds the lock and has checked everything.
-func (t *table) commit(db *DB, old, new item, by *identity) (tableUnits float64, indexUnits map[string]float64) {
+func (t *table) commit(db *DB, old, new item, expired bool) (tableUnits float64, indexUnits map[string]float64) {
 	indexUnits = map[string]float64{}
 	switch {
 	case new != nil:
@@ -184,18 +183,18 @@ func (t *table) commit(db *DB, old, new item, by *identity) (tableUnits float64,
 		return 1, indexUnits
 	}
 	now := db.now()
-	lag, stale := db.switches.index()
+	set := db.switches.Get()
 	for _, x := range t.indexes {
 		before, after := x.view(old), x.view(new)
 		if c := cost(before, after); c > 0 {
 			indexUnits[x.name] = c
 			x.pending = append(x.pending, indexChange{now, before, after})
 		}
-		x.show(now, lag, stale)
+		x.show(now, set.IndexLag, set.StaleIndex)
 	}
 	// A write that changes nothing leaves no record.
 	if t.stream != nil && !(old != nil && new != nil && old.equal(new)) {
-		t.stream.append(db, old, new, by)
+		t.stream.append(db, old, new, expired)
 	}
 	return writeUnits(max(old.size(), new.size())), indexUnits
 }

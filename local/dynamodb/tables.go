@@ -5,6 +5,8 @@ import (
 	"maps"
 	"slices"
 	"time"
+
+	"orderbridge/local/awsjson"
 )
 
 type keyElement struct{ AttributeName, KeyType string }
@@ -75,7 +77,7 @@ func (db *DB) createTable(in *createTableInput) (any, error) {
 	db.tables.Lock()
 	defer db.tables.Unlock()
 	if db.tables.byName[t.name] != nil {
-		return nil, refuse(prefixDynamo+"ResourceInUseException", "Table already exists: "+t.name)
+		return nil, &awsjson.Error{Type: prefixDynamo + "ResourceInUseException", Message: "Table already exists: " + t.name}
 	}
 	if in.StreamSpecification.StreamEnabled {
 		t.stream = db.openStream(t, view)

@@ -24,7 +24,7 @@ func (db *DB) sweepLoop(every time.Duration) {
 // they were. Only a top-level attribute of type Number counts, in epoch
 // seconds. It does nothing while the switch ttl is off.
 func (db *DB) Sweep() int {
-	if !db.switches.ttlOn() {
+	if db.switches.Get().TTLOff {
 		return 0
 	}
 	db.tables.RLock()
@@ -58,7 +58,7 @@ func (t *table) sweep(db *DB) int {
 		}
 	}
 	for _, it := range expired {
-		t.commit(db, it, nil, ttlIdentity()) // not charged
+		t.commit(db, it, nil, true) // not charged
 	}
 	return len(expired)
 }

@@ -8,16 +8,13 @@ package secretsmanager
 
 import (
 	"cmp"
-	"encoding/json"
-	"errors"
-	"io"
 	"maps"
 	"net/http"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
+	"orderbridge/local/awsjson"
 	"orderbridge/local/uuid"
 )
 
@@ -72,7 +69,7 @@ func (s *Service) Create(name, arn, value string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.secrets[name] != nil {
-		return &fault{"ResourceExistsException", "The operation failed because the secret " + name + " already exists."}
+		return refuse("ResourceExistsException", "The operation failed because the secret "+name+" already exists.")
 	}
 	sec := &secret{name: name, arn: arn, created: s.now()}
 	s.secrets[name] = sec
@@ -121,57 +118,30 @@ func (s *Service) put(sec *secret, id, text string) {
 	sec.versions = slices.DeleteFunc(sec.versions, func(v *version) bool { return len(v.stages) == 0 })
 }
 
-// fault is an error of the service.
-type fault struct{ kind, text string }
-
-func (f *fault) Error() string { return f.kind + ": " + f.text }
-
 type input struct {
 	SecretID           string `json:"SecretId"`
-	VersionID          string `json:"VersionId"`
 	VersionStage       string
 	ClientRequestToken string
 	SecretString       string
-	SecretBinary       []byte
-	VersionStages      []string
 }
+
+func refuse(kind, message string) error { return &awsjson.Error{Type: kind, Message: message} }
 
 // ServeHTTP answers secretsmanager.* targets.
 func (s *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	_, operation, _ := strings.Cut(r.Header.Get("X-Amz-Target"), ".")
-	var in input
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, 1<<20))
-	if err == nil {
-		err = json.Unmarshal(body, &in)
-	}
-	var out any
-	if err != nil {
-		err = &fault{"SerializationException", "The request could not be read."}
-	} else {
+	awsjson.Serve(w, r, "application/x-amz-json-1.1", 1<<20, func(target string, body []byte) (any, error) {
+		var in input
+		if err := awsjson.Decode(body, &in, "InvalidParameterException"); err != nil {
+			return nil, err
+		}
 		s.mu.Lock()
-		out, err = s.serve(operation, &in)
-		s.mu.Unlock()
-	}
-	h := w.Header()
-	h.Set("Content-Type", "application/x-amz-json-1.1")
-	h.Set("X-Amzn-Requestid", uuid.New())
-	status := http.StatusOK
-	if err != nil {
-		status = http.StatusBadRequest
-		f := &fault{"InternalServiceError", "An error occurred on the server side."}
-		errors.As(err, &f)
-		h.Set("X-Amzn-Errortype", f.kind)
-		out = map[string]string{"__type": f.kind, "Message": f.text, "message": f.text}
-	}
-	b, err := json.Marshal(out)
-	if err != nil {
-		status, b = http.StatusInternalServerError, nil
-	}
-	w.WriteHeader(status)
-	_, _ = w.Write(b)
+		defer s.mu.Unlock()
+		return s.serve(target, &in)
+	})
 }
 
-func (s *Service) serve(operation string, in *input) (any, error) {
+func (s *Service) serve(target string, in *input) (any, error) {
+	operation := awsjson.Operation(target)
 	switch operation {
 	case "ListSecrets":
 		list := []any{}
@@ -182,29 +152,26 @@ func (s *Service) serve(operation string, in *input) (any, error) {
 		return map[string]any{"SecretList": list}, nil
 	case "GetSecretValue", "PutSecretValue":
 	default:
-		return nil, &fault{"UnknownOperationException", "This emulator does not support " + operation + "."}
+		return nil, awsjson.Unknown(target)
 	}
 	sec := s.find(in.SecretID)
 	if sec == nil {
-		return nil, &fault{"ResourceNotFoundException", "Secrets Manager can't find the specified secret."}
+		return nil, refuse("ResourceNotFoundException", "Secrets Manager can't find the specified secret.")
 	}
 	if operation == "PutSecretValue" {
 		return s.putValue(sec, in)
 	}
-	if in.VersionID != "" {
-		return nil, &fault{"InvalidParameterException", "This emulator finds a version by its VersionStage alone."}
-	}
 	stage := cmp.Or(in.VersionStage, Current)
 	v := sec.staged(stage)
 	if v == nil {
-		return nil, &fault{"ResourceNotFoundException", "Secrets Manager can't find the specified secret value for staging label: " + stage}
+		return nil, refuse("ResourceNotFoundException", "Secrets Manager can't find the specified secret value for staging label: "+stage)
 	}
 	return map[string]any{"ARN": sec.arn, "Name": sec.name, "VersionId": v.id, "VersionStages": v.stages, "CreatedDate": seconds(v.created), "SecretString": v.text}, nil
 }
 
 func (s *Service) putValue(sec *secret, in *input) (any, error) {
-	if in.SecretString == "" || in.SecretBinary != nil || len(in.VersionStages) > 0 {
-		return nil, &fault{"InvalidParameterException", "This emulator takes a SecretString, which becomes AWSCURRENT, and nothing else."}
+	if in.SecretString == "" {
+		return nil, refuse("InvalidParameterException", "You must provide SecretString.")
 	}
 	id := cmp.Or(in.ClientRequestToken, uuid.New())
 	i := slices.IndexFunc(sec.versions, func(v *version) bool { return v.id == id })
@@ -213,7 +180,7 @@ func (s *Service) putValue(sec *secret, in *input) (any, error) {
 		s.put(sec, id, in.SecretString)
 		i = len(sec.versions) - 1
 	case sec.versions[i].text != in.SecretString:
-		return nil, &fault{"ResourceExistsException", "You can't modify an existing version, you can only create a new version."}
+		return nil, refuse("ResourceExistsException", "You can't modify an existing version, you can only create a new version.")
 	}
 	return map[string]any{"ARN": sec.arn, "Name": sec.name, "VersionId": id, "VersionStages": sec.versions[i].stages}, nil
 }

@@ -1,18 +1,16 @@
 package sqs
 
 import (
-	"encoding/json"
+	"cmp"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"path"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
-	"orderbridge/local/uuid"
+	"orderbridge/local/awsjson"
 )
 
 // Limits of the service (SQS Developer Guide, "Quotas related to messages").
@@ -21,27 +19,40 @@ const (
 	maxBatch   = 10
 )
 
-// fault is an error of the service.
-type fault struct {
-	kind  string // shape name, such as QueueDoesNotExist
-	query string // its code in the older protocol, which SDKs still look at
-	text  string
+// refuse is an error of the service; query is its code in the older protocol,
+// which SDKs still look at.
+func refuse(kind, query, format string, args ...any) error {
+	return &awsjson.Error{Type: "com.amazonaws.sqs#" + kind, Message: fmt.Sprintf(format, args...), Header: map[string]string{"X-Amzn-Query-Error": query + ";Sender"}}
 }
 
-func (f *fault) Error() string { return f.kind + ": " + f.text }
+const (
+	invalidValue      = "InvalidParameterValueException"
+	invalidValueQuery = "InvalidParameterValue"
+	service           = "AWS.SimpleQueueService."
+)
 
-func invalid(text string) error {
-	return &fault{"InvalidParameterValueException", "InvalidParameterValue", text}
+func missing(name string) error {
+	return refuse("MissingRequiredParameterException", "MissingParameter", "The request must contain the parameter %s.", name)
 }
 
-var errNoQueue = &fault{"QueueDoesNotExist", "AWS.SimpleQueueService.NonExistentQueue", "The specified queue does not exist."}
+// bounded reads an optional number of seconds or of messages.
+func bounded(v *int, name string, low, high, otherwise int) (int, error) {
+	if v == nil {
+		return otherwise, nil
+	}
+	if *v < low || *v > high {
+		return 0, refuse(invalidValue, invalidValueQuery, "Value %d for parameter %s is invalid. Reason: Must be between %d and %d.", *v, name, low, high)
+	}
+	return *v, nil
+}
 
 // input holds the members of every request that is served.
 type input struct {
 	QueueURL string `json:"QueueUrl"`
 
 	entry
-	Entries []entry
+	Entries       []entry
+	ReceiptHandle string
 
 	MaxNumberOfMessages *int
 	WaitTimeSeconds     *int
@@ -51,61 +62,31 @@ type input struct {
 }
 
 type entry struct {
-	ID                string `json:"Id"`
-	MessageBody       string
-	DelaySeconds      *int
-	MessageAttributes map[string]any
-	ReceiptHandle     string
+	ID           string `json:"Id"`
+	MessageBody  string
+	DelaySeconds *int
 }
 
 // ServeHTTP answers AmazonSQS.* targets.
 func (s *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	_, operation, _ := strings.Cut(r.Header.Get("X-Amz-Target"), ".")
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, 2*maxMessage))
-	if err != nil {
-		write(w, nil, &fault{"RequestTooLarge", "RequestTooLarge", "The request is too large."})
-		return
-	}
-	var in input
-	if err := json.Unmarshal(body, &in); err != nil {
-		write(w, nil, &fault{"SerializationException", "SerializationException", "The request could not be read."})
-		return
-	}
-	out, err := s.serve(r, operation, &in)
-	write(w, out, err)
-}
-
-func write(w http.ResponseWriter, out any, err error) {
-	h := w.Header()
-	h.Set("Content-Type", "application/x-amz-json-1.0")
-	h.Set("X-Amzn-Requestid", uuid.New())
-	status := http.StatusOK
-	if err != nil {
-		status = http.StatusBadRequest
-		var f *fault
-		if !errors.As(err, &f) {
-			f, status = &fault{"InternalFailure", "InternalFailure", err.Error()}, http.StatusInternalServerError
+	awsjson.Serve(w, r, "application/x-amz-json-1.0", 2*maxMessage, func(target string, body []byte) (any, error) {
+		var in input
+		if err := awsjson.Decode(body, &in, "com.amazonaws.sqs#UnsupportedOperation"); err != nil {
+			return nil, err
 		}
-		h.Set("X-Amzn-Query-Error", f.query+";Sender")
-		out = map[string]string{"__type": "com.amazonaws.sqs#" + f.kind, "message": f.text}
-	}
-	b, err := json.Marshal(out)
-	if err != nil {
-		status, b = http.StatusInternalServerError, nil
-	}
-	w.WriteHeader(status)
-	_, _ = w.Write(b)
+		return s.serve(r, target, &in)
+	})
 }
 
-func (s *Service) serve(r *http.Request, operation string, in *input) (any, error) {
+func (s *Service) serve(r *http.Request, target string, in *input) (any, error) {
 	if in.QueueURL == "" {
 		return nil, missing("QueueUrl")
 	}
 	q := s.ByName(path.Base(in.QueueURL))
 	if q == nil {
-		return nil, errNoQueue
+		return nil, refuse("QueueDoesNotExist", service+"NonExistentQueue", "The specified queue does not exist.")
 	}
-	switch operation {
+	switch awsjson.Operation(target) {
 	case "SendMessage":
 		return send(q, &in.entry)
 	case "SendMessageBatch":
@@ -121,34 +102,34 @@ func (s *Service) serve(r *http.Request, operation string, in *input) (any, erro
 	case "GetQueueAttributes":
 		return attributes(q, in.AttributeNames)
 	}
-	return nil, &fault{"UnknownOperationException", "InvalidAction", fmt.Sprintf("The action %s is not valid for this endpoint.", operation)}
+	return nil, awsjson.Unknown(target)
 }
 
 // sendBatch sends each entry; one that is refused does not keep others back.
 func sendBatch(q *Queue, entries []entry) (any, error) {
 	switch {
 	case len(entries) == 0:
-		return nil, &fault{"EmptyBatchRequest", "AWS.SimpleQueueService.EmptyBatchRequest", "There should be at least one entry in the request."}
+		return nil, refuse("EmptyBatchRequest", service+"EmptyBatchRequest", "There should be at least one entry in the request.")
 	case len(entries) > maxBatch:
-		return nil, &fault{"TooManyEntriesInBatchRequest", "AWS.SimpleQueueService.TooManyEntriesInBatchRequest", fmt.Sprintf("Maximum number of entries per request are 10. You have sent %d.", len(entries))}
+		return nil, refuse("TooManyEntriesInBatchRequest", service+"TooManyEntriesInBatchRequest", "Maximum number of entries per request are 10. You have sent %d.", len(entries))
 	}
 	ids := map[string]bool{}
 	size := 0
 	for _, e := range entries {
 		if ids[e.ID] {
-			return nil, &fault{"BatchEntryIdsNotDistinct", "AWS.SimpleQueueService.BatchEntryIdsNotDistinct", "Id " + e.ID + " repeated."}
+			return nil, refuse("BatchEntryIdsNotDistinct", service+"BatchEntryIdsNotDistinct", "Id %s repeated.", e.ID)
 		}
 		ids[e.ID] = true
 		size += len(e.MessageBody)
 	}
 	if size > maxMessage {
-		return nil, &fault{"BatchRequestTooLong", "AWS.SimpleQueueService.BatchRequestTooLong", fmt.Sprintf("Batch requests cannot be longer than %d bytes. You have sent %d bytes.", maxMessage, size)}
+		return nil, refuse("BatchRequestTooLong", service+"BatchRequestTooLong", "Batch requests cannot be longer than %d bytes. You have sent %d bytes.", maxMessage, size)
 	}
 	good, bad := []any{}, []any{}
 	for i := range entries {
 		out, err := send(q, &entries[i])
-		if f := (*fault)(nil); errors.As(err, &f) {
-			bad = append(bad, map[string]any{"Id": entries[i].ID, "SenderFault": true, "Code": f.kind, "Message": f.text})
+		if e := (*awsjson.Error)(nil); errors.As(err, &e) {
+			bad = append(bad, map[string]any{"Id": entries[i].ID, "SenderFault": true, "Code": e.Type, "Message": e.Message})
 			continue
 		}
 		out["Id"] = entries[i].ID
@@ -157,50 +138,29 @@ func sendBatch(q *Queue, entries []entry) (any, error) {
 	return map[string]any{"Successful": good, "Failed": bad}, nil
 }
 
-func missing(name string) error {
-	return &fault{"MissingRequiredParameterException", "MissingParameter", "The request must contain the parameter " + name + "."}
-}
-
 func send(q *Queue, e *entry) (map[string]any, error) {
 	switch {
 	case e.MessageBody == "":
 		return nil, missing("MessageBody")
-	case len(e.MessageAttributes) > 0:
-		return nil, invalid("This emulator does not support message attributes.")
 	case len(e.MessageBody) > maxMessage:
-		return nil, invalid(fmt.Sprintf("One or more parameters are invalid. Reason: Message must be shorter than %d bytes.", maxMessage))
+		return nil, refuse(invalidValue, invalidValueQuery, "One or more parameters are invalid. Reason: Message must be shorter than %d bytes.", maxMessage)
 	}
-	var delay time.Duration
-	if e.DelaySeconds != nil {
-		if *e.DelaySeconds < 0 || *e.DelaySeconds > 900 {
-			return nil, invalid(fmt.Sprintf("Value %d for parameter DelaySeconds is invalid. Reason: DelaySeconds must be >= 0 and <= 900.", *e.DelaySeconds))
-		}
-		delay = time.Duration(*e.DelaySeconds) * time.Second
+	delay, err := bounded(e.DelaySeconds, "DelaySeconds", 0, 900, 0)
+	if err != nil {
+		return nil, err
 	}
-	return map[string]any{"MessageId": q.Send(e.MessageBody, delay), "MD5OfMessageBody": MD5OfBody(e.MessageBody)}, nil
+	return map[string]any{"MessageId": q.Send(e.MessageBody, time.Duration(delay)*time.Second), "MD5OfMessageBody": MD5OfBody(e.MessageBody)}, nil
 }
 
 func receive(r *http.Request, q *Queue, in *input) (any, error) {
-	most, wait, visibility := 1, time.Duration(0), time.Duration(-1)
-	if v := in.MaxNumberOfMessages; v != nil {
-		if most = *v; most < 1 || most > 10 {
-			return nil, invalid(fmt.Sprintf("Value %d for parameter MaxNumberOfMessages is invalid. Reason: Must be between 1 and 10, if provided.", most))
-		}
-	}
-	if v := in.WaitTimeSeconds; v != nil {
-		if *v < 0 || *v > 20 {
-			return nil, invalid(fmt.Sprintf("Value %d for parameter WaitTimeSeconds is invalid. Reason: Must be >= 0 and <= 20, if provided.", *v))
-		}
-		wait = time.Duration(*v) * time.Second
-	}
-	if v := in.VisibilityTimeout; v != nil {
-		if *v < 0 || *v > 43200 {
-			return nil, invalid(fmt.Sprintf("Value %d for parameter VisibilityTimeout is invalid. Reason: Must be between 0 and 43200.", *v))
-		}
-		visibility = time.Duration(*v) * time.Second
+	most, errMost := bounded(in.MaxNumberOfMessages, "MaxNumberOfMessages", 1, 10, 1)
+	wait, errWait := bounded(in.WaitTimeSeconds, "WaitTimeSeconds", 0, 20, 0)
+	visibility, errVisibility := bounded(in.VisibilityTimeout, "VisibilityTimeout", 0, 43200, -1)
+	if err := cmp.Or(errMost, errWait, errVisibility); err != nil {
+		return nil, err
 	}
 	list := []any{}
-	for _, m := range q.Receive(r.Context(), most, wait, visibility) {
+	for _, m := range q.Receive(r.Context(), most, time.Duration(wait)*time.Second, time.Duration(visibility)*time.Second) {
 		out := map[string]any{"MessageId": m.ID, "ReceiptHandle": m.Receipt, "Body": m.Body, "MD5OfBody": MD5OfBody(m.Body)}
 		system := map[string]string{}
 		for k, v := range SystemAttributes(m) {
@@ -251,7 +211,7 @@ func attributes(q *Queue, names []string) (any, error) {
 		if v, ok := all[n]; ok {
 			out[n] = v
 		} else if n != "RedrivePolicy" {
-			return nil, &fault{"InvalidAttributeName", "InvalidAttributeName", "Unknown Attribute " + n + "."}
+			return nil, refuse("InvalidAttributeName", "InvalidAttributeName", "Unknown Attribute %s.", n)
 		}
 	}
 	return map[string]any{"Attributes": out}, nil

@@ -209,7 +209,7 @@ func TestSDKSeesTheServicesErrors(t *testing.T) {
 	_, err = c.SendMessage(ctx, &sqs.SendMessageInput{QueueUrl: url, MessageBody: aws.String(strings.Repeat("x", 1<<20+1))})
 	wantCode(t, err, "InvalidParameterValue")
 	_, err = c.SendMessage(ctx, &sqs.SendMessageInput{QueueUrl: url, MessageBody: aws.String("a"), MessageAttributes: map[string]types.MessageAttributeValue{"a": {DataType: aws.String("String"), StringValue: aws.String("b")}}})
-	wantCode(t, err, "InvalidParameterValue")
+	wantCode(t, err, "UnsupportedOperation")
 	var entries []types.SendMessageBatchRequestEntry
 	for i := range 11 {
 		entries = append(entries, types.SendMessageBatchRequestEntry{Id: aws.String(fmt.Sprint(i)), MessageBody: aws.String("a")})
@@ -222,5 +222,5 @@ func TestSDKSeesTheServicesErrors(t *testing.T) {
 	_, err = c.GetQueueAttributes(ctx, &sqs.GetQueueAttributesInput{QueueUrl: url, AttributeNames: []types.QueueAttributeName{"Nonsense"}})
 	wantCode(t, err, "InvalidAttributeName")
 	_, err = c.PurgeQueue(ctx, &sqs.PurgeQueueInput{QueueUrl: url})
-	wantCode(t, err, "InvalidAction")
+	wantCode(t, err, "UnknownOperationException")
 }
