@@ -178,9 +178,9 @@ func start(ctx context.Context, set settings, source []byte, bin string, out io.
 			every = set.tick
 		}
 		// A schedule invokes asynchronously: once the event is taken, the
-		// function's own settings decide on retries and age.
+		// function's own settings decide on its age.
 		f := s.model.Functions[slices.IndexFunc(s.model.Functions, func(f samtemplate.Function) bool { return f.Short == sc.Function })]
-		schedules = append(schedules, scheduler.Schedule{Name: sc.ID, Function: sc.Function, Every: every, Retries: f.MaxRetries, MaxAge: min(f.MaxEventAge, sc.MaxAge)})
+		schedules = append(schedules, scheduler.Schedule{Name: sc.ID, Function: sc.Function, Every: every, MaxAge: min(f.MaxEventAge, sc.MaxAge)})
 	}
 	throttled := func(err error) bool { return errors.Is(err, lambda.ErrThrottled) }
 	s.clock = scheduler.New(scheduler.Options{Schedules: schedules, Invoker: s.host, Throttled: throttled, Region: set.region, Account: account, Logf: s.logf})
@@ -322,8 +322,8 @@ func (s *system) startMappings(ctx context.Context) error {
 			return err
 		}
 	}
-	run := func(id, table string, latest bool, policy eventsource.Policy, deliver eventsource.Deliver) {
-		stream := &eventsource.Stream{Client: streams, Table: table, Region: s.settings.region, Latest: latest,
+	run := func(id, table string, policy eventsource.Policy, deliver eventsource.Deliver) {
+		stream := &eventsource.Stream{Client: streams, Table: table, Region: s.settings.region,
 			Logf: func(format string, args ...any) { s.plainf(id+" | "+format, args...) }}
 		if s.db != nil {
 			stream.Wake = s.db.Changed
@@ -336,7 +336,7 @@ func (s *system) startMappings(ctx context.Context) error {
 	}
 	for _, m := range s.model.Streams {
 		policy := eventsource.Policy{Filters: m.Filters, BatchSize: m.BatchSize, Window: m.Window, Bisect: m.Bisect, MaxRetries: m.MaxRetries, MaxAge: m.MaxAge, ReportPartial: m.ReportPartial}
-		run(m.ID, m.Table, m.Latest, policy, eventsource.ToFunction(s.host, m.Function, s.hints))
+		run(m.ID, m.Table, policy, eventsource.ToFunction(s.host, m.Function, s.hints))
 	}
 	for _, p := range s.model.Pipes {
 		input, err := eventsource.ParseTemplate(p.InputTemplate)
@@ -344,7 +344,7 @@ func (s *system) startMappings(ctx context.Context) error {
 			return fmt.Errorf("start %s: %w", p.ID, err)
 		}
 		policy := eventsource.Policy{Filters: p.Filters, BatchSize: p.BatchSize, Bisect: p.Bisect, MaxRetries: p.MaxRetries, MaxAge: p.MaxAge}
-		run(p.ID, p.Table, p.Latest, policy, eventsource.ToQueue(s.queues.ByARN(p.QueueARN), input, s.hints))
+		run(p.ID, p.Table, policy, eventsource.ToQueue(s.queues.ByARN(p.QueueARN), input, s.hints))
 	}
 	for _, m := range s.model.Works {
 		w := &eventsource.Work{Queue: s.queues.ByARN(m.QueueARN), Invoker: s.host, Function: m.Function, Region: s.settings.region, BatchSize: m.BatchSize, MaxConcurrency: m.MaxConcurrency}

@@ -97,7 +97,7 @@ func wantMessage(t *testing.T, w *httptest.ResponseRecorder, status int, text st
 }
 
 func TestEventIsThatOfTheRealGateway(t *testing.T) {
-	f := &fake{answer: "{}"}
+	f := &fake{answer: `{"statusCode":200}`}
 	r := request("POST", "/orders/801%20x/fulfill?repeat=one&repeat=two&redirect=https%3A%2F%2Fexample.com%2Fa&plus=a+b&empty=",
 		`{"message":"hello","unicode":"lambda-λ"}     `, "Accept", "*/*", "Content-Type", "application/json", "User-Agent", "curl/8.7.1",
 		"Cookie", "session=abc123; theme=dark", "X-Probe", "first", "x-probe", "second", "X-Amzn-Trace-Id", "Root=1-6a5145a9-1bae89e2512ec92d5d9438a0")
@@ -150,7 +150,7 @@ func TestBodiesAreTextOrBase64(t *testing.T) {
 		{"invalid UTF-8 is not, whatever it says", "application/json", "{\"a\":\"\xff\"}", true},
 	} {
 		t.Run(c.rule, func(t *testing.T) {
-			f := &fake{answer: "{}"}
+			f := &fake{answer: `{"statusCode":200}`}
 			r := request("POST", "/orders/801/fulfill", c.body)
 			if c.contentType != "" {
 				r.Header.Set("Content-Type", c.contentType)
@@ -176,7 +176,7 @@ func TestBodiesAreTextOrBase64(t *testing.T) {
 }
 
 func TestNoBodyIsNoMember(t *testing.T) {
-	f := &fake{answer: "{}"}
+	f := &fake{answer: `{"statusCode":200}`}
 	serve(newGateway(t, f, nil), request("GET", "/orders/801", ""))
 	for _, member := range []string{`"body"`, `"cookies"`, `"queryStringParameters"`, `"authorizer"`} {
 		if bytes.Contains(f.event, []byte(member)) {
@@ -198,7 +198,7 @@ func TestPathsAreDecodedAsTheRealGatewayDoes(t *testing.T) {
 		"/orders/literal%253Fvalue": "/orders/literal?value",
 		"/orders/literal%2525value": "/orders/literal%value",
 	} {
-		f := &fake{answer: "{}"}
+		f := &fake{answer: `{"statusCode":200}`}
 		serve(newGateway(t, f, nil), request("GET", sent, ""))
 		var e events.APIGatewayV2HTTPRequest
 		if err := json.Unmarshal(f.event, &e); err != nil || e.RawPath != want {
@@ -209,7 +209,7 @@ func TestPathsAreDecodedAsTheRealGatewayDoes(t *testing.T) {
 }
 
 func TestUnknownRoutesAre404(t *testing.T) {
-	g := newGateway(t, &fake{answer: "{}"}, nil)
+	g := newGateway(t, &fake{answer: `{"statusCode":200}`}, nil)
 	for _, c := range [][2]string{{"GET", "/"}, {"GET", "/orders"}, {"GET", "/orders/"}, {"POST", "/orders/801"}, {"GET", "/orders/801/fulfill"},
 		{"DELETE", "/orders/801"}, {"HEAD", "/orders/801"}, {"POST", "/orders/801/fulfill/"}, {"POST", "/orders//fulfill"}, {"POST", "/ORDERS/801/fulfill"}, {"POST", "/orders/a/b/fulfill"}} {
 		r := request(c[0], c[1], "")
@@ -218,7 +218,7 @@ func TestUnknownRoutesAre404(t *testing.T) {
 }
 
 func TestRoutesByTheirRank(t *testing.T) {
-	f := &fake{answer: "{}"}
+	f := &fake{answer: `{"statusCode":200}`}
 	g := newGateway(t, f, func(o *apigateway.Options) {
 		for _, key := range []string{"GET /a/{x}", "GET /a/b", "PUT /a/{x}", "GET /{y}/b"} {
 			o.Routes = append(o.Routes, samtemplate.Route{API: "CalloutApi", Key: key, Function: key, Timeout: time.Second})
@@ -241,7 +241,7 @@ func TestRoutesByTheirRank(t *testing.T) {
 }
 
 func TestLimits(t *testing.T) {
-	g := newGateway(t, &fake{answer: "{}"}, nil)
+	g := newGateway(t, &fake{answer: `{"statusCode":200}`}, nil)
 	wantMessage(t, serve(g, request("POST", "/orders/801/fulfill", strings.Repeat("x", 10<<20+1))), 413, "Request Entity Too Large")
 	if w := serve(g, request("POST", "/orders/801/fulfill", strings.Repeat("x", 10<<20))); w.Code != 200 {
 		t.Errorf("10 MB: %d", w.Code)
@@ -261,10 +261,9 @@ func TestWhatFunctionsAnswer(t *testing.T) {
 		contentType  string
 		body         string
 	}{
-		{"a response", `{"statusCode":202,"headers":{"Content-Type":"application/problem+json","Retry-After":5},"body":"{}"}`, nil, 202, "application/problem+json", "{}"},
+		{"a response", `{"statusCode":202,"headers":{"Content-Type":"application/problem+json","Retry-After":"5"},"body":"{}"}`, nil, 202, "application/problem+json", "{}"},
 		{"base64", `{"statusCode":200,"body":"aGk=","isBase64Encoded":true}`, nil, 200, "text/plain; charset=utf-8", "hi"},
-		{"no status is a body", `{"a":1}`, nil, 200, "application/json", `{"a":1}`},
-		{"a text is a body", `"hello"`, nil, 200, "application/json", `hello`},
+		{"no status", `{"a":1}`, nil, 500, "application/json", `{"message":"Internal Server Error"}`},
 		{"304 without a body", `{"statusCode":304,"headers":{"ETag":"\"1\""},"body":""}`, nil, 304, "", ""},
 		{"garbage", `oops`, nil, 500, "application/json", `{"message":"Internal Server Error"}`},
 		{"a status that is none", `{"statusCode":42}`, nil, 500, "application/json", `{"message":"Internal Server Error"}`},
@@ -393,7 +392,7 @@ func TestJWTAuthorizer(t *testing.T) {
 		"payload changed afterwards": "Bearer " + strings.Split(valid, ".")[0] + "." + base64.RawURLEncoding.EncodeToString([]byte(`{"iss":"https://issuer.example"}`)) + "." + strings.Split(valid, ".")[2],
 	} {
 		t.Run(rule, func(t *testing.T) {
-			f := &fake{answer: "{}"}
+			f := &fake{answer: `{"statusCode":200}`}
 			r := request("GET", "/orders/801", "")
 			if header != "" {
 				r.Header.Set("Authorization", header)
@@ -407,7 +406,7 @@ func TestJWTAuthorizer(t *testing.T) {
 	}
 	for _, header := range []string{"Bearer " + valid, "bearer " + valid, valid,
 		"Bearer " + sign(jwt.SigningMethodRS256, key, "k1", func() jwt.MapClaims { c := with("aud", nil); c["client_id"] = "portal"; return c }())} {
-		f := &fake{answer: "{}"}
+		f := &fake{answer: `{"statusCode":200}`}
 		if w := serve(gate(f), request("GET", "/orders/801", "", "Authorization", header)); w.Code != 200 {
 			t.Errorf("%.20s…: %d %s", header, w.Code, w.Body)
 			continue
@@ -423,14 +422,14 @@ func TestJWTAuthorizer(t *testing.T) {
 	}
 	wantMessage(t, serve(gate(&fake{}, "orders.read"), request("GET", "/orders/801", "", "Authorization", "Bearer "+valid)), 403, "Forbidden")
 	for _, claims := range []jwt.MapClaims{with("scope", "x orders.read"), with("scp", []string{"orders.read"})} {
-		if w := serve(gate(&fake{answer: "{}"}, "orders.read"), request("GET", "/orders/801", "", "Authorization", "Bearer "+sign(jwt.SigningMethodRS256, key, "k1", claims))); w.Code != 200 {
+		if w := serve(gate(&fake{answer: `{"statusCode":200}`}, "orders.read"), request("GET", "/orders/801", "", "Authorization", "Bearer "+sign(jwt.SigningMethodRS256, key, "k1", claims))); w.Code != 200 {
 			t.Errorf("scope in %v: %d", claims, w.Code)
 		}
 	}
 }
 
 func TestIAMRoutesTakeOnlyTheirOwnSignature(t *testing.T) {
-	f := &fake{answer: "{}"}
+	f := &fake{answer: `{"statusCode":200}`}
 	g := newGateway(t, f, func(o *apigateway.Options) { o.Routes[0].IAM, o.Routes[1].IAM = true, true })
 	signed := func(method, target, body, access, secret, service, region string, at time.Time) *http.Request {
 		r := request(method, target, body, "Content-Type", "application/json")

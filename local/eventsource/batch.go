@@ -123,7 +123,7 @@ func (b *batcher) process(ctx context.Context, batch []Record, attempts int) {
 			pauses = 0
 		case err != nil && b.policy.Bisect && len(batch) > 1:
 			half := len(batch) / 2
-			pause(ctx, firstPause)
+			pause(ctx, firstPause, nil)
 			b.process(ctx, batch[:half], attempts)
 			b.process(ctx, batch[half:], attempts)
 			return
@@ -137,7 +137,7 @@ func (b *batcher) process(ctx context.Context, batch []Record, attempts int) {
 		if err != nil {
 			b.logf("batch of %d failed (attempt %d): %v", len(batch), attempts, err)
 		}
-		pause(ctx, min(firstPause<<min(pauses, 10), longestPause))
+		pause(ctx, min(firstPause<<min(pauses, 10), longestPause), nil)
 	}
 }
 
@@ -174,11 +174,13 @@ func (b *batcher) lowest(batch []Record, failed []string) (int, error) {
 	return low, nil
 }
 
-func pause(ctx context.Context, d time.Duration) {
+// pause returns after d, or earlier when sooner is closed or sends, or ctx ends.
+func pause(ctx context.Context, d time.Duration, sooner <-chan struct{}) {
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {
 	case <-t.C:
+	case <-sooner:
 	case <-ctx.Done():
 	}
 }

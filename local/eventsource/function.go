@@ -27,7 +27,7 @@ func ToFunction(inv Invoker, function string, hints *Hints) Deliver {
 		if err != nil {
 			return nil, fmt.Errorf("write event for %s: %w", function, err)
 		}
-		pause(ctx, hints.Late())
+		pause(ctx, hints.Late(), nil)
 		if hints.Doubled() {
 			if _, err := inv.Invoke(ctx, function, payload); err != nil {
 				return nil, err
@@ -36,7 +36,7 @@ func ToFunction(inv Invoker, function string, hints *Hints) Deliver {
 		result, err := inv.Invoke(ctx, function, payload)
 		for errors.Is(err, lambda.ErrThrottled) && ctx.Err() == nil {
 			// No room is no failure of the function and uses no retry up.
-			pause(ctx, time.Second)
+			pause(ctx, time.Second, nil)
 			result, err = inv.Invoke(ctx, function, payload)
 		}
 		if err != nil {

@@ -3,9 +3,7 @@ package eventsource
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"strconv"
 	"strings"
 
 	"orderbridge/local/sqs"
@@ -35,61 +33,44 @@ func ToQueue(q *sqs.Queue, input *Template, hints *Hints) Deliver {
 // Template is a pipe's input template.
 type Template struct{ parts []part }
 
+// part is a literal, or a placeholder that stands inside a JSON text.
 type part struct {
 	literal string
-	path    []string // of a placeholder
-	quoted  bool     // it stands inside a JSON text
+	path    []string
 }
 
-// ParseTemplate reads an input template; placeholders are <$.a.b>. The empty
-// template hands the record on as it is.
+// ParseTemplate reads an input template; placeholders are <$.a.b> inside JSON
+// texts.
 // (EventBridge User Guide, "Pipes input transformation".)
 func ParseTemplate(text string) (*Template, error) {
 	t := &Template{}
-	quoted := false
-	rest := text
-	for rest != "" {
-		i := strings.IndexByte(rest, '<')
-		literal := rest
-		if i >= 0 {
-			literal = rest[:i]
-		}
-		for j := 0; j < len(literal); j++ {
-			switch {
-			case literal[j] == '\\' && quoted:
-				j++
-			case literal[j] == '"':
-				quoted = !quoted
-			}
-		}
+	for rest := text; ; {
+		literal, after, found := strings.Cut(rest, "<")
 		t.parts = append(t.parts, part{literal: literal})
-		if i < 0 {
+		if !found {
 			break
 		}
-		inner, tail, closed := strings.Cut(rest[i+1:], ">")
+		inner, tail, closed := strings.Cut(after, ">")
 		path, ok := strings.CutPrefix(inner, "$.")
 		if !closed || !ok || strings.ContainsAny(path, `[]*'" `) {
 			return nil, fmt.Errorf("parse input template: <%s> is not supported", inner)
 		}
-		t.parts = append(t.parts, part{path: strings.Split(path, "."), quoted: quoted})
+		t.parts = append(t.parts, part{path: strings.Split(path, ".")})
 		rest = tail
 	}
-	if quoted {
-		return nil, errors.New("parse input template: a text is not closed")
+	// A placeholder outside a text would not leave JSON behind.
+	if filled, err := t.Apply(nil); err != nil || !json.Valid([]byte(filled)) {
+		return nil, fmt.Errorf("parse input template: %s is not JSON with placeholders inside its texts", text)
 	}
 	return t, nil
 }
 
 // Apply fills the template in. What a path does not find is left out.
 func (t *Template) Apply(event map[string]any) (string, error) {
-	if len(t.parts) == 0 {
-		b, err := json.Marshal(event)
-		return string(b), err
-	}
 	var out strings.Builder
 	for _, p := range t.parts {
+		out.WriteString(p.literal)
 		if p.path == nil {
-			out.WriteString(p.literal)
 			continue
 		}
 		var v any = event
@@ -100,20 +81,15 @@ func (t *Template) Apply(event map[string]any) (string, error) {
 		if v == nil {
 			continue
 		}
-		b, err := json.Marshal(v)
+		text, ok := v.(string)
+		if !ok {
+			return "", fmt.Errorf("fill input template: %s is not a text", strings.Join(p.path, "."))
+		}
+		b, err := json.Marshal(text)
 		if err != nil {
 			return "", fmt.Errorf("fill input template: %w", err)
 		}
-		s := string(b)
-		if p.quoted {
-			if _, text := v.(string); text {
-				s = s[1 : len(s)-1]
-			} else {
-				s = strconv.Quote(s)
-				s = s[1 : len(s)-1]
-			}
-		}
-		out.WriteString(s)
+		out.Write(b[1 : len(b)-1])
 	}
 	return out.String(), nil
 }

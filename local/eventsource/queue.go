@@ -38,7 +38,7 @@ func (w *Work) Run(ctx context.Context) {
 					failed = 0
 					continue
 				}
-				pause(ctx, min(firstPause<<min(failed, 10), longestPause))
+				pause(ctx, min(firstPause<<min(failed, 10), longestPause), nil)
 				failed++
 			}
 		})

@@ -27,7 +27,6 @@ type Stream struct {
 	Client *dynamodbstreams.Client
 	Table  string
 	Region string
-	Latest bool // start at the newest record instead of the oldest
 	// Wake returns a channel that is closed by the next record, where the
 	// table can say so; nil = the shards are polled.
 	Wake func() <-chan struct{}
@@ -47,7 +46,6 @@ func (s *Stream) Run(ctx context.Context, policy Policy, deliver Deliver) error 
 		started = map[string]bool{}
 		ended   = map[string]bool{}
 		done    = make(chan struct{}, 1)
-		first   = true
 	)
 	defer wait.Wait()
 	for ctx.Err() == nil {
@@ -56,7 +54,7 @@ func (s *Stream) Run(ctx context.Context, policy Policy, deliver Deliver) error 
 			if ctx.Err() == nil {
 				s.Logf("find the stream of %s: %v", s.Table, err)
 			}
-			pause(ctx, time.Second)
+			pause(ctx, time.Second, nil)
 			continue
 		}
 		known := map[string]bool{}
@@ -74,10 +72,9 @@ func (s *Stream) Run(ctx context.Context, policy Policy, deliver Deliver) error 
 			if !ready {
 				continue
 			}
-			latest := s.Latest && first
 			b := &batcher{policy: policy, filter: filter, deliver: deliver, discard: s.discard, logf: s.Logf}
 			wait.Go(func() {
-				s.shard(ctx, arn, id, latest, b)
+				s.shard(ctx, arn, id, b)
 				mu.Lock()
 				ended[id] = true
 				mu.Unlock()
@@ -87,14 +84,7 @@ func (s *Stream) Run(ctx context.Context, policy Policy, deliver Deliver) error 
 				}
 			})
 		}
-		first = first && len(shards) == 0
-		t := time.NewTimer(discoverEvery)
-		select {
-		case <-t.C:
-		case <-done:
-		case <-ctx.Done():
-		}
-		t.Stop()
+		pause(ctx, discoverEvery, done)
 	}
 	return nil
 }
@@ -134,11 +124,8 @@ func (s *Stream) discard(batch []Record, why string) {
 }
 
 // shard reads one shard to its end, or until ctx ends.
-func (s *Stream) shard(ctx context.Context, arn, id string, latest bool, b *batcher) {
+func (s *Stream) shard(ctx context.Context, arn, id string, b *batcher) {
 	position := dynamodbstreams.GetShardIteratorInput{StreamArn: &arn, ShardId: &id, ShardIteratorType: types.ShardIteratorTypeTrimHorizon}
-	if latest {
-		position.ShardIteratorType = types.ShardIteratorTypeLatest
-	}
 	var iterator *string
 	for ctx.Err() == nil {
 		if iterator == nil {
@@ -184,13 +171,7 @@ func (s *Stream) shard(ctx context.Context, arn, id string, latest bool, b *batc
 		if d, any := b.wait(); any {
 			idle = min(idle, max(d, time.Millisecond))
 		}
-		t := time.NewTimer(idle)
-		select {
-		case <-t.C:
-		case <-wake:
-		case <-ctx.Done():
-		}
-		t.Stop()
+		pause(ctx, idle, wake)
 	}
 }
 
@@ -201,7 +182,7 @@ func (s *Stream) drain(ctx context.Context, b *batcher) {
 		if !any {
 			return
 		}
-		pause(ctx, d)
+		pause(ctx, d, nil)
 		b.flush(ctx)
 	}
 }
@@ -221,7 +202,7 @@ func (s *Stream) recover(ctx context.Context, position *dynamodbstreams.GetShard
 		return
 	}
 	s.Logf("read the stream of %s: %v", s.Table, err)
-	pause(ctx, time.Second)
+	pause(ctx, time.Second, nil)
 }
 
 // record turns what the SDK read into what a function sees.

@@ -26,9 +26,8 @@ type Function struct {
 	Timeout     time.Duration
 	Reserved    int // reserved concurrency; 0 = none
 	Environment map[string]string
-	// MaxEventAge and MaxRetries hold for asynchronous invocations.
+	// MaxEventAge holds for asynchronous invocations, of which none is retried.
 	MaxEventAge time.Duration
-	MaxRetries  int
 }
 
 // Table is an AWS::DynamoDB::Table.
@@ -76,7 +75,6 @@ type StreamMapping struct {
 	ID            string
 	Function      string // short name
 	Table         string // name
-	Latest        bool   // start at LATEST instead of TRIM_HORIZON
 	BatchSize     int
 	Window        time.Duration
 	Bisect        bool
@@ -99,7 +97,6 @@ type QueueMapping struct {
 type Pipe struct {
 	ID            string
 	Table         string // name
-	Latest        bool
 	BatchSize     int
 	MaxRetries    int           // -1 = until the record expires
 	MaxAge        time.Duration // -1 = none
@@ -115,7 +112,6 @@ type Schedule struct {
 	ID       string // logical id of the event
 	Function string // short name
 	Every    time.Duration
-	Retries  int
 	MaxAge   time.Duration
 }
 

@@ -16,7 +16,7 @@ func (r *reader) function(res resource, p *props) {
 	f.MemoryMB = p.int("MemorySize", 128)
 	f.Timeout = p.seconds("Timeout", 3)
 	f.Reserved = p.int("ReservedConcurrentExecutions", 0)
-	f.MaxEventAge, f.MaxRetries = 6*time.Hour, 2 // Lambda's defaults
+	f.MaxEventAge = 6 * time.Hour // Lambda's default
 	if kind := p.text("Runtime"); !strings.HasPrefix(kind, "provided.") {
 		p.fail("Runtime", "only provided.* runs a bootstrap, not %q", kind)
 	}
@@ -29,7 +29,7 @@ func (r *reader) function(res resource, p *props) {
 	})
 	p.object("EventInvokeConfig", func(p *props) {
 		f.MaxEventAge = p.seconds("MaximumEventAgeInSeconds", 6*3600)
-		f.MaxRetries = p.int("MaximumRetryAttempts", 2)
+		p.noRetry()
 	})
 	p.ignore("CodeUri", "Architectures", "Role", "Description", "LoggingConfig")
 	if p.err == nil {
@@ -62,35 +62,29 @@ func (r *reader) function(res resource, p *props) {
 	}
 }
 
-// merge lays a resource's properties over SAM's Globals: maps are merged,
-// lists are joined, everything else is replaced.
+// merge lays a resource's properties over SAM's Globals: maps are merged, of
+// anything else the resource's own is taken.
 // (SAM Developer Guide, "Globals section".)
 func merge(global, own node) node {
-	switch {
-	case own.kind == none:
+	if own.kind == none {
 		return global
-	case global.kind == object && own.kind == object && !isIntrinsic(global) && !isIntrinsic(own):
-		out := node{kind: object, line: own.line}
-		for _, f := range global.fields {
-			if _, there := own.get(f.name); !there {
-				out.fields = append(out.fields, f)
-			}
-		}
-		for _, f := range own.fields {
-			if g, there := global.get(f.name); there {
-				f.value = merge(g, f.value)
-			}
+	}
+	if global.kind != object || own.kind != object {
+		return own
+	}
+	out := node{kind: object, line: own.line}
+	for _, f := range global.fields {
+		if _, there := own.get(f.name); !there {
 			out.fields = append(out.fields, f)
 		}
-		return out
-	case global.kind == list && own.kind == list:
-		return node{kind: list, line: own.line, list: append(append([]node(nil), global.list...), own.list...)}
 	}
-	return own
-}
-
-func isIntrinsic(n node) bool {
-	return len(n.fields) == 1 && (n.fields[0].name == "Ref" || strings.HasPrefix(n.fields[0].name, "Fn::"))
+	for _, f := range own.fields {
+		if g, there := global.get(f.name); there {
+			f.value = merge(g, f.value)
+		}
+		out.fields = append(out.fields, f)
+	}
+	return out
 }
 
 func (r *reader) table(res resource, p *props) {
@@ -162,15 +156,16 @@ func (p *props) filters() (patterns []string) {
 	return patterns
 }
 
-func (p *props) latest() bool {
-	switch v := p.required("StartingPosition"); v {
-	case "LATEST":
-		return true
-	case "TRIM_HORIZON":
-	default:
-		p.fail("StartingPosition", "%q is not supported", v)
+func (p *props) fromTheStart() {
+	if v := p.required("StartingPosition"); v != "TRIM_HORIZON" {
+		p.fail("StartingPosition", "only TRIM_HORIZON is supported, not %q", v)
 	}
-	return false
+}
+
+func (p *props) noRetry() {
+	if p.int("MaximumRetryAttempts", -1) != 0 {
+		p.fail("MaximumRetryAttempts", "only 0 is supported")
+	}
 }
 
 // age reads a maximum record age; -1 means none.
@@ -203,9 +198,10 @@ func (r *reader) queueMapping(id, function string, p *props) {
 }
 
 func (r *reader) streamMapping(id, function string, p *props) {
-	r.model.Streams = append(r.model.Streams, StreamMapping{ID: id, Function: function, Table: p.tableOf("Stream"), Latest: p.latest(), BatchSize: p.int("BatchSize", 100),
+	r.model.Streams = append(r.model.Streams, StreamMapping{ID: id, Function: function, Table: p.tableOf("Stream"), BatchSize: p.int("BatchSize", 100),
 		Window: p.seconds("MaximumBatchingWindowInSeconds", 0), Bisect: p.bool("BisectBatchOnFunctionError"),
 		MaxRetries: p.int("MaximumRetryAttempts", -1), MaxAge: p.age("MaximumRecordAgeInSeconds"), ReportPartial: p.partial(), Filters: p.filters()})
+	p.fromTheStart()
 	if p.int("ParallelizationFactor", 1) != 1 {
 		p.fail("ParallelizationFactor", "only 1 is supported")
 	}
@@ -216,7 +212,7 @@ func (r *reader) pipe(res resource, p *props) {
 	p.object("SourceParameters", func(p *props) {
 		m.Filters = p.filters()
 		p.object("DynamoDBStreamParameters", func(p *props) {
-			m.Latest = p.latest()
+			p.fromTheStart()
 			m.BatchSize = p.int("BatchSize", 100)
 			m.MaxRetries = p.int("MaximumRetryAttempts", -1)
 			m.MaxAge = p.age("MaximumRecordAgeInSeconds")
@@ -249,10 +245,10 @@ func (p *props) rate(name string) time.Duration {
 }
 
 func (r *reader) schedule(id, function string, p *props) {
-	s := Schedule{ID: id, Function: function, Every: p.rate("ScheduleExpression"), MaxAge: 24 * time.Hour, Retries: 185} // EventBridge's defaults
+	s := Schedule{ID: id, Function: function, Every: p.rate("ScheduleExpression"), MaxAge: 24 * time.Hour} // EventBridge's default
 	p.object("RetryPolicy", func(p *props) {
 		s.MaxAge = p.seconds("MaximumEventAgeInSeconds", 86400)
-		s.Retries = p.int("MaximumRetryAttempts", 185)
+		p.noRetry()
 	})
 	p.ignore("Description", "FlexibleTimeWindow")
 	r.model.Schedules = append(r.model.Schedules, s)

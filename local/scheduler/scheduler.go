@@ -1,9 +1,9 @@
 // Package scheduler fires the schedules of a template: it invokes functions
 // asynchronously at a rate, and on request.
 //
-// The rule it keeps: a tick that could not run in time is dropped, and tried
-// again only as often as its schedule allows. It must not wait for a tick to
-// end before the next one is due.
+// The rule it keeps: a tick that failed, or found no room in time, is dropped: no
+// schedule of the template has retries. It must not wait for a tick to end
+// before the next one is due.
 package scheduler
 
 import (
@@ -26,7 +26,6 @@ type Schedule struct {
 	Name     string
 	Function string // short name
 	Every    time.Duration
-	Retries  int           // after a failure
 	MaxAge   time.Duration // of an event that found no room to run
 }
 
@@ -89,20 +88,7 @@ func (c *Scheduler) fire(s Schedule, at time.Time) {
 		return
 	}
 	c.wait.Go(func() {
-		deadline := at.Add(s.MaxAge)
-		for attempt := 0; attempt <= s.Retries; attempt++ {
-			if attempt > 0 {
-				// Lambda waits one minute before the first retry of an
-				// asynchronous invocation, two before the second.
-				c.pause(time.Duration(min(attempt, 2)) * time.Minute)
-			}
-			if c.ctx.Err() != nil || time.Now().After(deadline) {
-				return
-			}
-			err := c.invoke(s, event, deadline)
-			if err == nil || c.ctx.Err() != nil {
-				return
-			}
+		if err := c.invoke(s, event, at.Add(s.MaxAge)); err != nil && c.ctx.Err() == nil {
 			c.opts.Logf("%s: %v", s.Name, err)
 		}
 	})
@@ -116,17 +102,12 @@ func (c *Scheduler) invoke(s Schedule, event string, deadline time.Time) error {
 		if err == nil || c.opts.Throttled == nil || !c.opts.Throttled(err) || time.Now().After(deadline) {
 			return err
 		}
-		c.pause(time.Second)
-	}
-}
-
-// pause returns after d, or when the schedules stop.
-func (c *Scheduler) pause(d time.Duration) {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-	case <-c.ctx.Done():
+		t := time.NewTimer(time.Second)
+		select {
+		case <-t.C:
+		case <-c.ctx.Done():
+		}
+		t.Stop()
 	}
 }
 
