@@ -1,9 +1,7 @@
 package dynamodb
 
 import (
-	"fmt"
 	"math/big"
-	"reflect"
 	"strings"
 	"testing"
 
@@ -91,116 +89,4 @@ func TestSizesAreTheServices(t *testing.T) {
 	if got := it.size(); got != 15 {
 		t.Errorf("size %d", got)
 	}
-}
-
-// A condition and what it means for an item of plain Go values: int64, string,
-// and map[string]any.
-type predicate struct {
-	text  string
-	holds func(map[string]any) bool
-}
-
-func modelValue(v any) *value {
-	switch v := v.(type) {
-	case int64:
-		return &value{kind: kindN, num: whole(v)}
-	case string:
-		return &value{kind: kindS, str: v}
-	}
-	dict := item{}
-	for name, member := range v.(map[string]any) {
-		dict[name] = modelValue(member)
-	}
-	return &value{kind: kindM, dict: dict}
-}
-
-func modelScalar() *rapid.Generator[any] {
-	return rapid.OneOf(rapid.Map(rapid.Int64Range(-3, 3), func(i int64) any { return i }), rapid.Map(rapid.StringMatching(`[ab]{0,2}`), func(s string) any { return s }))
-}
-
-type drawn struct {
-	*rapid.T
-	values item
-}
-
-// operand is a path or a literal, and its value in an item (nil: none).
-func (d drawn) operand(name string) (string, func(map[string]any) any) {
-	switch rapid.IntRange(0, 3).Draw(d.T, "operand") {
-	case 0:
-		return name + ".k", func(m map[string]any) any {
-			in, _ := m[name].(map[string]any)
-			return in["k"]
-		}
-	case 1:
-		v, placeholder := modelScalar().Draw(d.T, "literal"), fmt.Sprintf(":v%d", len(d.values))
-		d.values[placeholder] = modelValue(v)
-		return placeholder, func(map[string]any) any { return v }
-	}
-	return name, func(m map[string]any) any { return m[name] }
-}
-
-func less(a, b any) (less, comparable bool) {
-	if a, ok := a.(int64); ok {
-		b, ok := b.(int64)
-		return a < b, ok
-	}
-	x, okX := a.(string)
-	y, okY := b.(string)
-	return x < y, okX && okY
-}
-
-func (d drawn) predicate(depth int) predicate {
-	choice := rapid.IntRange(0, 7).Draw(d.T, "form")
-	if depth == 0 {
-		choice %= 5
-	}
-	switch choice {
-	case 5:
-		a := d.predicate(depth - 1)
-		return predicate{"NOT (" + a.text + ")", func(m map[string]any) bool { return !a.holds(m) }}
-	case 6:
-		a, b := d.predicate(depth-1), d.predicate(depth-1)
-		return predicate{"(" + a.text + ") AND (" + b.text + ")", func(m map[string]any) bool { return a.holds(m) && b.holds(m) }}
-	case 7:
-		// Without parentheses, because OR binds least.
-		a, b := d.predicate(depth-1), d.predicate(depth-1)
-		return predicate{a.text + " OR (" + b.text + ")", func(m map[string]any) bool { return a.holds(m) || b.holds(m) }}
-	case 4:
-		return predicate{"attribute_exists(r)", func(m map[string]any) bool { return m["r"] != nil }}
-	}
-	x, get := d.operand("p")
-	y, with := d.operand("q")
-	switch choice {
-	case 0:
-		return predicate{x + " = " + y, func(m map[string]any) bool { return get(m) != nil && reflect.DeepEqual(get(m), with(m)) }}
-	case 1:
-		return predicate{x + " <> " + y, func(m map[string]any) bool { return !reflect.DeepEqual(get(m), with(m)) }}
-	case 2:
-		return predicate{x + " < " + y, func(m map[string]any) bool { l, ok := less(get(m), with(m)); return ok && l }}
-	}
-	return predicate{x + " >= " + y, func(m map[string]any) bool { l, ok := less(get(m), with(m)); return ok && !l }}
-}
-
-func TestConditionsAgreeWithAModel(t *testing.T) {
-	bare := map[string]kind{"p": kindS, "q": kindS, "r": kindS, "k": kindS}
-	rapid.Check(t, func(t *rapid.T) {
-		d := drawn{t, item{}}
-		p := d.predicate(3)
-		c, err := parse("Condition", p.text, &placeholders{ExpressionAttributeValues: d.values}, bare, (*parser).condition)
-		if err != nil {
-			t.Fatalf("%s: %v", p.text, err)
-		}
-		m := map[string]any{}
-		for _, name := range []string{"p", "q", "r"} {
-			switch rapid.IntRange(0, 2).Draw(t, "shape of "+name) {
-			case 1:
-				m[name] = map[string]any{"k": modelScalar().Draw(t, name)}
-			case 2:
-				m[name] = modelScalar().Draw(t, name)
-			}
-		}
-		if got, want := c.holds(modelValue(m).dict), p.holds(m); got != want {
-			t.Fatalf("%s on %v (values %v): %v, want %v", p.text, m, d.values.wire(), got, want)
-		}
-	})
 }

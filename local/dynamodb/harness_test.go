@@ -2,7 +2,6 @@ package dynamodb_test
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"net/http/httptest"
 	"regexp"
@@ -28,6 +27,14 @@ type (
 	values = map[string]types.AttributeValue
 	names  = map[string]string
 )
+
+// must ends a test whose setting fails.
+func must[T any](v T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return v
+}
 
 func s(v string) types.AttributeValue { return &types.AttributeValueMemberS{Value: v} }
 
@@ -100,7 +107,7 @@ func start(t *testing.T) *rig {
 // index, a stream of new images.
 func (r *rig) orders() *rig {
 	r.Helper()
-	r.create(&dynamodb.CreateTableInput{
+	must(r.client.CreateTable(r.ctx, &dynamodb.CreateTableInput{
 		TableName:            aws.String("Orders"),
 		BillingMode:          types.BillingModePayPerRequest,
 		AttributeDefinitions: attrs("pk", "S", "due_shard", "S", "due_at", "N"),
@@ -111,17 +118,8 @@ func (r *rig) orders() *rig {
 			Projection: &types.Projection{ProjectionType: types.ProjectionTypeKeysOnly},
 		}},
 		StreamSpecification: &types.StreamSpecification{StreamEnabled: aws.Bool(true), StreamViewType: types.StreamViewTypeNewImage},
-	})
+	}))
 	return r
-}
-
-func (r *rig) create(in *dynamodb.CreateTableInput) *dynamodb.CreateTableOutput {
-	r.Helper()
-	out, err := r.client.CreateTable(r.ctx, in)
-	if err != nil {
-		r.Fatal(err)
-	}
-	return out
 }
 
 func attrs(pairs ...string) []types.AttributeDefinition {
@@ -143,18 +141,13 @@ func key(names ...string) []types.KeySchemaElement {
 // put writes an item into Orders.
 func (r *rig) put(item values) {
 	r.Helper()
-	if _, err := r.client.PutItem(r.ctx, &dynamodb.PutItemInput{TableName: aws.String("Orders"), Item: item}); err != nil {
-		r.Fatal(err)
-	}
+	must(r.client.PutItem(r.ctx, &dynamodb.PutItemInput{TableName: aws.String("Orders"), Item: item}))
 }
 
 // get reads an item of Orders; nil if there is none.
 func (r *rig) get(pk string) values {
 	r.Helper()
-	out, err := r.client.GetItem(r.ctx, &dynamodb.GetItemInput{TableName: aws.String("Orders"), Key: values{"pk": s(pk)}, ConsistentRead: aws.Bool(true)})
-	if err != nil {
-		r.Fatal(err)
-	}
+	out := must(r.client.GetItem(r.ctx, &dynamodb.GetItemInput{TableName: aws.String("Orders"), Key: values{"pk": s(pk)}, ConsistentRead: aws.Bool(true)}))
 	return out.Item
 }
 
@@ -199,10 +192,7 @@ func (r *rig) update(pk, expression string, v values) (*dynamodb.UpdateItemOutpu
 
 func (r *rig) mustUpdate(pk, expression string, v values) values {
 	r.Helper()
-	out, err := r.update(pk, expression, v)
-	if err != nil {
-		r.Fatal(err)
-	}
+	out := must(r.update(pk, expression, v))
 	return out.Attributes
 }
 
@@ -235,20 +225,4 @@ func wantItem(t *testing.T, got, want values) {
 	if d := cmp.Diff(want, got, noState...); d != "" {
 		t.Fatalf("item (-want +got):\n%s", d)
 	}
-}
-
-// raw sends a request as it is and returns status and decoded body.
-func (r *rig) raw(target, body string) (int, map[string]any) {
-	r.Helper()
-	req := httptest.NewRequest("POST", "/", strings.NewReader(body))
-	req.Header.Set("X-Amz-Target", target)
-	req.Header.Set("Content-Type", "application/x-amz-json-1.0")
-	req.Header.Set("Authorization", "AWS4-HMAC-SHA256 Credential=x, SignedHeaders=x, Signature=x")
-	rec := httptest.NewRecorder()
-	r.db.ServeHTTP(rec, req)
-	var out map[string]any
-	if err := json.Unmarshal(rec.Body.Bytes(), &out); err != nil {
-		r.Fatalf("%s: %v in %q", target, err, rec.Body)
-	}
-	return rec.Code, out
 }

@@ -1,6 +1,7 @@
 package dynamodb_test
 
 import (
+	"encoding/json"
 	"hash/crc32"
 	"io"
 	"net/http"
@@ -50,7 +51,7 @@ func TestErrorsOnTheWire(t *testing.T) {
 		{"DynamoDB_20120810.GetItem", `{"TableName":"nosuch","Key":{"pk":{"S":"1"}}}`, missing, "Requested resource not found"},
 		{"DynamoDB_20120810.DescribeTable", `{"TableName":"nosuch"}`, missing, "Requested resource not found: Table: nosuch not found"},
 	} {
-		code, body := r.raw(c.target, c.body)
+		code, body := r.raw("POST", c.target, "AWS4-", c.body)
 		message, _ := body["message"].(string)
 		if code != 400 || body["__type"] != c.kind || !strings.Contains(message, c.message) {
 			t.Errorf("%s %s: %d %v", c.target, c.body, code, body)
@@ -58,48 +59,40 @@ func TestErrorsOnTheWire(t *testing.T) {
 	}
 }
 
-func TestHTTPItself(t *testing.T) {
+// raw sends a request as it is, checks the headers that every answer has, and
+// returns status and decoded body.
+func (r *rig) raw(method, target, authorization, body string) (int, map[string]any) {
+	r.Helper()
+	req := must(http.NewRequestWithContext(r.ctx, method, r.url, strings.NewReader(body)))
+	for name, v := range map[string]string{"X-Amz-Target": target, "Content-Type": "application/x-amz-json-1.0", "Authorization": authorization} {
+		req.Header.Set(name, v)
+	}
+	resp := must(http.DefaultClient.Do(req))
+	defer resp.Body.Close()
+	b := must(io.ReadAll(resp.Body))
+	h := resp.Header
+	if h.Get("X-Amz-Crc32") != strconv.FormatUint(uint64(crc32.ChecksumIEEE(b)), 10) || h.Get("X-Amzn-Requestid") == "" || !must(http.ParseTime(h.Get("Date"))).Equal(r.clock.now()) ||
+		h.Get("Content-Type") != "application/x-amz-json-1.0" {
+		r.Errorf("%s: %v", target, h)
+	}
+	var out map[string]any
+	if err := json.Unmarshal(b, &out); err != nil {
+		r.Fatalf("%s: %v in %q", target, err, b)
+	}
+	return resp.StatusCode, out
+}
+
+func TestARequestNeedsItsMethodAndASignature(t *testing.T) {
 	r := start(t)
-	send := func(method, body string, header map[string]string) (*http.Response, string) {
-		t.Helper()
-		req, err := http.NewRequestWithContext(r.ctx, method, r.url+"/", strings.NewReader(body))
-		if err != nil {
-			t.Fatal(err)
-		}
-		for k, v := range header {
-			req.Header.Set(k, v)
-		}
-		resp, err := http.DefaultClient.Do(req)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer resp.Body.Close()
-		b, err := io.ReadAll(resp.Body)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got, want := resp.Header.Get("X-Amz-Crc32"), strconv.FormatUint(uint64(crc32.ChecksumIEEE(b)), 10); got != want {
-			t.Errorf("checksum %s of %q, want %s", got, b, want)
-		}
-		if resp.Header.Get("X-Amzn-Requestid") == "" {
-			t.Error("no request id")
-		}
-		if d, err := http.ParseTime(resp.Header.Get("Date")); err != nil || !d.Equal(r.clock.now()) {
-			t.Errorf("Date: %v, %v", d, err)
-		}
-		return resp, string(b)
+	const list, signed = "DynamoDBStreams_20120810.ListStreams", "AWS4-HMAC-SHA256 Credential=a, SignedHeaders=b, Signature=c"
+	if code, body := r.raw("POST", list, signed, "{}"); code != 200 || body["Streams"] == nil {
+		t.Errorf("%d %v", code, body)
 	}
-	r.clock.advance(7 * time.Hour)
-	good := map[string]string{"X-Amz-Target": "DynamoDBStreams_20120810.ListStreams", "Content-Type": "application/x-amz-json-1.0", "Authorization": "AWS4-HMAC-SHA256 Credential=a, SignedHeaders=b, Signature=c"}
-	if resp, body := send("POST", "{}", good); resp.StatusCode != 200 || body != `{"Streams":[]}` || resp.Header.Get("Content-Type") != "application/x-amz-json-1.0" {
-		t.Errorf("%s %s %s", resp.Status, body, resp.Header)
+	if code, body := r.raw("PUT", list, signed, "{}"); code != 400 || body["__type"] != "com.amazon.coral.service#UnknownOperationException" {
+		t.Errorf("%d %v", code, body)
 	}
-	if resp, body := send("PUT", "{}", good); resp.StatusCode != 400 || !strings.Contains(body, "UnknownOperationException") {
-		t.Errorf("%s %s", resp.Status, body)
-	}
-	delete(good, "Authorization")
-	if resp, body := send("POST", "{}", good); resp.StatusCode != 400 || !strings.Contains(body, "MissingAuthenticationTokenException") {
-		t.Errorf("%s %s", resp.Status, body)
+	if code, body := r.raw("POST", list, "", "{}"); code != 400 || body["__type"] != "com.amazon.coral.service#MissingAuthenticationTokenException" {
+		t.Errorf("%d %v", code, body)
 	}
 }
 
@@ -115,10 +108,7 @@ func TestTables(t *testing.T) {
 	}
 	r.put(values{"pk": s("1"), "due_shard": s("0"), "due_at": n("1")})
 	r.put(values{"pk": s("2")})
-	out, err := r.client.DescribeTable(r.ctx, &dynamodb.DescribeTableInput{TableName: aws.String("Orders")})
-	if err != nil {
-		t.Fatal(err)
-	}
+	out := must(r.client.DescribeTable(r.ctx, &dynamodb.DescribeTableInput{TableName: aws.String("Orders")}))
 	d := out.Table
 	if *d.TableArn != "arn:aws:dynamodb:us-east-1:000000000000:table/Orders" || d.TableStatus != types.TableStatusActive || *d.ItemCount != 2 ||
 		d.BillingModeSummary.BillingMode != types.BillingModePayPerRequest || !d.CreationDateTime.Equal(r.clock.now()) {
@@ -131,52 +121,46 @@ func TestTables(t *testing.T) {
 	if d.StreamSpecification.StreamViewType != types.StreamViewTypeNewImage || !strings.HasPrefix(*d.LatestStreamArn, *d.TableArn+"/stream/2026-") {
 		t.Errorf("%+v, %v", d.StreamSpecification, d.LatestStreamArn)
 	}
-	_, err = r.client.CreateTable(r.ctx, &dynamodb.CreateTableInput{TableName: aws.String("Orders"), BillingMode: types.BillingModePayPerRequest, AttributeDefinitions: attrs("pk", "S"), KeySchema: key("pk")})
+	_, err := r.client.CreateTable(r.ctx, &dynamodb.CreateTableInput{TableName: aws.String("Orders"), BillingMode: types.BillingModePayPerRequest, AttributeDefinitions: attrs("pk", "S"), KeySchema: key("pk")})
 	wantError(t, err, "ResourceInUseException", "Table already exists: Orders")
 
-	if _, err := r.client.DeleteTable(r.ctx, &dynamodb.DeleteTableInput{TableName: aws.String("Orders")}); err != nil {
-		t.Fatal(err)
-	}
+	must(r.client.DeleteTable(r.ctx, &dynamodb.DeleteTableInput{TableName: aws.String("Orders")}))
 	_, err = r.client.GetItem(r.ctx, &dynamodb.GetItemInput{TableName: aws.String("Orders"), Key: values{"pk": s("1")}})
 	wantError(t, err, "ResourceNotFoundException", "Requested resource not found")
 }
 
 func TestAWrongTableIsRefused(t *testing.T) {
 	r := start(t)
-	index := func(keys []types.KeySchemaElement, p types.ProjectionType) func(*dynamodb.CreateTableInput) {
-		return func(in *dynamodb.CreateTableInput) {
-			in.GlobalSecondaryIndexes = append(in.GlobalSecondaryIndexes, types.GlobalSecondaryIndex{IndexName: aws.String("due"), KeySchema: keys, Projection: &types.Projection{ProjectionType: p}})
-			in.AttributeDefinitions = attrs("pk", "S", "a", "S", "b", "N")
-		}
+	index := func(keys, projection string) string {
+		return `"GlobalSecondaryIndexes":[{"IndexName":"due","KeySchema":[` + keys + `],"Projection":{"ProjectionType":"` + projection + `"}}]`
 	}
-	for name, c := range map[string]struct {
-		change  func(in *dynamodb.CreateTableInput)
-		message string
-	}{
-		"short name":        {func(in *dynamodb.CreateTableInput) { in.TableName = aws.String("ab") }, "TableName must be at least 3 characters long"},
-		"no billing mode":   {func(in *dynamodb.CreateTableInput) { in.BillingMode = "" }, "does not support a BillingMode other than PAY_PER_REQUEST"},
-		"undefined key":     {func(in *dynamodb.CreateTableInput) { in.KeySchema = key("x") }, "not defined in AttributeDefinitions, or used twice: x"},
-		"unused definition": {func(in *dynamodb.CreateTableInput) { in.AttributeDefinitions = attrs("pk", "S", "x", "S") }, "Some AttributeDefinitions are not used"},
-		"range first":       {func(in *dynamodb.CreateTableInput) { in.KeySchema[0].KeyType = types.KeyTypeRange }, "pk is not a HASH key type"},
-		"a sort key":        {func(in *dynamodb.CreateTableInput) { in.KeySchema = key("pk", "a") }, "does not support a KeySchema here that is not of [HASH]"},
-		"a binary key":      {func(in *dynamodb.CreateTableInput) { in.AttributeDefinitions = attrs("pk", "B") }, `does not support a key of type "B"`},
-		"one index key":     {index(key("a"), types.ProjectionTypeKeysOnly), "does not support a KeySchema here that is not of [HASH RANGE]"},
-		"same key twice":    {index(key("a", "a"), types.ProjectionTypeKeysOnly), "used twice: a"},
-		"projection":        {index(key("a", "b"), types.ProjectionTypeAll), "does not support an index with a projection other than KEYS_ONLY"},
-		"index twice": {func(in *dynamodb.CreateTableInput) {
-			index(key("a", "b"), types.ProjectionTypeKeysOnly)(in)
-			index(key("a", "b"), types.ProjectionTypeKeysOnly)(in)
-		}, "Duplicate index name: due"},
-		"stream without view": {func(in *dynamodb.CreateTableInput) {
-			in.StreamSpecification = &types.StreamSpecification{StreamEnabled: aws.Bool(true)}
-		}, `unknown StreamViewType ""`},
-		"protection": {func(in *dynamodb.CreateTableInput) { in.DeletionProtectionEnabled = aws.Bool(true) }, "does not support the parameter or type /DeletionProtectionEnabled"},
+	const both = `{"AttributeName":"a","KeyType":"HASH"},{"AttributeName":"b","KeyType":"RANGE"}`
+	twice := strings.TrimSuffix(index(both, "KEYS_ONLY"), "]") + "," + strings.TrimPrefix(index(both, "KEYS_ONLY"), `"GlobalSecondaryIndexes":[`)
+	for _, c := range []struct{ change, message string }{
+		{`"TableName":"ab"`, "TableName must be at least 3 characters long"},
+		{`"BillingMode":"PROVISIONED"`, "does not support a BillingMode other than PAY_PER_REQUEST"},
+		{`"KeySchema":[{"AttributeName":"x","KeyType":"HASH"}]`, "not defined in AttributeDefinitions, or used twice: x"},
+		{`"KeySchema":[{"AttributeName":"pk","KeyType":"RANGE"}]`, "pk is not a HASH key type"},
+		{`"KeySchema":[` + both + `]`, "does not support a KeySchema here that is not of [HASH]"},
+		{`"AttributeDefinitions":[{"AttributeName":"pk","AttributeType":"B"}]`, `does not support a key of type "B"`},
+		{`"StreamSpecification":{}`, "Some AttributeDefinitions are not used"},
+		{index(`{"AttributeName":"a","KeyType":"HASH"}`, "KEYS_ONLY"), "does not support a KeySchema here that is not of [HASH RANGE]"},
+		{index(`{"AttributeName":"a","KeyType":"HASH"},{"AttributeName":"a","KeyType":"RANGE"}`, "KEYS_ONLY"), "used twice: a"},
+		{index(both, "ALL"), "does not support an index with a projection other than KEYS_ONLY"},
+		{twice, "Duplicate index name: due"},
+		{`"StreamSpecification":{"StreamEnabled":true,"StreamViewType":"OLD_IMAGE"}`, `does not support StreamViewType "OLD_IMAGE"`},
+		{`"DeletionProtectionEnabled":true`, "does not support the parameter or type /DeletionProtectionEnabled"},
 	} {
-		t.Run(name, func(t *testing.T) {
-			in := &dynamodb.CreateTableInput{TableName: aws.String("Orders"), BillingMode: types.BillingModePayPerRequest, AttributeDefinitions: attrs("pk", "S"), KeySchema: key("pk")}
-			c.change(in)
-			_, err := r.client.CreateTable(r.ctx, in)
-			wantInvalid(t, err, c.message)
-		})
+		var in map[string]json.RawMessage
+		for _, part := range []string{`{"TableName":"Orders","BillingMode":"PAY_PER_REQUEST","KeySchema":[{"AttributeName":"pk","KeyType":"HASH"}],
+			"AttributeDefinitions":[{"AttributeName":"pk","AttributeType":"S"},{"AttributeName":"a","AttributeType":"S"},{"AttributeName":"b","AttributeType":"N"}]}`, "{" + c.change + "}"} {
+			if err := json.Unmarshal([]byte(part), &in); err != nil {
+				t.Fatal(err)
+			}
+		}
+		code, body := r.raw("POST", "DynamoDB_20120810.CreateTable", "AWS4-", string(must(json.Marshal(in))))
+		if message, _ := body["message"].(string); code != 400 || !strings.Contains(message, c.message) {
+			t.Errorf("%s: %d %s, want %s", c.change, code, message, c.message)
+		}
 	}
 }

@@ -22,19 +22,22 @@ const (
 	maxRecordBytes   = 1 << 20
 )
 
+// viewType is what a record shows of an item.
+const viewType = "NEW_IMAGE"
+
 // firstSequence makes sequence numbers of 21 digits from the first one on, so
 // that their order as texts is their order as numbers.
 const firstSequence = "1%020d"
 
 // record is one change of one item.
 type record struct {
-	seq      uint64
-	at       time.Time
-	name     string // INSERT, MODIFY, REMOVE
-	keys     item
-	old, new item // as far as the view type lets them be seen
-	size     int
-	expired  bool // TTL made it, not a caller
+	seq     uint64
+	at      time.Time
+	name    string // INSERT, MODIFY, REMOVE
+	keys    item
+	new     item // the new image; nil for a removal
+	size    int
+	expired bool // TTL made it, not a caller
 }
 
 // stream is the changes of a table in one shard: the order of the writes.
@@ -43,7 +46,6 @@ type stream struct {
 	arn    string
 	label  string
 	table  string
-	view   string
 	key    string
 	shard  string
 	opened time.Time
@@ -69,16 +71,8 @@ func (s *stream) append(db *DB, old, new item, expired bool) {
 	default:
 		r.name = "MODIFY"
 	}
-	r.keys = some.pick(s.key)
-	r.size = r.keys.size()
-	if s.view == "NEW_IMAGE" || s.view == "NEW_AND_OLD_IMAGES" {
-		r.new = new
-		r.size += new.size()
-	}
-	if s.view == "OLD_IMAGE" || s.view == "NEW_AND_OLD_IMAGES" {
-		r.old = old
-		r.size += old.size()
-	}
+	r.keys, r.new = some.pick(s.key), new
+	r.size = r.keys.size() + new.size()
 	s.mu.Lock()
 	r.seq = db.sequence.Add(1)
 	s.records = append(s.records, r)
@@ -112,13 +106,10 @@ func (r record) wire(s *stream, region string) map[string]any {
 		"Keys":                        r.keys.wire(),
 		"SequenceNumber":              sequence(r.seq),
 		"SizeBytes":                   r.size,
-		"StreamViewType":              s.view,
+		"StreamViewType":              viewType,
 	}
 	if r.new != nil {
 		inner["NewImage"] = r.new.wire()
-	}
-	if r.old != nil {
-		inner["OldImage"] = r.old.wire()
 	}
 	out := map[string]any{
 		"eventID":      fmt.Sprintf("%032x", r.seq),
@@ -200,7 +191,7 @@ func (db *DB) describeStream(in *struct{ StreamArn string }) (any, error) {
 		"StreamArn":               s.arn,
 		"StreamLabel":             s.label,
 		"StreamStatus":            status,
-		"StreamViewType":          s.view,
+		"StreamViewType":          viewType,
 		"CreationRequestDateTime": s.opened.Unix(),
 		"TableName":               s.table,
 		"KeySchema":               keySchema(s.key),

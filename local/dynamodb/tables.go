@@ -36,14 +36,13 @@ type tableInput struct{ TableName string }
 // partition key alone, and with indexes of two keys and projection KEYS_ONLY.
 func (db *DB) createTable(in *createTableInput) (any, error) {
 	t := &table{name: in.TableName, arn: db.tableARN(in.TableName), created: db.now(), attrs: map[string]kind{}, items: map[string]item{}}
-	view := in.StreamSpecification.StreamViewType
 	switch {
 	case len(in.TableName) < 3 || len(in.TableName) > 255:
 		return nil, invalid("TableName must be at least 3 characters long and at most 255 characters long")
 	case in.BillingMode != "PAY_PER_REQUEST":
 		return nil, unsupported("a BillingMode other than PAY_PER_REQUEST")
-	case in.StreamSpecification.StreamEnabled && !slices.Contains([]string{"NEW_IMAGE", "OLD_IMAGE", "NEW_AND_OLD_IMAGES", "KEYS_ONLY"}, view):
-		return nil, invalid("unknown StreamViewType %q", view)
+	case in.StreamSpecification.StreamEnabled && in.StreamSpecification.StreamViewType != viewType:
+		return nil, unsupported("StreamViewType %q", in.StreamSpecification.StreamViewType)
 	}
 	for _, a := range in.AttributeDefinitions {
 		if a.AttributeType != kindS && a.AttributeType != kindN {
@@ -80,7 +79,7 @@ func (db *DB) createTable(in *createTableInput) (any, error) {
 		return nil, &awsjson.Error{Type: prefixDynamo + "ResourceInUseException", Message: "Table already exists: " + t.name}
 	}
 	if in.StreamSpecification.StreamEnabled {
-		t.stream = db.openStream(t, view)
+		t.stream = db.openStream(t)
 	}
 	db.tables.byName[t.name] = t
 	return map[string]any{"TableDescription": t.describe("CREATING")}, nil
@@ -104,13 +103,13 @@ func (t *table) keys(schema []keyElement, types ...string) (names []string, err 
 }
 
 // openStream makes a table's stream. The caller holds the lock of the tables.
-func (db *DB) openStream(t *table, view string) *stream {
+func (db *DB) openStream(t *table) *stream {
 	start := db.sequence.Add(1)
 	// The label is the time of creation; the number keeps two streams of one
 	// moment apart.
 	label := t.created.Add(time.Duration(start) * time.Millisecond).UTC().Format("2006-01-02T15:04:05.000")
 	s := &stream{
-		arn: t.arn + "/stream/" + label, label: label, table: t.name, view: view, key: t.key,
+		arn: t.arn + "/stream/" + label, label: label, table: t.name, key: t.key,
 		shard:  fmt.Sprintf("shardId-%020d-%08x", t.created.UnixMilli(), start),
 		opened: t.created, start: start,
 	}
@@ -145,7 +144,7 @@ func (t *table) describe(status string) map[string]any {
 		"BillingModeSummary":   map[string]any{"BillingMode": "PAY_PER_REQUEST"},
 	}
 	if t.stream != nil {
-		d["StreamSpecification"] = map[string]any{"StreamEnabled": true, "StreamViewType": t.stream.view}
+		d["StreamSpecification"] = map[string]any{"StreamEnabled": true, "StreamViewType": viewType}
 		d["LatestStreamArn"] = t.stream.arn
 		d["LatestStreamLabel"] = t.stream.label
 	}

@@ -34,10 +34,7 @@ func TestUpdatesWorkAsInTheService(t *testing.T) {
 		t.Run(expression, func(t *testing.T) {
 			before := values{"pk": s("1"), "num": n("10"), "txt": s("text"), "many": l(s("a"), s("b"), s("c")), "dict": m(values{"core": m(values{"deep": n("-1")})})}
 			r.put(before)
-			out, err := r.update("1", expression, params)
-			if err != nil {
-				t.Fatal(err)
-			}
+			out := must(r.update("1", expression, params))
 			for name, v := range change {
 				if v == nil {
 					delete(before, name)
@@ -94,18 +91,14 @@ func TestAMapTakesSetsAndRemovalsInOneUpdate(t *testing.T) {
 
 func TestAPlaceholderNamesAnyText(t *testing.T) {
 	r := start(t).orders()
-	if _, err := r.client.UpdateItem(r.ctx, &dynamodb.UpdateItemInput{TableName: aws.String("Orders"), Key: values{"pk": s("1")},
-		UpdateExpression: aws.String("SET #odd = :v"), ExpressionAttributeNames: names{"#odd": "key.with dots"}, ExpressionAttributeValues: values{":v": n("1")}}); err != nil {
-		t.Fatal(err)
-	}
+	must(r.client.UpdateItem(r.ctx, &dynamodb.UpdateItemInput{TableName: aws.String("Orders"), Key: values{"pk": s("1")},
+		UpdateExpression: aws.String("SET #odd = :v"), ExpressionAttributeNames: names{"#odd": "key.with dots"}, ExpressionAttributeValues: values{":v": n("1")}}))
 	wantItem(t, r.get("1"), values{"pk": s("1"), "key.with dots": n("1")})
 }
 
 func TestAnUpdateOfNothingStartsFromTheKey(t *testing.T) {
 	r := start(t).orders()
 	wantItem(t, r.mustUpdate("1", "SET a = :1", values{":1": n("1")}), values{"pk": s("1"), "a": n("1")})
-	if _, err := r.client.UpdateItem(r.ctx, &dynamodb.UpdateItemInput{TableName: aws.String("Orders"), Key: values{"pk": s("2")}}); err != nil {
-		t.Fatal(err)
-	}
+	must(r.client.UpdateItem(r.ctx, &dynamodb.UpdateItemInput{TableName: aws.String("Orders"), Key: values{"pk": s("2")}}))
 	wantItem(t, r.get("2"), values{"pk": s("2")})
 }
