@@ -118,11 +118,9 @@ func TestPlaceholdersMustBeDefinedAndUsed(t *testing.T) {
 		"no names at all":  {"pk = :a", names{}, values{":a": s("")}, "must not be empty"},
 		"no values at all": {"attribute_exists(pk)", nil, values{}, "must not be empty"},
 	} {
-		t.Run(name, func(t *testing.T) {
-			_, err := r.tryWith(c.condition, c.names, c.values)
-			wantInvalid(t, err, c.message)
-		})
+		t.Log(name)
+		_, err := r.tryWith(c.condition, c.names, c.values)
+		wantInvalid(t, err, c.message)
 	}
-	_, err := r.client.PutItem(r.ctx, &dynamodb.PutItemInput{TableName: aws.String("Orders"), Item: values{"pk": s("1")}, ExpressionAttributeNames: a})
-	wantInvalid(t, err, "unused in expressions")
+	r.calls([3]string{"PutItem", `{"Item":{"pk":{"S":"1"}},"ExpressionAttributeNames":{"#a":"a"}}`, "unused in expressions"})
 }

@@ -92,50 +92,20 @@ func start(t *testing.T) *rig {
 	t.Cleanup(db.Close)
 	srv := httptest.NewServer(db)
 	t.Cleanup(srv.Close)
-	creds := credentials.NewStaticCredentialsProvider("test", "test", "")
-	r := &rig{T: t, ctx: t.Context(), db: db, clock: c, url: srv.URL}
-	r.client = dynamodb.New(dynamodb.Options{
-		BaseEndpoint: &srv.URL, Region: "eu-central-1", Credentials: creds, Retryer: aws.NopRetryer{}, HTTPClient: srv.Client(),
-	})
-	r.streams = dynamodbstreams.New(dynamodbstreams.Options{
-		BaseEndpoint: &srv.URL, Region: "eu-central-1", Credentials: creds, Retryer: aws.NopRetryer{}, HTTPClient: srv.Client(),
-	})
-	return r
+	cfg := aws.Config{BaseEndpoint: &srv.URL, Region: "eu-central-1", Credentials: credentials.NewStaticCredentialsProvider("test", "test", ""),
+		Retryer: func() aws.Retryer { return aws.NopRetryer{} }, HTTPClient: srv.Client()}
+	return &rig{t, t.Context(), db, c, srv.URL, dynamodb.NewFromConfig(cfg), dynamodbstreams.NewFromConfig(cfg)}
 }
 
 // orders makes the table as the product has it: one key, a sparse KEYS_ONLY
 // index, a stream of new images.
 func (r *rig) orders() *rig {
 	r.Helper()
-	must(r.client.CreateTable(r.ctx, &dynamodb.CreateTableInput{
-		TableName:            aws.String("Orders"),
-		BillingMode:          types.BillingModePayPerRequest,
-		AttributeDefinitions: attrs("pk", "S", "due_shard", "S", "due_at", "N"),
-		KeySchema:            key("pk"),
-		GlobalSecondaryIndexes: []types.GlobalSecondaryIndex{{
-			IndexName:  aws.String("due"),
-			KeySchema:  key("due_shard", "due_at"),
-			Projection: &types.Projection{ProjectionType: types.ProjectionTypeKeysOnly},
-		}},
-		StreamSpecification: &types.StreamSpecification{StreamEnabled: aws.Bool(true), StreamViewType: types.StreamViewTypeNewImage},
-	}))
+	r.calls([3]string{"CreateTable", `{"TableName":"Orders","BillingMode":"PAY_PER_REQUEST","KeySchema":[{"AttributeName":"pk","KeyType":"HASH"}],
+		"AttributeDefinitions":[{"AttributeName":"pk","AttributeType":"S"},{"AttributeName":"due_shard","AttributeType":"S"},{"AttributeName":"due_at","AttributeType":"N"}],
+		"GlobalSecondaryIndexes":[{"IndexName":"due","KeySchema":[{"AttributeName":"due_shard","KeyType":"HASH"},{"AttributeName":"due_at","KeyType":"RANGE"}],"Projection":{"ProjectionType":"KEYS_ONLY"}}],
+		"StreamSpecification":{"StreamEnabled":true,"StreamViewType":"NEW_IMAGE"}}`, `"TableStatus":"CREATING"`})
 	return r
-}
-
-func attrs(pairs ...string) []types.AttributeDefinition {
-	var out []types.AttributeDefinition
-	for i := 0; i < len(pairs); i += 2 {
-		out = append(out, types.AttributeDefinition{AttributeName: &pairs[i], AttributeType: types.ScalarAttributeType(pairs[i+1])})
-	}
-	return out
-}
-
-func key(names ...string) []types.KeySchemaElement {
-	out := []types.KeySchemaElement{{AttributeName: &names[0], KeyType: types.KeyTypeHash}}
-	if len(names) == 2 {
-		out = append(out, types.KeySchemaElement{AttributeName: &names[1], KeyType: types.KeyTypeRange})
-	}
-	return out
 }
 
 // put writes an item into Orders.

@@ -40,78 +40,34 @@ func TestNumbersAreExact(t *testing.T) {
 
 func TestAWrongValueIsRefused(t *testing.T) {
 	r := start(t).orders()
-	deep := s("bottom")
-	for range 33 {
-		deep = l(deep)
+	deep := strings.Repeat(`{"L":[`, 33) + `{"S":"bottom"}` + strings.Repeat(`]}`, 33)
+	largest := strings.Repeat("x", 400*1024-4) // pk + 1, v + the rest
+	const key = "400 ValidationException: The provided key element does not match the schema"
+	r.calls([][3]string{
+		{"PutItem", `{"Item":{"pk":{"S":"1"},"v":{"N":""}}}`, `"" is not a number`},
+		{"PutItem", `{"Item":{"pk":{"S":"1"},"v":{"N":"b"}}}`, `"b" is not a number`},
+		{"PutItem", `{"Item":{"pk":{"S":"1"},"v":{"N":"1e3"}}}`, `"1e3" is not a number in plain decimal notation`},
+		{"PutItem", `{"Item":{"pk":{"S":"1"},"v":{"L":[{"M":{"x":{"N":"x"}}}]}}}`, `"x" is not a number`},
+		{"PutItem", `{"Item":{"pk":{"S":"1"},"v":{"N":"` + strings.Repeat("1", 39) + `"}}}`, "more than 38 significant digits"},
+		{"PutItem", `{"Item":{"pk":{"S":"1"},"v":` + deep + `}}`, "Nesting Levels have exceeded supported limits"},
+		{"PutItem", `{"Item":{"pk":{"S":"1"},"v":{"S":"` + largest + `x"}}}`, "Item size has exceeded the maximum allowed size"},
+		{"PutItem", `{"Item":{"x":{"S":"1"}}}`, "Missing the key pk in the item"},
+		{"PutItem", `{"Item":{"pk":{"N":"1"}}}`, "Type mismatch for key pk expected: S actual: N"},
+		{"PutItem", `{"Item":{"pk":{"S":""}}}`, "cannot contain an empty string value. Key: pk"},
+		{"PutItem", `{"Item":{"pk":{"S":"` + strings.Repeat("k", 2049) + `"}}}`, "has exceeded the maximum size limit of 2048 bytes"},
+		{"PutItem", `{"Item":{"pk":{"S":"1"},"due_at":{"S":"x"}}}`, "Type mismatch for key due_at expected: N actual: S"},
+		{"PutItem", `{"Item":{"pk":{"S":"1"},"due_shard":{"S":""}}}`, "cannot contain an empty string value. Key: due_shard"},
+		{"GetItem", `{"Key":{"pk":{"S":""}}}`, "cannot contain an empty string value. Key: pk"},
+		{"GetItem", `{"Key":{"pk":{"S":"1"}}}`, "{}"},
+	}...)
+	for _, wrong := range []string{`{}`, `{"x":{"S":"1"}}`, `{"pk":{"S":"1"},"x":{"S":"1"}}`} {
+		for _, operation := range []string{"GetItem", "DeleteItem", "UpdateItem"} {
+			r.calls([3]string{operation, `{"Key":` + wrong + `}`, key})
+		}
 	}
-	for name, c := range map[string]struct {
-		value   types.AttributeValue
-		message string
-	}{
-		"empty number":       {n(""), `"" is not a number`},
-		"no number":          {n("b"), `"b" is not a number`},
-		"an exponent":        {n("1e3"), `"1e3" is not a number in plain decimal notation`},
-		"39 digits":          {n(strings.Repeat("1", 39)), "more than 38 significant digits"},
-		"a set":              {&types.AttributeValueMemberSS{Value: []string{"a"}}, "does not support the parameter or type /Item/v/SS"},
-		"binary":             {&types.AttributeValueMemberB{Value: []byte("a")}, "does not support the parameter or type /Item/v/B"},
-		"null that is false": {&types.AttributeValueMemberNULL{Value: false}, "an attribute value must have exactly one type"},
-		"33 levels":          {deep, "Nesting Levels have exceeded supported limits"},
-		"deep in a list":     {l(m(values{"x": n("x")})), `"x" is not a number`},
-		"more than 400 KB":   {s(strings.Repeat("x", 400*1024)), "Item size has exceeded the maximum allowed size"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			_, err := r.client.PutItem(r.ctx, &dynamodb.PutItemInput{TableName: aws.String("Orders"), Item: values{"pk": s("1"), "v": c.value}})
-			wantInvalid(t, err, c.message)
-		})
-	}
-	if got := r.get("1"); got != nil {
-		t.Fatalf("a refused put left %v", got)
-	}
-}
-
-func TestAnItemOfExactly400KBFits(t *testing.T) {
-	r := start(t).orders()
-	// pk + 1, v + rest
-	r.put(values{"pk": s("1"), "v": s(strings.Repeat("x", 400*1024-4))})
+	r.calls([3]string{"PutItem", `{"Item":{"pk":{"S":"1"},"v":{"S":"` + largest + `"}}}`, "{}"}) // exactly 400 KB
 	_, err := r.update("1", "SET w = :w", values{":w": s("")})
 	wantInvalid(t, err, "Item size has exceeded the maximum allowed size")
-}
-
-func TestKeysAreChecked(t *testing.T) {
-	r := start(t).orders()
-	for name, c := range map[string]struct {
-		item    values
-		message string
-	}{
-		"no key":            {values{"x": s("a")}, "Missing the key pk in the item"},
-		"wrong type":        {values{"pk": n("1")}, "Type mismatch for key pk expected: S actual: N"},
-		"empty":             {values{"pk": s("")}, "cannot contain an empty string value. Key: pk"},
-		"hash key too long": {values{"pk": s(strings.Repeat("k", 2049))}, "has exceeded the maximum size limit of 2048 bytes"},
-		"index key type":    {values{"pk": s("1"), "due_at": s("x")}, "Type mismatch for key due_at expected: N actual: S"},
-		"index key empty":   {values{"pk": s("1"), "due_shard": s("")}, "cannot contain an empty string value. Key: due_shard"},
-	} {
-		t.Run("put: "+name, func(t *testing.T) {
-			_, err := r.client.PutItem(r.ctx, &dynamodb.PutItemInput{TableName: aws.String("Orders"), Item: c.item})
-			wantInvalid(t, err, c.message)
-		})
-	}
-	for name, k := range map[string]values{
-		"missing": {}, "another": {"x": s("1")}, "one too many": {"pk": s("1"), "x": s("1")},
-	} {
-		t.Run("key: "+name, func(t *testing.T) {
-			const message = "The provided key element does not match the schema"
-			_, err := r.client.GetItem(r.ctx, &dynamodb.GetItemInput{TableName: aws.String("Orders"), Key: k})
-			wantInvalid(t, err, message)
-			_, err = r.client.DeleteItem(r.ctx, &dynamodb.DeleteItemInput{TableName: aws.String("Orders"), Key: k})
-			wantInvalid(t, err, message)
-			_, err = r.client.UpdateItem(r.ctx, &dynamodb.UpdateItemInput{TableName: aws.String("Orders"), Key: k})
-			wantInvalid(t, err, message)
-		})
-	}
-	_, err := r.client.GetItem(r.ctx, &dynamodb.GetItemInput{TableName: aws.String("Orders"), Key: values{"pk": s("")}})
-	wantInvalid(t, err, "cannot contain an empty string value. Key: pk")
-	_, err = r.client.GetItem(r.ctx, &dynamodb.GetItemInput{TableName: aws.String("Nowhere"), Key: values{"pk": s("1")}})
-	wantError(t, err, "ResourceNotFoundException", "Requested resource not found")
 }
 
 func TestAFailedConditionGivesTheImageOnRequest(t *testing.T) {
@@ -125,14 +81,12 @@ func TestAFailedConditionGivesTheImageOnRequest(t *testing.T) {
 		t.Fatalf("without being asked: %v, %v", err, failed)
 	}
 	wantError(t, err, "ConditionalCheckFailedException", "The conditional request failed")
-
 	in.ReturnValuesOnConditionCheckFailure = types.ReturnValuesOnConditionCheckFailureAllOld
 	_, err = r.client.PutItem(r.ctx, in)
 	if !errors.As(err, &failed) {
 		t.Fatal(err)
 	}
 	wantItem(t, failed.Item, item)
-
 	_, err = r.client.UpdateItem(r.ctx, &dynamodb.UpdateItemInput{
 		TableName: aws.String("Orders"), Key: values{"pk": s("1")}, UpdateExpression: aws.String("SET #v = :v"),
 		ConditionExpression: aws.String("#v <> #w AND #v = :v"), ExpressionAttributeNames: names{"#v": "v", "#w": "w"}, ExpressionAttributeValues: values{":v": n("8")},
@@ -142,53 +96,25 @@ func TestAFailedConditionGivesTheImageOnRequest(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantItem(t, failed.Item, item)
-
-	_, err = r.client.DeleteItem(r.ctx, &dynamodb.DeleteItemInput{
-		TableName: aws.String("Orders"), Key: values{"pk": s("none")}, ConditionExpression: aws.String("attribute_exists(pk)"),
-		ReturnValuesOnConditionCheckFailure: types.ReturnValuesOnConditionCheckFailureAllOld,
-	})
-	if failed = nil; !errors.As(err, &failed) || failed.Item != nil {
-		t.Fatalf("no item, yet %v, %v", err, failed)
-	}
+	r.calls([3]string{"DeleteItem", `{"Key":{"pk":{"S":"none"}},"ConditionExpression":"attribute_exists(pk)","ReturnValuesOnConditionCheckFailure":"ALL_OLD"}`, "400 ConditionalCheckFailedException"})
 	wantItem(t, r.get("1"), item)
 }
 
-func TestReturnValuesThatAreNotSupportedAreRefused(t *testing.T) {
+func TestWhatIsReturned(t *testing.T) {
 	r := start(t).orders()
-	for _, mode := range []types.ReturnValue{types.ReturnValueAllOld, types.ReturnValueAllNew, types.ReturnValueUpdatedNew, types.ReturnValueUpdatedOld} {
-		_, err := r.client.PutItem(r.ctx, &dynamodb.PutItemInput{TableName: aws.String("Orders"), Item: values{"pk": s("1")}, ReturnValues: mode})
-		wantInvalid(t, err, "does not support ReturnValues")
-		_, err = r.client.DeleteItem(r.ctx, &dynamodb.DeleteItemInput{TableName: aws.String("Orders"), Key: values{"pk": s("1")}, ReturnValues: mode})
-		wantInvalid(t, err, "does not support ReturnValues")
-		if mode == types.ReturnValueAllNew {
-			continue
+	for _, mode := range []string{"ALL_OLD", "ALL_NEW", "UPDATED_NEW", "UPDATED_OLD"} {
+		r.calls([3]string{"PutItem", `{"Item":{"pk":{"S":"1"}},"ReturnValues":"` + mode + `"}`, "does not support ReturnValues"},
+			[3]string{"DeleteItem", `{"Key":{"pk":{"S":"1"}},"ReturnValues":"` + mode + `"}`, "does not support ReturnValues"})
+		if mode != "ALL_NEW" {
+			r.calls([3]string{"UpdateItem", `{"Key":{"pk":{"S":"1"}},"ReturnValues":"` + mode + `"}`, "does not support ReturnValues"})
 		}
-		_, err = r.client.UpdateItem(r.ctx, &dynamodb.UpdateItemInput{TableName: aws.String("Orders"), Key: values{"pk": s("1")}, ReturnValues: mode})
-		wantInvalid(t, err, "does not support ReturnValues")
 	}
-	if r.get("1") != nil {
-		t.Error("a refused request wrote")
-	}
-}
-
-func TestAProjectionPicksTopLevelAttributes(t *testing.T) {
-	r := start(t).orders()
-	r.put(values{"pk": s("1"), "a": n("1"), "m": m(values{"x": n("1")})})
-	get := func(projection string) (values, error) {
-		projection, n, _ := aliased(projection, nil)
-		out, err := r.client.GetItem(r.ctx, &dynamodb.GetItemInput{TableName: aws.String("Orders"), Key: values{"pk": s("1")}, ProjectionExpression: &projection, ExpressionAttributeNames: n})
-		if err != nil {
-			return nil, err
-		}
-		return out.Item, nil
-	}
-	got, err := get("m, pk, nothing")
-	if err != nil {
-		t.Fatal(err)
-	}
-	wantItem(t, got, values{"pk": s("1"), "m": m(values{"x": n("1")})})
-	_, err = get("m.x")
-	wantInvalid(t, err, "does not support a projection of members of a map")
-	_, err = get("a,")
-	wantInvalid(t, err, "Invalid ProjectionExpression: Syntax error")
+	const get = `{"Key":{"pk":{"S":"1"}},"ExpressionAttributeNames":{"#m":"m"},"ProjectionExpression":`
+	r.calls([][3]string{
+		{"GetItem", `{"Key":{"pk":{"S":"1"}}}`, "{}"}, // a refused request wrote nothing
+		{"PutItem", `{"Item":{"pk":{"S":"1"},"a":{"N":"1"},"m":{"M":{"x":{"N":"1"}}}}}`, "{}"},
+		{"GetItem", get + `"#m, pk"}`, `{"Item":{"m":{"M":{"x":{"N":"1"}}},"pk":{"S":"1"}}}`},
+		{"GetItem", get + `"pk, #m.#m"}`, "does not support a projection of members of a map"},
+		{"GetItem", get + `"#m,"}`, "Invalid ProjectionExpression: Syntax error"},
+	}...)
 }

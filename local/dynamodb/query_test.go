@@ -129,35 +129,21 @@ func TestAWrongQueryIsRefused(t *testing.T) {
 			wantInvalid(t, err, message)
 		}
 	}
-	start := func(v values) func(*dynamodb.QueryInput) {
-		return func(in *dynamodb.QueryInput) { in.ExclusiveStartKey = v }
-	}
-	for name, c := range map[string]struct {
-		change  func(in *dynamodb.QueryInput)
-		message string
-	}{
-		"no index":          {func(in *dynamodb.QueryInput) { in.IndexName = nil }, "does not support Query without IndexName"},
-		"unknown index":     {func(in *dynamodb.QueryInput) { in.IndexName = aws.String("nosuch") }, "The table does not have the specified index: nosuch"},
-		"limit 0":           {func(in *dynamodb.QueryInput) { in.Limit = aws.Int32(0) }, "Limit must be 1 or more"},
-		"part of a place":   {start(values{"pk": s("1"), "due_shard": s("a")}), "The provided starting key is invalid"},
-		"more than a place": {start(values{"pk": s("1"), "due_shard": s("a"), "due_at": n("1"), "x": n("1")}), "The provided starting key is invalid"},
-		"another partition": {start(values{"pk": s("1"), "due_shard": s("b"), "due_at": n("1")}), "The provided starting key is invalid"},
-		"a filter":          {func(in *dynamodb.QueryInput) { in.FilterExpression = aws.String("#s = :h") }, "does not support the parameter or type /FilterExpression"},
-		"consistent":        {func(in *dynamodb.QueryInput) { in.ConsistentRead = aws.Bool(true) }, "does not support the parameter or type /ConsistentRead"},
-		"a selection":       {func(in *dynamodb.QueryInput) { in.Select = types.SelectCount }, "does not support the parameter or type /Select"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			_, err := r.query("#s = :h", values{":h": s("a")}, c.change)
-			wantInvalid(t, err, c.message)
-		})
-	}
+	const query = `{"IndexName":"due","KeyConditionExpression":"due_shard = :s","ExpressionAttributeValues":{":s":{"S":"a"}},`
+	r.calls([][3]string{
+		{"Query", `{"KeyConditionExpression":"due_shard = :s","ExpressionAttributeValues":{":s":{"S":"a"}}}`, "does not support Query without IndexName"},
+		{"Query", `{"IndexName":"nosuch","KeyConditionExpression":"due_shard = :s"}`, "The table does not have the specified index: nosuch"},
+		{"Query", query + `"Limit":0}`, "Limit must be 1 or more"},
+		{"Query", query + `"ExclusiveStartKey":{"pk":{"S":"1"},"due_shard":{"S":"a"}}}`, "The provided starting key is invalid"},
+		{"Query", query + `"ExclusiveStartKey":{"pk":{"S":"1"},"due_shard":{"S":"a"},"due_at":{"N":"1"},"x":{"N":"1"}}}`, "The provided starting key is invalid"},
+		{"Query", query + `"ExclusiveStartKey":{"pk":{"S":"1"},"due_shard":{"S":"b"},"due_at":{"N":"1"}}}`, "The provided starting key is invalid"},
+	}...)
 }
 
 // due reads the index of a shard, oldest first.
 func (r *rig) due(shard string) []string {
 	r.Helper()
-	out := must(r.client.Query(r.ctx, &dynamodb.QueryInput{TableName: aws.String("Orders"), IndexName: aws.String("due"),
-		KeyConditionExpression: aws.String("due_shard = :s"), ExpressionAttributeValues: values{":s": s(shard)}}))
+	out := must(r.query("#s = :s", values{":s": s(shard)}, nil))
 	for _, it := range out.Items {
 		if len(it) != 3 {
 			r.Fatalf("KEYS_ONLY gives %v", it)
@@ -275,9 +261,7 @@ func TestUnitsAreCountedBySizeAndIndex(t *testing.T) {
 			t.Errorf("%s: %+v, want %v and %v", c.name, got, c.table, c.index)
 		}
 	}
-	failed := counted(func() {
-		must(r.try("attribute_not_exists(pk)", nil))
-	})
+	failed := counted(func() { must(r.try("attribute_not_exists(pk)", nil)) })
 	if failed.WriteUnits != 1 || failed.Operations["UpdateItem"].Calls != 1 {
 		t.Errorf("a failed condition is charged %+v", failed)
 	}

@@ -2,6 +2,7 @@ package dynamodb_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"hash/crc32"
 	"io"
 	"net/http"
@@ -12,51 +13,44 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
-	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 )
 
 func TestErrorsOnTheWire(t *testing.T) {
 	r := start(t).orders()
-	const (
-		validation = "com.amazon.coral.validate#ValidationException"
-		serial     = "com.amazon.coral.service#SerializationException"
-		unknown    = "com.amazon.coral.service#UnknownOperationException"
-		missing    = "com.amazonaws.dynamodb.v20120810#ResourceNotFoundException"
-	)
-	for _, c := range []struct{ target, body, kind, message string }{
-		{"DynamoDB_20120810.TransactWriteItems", `{}`, unknown, "TransactWriteItems"},
-		{"DynamoDB_20120810.Scan", `{}`, unknown, "Scan"},
-		{"DynamoDB_20120810.ListStreams", `{}`, unknown, "ListStreams"},
-		{"DynamoDBStreams_20120810.GetItem", `{}`, unknown, "GetItem"},
-		{"SQS.SendMessage", `{}`, unknown, "SQS.SendMessage"},
-		{"", `{}`, unknown, ""},
-		{"DynamoDB_20120810.GetItem", ``, serial, ""},
-		{"DynamoDB_20120810.GetItem", `{`, serial, ""},
-		{"DynamoDB_20120810.GetItem", `{} {}`, serial, ""},
-		{"DynamoDB_20120810.GetItem", `{"TableName":5}`, serial, "/TableName"},
-		{"DynamoDB_20120810.GetItem", `{"Key":{"pk":[]}}`, serial, "/Key/pk"},
-		{"DynamoDB_20120810.GetItem", `{"ExpressionAttributeNames":{"#a":1.5}}`, serial, "/ExpressionAttributeNames"},
-		{"DynamoDB_20120810.GetItem", `{"TableName":"Orders","Key":"x"}`, serial, "/Key"},
-		{"DynamoDB_20120810.GetItem", `{"TableName":"Orders","Key":{"pk":{"S":true}}}`, serial, "/Key/pk/S"},
-		{"DynamoDB_20120810.Query", `{"TableName":"Orders","Limit":"5"}`, serial, "/Limit"},
-		{"DynamoDB_20120810.Query", `{"TableName":"Orders","ScanIndexForward":5}`, serial, "/ScanIndexForward"},
-		{"DynamoDB_20120810.PutItem", `{"TableName":"Orders","Expected":{}}`, validation, "does not support the parameter or type /Expected"},
-		{"DynamoDB_20120810.PutItem", `{"TableName":"Orders","Item":{"pk":{"S":"1"}},"ReturnConsumedCapacity":"TOTAL"}`, validation, "does not support the parameter or type /ReturnConsumedCapacity"},
-		{"DynamoDB_20120810.PutItem", `{"TableName":"Orders","Item":{"pk":{"S":"1"}},"ReturnValuesOnConditionCheckFailure":"hi"}`, validation, "must be ALL_OLD or NONE"},
-		{"DynamoDB_20120810.PutItem", `{"TableName":"Orders","Item":{"pk":{}}}`, validation, "exactly one type"},
-		{"DynamoDB_20120810.PutItem", `{"TableName":"Orders","Item":{"pk":null}}`, validation, "exactly one type"},
-		{"DynamoDB_20120810.PutItem", `{"TableName":"Orders","Item":{"pk":{"S":"1"},"l":{"L":[null]}}}`, validation, "exactly one type"},
-		{"DynamoDB_20120810.PutItem", `{"TableName":"Orders","Item":{"pk":{"S":"a","N":"1"}}}`, validation, "exactly one type"},
-		{"DynamoDB_20120810.PutItem", `{"TableName":"Orders","Item":{"pk":{"X":"a"}}}`, validation, "/Item/pk/X"},
-		{"DynamoDB_20120810.GetItem", `{"TableName":"nosuch","Key":{"pk":{"S":"1"}}}`, missing, "Requested resource not found"},
-		{"DynamoDB_20120810.DescribeTable", `{"TableName":"nosuch"}`, missing, "Requested resource not found: Table: nosuch not found"},
-	} {
-		code, body := r.raw("POST", c.target, "AWS4-", c.body)
-		message, _ := body["message"].(string)
-		if code != 400 || body["__type"] != c.kind || !strings.Contains(message, c.message) {
-			t.Errorf("%s %s: %d %v", c.target, c.body, code, body)
+	for _, target := range []string{"DynamoDB_20120810.TransactWriteItems", "DynamoDB_20120810.Scan", "DynamoDB_20120810.ListStreams", "DynamoDBStreams_20120810.GetItem", "SQS.SendMessage", ""} {
+		code, out := r.raw("POST", target, "AWS4-", "{}")
+		if message, _ := out["message"].(string); code != 400 || out["__type"] != "com.amazon.coral.service#UnknownOperationException" || !strings.Contains(message, target) {
+			t.Errorf("%s: %d %v", target, code, out)
 		}
 	}
+	const serial, one, unsupported = "400 SerializationException: ", "400 ValidationException: an attribute value must have exactly one type", "400 ValidationException: this emulator does not support the parameter or type "
+	r.calls([][3]string{
+		{"GetItem", ``, serial},
+		{"GetItem", `{`, serial},
+		{"GetItem", `{"Key":{}} {}`, serial},
+		{"GetItem", `{"TableName":5}`, "/TableName"},
+		{"GetItem", `{"Key":{"pk":[]}}`, "/Key/pk"},
+		{"GetItem", `{"ExpressionAttributeNames":{"#a":1.5}}`, "/ExpressionAttributeNames"},
+		{"GetItem", `{"Key":"x"}`, "/Key"},
+		{"GetItem", `{"Key":{"pk":{"S":true}}}`, "/Key/pk/S"},
+		{"Query", `{"Limit":"5"}`, "/Limit"},
+		{"Query", `{"ScanIndexForward":5}`, "/ScanIndexForward"},
+		{"PutItem", `{"Expected":{}}`, unsupported + "/Expected"},
+		{"PutItem", `{"ReturnConsumedCapacity":"TOTAL"}`, unsupported + "/ReturnConsumedCapacity"},
+		{"Query", `{"FilterExpression":"a = :a"}`, unsupported + "/FilterExpression"},
+		{"Query", `{"ConsistentRead":true}`, unsupported + "/ConsistentRead"},
+		{"Query", `{"Select":"COUNT"}`, unsupported + "/Select"},
+		{"PutItem", `{"Item":{"pk":{"S":"1"}},"ReturnValuesOnConditionCheckFailure":"hi"}`, "must be ALL_OLD or NONE"},
+		{"PutItem", `{"Item":{"pk":{}}}`, one},
+		{"PutItem", `{"Item":{"pk":null}}`, "exactly one type"},
+		{"PutItem", `{"Item":{"pk":{"S":"1"},"l":{"L":[null]}}}`, one},
+		{"PutItem", `{"Item":{"pk":{"S":"a","N":"1"}}}`, one},
+		{"PutItem", `{"Item":{"pk":{"NULL":false}}}`, one},
+		{"PutItem", `{"Item":{"pk":{"X":"a"}}}`, unsupported + "/Item/pk/X"},
+		{"PutItem", `{"Item":{"pk":{"SS":["a"]}}}`, unsupported + "/Item/pk/SS"},
+		{"PutItem", `{"Item":{"pk":{"B":"YQ=="}}}`, unsupported + "/Item/pk/B"},
+		{"GetItem", `{"TableName":"nosuch","Key":{"pk":{"S":"1"}}}`, "400 ResourceNotFoundException: Requested resource not found: Table: nosuch not found"},
+	}...)
 }
 
 // raw sends a request as it is, checks the headers that every answer has, and
@@ -82,6 +76,27 @@ func (r *rig) raw(method, target, authorization, body string) (int, map[string]a
 	return resp.StatusCode, out
 }
 
+// calls sends requests, each an operation, its body and what is wanted: a part
+// of the answer, written with sorted members, or of "Type: message" of an error.
+// A body without a table is for Orders.
+func (r *rig) calls(all ...[3]string) {
+	r.Helper()
+	for _, c := range all {
+		operation, body := "DynamoDB_20120810."+c[0], c[1]
+		if strings.HasPrefix(body, "{") && !strings.Contains(body, "TableName") {
+			body = `{"TableName":"Orders",` + body[1:]
+		}
+		code, out := r.raw("POST", operation, "AWS4-", body)
+		got := string(must(json.Marshal(out)))
+		if kind, failed := out["__type"].(string); failed {
+			got = fmt.Sprintf("%d %s: %s", code, kind[strings.Index(kind, "#")+1:], out["message"])
+		}
+		if !strings.Contains(got, c[2]) {
+			r.Errorf("%s %.300s: %.500s, want %s", c[0], c[1], got, c[2])
+		}
+	}
+}
+
 func TestARequestNeedsItsMethodAndASignature(t *testing.T) {
 	r := start(t)
 	const list, signed = "DynamoDBStreams_20120810.ListStreams", "AWS4-HMAC-SHA256 Credential=a, SignedHeaders=b, Signature=c"
@@ -98,35 +113,25 @@ func TestARequestNeedsItsMethodAndASignature(t *testing.T) {
 
 func TestTables(t *testing.T) {
 	r := start(t)
-	if _, err := r.client.DescribeTable(r.ctx, &dynamodb.DescribeTableInput{TableName: aws.String("Orders")}); err == nil {
-		t.Fatal("a table from nowhere")
-	}
+	r.calls([3]string{"DescribeTable", `{"TableName":"Orders"}`, "400 ResourceNotFoundException: Requested resource not found: Table: Orders not found"})
 	r.orders()
-	waiter := dynamodb.NewTableExistsWaiter(r.client)
-	if err := waiter.Wait(r.ctx, &dynamodb.DescribeTableInput{TableName: aws.String("Orders")}, time.Minute); err != nil {
+	if err := dynamodb.NewTableExistsWaiter(r.client).Wait(r.ctx, &dynamodb.DescribeTableInput{TableName: aws.String("Orders")}, time.Minute); err != nil {
 		t.Fatal(err)
 	}
 	r.put(values{"pk": s("1"), "due_shard": s("0"), "due_at": n("1")})
 	r.put(values{"pk": s("2")})
-	out := must(r.client.DescribeTable(r.ctx, &dynamodb.DescribeTableInput{TableName: aws.String("Orders")}))
-	d := out.Table
-	if *d.TableArn != "arn:aws:dynamodb:us-east-1:000000000000:table/Orders" || d.TableStatus != types.TableStatusActive || *d.ItemCount != 2 ||
-		d.BillingModeSummary.BillingMode != types.BillingModePayPerRequest || !d.CreationDateTime.Equal(r.clock.now()) {
-		t.Errorf("%+v", d)
+	for _, want := range []string{
+		`"TableArn":"arn:aws:dynamodb:us-east-1:000000000000:table/Orders"`, `"TableStatus":"ACTIVE"`, `"ItemCount":2`, `"BillingModeSummary":{"BillingMode":"PAY_PER_REQUEST"}`, fmt.Sprintf(`"CreationDateTime":%d`, r.clock.now().Unix()),
+		`"ItemCount":1,"KeySchema":[{"AttributeName":"due_shard","KeyType":"HASH"},{"AttributeName":"due_at","KeyType":"RANGE"}],"Projection":{"ProjectionType":"KEYS_ONLY"}}`,
+		`"StreamSpecification":{"StreamEnabled":true,"StreamViewType":"NEW_IMAGE"}`, `"LatestStreamArn":"arn:aws:dynamodb:us-east-1:000000000000:table/Orders/stream/2026-`,
+	} {
+		r.calls([3]string{"DescribeTable", `{"TableName":"Orders"}`, want})
 	}
-	if len(d.GlobalSecondaryIndexes) != 1 || *d.GlobalSecondaryIndexes[0].ItemCount != 1 || d.GlobalSecondaryIndexes[0].IndexStatus != types.IndexStatusActive ||
-		d.GlobalSecondaryIndexes[0].Projection.ProjectionType != types.ProjectionTypeKeysOnly || len(d.GlobalSecondaryIndexes[0].KeySchema) != 2 {
-		t.Errorf("%+v", d.GlobalSecondaryIndexes)
-	}
-	if d.StreamSpecification.StreamViewType != types.StreamViewTypeNewImage || !strings.HasPrefix(*d.LatestStreamArn, *d.TableArn+"/stream/2026-") {
-		t.Errorf("%+v, %v", d.StreamSpecification, d.LatestStreamArn)
-	}
-	_, err := r.client.CreateTable(r.ctx, &dynamodb.CreateTableInput{TableName: aws.String("Orders"), BillingMode: types.BillingModePayPerRequest, AttributeDefinitions: attrs("pk", "S"), KeySchema: key("pk")})
-	wantError(t, err, "ResourceInUseException", "Table already exists: Orders")
-
-	must(r.client.DeleteTable(r.ctx, &dynamodb.DeleteTableInput{TableName: aws.String("Orders")}))
-	_, err = r.client.GetItem(r.ctx, &dynamodb.GetItemInput{TableName: aws.String("Orders"), Key: values{"pk": s("1")}})
-	wantError(t, err, "ResourceNotFoundException", "Requested resource not found")
+	r.calls([][3]string{
+		{"CreateTable", `{"TableName":"Orders","BillingMode":"PAY_PER_REQUEST","KeySchema":[{"AttributeName":"pk","KeyType":"HASH"}],"AttributeDefinitions":[{"AttributeName":"pk","AttributeType":"S"}]}`, "400 ResourceInUseException: Table already exists: Orders"},
+		{"DeleteTable", `{"TableName":"Orders"}`, `"TableStatus":"DELETING"`},
+		{"GetItem", `{"Key":{"pk":{"S":"1"}}}`, "400 ResourceNotFoundException"},
+	}...)
 }
 
 func TestAWrongTableIsRefused(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"regexp"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -144,30 +145,29 @@ func TestStreamErrors(t *testing.T) {
 	iterator := r.iterator(streamtypes.ShardIteratorTypeTrimHorizon, nil)
 	r.put(values{"pk": s("1")})
 	all, _ := r.records(iterator)
-
-	_, err := r.streams.GetRecords(r.ctx, &dynamodbstreams.GetRecordsInput{ShardIterator: aws.String("nonsense")})
-	wantInvalid(t, err, "Invalid ShardIterator")
-	_, err = r.streams.DescribeStream(r.ctx, &dynamodbstreams.DescribeStreamInput{StreamArn: aws.String(arn + "x")})
-	wantError(t, err, "ResourceNotFoundException", "not found")
-	_, err = r.streams.GetShardIterator(r.ctx, &dynamodbstreams.GetShardIteratorInput{StreamArn: &arn, ShardId: aws.String(shard + "x"), ShardIteratorType: "LATEST"})
-	wantError(t, err, "ResourceNotFoundException", "Shard does not exist")
-	_, err = r.streams.GetShardIterator(r.ctx, &dynamodbstreams.GetShardIteratorInput{StreamArn: &arn, ShardId: &shard, ShardIteratorType: "AT_SEQUENCE_NUMBER"})
-	wantInvalid(t, err, "Invalid SequenceNumber")
-	_, err = r.streams.GetShardIterator(r.ctx, &dynamodbstreams.GetShardIteratorInput{StreamArn: &arn, ShardId: &shard, ShardIteratorType: "WHENEVER"})
-	wantInvalid(t, err, `unknown ShardIteratorType "WHENEVER"`)
-
+	refused := func(operation, body, want string) {
+		t.Helper()
+		if code, out := r.raw("POST", "DynamoDBStreams_20120810."+operation, "AWS4-", body); code != 400 || !strings.Contains(fmt.Sprint(out["__type"], ": ", out["message"]), want) {
+			t.Errorf("%s %s: %d %v, want %s", operation, body, code, out, want)
+		}
+	}
+	of := func(shard, kind string) string {
+		return fmt.Sprintf(`{"StreamArn":%q,"ShardId":%q,"ShardIteratorType":%s}`, arn, shard, kind)
+	}
+	at := `"AT_SEQUENCE_NUMBER","SequenceNumber":"` + *all[0].Dynamodb.SequenceNumber + `"`
+	refused("GetRecords", `{"ShardIterator":"nonsense"}`, "ValidationException: Invalid ShardIterator")
+	refused("DescribeStream", `{"StreamArn":"`+arn+`x"}`, "ResourceNotFoundException: ")
+	refused("GetShardIterator", of(shard+"x", `"LATEST"`), "ResourceNotFoundException: Requested resource not found: Shard does not exist")
+	refused("GetShardIterator", of(shard, `"AT_SEQUENCE_NUMBER"`), "ValidationException: Invalid SequenceNumber")
+	refused("GetShardIterator", of(shard, `"WHENEVER"`), `ValidationException: unknown ShardIteratorType "WHENEVER"`)
 	r.clock.advance(15*time.Minute + time.Second)
-	_, err = r.streams.GetRecords(r.ctx, &dynamodbstreams.GetRecordsInput{ShardIterator: iterator})
-	wantError(t, err, "ExpiredIteratorException", "15 minutes")
-
+	refused("GetRecords", fmt.Sprintf(`{"ShardIterator":%q}`, *iterator), "ExpiredIteratorException: ")
 	// A day later the records are gone, and a reader who wants one of them hears of it.
 	r.clock.advance(24 * time.Hour)
 	if got, _ := r.records(r.iterator(streamtypes.ShardIteratorTypeTrimHorizon, nil)); len(got) != 0 {
 		t.Errorf("still %d records", len(got))
 	}
-	_, err = r.streams.GetShardIterator(r.ctx, &dynamodbstreams.GetShardIteratorInput{StreamArn: &arn, ShardId: &shard, ShardIteratorType: "AT_SEQUENCE_NUMBER",
-		SequenceNumber: all[0].Dynamodb.SequenceNumber})
-	wantError(t, err, "TrimmedDataAccessException", "")
+	refused("GetShardIterator", of(shard, at), "TrimmedDataAccessException: ")
 }
 
 func TestTheStreamOutlivesItsTable(t *testing.T) {
@@ -255,14 +255,14 @@ func TestTimeToLive(t *testing.T) {
 	at := func(d time.Duration) types.AttributeValue { return n(strconv.FormatInt(now+int64(d/time.Second), 10)) }
 	r.put(values{"pk": s("over"), "expires_at": at(-time.Second), "due_shard": s("0"), "due_at": n("1")})
 	r.put(values{"pk": s("now"), "expires_at": at(0)})
-	r.put(values{"pk": s("later"), "expires_at": at(time.Second)})
-	r.put(values{"pk": s("never")})
-	r.put(values{"pk": s("text"), "expires_at": s(strconv.FormatInt(now-1, 10))})
-	r.put(values{"pk": s("iso"), "expires_at": s("2020-01-01T00:00:00Z")})
-	r.put(values{"pk": s("nested"), "m": m(values{"expires_at": at(-time.Second)})})
-	r.put(values{"pk": s("ages ago"), "expires_at": at(-6 * 365 * 24 * time.Hour)})
-	r.put(values{"pk": s("milliseconds"), "expires_at": n(strconv.FormatInt(now*1000, 10))})
-
+	kept := map[string]values{
+		"later": {"expires_at": at(time.Second)}, "never": {}, "text": {"expires_at": s(strconv.FormatInt(now-1, 10))}, "iso": {"expires_at": s("2020-01-01T00:00:00Z")},
+		"nested": {"m": m(values{"expires_at": at(-time.Second)})}, "ages ago": {"expires_at": at(-6 * 365 * 24 * time.Hour)}, "milliseconds": {"expires_at": n(strconv.FormatInt(now*1000, 10))},
+	}
+	for pk, item := range kept {
+		item["pk"] = s(pk)
+		r.put(item)
+	}
 	if got := r.db.Sweep(); got != 0 {
 		t.Fatalf("swept %d without TTL", got)
 	}
@@ -284,7 +284,7 @@ func TestTimeToLive(t *testing.T) {
 	if r.db.Consumed()["Orders"].WriteUnits != units {
 		t.Error("TTL deletes are charged")
 	}
-	for _, pk := range []string{"later", "never", "text", "iso", "nested", "ages ago", "milliseconds"} {
+	for pk := range kept {
 		if r.get(pk) == nil {
 			t.Errorf("%q is gone", pk)
 		}

@@ -234,28 +234,27 @@ func TestTheControlRoute(t *testing.T) {
 
 func TestTheControlRouteRefusesWhatItDoesNotKnow(t *testing.T) {
 	r := start(t)
-	for body, text := range map[string]string{
-		``:                                    "read switches",
-		`[]`:                                  "read switches",
-		`null`:                                "no object",
-		`{"indexLag":1}`:                      `unknown field \"indexLag\"`,
-		`{"staleIndex":1}`:                    "read switches",
-		`{"staleIndex":true}{}`:               "more than one object",
-		`{"indexLagMs":2001}`:                 "indexLagMs must be from 0 to 2000",
-		`{"indexLagMs":-1}`:                   "indexLagMs must be from 0 to 2000",
-		`{"latencyMs":30001}`:                 "latencyMs must be from 0 to 30000",
-		`{"throttle":{"op":"Nope"}}`:          `unknown op \"Nope\"`,
-		`{"throttle":{"times":1}}`:            `unknown op \"\"`,
-		`{"throttle":{"op":"*","times":-1}}`:  "times must not be negative",
-		`{"throttle":{"op":"*","kind":"x"}}`:  `unknown field \"kind\"`,
-		`{"throttle":{"op":"*","error":"x"}}`: `unknown error \"x\"`,
-		`{"loseReply":{"op":"*","times":1,"error":"ThrottlingException"}}`: "unknown error",
-		`{"loseReply":{"op":"*","times":1,"retryAfterMs":1}}`:              "retryAfterMs is for throttle",
-		`{"throttle":{"op":"*","times":1,"retryAfterMs":-1}}`:              "retryAfterMs is for throttle, from 0 to 30000",
-		`{"staleIndex":true,"indexLagMs":5000}`:                            "indexLagMs",
+	for text, bodies := range map[string][]string{
+		"read switches":                                 {``, `[]`, `{"staleIndex":1}`},
+		"no object":                                     {`null`},
+		`unknown field \"indexLag\"`:                    {`{"indexLag":1}`},
+		"more than one object":                          {`{"staleIndex":true}{}`},
+		"indexLagMs must be from 0 to 2000":             {`{"indexLagMs":2001}`, `{"indexLagMs":-1}`},
+		"latencyMs must be from 0 to 30000":             {`{"latencyMs":30001}`},
+		`unknown op \"Nope\"`:                           {`{"throttle":{"op":"Nope"}}`},
+		`unknown op \"\"`:                               {`{"throttle":{"times":1}}`},
+		"times must not be negative":                    {`{"throttle":{"op":"*","times":-1}}`},
+		`unknown field \"kind\"`:                        {`{"throttle":{"op":"*","kind":"x"}}`},
+		`unknown error \"x\"`:                           {`{"throttle":{"op":"*","error":"x"}}`},
+		"unknown error":                                 {`{"loseReply":{"op":"*","times":1,"error":"ThrottlingException"}}`},
+		"retryAfterMs is for throttle":                  {`{"loseReply":{"op":"*","times":1,"retryAfterMs":1}}`},
+		"retryAfterMs is for throttle, from 0 to 30000": {`{"throttle":{"op":"*","times":1,"retryAfterMs":-1}}`},
+		"indexLagMs":                                    {`{"staleIndex":true,"indexLagMs":5000}`},
 	} {
-		if code, _, got := r.control("POST", body); code != 400 || !strings.Contains(got, text) {
-			t.Errorf("%s: %d %s, want 400 and %s", body, code, got, text)
+		for _, body := range bodies {
+			if code, _, got := r.control("POST", body); code != 400 || !strings.Contains(got, text) {
+				t.Errorf("%s: %d %s, want 400 and %s", body, code, got, text)
+			}
 		}
 	}
 	if r.db.State().StaleIndex {

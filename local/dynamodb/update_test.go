@@ -1,11 +1,6 @@
 package dynamodb_test
 
-import (
-	"testing"
-
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
-)
+import "testing"
 
 func TestUpdatesWorkAsInTheService(t *testing.T) {
 	r := start(t).orders()
@@ -90,15 +85,12 @@ func TestAMapTakesSetsAndRemovalsInOneUpdate(t *testing.T) {
 }
 
 func TestAPlaceholderNamesAnyText(t *testing.T) {
-	r := start(t).orders()
-	must(r.client.UpdateItem(r.ctx, &dynamodb.UpdateItemInput{TableName: aws.String("Orders"), Key: values{"pk": s("1")},
-		UpdateExpression: aws.String("SET #odd = :v"), ExpressionAttributeNames: names{"#odd": "key.with dots"}, ExpressionAttributeValues: values{":v": n("1")}}))
-	wantItem(t, r.get("1"), values{"pk": s("1"), "key.with dots": n("1")})
+	start(t).orders().calls([3]string{"UpdateItem", `{"Key":{"pk":{"S":"1"}},"UpdateExpression":"SET #odd = :v","ExpressionAttributeNames":{"#odd":"key.with dots"},"ExpressionAttributeValues":{":v":{"N":"1"}},
+		"ReturnValues":"ALL_NEW"}`, `{"Attributes":{"key.with dots":{"N":"1"},"pk":{"S":"1"}}}`})
 }
 
 func TestAnUpdateOfNothingStartsFromTheKey(t *testing.T) {
 	r := start(t).orders()
 	wantItem(t, r.mustUpdate("1", "SET a = :1", values{":1": n("1")}), values{"pk": s("1"), "a": n("1")})
-	must(r.client.UpdateItem(r.ctx, &dynamodb.UpdateItemInput{TableName: aws.String("Orders"), Key: values{"pk": s("2")}}))
-	wantItem(t, r.get("2"), values{"pk": s("2")})
+	r.calls([3]string{"UpdateItem", `{"Key":{"pk":{"S":"2"}},"ReturnValues":"ALL_NEW"}`, `{"Attributes":{"pk":{"S":"2"}}}`})
 }
