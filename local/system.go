@@ -323,7 +323,7 @@ func (s *system) startMappings(ctx context.Context) error {
 		}
 	}
 	run := func(id, table string, policy eventsource.Policy, deliver eventsource.Deliver) {
-		stream := &eventsource.Stream{Client: streams, Table: table, Region: s.settings.region,
+		stream := &eventsource.Stream{Client: streams, Table: table,
 			Logf: func(format string, args ...any) { s.plainf(id+" | "+format, args...) }}
 		if s.db != nil {
 			stream.Wake = s.db.Changed

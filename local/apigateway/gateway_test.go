@@ -388,7 +388,7 @@ func TestJWTAuthorizer(t *testing.T) {
 		"issued in the future":       "Bearer " + sign(jwt.SigningMethodRS256, key, "k1", with("iat", now.Add(time.Minute).Unix())),
 		"another issuer":             "Bearer " + sign(jwt.SigningMethodRS256, key, "k1", with("iss", "https://evil.example")),
 		"another audience":           "Bearer " + sign(jwt.SigningMethodRS256, key, "k1", with("aud", "other")),
-		"no audience and no client":  "Bearer " + sign(jwt.SigningMethodRS256, key, "k1", with("aud", nil)),
+		"no audience":                "Bearer " + sign(jwt.SigningMethodRS256, key, "k1", with("aud", nil)),
 		"payload changed afterwards": "Bearer " + strings.Split(valid, ".")[0] + "." + base64.RawURLEncoding.EncodeToString([]byte(`{"iss":"https://issuer.example"}`)) + "." + strings.Split(valid, ".")[2],
 	} {
 		t.Run(rule, func(t *testing.T) {
@@ -404,8 +404,7 @@ func TestJWTAuthorizer(t *testing.T) {
 			}
 		})
 	}
-	for _, header := range []string{"Bearer " + valid, "bearer " + valid, valid,
-		"Bearer " + sign(jwt.SigningMethodRS256, key, "k1", func() jwt.MapClaims { c := with("aud", nil); c["client_id"] = "portal"; return c }())} {
+	for _, header := range []string{"Bearer " + valid, "bearer " + valid, valid} {
 		f := &fake{answer: `{"statusCode":200}`}
 		if w := serve(gate(f), request("GET", "/orders/801", "", "Authorization", header)); w.Code != 200 {
 			t.Errorf("%.20s…: %d %s", header, w.Code, w.Body)
@@ -421,10 +420,9 @@ func TestJWTAuthorizer(t *testing.T) {
 		}
 	}
 	wantMessage(t, serve(gate(&fake{}, "orders.read"), request("GET", "/orders/801", "", "Authorization", "Bearer "+valid)), 403, "Forbidden")
-	for _, claims := range []jwt.MapClaims{with("scope", "x orders.read"), with("scp", []string{"orders.read"})} {
-		if w := serve(gate(&fake{answer: `{"statusCode":200}`}, "orders.read"), request("GET", "/orders/801", "", "Authorization", "Bearer "+sign(jwt.SigningMethodRS256, key, "k1", claims))); w.Code != 200 {
-			t.Errorf("scope in %v: %d", claims, w.Code)
-		}
+	scoped := sign(jwt.SigningMethodRS256, key, "k1", with("scope", "x orders.read"))
+	if w := serve(gate(&fake{answer: `{"statusCode":200}`}, "orders.read"), request("GET", "/orders/801", "", "Authorization", "Bearer "+scoped)); w.Code != 200 {
+		t.Errorf("one of the scopes: %d", w.Code)
 	}
 }
 

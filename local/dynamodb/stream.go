@@ -2,10 +2,9 @@ package dynamodb
 
 import (
 	"cmp"
-	"encoding/base64"
-	"encoding/json"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -127,27 +126,23 @@ func (r record) wire(s *stream, region string) map[string]any {
 
 // iterator is a place in a shard; readers hold it as an opaque text.
 type iterator struct {
-	Stream string    `json:"s"`
-	From   uint64    `json:"f"` // the lowest sequence number to be read
-	Issued time.Time `json:"i"`
+	stream string
+	from   uint64 // the lowest sequence number to be read
+	issued time.Time
 }
 
 func (it iterator) String() string {
-	b, err := json.Marshal(it)
-	if err != nil {
-		panic(err) // numbers and texts alone
-	}
-	return it.Stream + "|1|" + base64.StdEncoding.EncodeToString(b)
+	return fmt.Sprintf("%s|%d|%d", it.stream, it.from, it.issued.UnixMilli())
 }
 
 func parseIterator(s string) (iterator, bool) {
-	var it iterator
-	i := strings.LastIndex(s, "|")
-	b, err := base64.StdEncoding.DecodeString(s[i+1:])
-	if err != nil || json.Unmarshal(b, &it) != nil || it.Stream == "" {
+	parts := strings.Split(s, "|")
+	if len(parts) != 3 {
 		return iterator{}, false
 	}
-	return it, true
+	from, errFrom := strconv.ParseUint(parts[1], 10, 64)
+	issued, errIssued := strconv.ParseInt(parts[2], 10, 64)
+	return iterator{parts[0], from, time.UnixMilli(issued)}, errFrom == nil && errIssued == nil
 }
 
 // streamOf finds a stream by its ARN.
@@ -220,11 +215,11 @@ func (db *DB) getShardIterator(in *getShardIteratorInput) (any, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.trim(db.now())
-	it := iterator{Stream: s.arn, From: s.start, Issued: db.now()}
+	it := iterator{s.arn, s.start, db.now()}
 	switch in.ShardIteratorType {
 	case "TRIM_HORIZON":
 	case "LATEST":
-		it.From = db.sequence.Load() + 1
+		it.from = db.sequence.Load() + 1
 	case "AT_SEQUENCE_NUMBER", "AFTER_SEQUENCE_NUMBER":
 		var n uint64
 		if _, err := fmt.Sscanf(in.SequenceNumber, firstSequence, &n); err != nil || sequence(n) != in.SequenceNumber {
@@ -233,9 +228,9 @@ func (db *DB) getShardIterator(in *getShardIteratorInput) (any, error) {
 		if n < s.start {
 			return nil, trimmed()
 		}
-		it.From = n
+		it.from = n
 		if in.ShardIteratorType == "AFTER_SEQUENCE_NUMBER" {
-			it.From++
+			it.from++
 		}
 	default:
 		return nil, invalid("unknown ShardIteratorType %q", in.ShardIteratorType)
@@ -265,29 +260,29 @@ func (db *DB) getRecords(in *getRecordsInput) (any, error) {
 		return nil, invalid("Invalid ShardIterator")
 	}
 	now := db.now()
-	if now.Sub(it.Issued) > iteratorLifetime {
+	if now.Sub(it.issued) > iteratorLifetime {
 		return nil, &awsjson.Error{Type: prefixDynamo + "ExpiredIteratorException", Message: "The shard iterator has expired: it was issued more than 15 minutes ago."}
 	}
-	s, err := db.streamOf(it.Stream)
+	s, err := db.streamOf(it.stream)
 	if err != nil {
 		return nil, err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.trim(now)
-	if it.From < s.start {
+	if it.from < s.start {
 		return nil, trimmed()
 	}
 	records := []any{}
 	bytes := 0
-	at, _ := slices.BinarySearchFunc(s.records, it.From, func(r record, from uint64) int { return cmp.Compare(r.seq, from) })
+	at, _ := slices.BinarySearchFunc(s.records, it.from, func(r record, from uint64) int { return cmp.Compare(r.seq, from) })
 	next := it
-	next.Issued = now
+	next.issued = now
 	for ; at < len(s.records) && len(records) < limit && (bytes == 0 || bytes+s.records[at].size <= maxRecordBytes); at++ {
 		r := s.records[at]
 		bytes += r.size
 		records = append(records, r.wire(s, db.region))
-		next.From = r.seq + 1
+		next.from = r.seq + 1
 	}
 	out := map[string]any{"Records": records}
 	if !s.closed || at < len(s.records) {

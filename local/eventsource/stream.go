@@ -26,7 +26,6 @@ const (
 type Stream struct {
 	Client *dynamodbstreams.Client
 	Table  string
-	Region string
 	// Wake returns a channel that is closed by the next record, where the
 	// table can say so; nil = the shards are polled.
 	Wake func() <-chan struct{}
@@ -224,13 +223,9 @@ func (s *Stream) record(arn string, r types.Record) Record {
 	if r.Dynamodb.OldImage != nil {
 		change["OldImage"] = attributes(r.Dynamodb.OldImage)
 	}
-	region := aws.ToString(r.AwsRegion)
-	if region == "" {
-		region = s.Region
-	}
 	event := map[string]any{
 		"eventID": aws.ToString(r.EventID), "eventName": string(r.EventName), "eventVersion": "1.1", "eventSource": "aws:dynamodb",
-		"awsRegion": region, "dynamodb": change, "eventSourceARN": arn,
+		"awsRegion": aws.ToString(r.AwsRegion), "dynamodb": change, "eventSourceARN": arn,
 	}
 	if r.UserIdentity != nil {
 		event["userIdentity"] = map[string]any{"principalId": aws.ToString(r.UserIdentity.PrincipalId), "type": aws.ToString(r.UserIdentity.Type)}

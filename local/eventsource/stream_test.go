@@ -112,7 +112,7 @@ func TestFunctionSeesTheRecordsOfTheStream(t *testing.T) {
 	c, streams, db := table(t)
 	put(t, c, "order#1", "queued")
 	f := newFunction(nil)
-	follow(t, &mapping.Stream{Client: streams, Table: "Orders", Region: "us-east-1", Wake: db.Changed, Logf: t.Logf},
+	follow(t, &mapping.Stream{Client: streams, Table: "Orders", Wake: db.Changed, Logf: t.Logf},
 		mapping.Policy{Filters: []string{`{"dynamodb":{"NewImage":{"signal":{"S":["queued"]}}}}`}, BatchSize: 10, MaxRetries: -1, MaxAge: -1},
 		mapping.ToFunction(f, "statuspush", &mapping.Hints{}))
 	f.wait(t, 1) // written before the mapping was there: TRIM_HORIZON

@@ -1,7 +1,6 @@
 package lambda
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -190,11 +189,7 @@ func (p *process) handleResponse(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusRequestEntityTooLarge, "RequestEntityTooLarge", "the response is too large")
 		return
 	}
-	if kind := r.Trailer.Get("Lambda-Runtime-Function-Error-Type"); kind != "" {
-		inv.finish(nil, &Error{Type: kind, Message: "the response stream broke off"})
-	} else {
-		inv.finish(body, nil)
-	}
+	inv.finish(body, nil)
 	accepted(w)
 }
 
@@ -277,13 +272,10 @@ func (w *lineWriter) Write(b []byte) (int, error) {
 	}
 }
 
+// flush hands on a last line that has no end.
 func (w *lineWriter) flush() {
 	if len(w.rest) > 0 {
-		s := bufio.NewScanner(bytes.NewReader(w.rest))
-		s.Buffer(nil, maxLine)
-		for s.Scan() {
-			w.write(s.Text())
-		}
+		w.write(string(w.rest))
 		w.rest = nil
 	}
 }

@@ -16,8 +16,7 @@ type evaluator struct {
 	// attribute answers Ref (attr "") and GetAtt of a resource that exists.
 	attribute func(r resource, attr string) (string, bool)
 
-	known     map[string]bool // conditions decided so far
-	templates string          // where an error happened: "Resource" or "Conditions"
+	templates string // where an error happened: "Resource" or "Conditions"
 }
 
 type resource struct {
@@ -113,8 +112,6 @@ func (e *evaluator) intrinsic(name string, arg node, line int) (node, error) {
 			parts = append(parts, v.text)
 		}
 		return textNode(strings.Join(parts, arg.list[0].text), line), nil
-	case "Fn::Equals", "Fn::Not":
-		return node{}, e.errorf(line, "%s belongs into a condition", name)
 	}
 	return node{}, e.errorf(line, "%s is not supported", name)
 }
@@ -194,9 +191,6 @@ func (e *evaluator) sub(arg node, line int) (node, error) {
 
 // condition decides a condition by its name.
 func (e *evaluator) condition(name string, line int) (bool, error) {
-	if v, ok := e.known[name]; ok {
-		return v, nil
-	}
 	n, ok := e.conditions.get(name)
 	if !ok {
 		return false, e.errorf(line, "there is no condition %s", name)
@@ -205,7 +199,6 @@ func (e *evaluator) condition(name string, line int) (bool, error) {
 	if err != nil {
 		return false, fmt.Errorf("condition %s: %w", name, err)
 	}
-	e.known[name] = v
 	return v, nil
 }
 
@@ -214,33 +207,20 @@ func (e *evaluator) decide(n node) (bool, error) {
 		return false, e.errorf(n.line, "want one condition function")
 	}
 	f := n.fields[0]
-	if f.value.kind != list {
-		return false, e.errorf(f.line, "%s wants a list", f.name)
-	}
 	args := f.value.list
-	switch f.name {
-	case "Fn::Equals":
-		if len(args) != 2 {
-			return false, e.errorf(f.line, "Fn::Equals wants two values")
-		}
-		a, err := e.eval(args[0])
-		if err != nil {
-			return false, err
-		}
-		b, err := e.eval(args[1])
-		if err != nil {
-			return false, err
-		}
-		if a.kind != text || b.kind != text {
-			return false, e.errorf(f.line, "Fn::Equals compares texts only")
-		}
-		return a.text == b.text, nil
-	case "Fn::Not":
-		if len(args) != 1 {
-			return false, e.errorf(f.line, "Fn::Not wants one condition")
-		}
+	switch {
+	case f.name == "Fn::Not" && len(args) == 1:
 		v, err := e.decide(args[0])
 		return !v, err
+	case f.name == "Fn::Equals" && len(args) == 2:
+		both, err := e.eval(f.value)
+		if err != nil {
+			return false, err
+		}
+		if len(both.list) != 2 || both.list[0].kind != text || both.list[1].kind != text {
+			return false, e.errorf(f.line, "Fn::Equals compares texts only")
+		}
+		return both.list[0].text == both.list[1].text, nil
 	}
 	return false, e.errorf(f.line, "%s is not a supported condition function", f.name)
 }

@@ -42,7 +42,6 @@ func Read(source []byte, opts Options) (*Model, error) {
 	r.eval = &evaluator{
 		templates:  "Conditions",
 		conditions: conditions,
-		known:      map[string]bool{},
 		resources:  map[string]resource{},
 		parameters: map[string]node{},
 		attribute:  r.attribute,
