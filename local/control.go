@@ -131,7 +131,7 @@ func respond(w http.ResponseWriter, status int, body any) {
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	_, _ = w.Write(append(b, '\n')) // a client that went away is no one's error
+	_, _ = w.Write(append(b, '\n')) // a client that went away is no error
 }
 
 // readBody reads a small JSON object; an empty body is an empty object.

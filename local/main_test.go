@@ -281,7 +281,7 @@ func TestStreamReachesWorkersAndPush(t *testing.T) {
 		all := stats(s)
 		return all["provision"].Invocations == 1 && all["statuspush"].Invocations == 1
 	})
-	// A lease wakes nobody: the status that follows it is the next to arrive.
+	// A lease wakes no function: the status that follows it is the next to arrive.
 	for _, wrote := range []string{"lease", "note", "status"} {
 		if err := putOrder(t.Context(), s.AWS, s.Exports["TABLE_NAME"], wrote); err != nil {
 			t.Fatal(err)

@@ -73,7 +73,7 @@ func (c *connections) note(conn net.Conn, state http.ConnState) {
 }
 
 // reset makes the close that follows a hard one. Otherwise the kernel would
-// hold the port for a minute (TIME_WAIT), and whoever binds it without
+// hold the port for a minute (TIME_WAIT), and a process that binds it without
 // SO_REUSEADDR would find it taken.
 func (c *connections) reset() {
 	c.mu.Lock()

@@ -251,7 +251,7 @@ func (g *Gateway) invoke(w http.ResponseWriter, r *http.Request, rt *route, e ev
 	}
 	w.WriteHeader(a.status)
 	if a.status != http.StatusNoContent && a.status != http.StatusNotModified {
-		_, _ = w.Write(a.body) // a client that went away is no one's error
+		_, _ = w.Write(a.body) // a client that went away is no error
 	}
 }
 

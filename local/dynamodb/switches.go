@@ -217,7 +217,7 @@ func (db *DB) Control() http.Handler {
 func respond(w http.ResponseWriter, status int, body any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	// The status is out: a client that went away is no one's error.
+	// The status is out: a client that went away is no error.
 	_ = json.NewEncoder(w).Encode(body)
 }
 

@@ -204,7 +204,7 @@ func (h *Host) Stats() map[string]Stats {
 }
 
 // Kill sends SIGKILL to every process of a function, frozen and busy ones, and
-// returns how many there were. Whoever waits for an invocation gets an Error.
+// returns how many there were. A caller that waits for an invocation gets an Error.
 func (h *Host) Kill(name string) (int, error) {
 	h.mu.Lock()
 	f := h.functions[name]
@@ -326,7 +326,7 @@ func (h *Host) count(f *function, do func(*Stats)) {
 	do(&f.stats)
 }
 
-// run carries one invocation to its end, whoever still waits for it.
+// run carries one invocation to its end, even when its caller has left.
 func (h *Host) run(f *function, event []byte) ([]byte, error) {
 	inv := &invocation{id: uuid.New(), trace: newTrace(), payload: event, done: make(chan struct{})}
 	for {
