@@ -70,25 +70,6 @@ func TestOfManyWritersAsManyWinAsMay(t *testing.T) {
 	}
 }
 
-func TestFiftyCountersLoseNothing(t *testing.T) {
-	r := start(t).orders()
-	together(50, func(i int) {
-		if _, err := r.update("1", "SET nonces = if_not_exists(nonces, :m), seen = if_not_exists(seen, :zero) + :one", values{":m": m(values{}), ":zero": n("0"), ":one": n("1")}); err != nil {
-			t.Error(err)
-		}
-		if _, err := r.update("1", fmt.Sprint("SET nonces.n", i, " = :one"), values{":one": n("1")}); err != nil {
-			t.Error(err)
-		}
-	})
-	got := r.get("1")
-	if seen := got["seen"].(*types.AttributeValueMemberN).Value; seen != "50" {
-		t.Errorf("counted %s", seen)
-	}
-	if all := got["nonces"].(*types.AttributeValueMemberM).Value; len(all) != 50 {
-		t.Errorf("%d of 50 nonces", len(all))
-	}
-}
-
 // Reads, index reads, sweeps and stream reads while others write: for
 // the race detector, and for images that never change under a reader's hand.
 func TestReadersMeetNoHalfWrittenItem(t *testing.T) {

@@ -61,9 +61,6 @@ func Read(source []byte, opts Options) (*Model, error) {
 			return nil, err
 		}
 	}
-	if err := r.joinRoutes(); err != nil {
-		return nil, err
-	}
 	return r.model, nil
 }
 
@@ -76,18 +73,11 @@ type reader struct {
 
 	integrations map[string]integration
 	authorizers  map[string]JWT
-	routes       []rawRoute
 }
 
 type integration struct {
 	function string
 	timeout  time.Duration
-}
-
-type rawRoute struct {
-	api, key, target, auth, authorizer string
-	scopes                             []string
-	p                                  *props
 }
 
 func (r *reader) parameters(root node) error {
@@ -301,17 +291,15 @@ func (p *props) texts(name string) []string {
 
 // object reads a member that is an object; do sees its members. Members that
 // do leaves unread are an error.
-func (p *props) object(name string, do func(*props)) bool {
+func (p *props) object(name string, do func(*props)) {
 	v, ok := p.take(name)
-	if !ok {
-		return false
-	}
-	if v.kind != object {
+	switch {
+	case !ok:
+	case v.kind != object:
 		p.fail(name, "want an object")
-		return false
+	default:
+		p.inside(v, do)
 	}
-	p.inside(v, do)
-	return true
 }
 
 func (p *props) objects(name string, do func(*props)) {

@@ -263,9 +263,7 @@ func (p *props) cors(name string) (c *CORS) {
 }
 
 func (r *reader) httpAPI(res resource, p *props) {
-	p.object("Auth", func(p *props) {
-		p.fail("Auth", "authorizers belong into AWS::ApiGatewayV2::Authorizer resources: the transform drops a broken one with a warning")
-	})
+	// Auth is not read: the transform drops a broken authorizer with a warning.
 	p.ignore("Description", "FailOnWarnings", "DisableExecuteApiEndpoint", "AccessLogSettings", "DefaultRouteSettings")
 	r.model.APIs = append(r.model.APIs, API{ID: res.id})
 }
@@ -342,39 +340,29 @@ func (r *reader) authorizer(res resource, p *props) {
 	r.authorizers[res.id] = j
 }
 
+// route joins a route with its integration and authorizer, which stand before
+// it in the template.
 func (r *reader) route(p *props) {
-	raw := rawRoute{api: p.apiOf("ApiId"), key: p.required("RouteKey"), target: strings.TrimPrefix(p.required("Target"), "integrations/"),
-		auth: p.text("AuthorizationType"), authorizer: p.text("AuthorizerId"), scopes: p.texts("AuthorizationScopes"), p: p}
-	r.routes = append(r.routes, raw)
-}
-
-// joinRoutes gives each plain route its integration and authorizer, which may
-// stand anywhere in the template.
-func (r *reader) joinRoutes() error {
-	for _, raw := range r.routes {
-		in, ok := r.integrations[raw.target]
-		if !ok {
-			raw.p.fail("Target", "names no integration of this template: %s", raw.target)
-			return raw.p.err
-		}
-		rt := Route{API: raw.api, Key: raw.key, Function: in.function, Timeout: in.timeout}
-		switch raw.auth {
-		case "", "NONE":
-		case "AWS_IAM":
-			rt.IAM = true
-		case "JWT":
-			j, ok := r.authorizers[raw.authorizer]
-			if !ok {
-				raw.p.fail("AuthorizerId", "names no authorizer of this template: %q", raw.authorizer)
-				return raw.p.err
-			}
-			j.Scopes = raw.scopes
-			rt.JWT = &j
-		default:
-			raw.p.fail("AuthorizationType", "%q is not supported", raw.auth)
-			return raw.p.err
-		}
-		r.model.Routes = append(r.model.Routes, rt)
+	target := strings.TrimPrefix(p.required("Target"), "integrations/")
+	in, ok := r.integrations[target]
+	if !ok {
+		p.fail("Target", "names no integration before it in this template: %s", target)
 	}
-	return nil
+	rt := Route{API: p.apiOf("ApiId"), Key: p.required("RouteKey"), Function: in.function, Timeout: in.timeout}
+	authorizer, scopes := p.text("AuthorizerId"), p.texts("AuthorizationScopes")
+	switch kind := p.text("AuthorizationType"); kind {
+	case "", "NONE":
+	case "AWS_IAM":
+		rt.IAM = true
+	case "JWT":
+		j, ok := r.authorizers[authorizer]
+		if !ok {
+			p.fail("AuthorizerId", "names no authorizer before it in this template: %q", authorizer)
+		}
+		j.Scopes = scopes
+		rt.JWT = &j
+	default:
+		p.fail("AuthorizationType", "%q is not supported", kind)
+	}
+	r.model.Routes = append(r.model.Routes, rt)
 }

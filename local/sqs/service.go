@@ -15,7 +15,7 @@ import (
 
 // Limits of the service (SQS Developer Guide, "Quotas related to messages").
 const (
-	maxMessage = 1 << 20 // bytes of a message, and of a batch
+	maxMessage = 1 << 20 // bytes of a message
 	maxBatch   = 10
 )
 
@@ -114,16 +114,11 @@ func sendBatch(q *Queue, entries []entry) (any, error) {
 		return nil, refuse("TooManyEntriesInBatchRequest", service+"TooManyEntriesInBatchRequest", "Maximum number of entries per request are 10. You have sent %d.", len(entries))
 	}
 	ids := map[string]bool{}
-	size := 0
 	for _, e := range entries {
 		if ids[e.ID] {
 			return nil, refuse("BatchEntryIdsNotDistinct", service+"BatchEntryIdsNotDistinct", "Id %s repeated.", e.ID)
 		}
 		ids[e.ID] = true
-		size += len(e.MessageBody)
-	}
-	if size > maxMessage {
-		return nil, refuse("BatchRequestTooLong", service+"BatchRequestTooLong", "Batch requests cannot be longer than %d bytes. You have sent %d bytes.", maxMessage, size)
 	}
 	good, bad := []any{}, []any{}
 	for i := range entries {
