@@ -161,7 +161,7 @@ func start(ctx context.Context, set settings, source []byte, bin string, out io.
 		return nil, err
 	}
 	gate, err := apigateway.New(apigateway.Options{
-		APIs: s.model.APIs, Routes: s.model.Routes, Invoker: invoker{s.host}, Failed: functionFailed,
+		APIs: s.model.APIs, Routes: s.model.Routes, Invoker: s.host,
 		Region: set.region, Account: account, Key: s.issuer.key, AccessKey: accessKey, SecretKey: secretKey, Logf: s.plainf,
 	})
 	if err != nil {
@@ -182,8 +182,7 @@ func start(ctx context.Context, set settings, source []byte, bin string, out io.
 		f := s.model.Functions[slices.IndexFunc(s.model.Functions, func(f samtemplate.Function) bool { return f.Short == sc.Function })]
 		schedules = append(schedules, scheduler.Schedule{Name: sc.ID, Function: sc.Function, Every: every, MaxAge: min(f.MaxEventAge, sc.MaxAge)})
 	}
-	throttled := func(err error) bool { return errors.Is(err, lambda.ErrThrottled) }
-	s.clock = scheduler.New(scheduler.Options{Schedules: schedules, Invoker: s.host, Throttled: throttled, Region: set.region, Account: account, Logf: s.logf})
+	s.clock = scheduler.New(scheduler.Options{Schedules: schedules, Invoker: s.host, Region: set.region, Account: account, Logf: s.logf})
 
 	console, err := newConsole(s)
 	if err != nil {
@@ -383,24 +382,6 @@ func (s *system) close() {
 		s.db.Close()
 	}
 	s.wait.Wait()
-}
-
-// invoker tells the gateway in its own words what the host says.
-type invoker struct{ host *lambda.Host }
-
-func (i invoker) Invoke(ctx context.Context, function string, event []byte) ([]byte, error) {
-	b, err := i.host.Invoke(ctx, function, event)
-	if errors.Is(err, lambda.ErrTooLarge) {
-		err = apigateway.ErrTooLarge
-	}
-	return b, err
-}
-
-// functionFailed: only an answer that the function failed is a 500; a throttle,
-// a time-out of the gateway or a host that is closing are 503.
-func functionFailed(err error) bool {
-	var e *lambda.Error
-	return errors.As(err, &e)
 }
 
 func randomText(n int) string {

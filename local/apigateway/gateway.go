@@ -16,6 +16,7 @@ import (
 	"strings"
 	"time"
 
+	"orderbridge/local/lambda"
 	"orderbridge/local/samtemplate"
 )
 
@@ -27,12 +28,7 @@ const (
 	maxHead = 10240
 )
 
-// ErrTooLarge is what an Invoker returns when the event is larger than the
-// service takes.
-var ErrTooLarge = errors.New("the event is too large")
-
-// Invoker runs a function, by its short name. An error stands for a failed
-// function, for ErrTooLarge, or for ctx that ended.
+// Invoker runs a function, by its short name, with the errors of lambda.Host.
 type Invoker interface {
 	Invoke(ctx context.Context, function string, event []byte) ([]byte, error)
 }
@@ -42,9 +38,6 @@ type Options struct {
 	APIs    []samtemplate.API
 	Routes  []samtemplate.Route
 	Invoker Invoker
-	// Failed tells whether an error of Invoke means that the function failed
-	// (500); any other is the platform's (503). nil = every one.
-	Failed func(error) bool
 
 	Region, Account string
 	// Key returns the public key of an issuer by its id, or nil.
@@ -216,16 +209,17 @@ func (g *Gateway) invoke(w http.ResponseWriter, r *http.Request, rt *route, e ev
 	ctx, cancel := context.WithTimeout(r.Context(), rt.Timeout)
 	defer cancel()
 	result, err := g.opts.Invoker.Invoke(ctx, rt.Function, payload)
+	var failed *lambda.Error
 	switch {
-	case errors.Is(err, ErrTooLarge):
+	case errors.Is(err, lambda.ErrTooLarge):
 		message(w, http.StatusRequestEntityTooLarge, "Request Entity Too Large")
 		return
-	case err != nil && g.opts.Failed != nil && !g.opts.Failed(err):
+	case errors.As(err, &failed):
+		message(w, http.StatusInternalServerError, "Internal Server Error")
+		return
+	case err != nil: // a throttle, the time-out here, or a host that is closing
 		g.opts.Logf("gateway | %s %s: %v", r.Method, r.URL.Path, err)
 		message(w, http.StatusServiceUnavailable, "Service Unavailable")
-		return
-	case err != nil:
-		message(w, http.StatusInternalServerError, "Internal Server Error")
 		return
 	}
 	a, err := readAnswer(result)

@@ -9,7 +9,6 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -27,6 +26,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"orderbridge/local/apigateway"
+	"orderbridge/local/lambda"
 	"orderbridge/local/samtemplate"
 )
 
@@ -45,8 +45,6 @@ func (f *fake) Invoke(_ context.Context, function string, event []byte) ([]byte,
 	return []byte(f.answer), f.err
 }
 
-var errThrottled = errors.New("throttled")
-
 const origin = "http://127.0.0.1:8080"
 
 func newGateway(t *testing.T, f apigateway.Invoker, change func(*apigateway.Options)) *apigateway.Gateway {
@@ -58,10 +56,7 @@ func newGateway(t *testing.T, f apigateway.Invoker, change func(*apigateway.Opti
 			{API: "PortalApi", Key: "GET /orders/{sfOrderId}", Function: "status", Timeout: 30 * time.Second},
 		},
 		Invoker: f, Region: "us-east-1", Account: "000000000000", AccessKey: "local", SecretKey: "local",
-		Now: func() time.Time { return now },
-		Failed: func(err error) bool {
-			return !errors.Is(err, errThrottled) && !errors.Is(err, context.DeadlineExceeded)
-		},
+		Now:  func() time.Time { return now },
 		Logf: t.Logf,
 	}
 	if change != nil {
@@ -250,7 +245,7 @@ func TestLimits(t *testing.T) {
 	if w := serve(g, request("GET", "/orders/801", "", "X-Long", strings.Repeat("x", 10000))); w.Code != 200 {
 		t.Errorf("10,000 bytes of header: %d", w.Code)
 	}
-	wantMessage(t, serve(newGateway(t, &fake{err: apigateway.ErrTooLarge}, nil), request("POST", "/orders/801/fulfill", "x")), 413, "Request Entity Too Large")
+	wantMessage(t, serve(newGateway(t, &fake{err: lambda.ErrTooLarge}, nil), request("POST", "/orders/801/fulfill", "x")), 413, "Request Entity Too Large")
 }
 
 func TestWhatFunctionsAnswer(t *testing.T) {
@@ -269,8 +264,8 @@ func TestWhatFunctionsAnswer(t *testing.T) {
 		{"a status that is none", `{"statusCode":42}`, nil, 500, "application/json", `{"message":"Internal Server Error"}`},
 		{"broken base64", `{"statusCode":200,"body":"%","isBase64Encoded":true}`, nil, 500, "application/json", `{"message":"Internal Server Error"}`},
 		{"headers of the wrong type", `{"statusCode":200,"headers":{"a":[1]}}`, nil, 500, "application/json", `{"message":"Internal Server Error"}`},
-		{"a failed function", ``, errors.New("crashed"), 500, "application/json", `{"message":"Internal Server Error"}`},
-		{"a throttled function", ``, errThrottled, 503, "application/json", `{"message":"Service Unavailable"}`},
+		{"a failed function", ``, &lambda.Error{Type: "Runtime.ExitError"}, 500, "application/json", `{"message":"Internal Server Error"}`},
+		{"a throttled function", ``, lambda.ErrThrottled, 503, "application/json", `{"message":"Service Unavailable"}`},
 	} {
 		t.Run(c.rule, func(t *testing.T) {
 			w := serve(newGateway(t, &fake{answer: c.answer, err: c.err}, nil), request("POST", "/orders/801/fulfill", "{}"))

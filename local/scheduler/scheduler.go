@@ -9,14 +9,16 @@ package scheduler
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
 
+	"orderbridge/local/lambda"
 	"orderbridge/local/uuid"
 )
 
-// Invoker runs a function, by its short name.
+// Invoker runs a function, by its short name, with the errors of lambda.Host.
 type Invoker interface {
 	Invoke(ctx context.Context, function string, event []byte) ([]byte, error)
 }
@@ -33,7 +35,6 @@ type Schedule struct {
 type Options struct {
 	Schedules       []Schedule
 	Invoker         Invoker
-	Throttled       func(error) bool // whether an error means "no room now"; nil = never
 	Region, Account string
 	Logf            func(format string, args ...any)
 }
@@ -99,7 +100,7 @@ func (c *Scheduler) fire(s Schedule, at time.Time) {
 func (c *Scheduler) invoke(s Schedule, event string, deadline time.Time) error {
 	for {
 		_, err := c.opts.Invoker.Invoke(c.ctx, s.Function, []byte(event))
-		if err == nil || c.opts.Throttled == nil || !c.opts.Throttled(err) || time.Now().After(deadline) {
+		if !errors.Is(err, lambda.ErrThrottled) || time.Now().After(deadline) {
 			return err
 		}
 		t := time.NewTimer(time.Second)

@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"orderbridge/local/lambda"
 	"orderbridge/local/scheduler"
 )
 
@@ -65,13 +66,10 @@ func TestAFailedTickIsNotTriedAgain(t *testing.T) {
 	})
 }
 
-var errThrottled = errors.New("throttled")
-
 func TestAThrottledTickWaitsForRoomUntilItIsTooOld(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := &function{err: errThrottled, began: time.Now()}
-		c := scheduler.New(scheduler.Options{Schedules: []scheduler.Schedule{{Name: "Clock", Every: time.Hour, MaxAge: 10 * time.Second}}, Invoker: f,
-			Throttled: func(err error) bool { return errors.Is(err, errThrottled) }, Logf: t.Logf})
+		f := &function{err: lambda.ErrThrottled, began: time.Now()}
+		c := scheduler.New(scheduler.Options{Schedules: []scheduler.Schedule{{Name: "Clock", Every: time.Hour, MaxAge: 10 * time.Second}}, Invoker: f, Logf: t.Logf})
 		c.Fire("Clock")
 		time.Sleep(time.Minute)
 		c.Close()
