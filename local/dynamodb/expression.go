@@ -81,10 +81,14 @@ type parser struct {
 	operators int
 }
 
-// parse reads the expression of the parameter `what`. A bare name is taken for
-// a key attribute alone: the service reserves hundreds of words, and refuses
-// them without a placeholder.
-func parse[T any](what, src string, ph *placeholders, bare map[string]kind, read func(*parser) T) (out T, err error) {
+// parse reads the expression of the parameter `what`, which may be nil. A bare
+// name is taken for a key attribute alone: the service reserves hundreds of
+// words, and refuses them without a placeholder.
+func parse[T any](what string, source *string, ph *placeholders, bare map[string]kind, read func(*parser) T) (out T, err error) {
+	if source == nil {
+		return out, nil
+	}
+	src := *source
 	defer func() {
 		switch e := recover().(type) {
 		case nil:

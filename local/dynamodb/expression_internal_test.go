@@ -29,11 +29,11 @@ func FuzzExpressions(f *testing.F) {
 		ph := func() *placeholders {
 			return &placeholders{ExpressionAttributeNames: map[string]string{"#n": "n", "#a": "a"}, ExpressionAttributeValues: item{":v": sample["s"], ":w": sample["a"], ":n": sample["n"]}}
 		}
-		if c, err := parse("Condition", src, ph(), bare, (*parser).condition); err == nil {
+		if c, err := parse("Condition", &src, ph(), bare, (*parser).condition); err == nil {
 			_ = c.holds(sample)
 			_ = c.holds(nil)
 		}
-		if update, err := parse("Update", src, ph(), bare, (*parser).update); err == nil {
+		if update, err := parse("Update", &src, ph(), bare, (*parser).update); err == nil {
 			if after, err := apply(update, sample); err == nil {
 				_ = after.wire()
 			}
@@ -41,7 +41,7 @@ func FuzzExpressions(f *testing.F) {
 				t.Errorf("%q changed the item it started from", src)
 			}
 		}
-		_, _ = parse("Projection", src, ph(), bare, (*parser).projection)
+		_, _ = parse("Projection", &src, ph(), bare, (*parser).projection)
 	})
 }
 

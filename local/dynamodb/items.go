@@ -41,11 +41,9 @@ func (db *DB) write(operation string, t *table, in *writeInput, key *value, chan
 	default:
 		return nil, invalid("ReturnValuesOnConditionCheckFailure must be ALL_OLD or NONE: %q", in.ReturnValuesOnConditionCheckFailure)
 	}
-	var required *condition
-	if in.ConditionExpression != nil {
-		if required, err = parse("ConditionExpression", *in.ConditionExpression, &in.placeholders, t.attrs, (*parser).condition); err != nil {
-			return nil, err
-		}
+	required, err := parse("ConditionExpression", in.ConditionExpression, &in.placeholders, t.attrs, (*parser).condition)
+	if err != nil {
+		return nil, err
 	}
 	if err := in.unused(); err != nil {
 		return nil, err
@@ -70,6 +68,15 @@ func (db *DB) write(operation string, t *table, in *writeInput, key *value, chan
 	onTable, onIndexes := t.commit(db, old, new, false)
 	db.meter.write(t.name, operation, onTable, onIndexes)
 	return new, nil
+}
+
+// keyed finds the table of a request and checks the request's Key against it.
+func (db *DB) keyed(name string, key item) (*table, error) {
+	t, err := db.table(name)
+	if err == nil {
+		err = t.checkKey(key)
+	}
+	return t, err
 }
 
 // noReturn refuses the ReturnValues that an operation does not support here.
@@ -99,11 +106,8 @@ func (db *DB) deleteItem(in *deleteItemInput) (any, error) {
 	if err := in.noReturn(); err != nil {
 		return nil, err
 	}
-	t, err := db.table(in.TableName)
+	t, err := db.keyed(in.TableName, in.Key)
 	if err != nil {
-		return nil, err
-	}
-	if err := t.checkKey(in.Key); err != nil {
 		return nil, err
 	}
 	_, err = db.write("DeleteItem", t, &in.writeInput, in.Key[t.key], func(item) (item, error) { return nil, nil })
@@ -116,18 +120,13 @@ func (db *DB) updateItem(in *updateItemInput) (any, error) {
 			return nil, err
 		}
 	}
-	t, err := db.table(in.TableName)
+	t, err := db.keyed(in.TableName, in.Key)
 	if err != nil {
 		return nil, err
 	}
-	if err := t.checkKey(in.Key); err != nil {
+	update, err := parse("UpdateExpression", in.UpdateExpression, &in.placeholders, t.attrs, (*parser).update)
+	if err != nil {
 		return nil, err
-	}
-	var update []assignment
-	if in.UpdateExpression != nil {
-		if update, err = parse("UpdateExpression", *in.UpdateExpression, &in.placeholders, t.attrs, (*parser).update); err != nil {
-			return nil, err
-		}
 	}
 	for _, a := range update {
 		if a.path[0] == t.key {
@@ -153,18 +152,13 @@ func (db *DB) updateItem(in *updateItemInput) (any, error) {
 // getItem is a consistent read in any case: nothing may rely on an eventually
 // consistent one.
 func (db *DB) getItem(in *getItemInput) (any, error) {
-	t, err := db.table(in.TableName)
+	t, err := db.keyed(in.TableName, in.Key)
 	if err != nil {
 		return nil, err
 	}
-	if err := t.checkKey(in.Key); err != nil {
+	names, err := parse("ProjectionExpression", in.ProjectionExpression, &in.placeholders, t.attrs, (*parser).projection)
+	if err != nil {
 		return nil, err
-	}
-	var names []string
-	if in.ProjectionExpression != nil {
-		if names, err = parse("ProjectionExpression", *in.ProjectionExpression, &in.placeholders, t.attrs, (*parser).projection); err != nil {
-			return nil, err
-		}
 	}
 	if err := in.unused(); err != nil {
 		return nil, err

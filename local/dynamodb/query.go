@@ -86,7 +86,7 @@ func (db *DB) query(in *queryInput) (any, error) {
 // keyConditions reads a KeyConditionExpression: the hash key equal to a value
 // and, if there is a second condition, the sort key compared with one.
 func (x *index) keyConditions(in *queryInput) (hash *value, sort *keyCondition, err error) {
-	c, err := parse("KeyConditionExpression", in.KeyConditionExpression, &in.placeholders, x.table.attrs, (*parser).condition)
+	c, err := parse("KeyConditionExpression", &in.KeyConditionExpression, &in.placeholders, x.table.attrs, (*parser).condition)
 	if err != nil {
 		return nil, nil, err
 	}
