@@ -77,31 +77,23 @@ func TestQuerySortsNumbersAsNumbers(t *testing.T) {
 
 func TestAPageThatFillsExactlyHasAPlaceToGoOn(t *testing.T) {
 	r := start(t).orders()
-	place := func(pk, at string) values { return values{"pk": s(pk), "due_shard": s("a"), "due_at": n(at)} }
-	r.put(place("one", "1"))
-	r.put(place("two", "2"))
-	query := func(from values, forward bool) *dynamodb.QueryOutput {
-		out := must(r.query("#s = :h", values{":h": s("a")}, func(in *dynamodb.QueryInput) {
-			in.Limit, in.ExclusiveStartKey, in.ScanIndexForward = aws.Int32(2), from, &forward
-		}))
-		return out
+	place := func(pk, at string) string {
+		return `{"due_at":{"N":"` + at + `"},"due_shard":{"S":"a"},"pk":{"S":"` + pk + `"}}`
 	}
-	for _, forward := range []bool{true, false} {
-		out := query(nil, forward)
-		if out.LastEvaluatedKey == nil {
-			t.Fatal("no place although the limit was reached")
-		}
-		if out = query(out.LastEvaluatedKey, forward); out.Count != 0 || out.LastEvaluatedKey != nil {
-			t.Fatalf("after the last: %v", out)
-		}
-	}
-	// The place need not exist any more.
-	if out := query(place("gone", "1.5"), true); strings.Join(texts(out.Items, "pk"), "") != "two" {
-		t.Fatalf("after a place where nothing is: %v", out.Items)
-	}
-	if out := query(place("gone", "1.5"), false); strings.Join(texts(out.Items, "pk"), "") != "one" {
-		t.Fatalf("before a place where nothing is: %v", out.Items)
-	}
+	one, two, gone := place("one", "1"), place("two", "2"), place("gone", "1.5")
+	const query = `{"IndexName":"due","KeyConditionExpression":"due_shard = :s","ExpressionAttributeValues":{":s":{"S":"a"}},"Limit":2`
+	const back, none = `,"ScanIndexForward":false`, `{"Count":0,"Items":[],"ScannedCount":0}`
+	r.calls([][3]string{
+		{"PutItem", `{"Item":` + one + `}`, "{}"},
+		{"PutItem", `{"Item":` + two + `}`, "{}"},
+		{"Query", query + `}`, `{"Count":2,"Items":[` + one + `,` + two + `],"LastEvaluatedKey":` + two + `,"ScannedCount":2}`},
+		{"Query", query + back + `}`, `{"Count":2,"Items":[` + two + `,` + one + `],"LastEvaluatedKey":` + one + `,"ScannedCount":2}`},
+		{"Query", query + `,"ExclusiveStartKey":` + two + `}`, none},
+		{"Query", query + back + `,"ExclusiveStartKey":` + one + `}`, none},
+		// The place need not exist any more.
+		{"Query", query + `,"ExclusiveStartKey":` + gone + `}`, `{"Count":1,"Items":[` + two + `],"ScannedCount":1}`},
+		{"Query", query + back + `,"ExclusiveStartKey":` + gone + `}`, `{"Count":1,"Items":[` + one + `],"ScannedCount":1}`},
+	}...)
 }
 
 func TestAPageEndsAtOneMegabyte(t *testing.T) {
