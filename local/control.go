@@ -2,12 +2,10 @@ package main
 
 import (
 	"bytes"
-	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
 	_ "embed"
 	"encoding/base64"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -17,6 +15,8 @@ import (
 	"net/url"
 	"strings"
 	"time"
+
+	"orderbridge/shared/webhook"
 )
 
 //go:embed console.html
@@ -131,7 +131,7 @@ func respond(w http.ResponseWriter, status int, body any) {
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	_, _ = w.Write(append(b, '\n')) // a client that went away is no one's error
+	_, _ = w.Write(append(b, '\n')) // a client that went away is no error
 }
 
 // readBody reads a small JSON object; an empty body is an empty object.
@@ -255,8 +255,6 @@ func (c *console) callout(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusBadRequest, "the order id cannot be written")
 		return
 	}
-	mac := hmac.New(sha256.New, []byte(c.webhookSecret()))
-	mac.Write(body)
 	req, err := http.NewRequestWithContext(r.Context(), http.MethodPost, c.s.at.api+"/orders/"+url.PathEscape(in.OrderID)+"/fulfill", bytes.NewReader(body))
 	if err != nil {
 		refuse(w, http.StatusBadRequest, "the order id does not fit into an address")
@@ -264,7 +262,7 @@ func (c *console) callout(w http.ResponseWriter, r *http.Request) {
 	}
 	h := req.Header
 	h.Set("Content-Type", "application/json")
-	h.Set("X-SF-Signature", hex.EncodeToString(mac.Sum(nil)))
+	h.Set("X-SF-Signature", webhook.Sign([]byte(c.webhookSecret()), body))
 	h.Set("X-SF-Timestamp", now)
 	h.Set("X-SF-Nonce", nonce)
 	h.Set("Idempotency-Key", rand.Text())

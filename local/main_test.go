@@ -20,6 +20,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+	"github.com/aws/aws-sdk-go-v2/service/lambda"
+	lambdatypes "github.com/aws/aws-sdk-go-v2/service/lambda/types"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 	sqstypes "github.com/aws/aws-sdk-go-v2/service/sqs/types"
@@ -279,7 +281,7 @@ func TestStreamReachesWorkersAndPush(t *testing.T) {
 		all := stats(s)
 		return all["provision"].Invocations == 1 && all["statuspush"].Invocations == 1
 	})
-	// A lease wakes nobody: the status that follows it is the next to arrive.
+	// A lease wakes no function: the status that follows it is the next to arrive.
 	for _, wrote := range []string{"lease", "note", "status"} {
 		if err := putOrder(t.Context(), s.AWS, s.Exports["TABLE_NAME"], wrote); err != nil {
 			t.Fatal(err)
@@ -330,6 +332,19 @@ func TestSecretsHoldTheSimulatorsCredentials(t *testing.T) {
 	s.JSON("GET", s.API+"/_local/secret", nil, &got)
 	if got.Secret != value("WEBHOOK_SECRET_ID") {
 		t.Error("the local route tells another secret")
+	}
+}
+
+func TestAnAWSClientInvokesAFunction(t *testing.T) {
+	t.Parallel()
+	s := localtest.Start(t, built)
+	c := lambda.NewFromConfig(config(s.AWS))
+	out, err := c.Invoke(t.Context(), &lambda.InvokeInput{FunctionName: aws.String("ProvisionFunction"), Payload: []byte(`{"Records":[]}`)})
+	if err != nil || aws.ToString(out.ExecutedVersion) != "$LATEST" || stats(s)["provision"].Invocations != 1 {
+		t.Errorf("%+v, %v", out, err)
+	}
+	if out, err := c.Invoke(t.Context(), &lambda.InvokeInput{FunctionName: aws.String("orderbridge-StatusFunction"), InvocationType: lambdatypes.InvocationTypeDryRun}); err != nil || out.StatusCode != 204 {
+		t.Errorf("%+v, %v", out, err)
 	}
 }
 

@@ -31,7 +31,7 @@ var ports = []struct {
 	{"API_PORT", 8080, "both APIs and the console page"},
 	{"WHMCS_PORT", 8081, "WHMCS simulator"},
 	{"SF_PORT", 8082, "Salesforce simulator"},
-	{"AWS_PORT", 8000, "DynamoDB, Secrets Manager, queues"},
+	{"AWS_PORT", 8000, "DynamoDB, Secrets Manager, SQS, Lambda"},
 }
 
 const (

@@ -20,7 +20,6 @@ import (
 	"orderbridge/local/apigateway"
 	"orderbridge/local/dynamodb"
 	"orderbridge/local/eventsource"
-	"orderbridge/local/faults"
 	"orderbridge/local/lambda"
 	"orderbridge/local/samtemplate"
 	"orderbridge/local/scheduler"
@@ -43,8 +42,8 @@ type system struct {
 	sims    *simulators
 	issuer  *issuer
 	host    *lambda.Host
-	clock   *scheduler.Clock
-	hints   *faults.Hints
+	clock   *scheduler.Scheduler
+	hints   *eventsource.Hints
 
 	stop    context.CancelFunc
 	wait    sync.WaitGroup // mappings and servers
@@ -74,7 +73,7 @@ func (c *connections) note(conn net.Conn, state http.ConnState) {
 }
 
 // reset makes the close that follows a hard one. Otherwise the kernel would
-// hold the port for a minute (TIME_WAIT), and whoever binds it without
+// hold the port for a minute (TIME_WAIT), and a process that binds it without
 // SO_REUSEADDR would find it taken.
 func (c *connections) reset() {
 	c.mu.Lock()
@@ -89,7 +88,7 @@ func (c *connections) reset() {
 // start brings the system up; on an error nothing of it is left.
 func start(ctx context.Context, set settings, source []byte, bin string, out io.Writer) (_ *system, err error) {
 	locked := &lockedWriter{w: out}
-	s := &system{settings: set, out: locked, broken: make(chan error, 8), hints: &faults.Hints{}}
+	s := &system{settings: set, out: locked, broken: make(chan error, 8), hints: &eventsource.Hints{}}
 	s.logf = func(format string, args ...any) { fmt.Fprintf(locked, "local | "+format+"\n", args...) }
 	var inner context.Context
 	// It outlives ctx, which only bounds the start.
@@ -140,7 +139,7 @@ func start(ctx context.Context, set settings, source []byte, bin string, out io.
 	s.host = lambda.New(set.region, locked)
 	for _, f := range s.model.Functions {
 		if err := s.host.Add(lambda.Function{
-			Name: f.Short, FullName: f.Name, ARN: f.ARN, Handler: f.Handler, MemoryMB: f.MemoryMB, Timeout: f.Timeout, Reserved: f.Reserved,
+			Name: f.Short, LogicalID: f.ID, FullName: f.Name, ARN: f.ARN, Handler: f.Handler, MemoryMB: f.MemoryMB, Timeout: f.Timeout, Reserved: f.Reserved,
 			Bootstrap:   filepath.Join(bin, f.Short, "bootstrap"),
 			Environment: environment(f, s.at, set.dynamoEndpoint, set.lookup),
 		}); err != nil {
@@ -162,7 +161,7 @@ func start(ctx context.Context, set settings, source []byte, bin string, out io.
 		return nil, err
 	}
 	gate, err := apigateway.New(apigateway.Options{
-		APIs: s.model.APIs, Routes: s.model.Routes, Invoker: invoker{s.host}, Failed: functionFailed,
+		APIs: s.model.APIs, Routes: s.model.Routes, Invoker: s.host,
 		Region: set.region, Account: account, Key: s.issuer.key, AccessKey: accessKey, SecretKey: secretKey, Logf: s.plainf,
 	})
 	if err != nil {
@@ -179,12 +178,11 @@ func start(ctx context.Context, set settings, source []byte, bin string, out io.
 			every = set.tick
 		}
 		// A schedule invokes asynchronously: once the event is taken, the
-		// function's own settings decide on retries and age.
+		// function's own settings decide on its age.
 		f := s.model.Functions[slices.IndexFunc(s.model.Functions, func(f samtemplate.Function) bool { return f.Short == sc.Function })]
-		schedules = append(schedules, scheduler.Schedule{Name: sc.ID, Function: sc.Function, Every: every, Input: sc.Input, Rule: sc.Rule, Retries: f.MaxRetries, MaxAge: min(f.MaxEventAge, sc.MaxAge)})
+		schedules = append(schedules, scheduler.Schedule{Name: sc.ID, Function: sc.Function, Every: every, MaxAge: min(f.MaxEventAge, sc.MaxAge)})
 	}
-	throttled := func(err error) bool { return errors.Is(err, lambda.ErrThrottled) }
-	s.clock = scheduler.New(scheduler.Options{Schedules: schedules, Invoker: s.host, Throttled: throttled, Region: set.region, Account: account, Logf: s.logf})
+	s.clock = scheduler.New(scheduler.Options{Schedules: schedules, Invoker: s.host, Region: set.region, Account: account, Logf: s.logf})
 
 	console, err := newConsole(s)
 	if err != nil {
@@ -246,15 +244,15 @@ func (s *system) serve(all []net.Listener, h http.Handler) {
 	}
 }
 
-// startAWS serves DynamoDB, Secrets Manager and the queues on one port and
+// startAWS serves DynamoDB, Secrets Manager, SQS and Lambda on one port and
 // makes what the template describes.
 func (s *system) startAWS(ctx context.Context, listeners []net.Listener) error {
 	region := s.settings.region
-	s.queues = sqs.New(region)
+	s.queues = sqs.New()
 	for _, q := range s.model.Queues {
-		s.queues.Add(sqs.Settings{Name: q.Name, URL: q.URL, ARN: q.ARN, Visibility: q.Visibility, Retention: q.Retention, Delay: q.Delay, Wait: q.Wait, DeadLetterARN: q.DeadLetterARN, MaxReceives: q.MaxReceives})
+		s.queues.Add(sqs.Settings{Name: q.Name, URL: q.URL, ARN: q.ARN, Visibility: q.Visibility, Retention: q.Retention, DeadLetterARN: q.DeadLetterARN, MaxReceives: q.MaxReceives})
 	}
-	s.secrets = secretsmanager.New(region, account, nil)
+	s.secrets = secretsmanager.New(nil)
 	for _, sec := range s.model.Secrets {
 		value := map[string]string{
 			"WhmcsSecret":      fmt.Sprintf(`{"identifier":%q,"secret":%q}`, whmcsIdentifier, whmcsSecret),
@@ -283,7 +281,7 @@ func (s *system) startAWS(ctx context.Context, listeners []net.Listener) error {
 		}
 		tables = proxy
 	}
-	s.serve(listeners, awsPort(tables, s.secrets, s.queues))
+	s.serve(listeners, awsPort(tables, s.secrets, s.queues, s.host.InvokeAPI()))
 	for _, t := range s.model.Tables {
 		if err := createTable(ctx, s.dynamoConfig(), t); err != nil {
 			return err
@@ -292,9 +290,14 @@ func (s *system) startAWS(ctx context.Context, listeners []net.Listener) error {
 	return nil
 }
 
-// awsPort finds the service of a request by its target.
-func awsPort(tables, secrets, queues http.Handler) http.Handler {
+// awsPort finds the service of a request: Lambda by the path, the others by
+// their target.
+func awsPort(tables, secrets, queues, functions http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasPrefix(r.URL.Path, lambda.InvokePath) {
+			functions.ServeHTTP(w, r)
+			return
+		}
 		target := r.Header.Get("X-Amz-Target")
 		service, _, _ := strings.Cut(target, ".")
 		switch service {
@@ -311,49 +314,40 @@ func awsPort(tables, secrets, queues http.Handler) http.Handler {
 }
 
 func (s *system) startMappings(ctx context.Context) error {
-	logs := func(name string) func(string, ...any) {
-		return func(format string, args ...any) { s.plainf(name+" | "+format, args...) }
-	}
 	streams := s.streamClient()
-	stream := func(id, table string, latest bool) *eventsource.Stream {
-		st := &eventsource.Stream{Client: streams, Table: table, Region: s.settings.region, Latest: latest, Logf: logs(id)}
-		if s.db != nil {
-			st.Wake = s.db.Changed
-		}
-		return st
-	}
-	run := func(id string, f func() error) {
-		s.wait.Go(func() {
-			if err := f(); err != nil {
-				s.broken <- fmt.Errorf("run %s: %w", id, err)
-			}
-		})
-	}
 	// What the template asks for is checked before anything runs.
 	for _, filters := range s.filters() {
 		if _, err := eventsource.ParseFilter(filters); err != nil {
 			return err
 		}
 	}
+	run := func(id, table string, policy eventsource.Policy, deliver eventsource.Deliver) {
+		stream := &eventsource.Stream{Client: streams, Table: table,
+			Logf: func(format string, args ...any) { s.plainf(id+" | "+format, args...) }}
+		if s.db != nil {
+			stream.Wake = s.db.Changed
+		}
+		s.wait.Go(func() {
+			if err := stream.Run(ctx, policy, deliver); err != nil {
+				s.broken <- fmt.Errorf("run %s: %w", id, err)
+			}
+		})
+	}
 	for _, m := range s.model.Streams {
 		policy := eventsource.Policy{Filters: m.Filters, BatchSize: m.BatchSize, Window: m.Window, Bisect: m.Bisect, MaxRetries: m.MaxRetries, MaxAge: m.MaxAge, ReportPartial: m.ReportPartial}
-		deliver := eventsource.ToFunction(s.host, m.Function, s.hints)
-		discard := eventsource.ToDeadLetters(s.queues.ByARN(m.OnFailureARN), s.functionARN(m.Function), logs(m.ID))
-		run(m.ID, func() error { return stream(m.ID, m.Table, m.Latest).Run(ctx, policy, deliver, discard) })
+		run(m.ID, m.Table, policy, eventsource.ToFunction(s.host, m.Function, s.hints))
 	}
 	for _, p := range s.model.Pipes {
 		input, err := eventsource.ParseTemplate(p.InputTemplate)
 		if err != nil {
 			return fmt.Errorf("start %s: %w", p.ID, err)
 		}
-		policy := eventsource.Policy{Filters: p.Filters, BatchSize: p.BatchSize, Window: p.Window, Bisect: p.Bisect, MaxRetries: p.MaxRetries, MaxAge: p.MaxAge}
-		deliver := eventsource.ToQueue(s.queues.ByARN(p.QueueARN), input, s.hints)
-		discard := eventsource.ToDeadLetters(s.queues.ByARN(p.OnFailureARN), "", logs(p.ID))
-		run(p.ID, func() error { return stream(p.ID, p.Table, p.Latest).Run(ctx, policy, deliver, discard) })
+		policy := eventsource.Policy{Filters: p.Filters, BatchSize: p.BatchSize, Bisect: p.Bisect, MaxRetries: p.MaxRetries, MaxAge: p.MaxAge}
+		run(p.ID, p.Table, policy, eventsource.ToQueue(s.queues.ByARN(p.QueueARN), input, s.hints))
 	}
 	for _, m := range s.model.Works {
-		w := &eventsource.Work{Queue: s.queues.ByARN(m.QueueARN), Invoker: s.host, Function: m.Function, Region: s.settings.region, BatchSize: m.BatchSize, Window: m.Window, MaxConcurrency: m.MaxConcurrency, ReportPartial: m.ReportPartial, Filters: m.Filters}
-		run(m.ID, func() error { return w.Run(ctx) })
+		w := &eventsource.Work{Queue: s.queues.ByARN(m.QueueARN), Invoker: s.host, Function: m.Function, Region: s.settings.region, BatchSize: m.BatchSize, MaxConcurrency: m.MaxConcurrency}
+		s.wait.Go(func() { w.Run(ctx) })
 	}
 	return nil
 }
@@ -362,21 +356,10 @@ func (s *system) filters() (all [][]string) {
 	for _, m := range s.model.Streams {
 		all = append(all, m.Filters)
 	}
-	for _, m := range s.model.Works {
-		all = append(all, m.Filters)
-	}
 	for _, p := range s.model.Pipes {
 		all = append(all, p.Filters)
 	}
 	return all
-}
-
-func (s *system) functionARN(short string) string {
-	i := slices.IndexFunc(s.model.Functions, func(f samtemplate.Function) bool { return f.Short == short })
-	if i < 0 {
-		return ""
-	}
-	return s.model.Functions[i].ARN
 }
 
 // close ends everything and returns when it is gone.
@@ -399,24 +382,6 @@ func (s *system) close() {
 		s.db.Close()
 	}
 	s.wait.Wait()
-}
-
-// invoker tells the gateway in its own words what the host says.
-type invoker struct{ host *lambda.Host }
-
-func (i invoker) Invoke(ctx context.Context, function string, event []byte) ([]byte, error) {
-	b, err := i.host.Invoke(ctx, function, event)
-	if errors.Is(err, lambda.ErrTooLarge) {
-		err = apigateway.ErrTooLarge
-	}
-	return b, err
-}
-
-// functionFailed: only an answer that the function failed is a 500; a throttle,
-// a time-out of the gateway or a host that is closing are 503.
-func functionFailed(err error) bool {
-	var e *lambda.Error
-	return errors.As(err, &e)
 }
 
 func randomText(n int) string {

@@ -49,7 +49,7 @@ func createTable(ctx context.Context, cfg aws.Config, t samtemplate.Table) error
 	for _, i := range t.Indexes {
 		in.GlobalSecondaryIndexes = append(in.GlobalSecondaryIndexes, types.GlobalSecondaryIndex{
 			IndexName: aws.String(i.Name), KeySchema: keySchema(i.Key),
-			Projection: &types.Projection{ProjectionType: types.ProjectionType(i.Projection), NonKeyAttributes: i.NonKey},
+			Projection: &types.Projection{ProjectionType: types.ProjectionType(i.Projection)},
 		})
 	}
 	if t.StreamView != "" {

@@ -5,7 +5,6 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -43,7 +42,7 @@ func unauthorized(why string) *refusal {
 }
 
 // checkToken does what a JWT authorizer does: signature by the issuer's key
-// (RSA only), iss, aud or client_id, exp, nbf, iat, and one of the scopes.
+// (RSA only), iss, aud, exp, nbf, iat, and one of the scopes.
 // (API Gateway Developer Guide, "Control access to HTTP APIs with JWT
 // authorizers".)
 func (g *Gateway) checkToken(r *http.Request, a *samtemplate.JWT) (*jwtContext, *refusal) {
@@ -82,66 +81,21 @@ func (g *Gateway) checkToken(r *http.Request, a *samtemplate.JWT) (*jwtContext, 
 	if err != nil {
 		return nil, unauthorized("the token has an invalid audience")
 	}
-	if len(audience) == 0 {
-		if id, ok := claims["client_id"].(string); ok {
-			audience = []string{id}
-		}
-	}
 	if !slices.ContainsFunc(audience, func(s string) bool { return slices.Contains(a.Audience, s) }) {
 		return nil, unauthorized("the token has an invalid audience")
 	}
 	c := &jwtContext{Claims: map[string]string{}}
 	if len(a.Scopes) > 0 {
-		c.Scopes = append([]string{}, a.Scopes...)
-		if !slices.ContainsFunc(scopesOf(claims), func(s string) bool { return slices.Contains(a.Scopes, s) }) {
+		c.Scopes = slices.Clone(a.Scopes)
+		scope, _ := claims["scope"].(string)
+		if !slices.ContainsFunc(strings.Fields(scope), func(s string) bool { return slices.Contains(a.Scopes, s) }) {
 			return nil, &refusal{http.StatusForbidden, "Forbidden", `Bearer scope="` + strings.Join(a.Scopes, " ") + `" error="insufficient_scope"`}
 		}
 	}
 	for k, v := range claims {
-		c.Claims[k] = claimText(v)
+		c.Claims[k] = fmt.Sprint(v) // the gateway hands every claim on as a text
 	}
 	return c, nil
-}
-
-// scopesOf reads the claim scope, or else scp: a text of words, or a list.
-func scopesOf(claims jwt.MapClaims) []string {
-	v, ok := claims["scope"]
-	if !ok {
-		v = claims["scp"]
-	}
-	switch v := v.(type) {
-	case string:
-		return strings.Fields(v)
-	case []any:
-		var all []string
-		for _, e := range v {
-			if s, ok := e.(string); ok {
-				all = append(all, s)
-			}
-		}
-		return all
-	}
-	return nil
-}
-
-// claimText is how the gateway hands a claim on: always a text, a list as
-// [one two].
-func claimText(v any) string {
-	switch v := v.(type) {
-	case string:
-		return v
-	case []any:
-		var parts []string
-		for _, e := range v {
-			parts = append(parts, claimText(e))
-		}
-		return "[" + strings.Join(parts, " ") + "]"
-	case map[string]any:
-		if b, err := json.Marshal(v); err == nil {
-			return string(b)
-		}
-	}
-	return fmt.Sprint(v)
 }
 
 // skew is how far the time of a signature may be off (Signature Version 4).

@@ -183,24 +183,11 @@ type answer struct {
 	body    []byte
 }
 
-// readAnswer reads a function's result. A result without statusCode is itself
-// the body of a 200.
+// readAnswer reads a function's result, which must have a statusCode.
 func readAnswer(result []byte) (answer, error) {
-	var members map[string]json.RawMessage
-	if err := json.Unmarshal(result, &members); err != nil || members["statusCode"] == nil {
-		var any any
-		if err := json.Unmarshal(result, &any); err != nil {
-			return answer{}, fmt.Errorf("read function result: %w", err)
-		}
-		body := result
-		if s, ok := any.(string); ok {
-			body = []byte(s)
-		}
-		return answer{status: http.StatusOK, headers: map[string]string{"content-type": "application/json"}, body: body}, nil
-	}
 	var out struct {
 		StatusCode      json.Number       `json:"statusCode"`
-		Headers         map[string]scalar `json:"headers"`
+		Headers         map[string]string `json:"headers"`
 		Cookies         []string          `json:"cookies"`
 		Body            *string           `json:"body"`
 		IsBase64Encoded bool              `json:"isBase64Encoded"`
@@ -214,7 +201,7 @@ func readAnswer(result []byte) (answer, error) {
 	}
 	a := answer{status: int(status), headers: map[string]string{}, cookies: out.Cookies}
 	for k, v := range out.Headers {
-		a.headers[strings.ToLower(k)] = string(v)
+		a.headers[strings.ToLower(k)] = v
 	}
 	if out.Body != nil {
 		a.body = []byte(*out.Body)
@@ -228,22 +215,4 @@ func readAnswer(result []byte) (answer, error) {
 		a.headers["content-type"] = "text/plain; charset=utf-8"
 	}
 	return a, nil
-}
-
-// scalar is a header value: a text, or a number or truth value taken as one.
-type scalar string
-
-func (s *scalar) UnmarshalJSON(b []byte) error {
-	var v any
-	d := json.NewDecoder(strings.NewReader(string(b)))
-	d.UseNumber()
-	if err := d.Decode(&v); err != nil {
-		return err
-	}
-	switch v.(type) {
-	case string, json.Number, bool:
-		*s = scalar(fmt.Sprint(v))
-		return nil
-	}
-	return fmt.Errorf("a header must be a text, not %s", b)
 }

@@ -16,6 +16,7 @@ import (
 	"strings"
 	"time"
 
+	"orderbridge/local/lambda"
 	"orderbridge/local/samtemplate"
 )
 
@@ -27,12 +28,7 @@ const (
 	maxHead = 10240
 )
 
-// ErrTooLarge is what an Invoker returns when the event is larger than the
-// service takes.
-var ErrTooLarge = errors.New("the event is too large")
-
-// Invoker runs a function, by its short name. An error stands for a failed
-// function, for ErrTooLarge, or for ctx that ended.
+// Invoker runs a function, by its short name, with the errors of lambda.Host.
 type Invoker interface {
 	Invoke(ctx context.Context, function string, event []byte) ([]byte, error)
 }
@@ -42,9 +38,6 @@ type Options struct {
 	APIs    []samtemplate.API
 	Routes  []samtemplate.Route
 	Invoker Invoker
-	// Failed tells whether an error of Invoke means that the function failed
-	// (500); any other is the platform's (503). nil = every one.
-	Failed func(error) bool
 
 	Region, Account string
 	// Key returns the public key of an issuer by its id, or nil.
@@ -66,9 +59,8 @@ type Gateway struct {
 
 type route struct {
 	samtemplate.Route
-	method   string // "" = any
+	method   string
 	segments []string
-	fallback bool // $default
 }
 
 // New checks the routes: two APIs share one address here, so no two routes may
@@ -90,54 +82,36 @@ func New(opts Options) (*Gateway, error) {
 			return nil, fmt.Errorf("serve routes: %s is there twice", r.Key)
 		}
 		seen[r.Key] = true
-		rt := route{Route: r}
-		if r.Key == "$default" {
-			rt.fallback = true
-		} else {
-			method, path, ok := strings.Cut(r.Key, " ")
-			if !ok || !strings.HasPrefix(path, "/") {
-				return nil, fmt.Errorf("serve routes: %q is not a method and a path", r.Key)
-			}
-			if method != "ANY" {
-				rt.method = method
-			}
-			rt.segments = strings.Split(path[1:], "/")
+		method, path, ok := strings.Cut(r.Key, " ")
+		if !ok || method == "ANY" || !strings.HasPrefix(path, "/") || strings.Contains(path, "+}") {
+			return nil, fmt.Errorf("serve routes: %q is not supported: a method and a path of texts and {names} is", r.Key)
 		}
 		if r.JWT != nil && opts.Key == nil {
 			return nil, fmt.Errorf("serve routes: %s wants tokens, and there is no issuer", r.Key)
 		}
-		g.routes = append(g.routes, rt)
+		g.routes = append(g.routes, route{Route: r, method: method, segments: strings.Split(path[1:], "/")})
 	}
 	return g, nil
 }
 
-// match tells whether a path fits and how well (more is better).
-func (rt *route) match(segments []string) (params map[string]string, score int, ok bool) {
+// match tells whether a path fits, and how many of its segments by text.
+func (rt *route) match(segments []string) (params map[string]string, exact int, ok bool) {
+	if len(segments) != len(rt.segments) {
+		return nil, 0, false
+	}
 	params = map[string]string{}
 	for i, want := range rt.segments {
 		name, isParam := strings.CutPrefix(want, "{")
-		name = strings.TrimSuffix(name, "}")
-		if greedy, yes := strings.CutSuffix(name, "+"); isParam && yes {
-			if i >= len(segments) {
-				return nil, 0, false
-			}
-			params[greedy] = unescapePath(strings.Join(segments[i:], "/"))
-			return params, score + 1, true
-		}
-		if i >= len(segments) {
-			return nil, 0, false
-		}
 		switch {
 		case isParam && segments[i] != "":
-			params[name] = unescapePath(segments[i])
-			score += 10
+			params[strings.TrimSuffix(name, "}")] = unescapePath(segments[i])
 		case !isParam && unescapePath(segments[i]) == want:
-			score += 100
+			exact++
 		default:
 			return nil, 0, false
 		}
 	}
-	return params, score, len(segments) == len(rt.segments)
+	return params, exact, true
 }
 
 func unescapePath(s string) string {
@@ -147,36 +121,22 @@ func unescapePath(s string) string {
 	return s
 }
 
-// find returns the route for a request and, when only the method does not fit,
-// the API whose path it is.
+// find returns the route for a request, the one with most texts first, and,
+// when only the method does not fit, the API whose path it is.
 func (g *Gateway) find(method, escapedPath string) (rt *route, params map[string]string, api string) {
 	best := -1
 	segments := strings.Split(strings.TrimPrefix(escapedPath, "/"), "/")
 	for i := range g.routes {
 		r := &g.routes[i]
-		if r.fallback {
-			if best < 0 {
-				rt, params, best, api = r, nil, 0, r.API
-			}
-			continue
-		}
-		p, score, ok := r.match(segments)
+		p, exact, ok := r.match(segments)
 		if !ok {
 			continue
 		}
-		api = r.API
-		score = 2*score + 1
-		if r.method == method {
-			score++
-		} else if r.method != "" {
-			continue
+		if r.method == method && exact > best {
+			rt, params, best, api = r, p, exact, r.API
+		} else if rt == nil {
+			api = r.API
 		}
-		if score > best {
-			rt, params, best = r, p, score
-		}
-	}
-	if rt != nil {
-		api = rt.API
 	}
 	return rt, params, api
 }
@@ -249,16 +209,17 @@ func (g *Gateway) invoke(w http.ResponseWriter, r *http.Request, rt *route, e ev
 	ctx, cancel := context.WithTimeout(r.Context(), rt.Timeout)
 	defer cancel()
 	result, err := g.opts.Invoker.Invoke(ctx, rt.Function, payload)
+	var failed *lambda.Error
 	switch {
-	case errors.Is(err, ErrTooLarge):
+	case errors.Is(err, lambda.ErrTooLarge):
 		message(w, http.StatusRequestEntityTooLarge, "Request Entity Too Large")
 		return
-	case err != nil && g.opts.Failed != nil && !g.opts.Failed(err):
+	case errors.As(err, &failed):
+		message(w, http.StatusInternalServerError, "Internal Server Error")
+		return
+	case err != nil: // a throttle, the time-out here, or a host that is closing
 		g.opts.Logf("gateway | %s %s: %v", r.Method, r.URL.Path, err)
 		message(w, http.StatusServiceUnavailable, "Service Unavailable")
-		return
-	case err != nil:
-		message(w, http.StatusInternalServerError, "Internal Server Error")
 		return
 	}
 	a, err := readAnswer(result)
@@ -284,7 +245,7 @@ func (g *Gateway) invoke(w http.ResponseWriter, r *http.Request, rt *route, e ev
 	}
 	w.WriteHeader(a.status)
 	if a.status != http.StatusNoContent && a.status != http.StatusNotModified {
-		_, _ = w.Write(a.body) // a client that went away is no one's error
+		_, _ = w.Write(a.body) // a client that went away is no error
 	}
 }
 
@@ -292,18 +253,15 @@ func (g *Gateway) invoke(w http.ResponseWriter, r *http.Request, rt *route, e ev
 // (API Gateway Developer Guide, "Configure CORS for HTTP APIs".)
 func (g *Gateway) crossOrigin(w http.ResponseWriter, r *http.Request, c *samtemplate.CORS, rt *route) (answered bool) {
 	origin := r.Header.Get("Origin")
-	preflight := r.Method == http.MethodOptions && (rt == nil || rt.fallback)
+	preflight := r.Method == http.MethodOptions && rt == nil
 	allowed := origin != "" && (slices.Contains(c.Origins, origin) || slices.Contains(c.Origins, "*"))
 	if allowed {
 		h := w.Header()
-		if slices.Contains(c.Origins, "*") && !c.Credentials {
+		if slices.Contains(c.Origins, "*") {
 			h.Set("Access-Control-Allow-Origin", "*")
 		} else {
 			h.Set("Access-Control-Allow-Origin", origin)
 			h.Add("Vary", "Origin")
-		}
-		if c.Credentials {
-			h.Set("Access-Control-Allow-Credentials", "true")
 		}
 		if preflight {
 			setList(h, "Access-Control-Allow-Methods", c.Methods)

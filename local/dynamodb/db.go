@@ -1,22 +1,22 @@
 // Package dynamodb is a DynamoDB in memory, for the system on one machine and for
 // tests. It is an http.Handler that speaks the real wire protocol, so that the
-// unmodified SDK works against it: tables with sparse global indexes,
-// conditions and update expressions, streams and TTL.
+// unmodified SDK works against it: a table with a partition key and sparse
+// indexes, conditions and update expressions, streams and TTL.
 //
-// The rule it keeps: what it answers is what the real service answers, refusals
-// and their texts included; where the real service is slow, stale or failing,
-// it is so on request (see Switches) and never by chance. What it does not know
-// it refuses: an operation with UnknownOperationException, a legacy parameter
-// with ValidationException. It must not know anything of orders.
+// The rule it keeps: it knows what the store and the stream's readers ask for,
+// and refuses by name what it does not know: an operation with
+// UnknownOperationException, a parameter, a type or an expression with
+// ValidationException. Where the real service is slow, stale or failing, it is
+// so on request (see Switches) and never by chance. It must not know anything
+// of orders.
 //
 // Not as the service: signatures are not verified, a table is active at once, a
-// stream has one shard, transactions and batch writes are missing.
+// stream has one shard, the texts of refusals differ.
 package dynamodb
 
 import (
 	"cmp"
 	"net/http"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -69,7 +69,7 @@ func New(opts Options) *DB {
 		now:      opts.Now,
 		region:   cmp.Or(opts.Region, "us-east-1"),
 		account:  cmp.Or(opts.Account, "000000000000"),
-		switches: newSwitches(),
+		switches: &Switches{},
 		done:     make(chan struct{}),
 	}
 	if db.now == nil {
@@ -115,34 +115,11 @@ func (db *DB) table(name string) (*table, error) {
 	if t := db.tables.byName[name]; t != nil {
 		return t, nil
 	}
-	return nil, notFound("Requested resource not found")
+	return nil, notFound("Table: %s not found", name)
 }
 
-// lock takes a table for writing; it refuses one that was deleted meanwhile.
-func (t *table) lock() (unlock func(), err error) {
-	t.mu.Lock()
-	if t.gone {
-		t.mu.Unlock()
-		return nil, notFound("Requested resource not found")
-	}
-	return t.mu.Unlock, nil
-}
-
-func (db *DB) sortedStreams() []*stream {
-	db.tables.RLock()
-	defer db.tables.RUnlock()
-	list := slices.Clone(db.tables.streams)
-	slices.SortFunc(list, func(a, b *stream) int { return cmp.Compare(a.arn, b.arn) })
-	return list
-}
-
-func (db *DB) streamByARN(arn string) *stream {
-	for _, s := range db.sortedStreams() {
-		if s.arn == arn {
-			return s
-		}
-	}
-	return nil
+func (db *DB) tableARN(name string) string {
+	return "arn:aws:dynamodb:" + db.region + ":" + db.account + ":table/" + name
 }
 
 var _ http.Handler = (*DB)(nil)

@@ -1,47 +1,40 @@
 package dynamodb
 
-import "net/http"
+import (
+	"fmt"
+	"net/http"
 
-// wireError is an error as the service puts it on the wire.
-type wireError struct {
-	status  int
-	kind    string // the value of __type
-	message string
-	// item is the image that goes with a failed condition, on request.
-	item item
-}
-
-// Error implements error.
-func (e *wireError) Error() string { return e.kind + ": " + e.message }
-
-const (
-	prefixCoral    = "com.amazon.coral.service#"
-	prefixValidate = "com.amazon.coral.validate#"
-	prefixDynamo   = "com.amazonaws.dynamodb.v20120810#"
+	"orderbridge/local/awsjson"
 )
 
-func refuse(kind, message string) *wireError {
-	return &wireError{status: http.StatusBadRequest, kind: kind, message: message}
+const (
+	validation   = "com.amazon.coral.validate#ValidationException"
+	prefixDynamo = "com.amazonaws.dynamodb.v20120810#"
+)
+
+func invalid(format string, args ...any) *awsjson.Error {
+	return &awsjson.Error{Type: validation, Message: fmt.Sprintf(format, args...)}
 }
 
-func invalid(message string) *wireError {
-	return refuse(prefixValidate+"ValidationException", message)
+// unsupported refuses what the service knows and this emulator does not.
+func unsupported(format string, args ...any) *awsjson.Error {
+	return invalid("this emulator does not support "+format, args...)
 }
 
-func serialization(message string) *wireError {
-	return refuse(prefixCoral+"SerializationException", message)
+func notFound(format string, args ...any) *awsjson.Error {
+	return &awsjson.Error{Type: prefixDynamo + "ResourceNotFoundException", Message: "Requested resource not found: " + fmt.Sprintf(format, args...)}
 }
 
-func notFound(message string) *wireError {
-	return refuse(prefixDynamo+"ResourceNotFoundException", message)
+func serverError() *awsjson.Error {
+	return &awsjson.Error{Status: http.StatusInternalServerError, Type: prefixDynamo + "InternalServerError", Message: "Internal server error"}
 }
 
-func inUse(message string) *wireError {
-	return refuse(prefixDynamo+"ResourceInUseException", message)
-}
-
-func conditionFailed(old item) *wireError {
-	e := refuse(prefixDynamo+"ConditionalCheckFailedException", "The conditional request failed")
-	e.item = old
+// conditionFailed carries the image on which the condition failed, if it was
+// asked for and there is one.
+func conditionFailed(old item) *awsjson.Error {
+	e := &awsjson.Error{Type: prefixDynamo + "ConditionalCheckFailedException", Message: "The conditional request failed"}
+	if old != nil {
+		e.Members = map[string]any{"Item": old.wire()}
+	}
 	return e
 }

@@ -2,9 +2,9 @@ package dynamodb_test
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"net/http/httptest"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -28,27 +28,21 @@ type (
 	names  = map[string]string
 )
 
+// must ends a test whose setting fails.
+func must[T any](v T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return v
+}
+
 func s(v string) types.AttributeValue { return &types.AttributeValueMemberS{Value: v} }
 
 func n(v string) types.AttributeValue { return &types.AttributeValueMemberN{Value: v} }
 
-func b(v string) types.AttributeValue { return &types.AttributeValueMemberB{Value: []byte(v)} }
-
 func yes(v bool) types.AttributeValue { return &types.AttributeValueMemberBOOL{Value: v} }
 
 func null() types.AttributeValue { return &types.AttributeValueMemberNULL{Value: true} }
-
-func ss(v ...string) types.AttributeValue { return &types.AttributeValueMemberSS{Value: v} }
-
-func ns(v ...string) types.AttributeValue { return &types.AttributeValueMemberNS{Value: v} }
-
-func bs(v ...string) types.AttributeValue {
-	m := &types.AttributeValueMemberBS{}
-	for _, e := range v {
-		m.Value = append(m.Value, []byte(e))
-	}
-	return m
-}
 
 func l(v ...types.AttributeValue) types.AttributeValue {
 	if v == nil {
@@ -98,93 +92,77 @@ func start(t *testing.T) *rig {
 	t.Cleanup(db.Close)
 	srv := httptest.NewServer(db)
 	t.Cleanup(srv.Close)
-	creds := credentials.NewStaticCredentialsProvider("test", "test", "")
-	r := &rig{T: t, ctx: t.Context(), db: db, clock: c, url: srv.URL}
-	r.client = dynamodb.New(dynamodb.Options{
-		BaseEndpoint: &srv.URL, Region: "eu-central-1", Credentials: creds, Retryer: aws.NopRetryer{}, HTTPClient: srv.Client(),
-	})
-	r.streams = dynamodbstreams.New(dynamodbstreams.Options{
-		BaseEndpoint: &srv.URL, Region: "eu-central-1", Credentials: creds, Retryer: aws.NopRetryer{}, HTTPClient: srv.Client(),
-	})
-	return r
+	cfg := aws.Config{BaseEndpoint: &srv.URL, Region: "eu-central-1", Credentials: credentials.NewStaticCredentialsProvider("test", "test", ""),
+		Retryer: func() aws.Retryer { return aws.NopRetryer{} }, HTTPClient: srv.Client()}
+	return &rig{t, t.Context(), db, c, srv.URL, dynamodb.NewFromConfig(cfg), dynamodbstreams.NewFromConfig(cfg)}
 }
 
 // orders makes the table as the product has it: one key, a sparse KEYS_ONLY
 // index, a stream of new images.
 func (r *rig) orders() *rig {
 	r.Helper()
-	r.create(&dynamodb.CreateTableInput{
-		TableName:            aws.String("Orders"),
-		BillingMode:          types.BillingModePayPerRequest,
-		AttributeDefinitions: attrs("pk", "S", "due_shard", "S", "due_at", "N"),
-		KeySchema:            key("pk"),
-		GlobalSecondaryIndexes: []types.GlobalSecondaryIndex{{
-			IndexName:  aws.String("due"),
-			KeySchema:  key("due_shard", "due_at"),
-			Projection: &types.Projection{ProjectionType: types.ProjectionTypeKeysOnly},
-		}},
-		StreamSpecification: &types.StreamSpecification{StreamEnabled: aws.Bool(true), StreamViewType: types.StreamViewTypeNewImage},
-	})
+	r.calls([3]string{"CreateTable", `{"TableName":"Orders","BillingMode":"PAY_PER_REQUEST","KeySchema":[{"AttributeName":"pk","KeyType":"HASH"}],
+		"AttributeDefinitions":[{"AttributeName":"pk","AttributeType":"S"},{"AttributeName":"due_shard","AttributeType":"S"},{"AttributeName":"due_at","AttributeType":"N"}],
+		"GlobalSecondaryIndexes":[{"IndexName":"due","KeySchema":[{"AttributeName":"due_shard","KeyType":"HASH"},{"AttributeName":"due_at","KeyType":"RANGE"}],"Projection":{"ProjectionType":"KEYS_ONLY"}}],
+		"StreamSpecification":{"StreamEnabled":true,"StreamViewType":"NEW_IMAGE"}}`, `"TableStatus":"CREATING"`})
 	return r
-}
-
-func (r *rig) create(in *dynamodb.CreateTableInput) *dynamodb.CreateTableOutput {
-	r.Helper()
-	out, err := r.client.CreateTable(r.ctx, in)
-	if err != nil {
-		r.Fatal(err)
-	}
-	return out
-}
-
-func attrs(pairs ...string) []types.AttributeDefinition {
-	var out []types.AttributeDefinition
-	for i := 0; i < len(pairs); i += 2 {
-		out = append(out, types.AttributeDefinition{AttributeName: &pairs[i], AttributeType: types.ScalarAttributeType(pairs[i+1])})
-	}
-	return out
-}
-
-func key(names ...string) []types.KeySchemaElement {
-	out := []types.KeySchemaElement{{AttributeName: &names[0], KeyType: types.KeyTypeHash}}
-	if len(names) == 2 {
-		out = append(out, types.KeySchemaElement{AttributeName: &names[1], KeyType: types.KeyTypeRange})
-	}
-	return out
 }
 
 // put writes an item into Orders.
 func (r *rig) put(item values) {
 	r.Helper()
-	if _, err := r.client.PutItem(r.ctx, &dynamodb.PutItemInput{TableName: aws.String("Orders"), Item: item}); err != nil {
-		r.Fatal(err)
-	}
+	must(r.client.PutItem(r.ctx, &dynamodb.PutItemInput{TableName: aws.String("Orders"), Item: item}))
 }
 
 // get reads an item of Orders; nil if there is none.
 func (r *rig) get(pk string) values {
 	r.Helper()
-	out, err := r.client.GetItem(r.ctx, &dynamodb.GetItemInput{TableName: aws.String("Orders"), Key: values{"pk": s(pk)}, ConsistentRead: aws.Bool(true)})
-	if err != nil {
-		r.Fatal(err)
-	}
+	out := must(r.client.GetItem(r.ctx, &dynamodb.GetItemInput{TableName: aws.String("Orders"), Key: values{"pk": s(pk)}, ConsistentRead: aws.Bool(true)}))
 	return out.Item
 }
 
+// aliased puts a placeholder for each bare name of an expression, and returns
+// the names, and of the values those that the expression has.
+func aliased(expression string, all values) (string, names, values) {
+	n, v := names{}, values{}
+	out := regexp.MustCompile(`[#:]?\w+( *\()?`).ReplaceAllStringFunc(expression, func(word string) string {
+		switch strings.ToUpper(word) {
+		case "SET", "REMOVE", "ADD", "DELETE", "AND", "OR", "NOT", "IN", "BETWEEN", "AND (", "OR (", "NOT (", "IN (":
+			return word
+		}
+		switch {
+		case strings.HasPrefix(word, ":"):
+			if value, ok := all[word]; ok {
+				v[word] = value
+			}
+			return word
+		case strings.HasSuffix(word, "("), strings.HasPrefix(word, "#"), word[0] <= '9':
+			return word
+		}
+		n["#"+word] = word
+		return "#" + word
+	})
+	if len(n) == 0 {
+		n = nil
+	}
+	if len(v) == 0 {
+		v = nil
+	}
+	return out, n, v
+}
+
 // update runs an update expression on an item of Orders.
-func (r *rig) update(pk, expression string, n names, v values) (*dynamodb.UpdateItemOutput, error) {
+func (r *rig) update(pk, expression string, v values) (*dynamodb.UpdateItemOutput, error) {
+	expression, n, v := aliased(expression, v)
 	return r.client.UpdateItem(r.ctx, &dynamodb.UpdateItemInput{
 		TableName: aws.String("Orders"), Key: values{"pk": s(pk)}, UpdateExpression: &expression,
 		ExpressionAttributeNames: n, ExpressionAttributeValues: v, ReturnValues: types.ReturnValueAllNew,
 	})
 }
 
-func (r *rig) mustUpdate(pk, expression string, n names, v values) values {
+func (r *rig) mustUpdate(pk, expression string, v values) values {
 	r.Helper()
-	out, err := r.update(pk, expression, n, v)
-	if err != nil {
-		r.Fatal(err)
-	}
+	out := must(r.update(pk, expression, v))
 	return out.Attributes
 }
 
@@ -206,9 +184,8 @@ func wantInvalid(t *testing.T, err error, message string) {
 }
 
 var noState = cmp.Options{
-	cmpopts.IgnoreUnexported(types.AttributeValueMemberS{}, types.AttributeValueMemberN{}, types.AttributeValueMemberB{},
-		types.AttributeValueMemberBOOL{}, types.AttributeValueMemberNULL{}, types.AttributeValueMemberSS{}, types.AttributeValueMemberNS{},
-		types.AttributeValueMemberBS{}, types.AttributeValueMemberL{}, types.AttributeValueMemberM{},
+	cmpopts.IgnoreUnexported(types.AttributeValueMemberS{}, types.AttributeValueMemberN{}, types.AttributeValueMemberBOOL{},
+		types.AttributeValueMemberNULL{}, types.AttributeValueMemberL{}, types.AttributeValueMemberM{},
 		streamtypes.AttributeValueMemberS{}, streamtypes.AttributeValueMemberN{}, streamtypes.AttributeValueMemberM{}),
 	cmpopts.EquateEmpty(),
 }
@@ -218,20 +195,4 @@ func wantItem(t *testing.T, got, want values) {
 	if d := cmp.Diff(want, got, noState...); d != "" {
 		t.Fatalf("item (-want +got):\n%s", d)
 	}
-}
-
-// raw sends a request as it is and returns status and decoded body.
-func (r *rig) raw(target, body string) (int, map[string]any) {
-	r.Helper()
-	req := httptest.NewRequest("POST", "/", strings.NewReader(body))
-	req.Header.Set("X-Amz-Target", target)
-	req.Header.Set("Content-Type", "application/x-amz-json-1.0")
-	req.Header.Set("Authorization", "AWS4-HMAC-SHA256 Credential=x, SignedHeaders=x, Signature=x")
-	rec := httptest.NewRecorder()
-	r.db.ServeHTTP(rec, req)
-	var out map[string]any
-	if err := json.Unmarshal(rec.Body.Bytes(), &out); err != nil {
-		r.Fatalf("%s: %v in %q", target, err, rec.Body)
-	}
-	return rec.Code, out
 }

@@ -2,13 +2,14 @@ package dynamodb
 
 import (
 	"cmp"
-	"encoding/base64"
-	"encoding/json"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
+
+	"orderbridge/local/awsjson"
 )
 
 // What the service keeps and hands out (Developer Guide, "Change data capture
@@ -20,24 +21,22 @@ const (
 	maxRecordBytes   = 1 << 20
 )
 
+// viewType is what a record shows of an item.
+const viewType = "NEW_IMAGE"
+
 // firstSequence makes sequence numbers of 21 digits from the first one on, so
 // that their order as texts is their order as numbers.
 const firstSequence = "1%020d"
 
-// identity is who made a change, where that is not a caller.
-type identity struct{ kind, principal string }
-
-var ttlIdentity = &identity{"Service", "dynamodb.amazonaws.com"}
-
 // record is one change of one item.
 type record struct {
-	seq      uint64
-	at       time.Time
-	name     string // INSERT, MODIFY, REMOVE
-	keys     item
-	old, new item // as far as the view type lets them be seen
-	size     int
-	by       *identity
+	seq     uint64
+	at      time.Time
+	name    string // INSERT, MODIFY, REMOVE
+	keys    item
+	new     item // the new image; nil for a removal
+	size    int
+	expired bool // TTL made it, not a caller
 }
 
 // stream is the changes of a table in one shard: the order of the writes.
@@ -46,8 +45,7 @@ type stream struct {
 	arn    string
 	label  string
 	table  string
-	view   string
-	key    keySchema
+	key    string
 	shard  string
 	opened time.Time
 
@@ -61,8 +59,8 @@ func sequence(n uint64) string { return fmt.Sprintf(firstSequence, n) }
 
 // append records a change. The caller holds the table's lock, so records are in
 // the order of the writes.
-func (s *stream) append(db *DB, old, new item, by *identity) {
-	r := record{at: db.now(), by: by}
+func (s *stream) append(db *DB, old, new item, expired bool) {
+	r := record{at: db.now(), expired: expired}
 	some := new
 	switch {
 	case old == nil:
@@ -72,16 +70,8 @@ func (s *stream) append(db *DB, old, new item, by *identity) {
 	default:
 		r.name = "MODIFY"
 	}
-	r.keys = some.pick(s.key.names())
-	r.size = r.keys.size()
-	if s.view == "NEW_IMAGE" || s.view == "NEW_AND_OLD_IMAGES" {
-		r.new = new
-		r.size += new.size()
-	}
-	if s.view == "OLD_IMAGE" || s.view == "NEW_AND_OLD_IMAGES" {
-		r.old = old
-		r.size += old.size()
-	}
+	r.keys, r.new = some.pick(s.key), new
+	r.size = r.keys.size() + new.size()
 	s.mu.Lock()
 	r.seq = db.sequence.Add(1)
 	s.records = append(s.records, r)
@@ -115,13 +105,10 @@ func (r record) wire(s *stream, region string) map[string]any {
 		"Keys":                        r.keys.wire(),
 		"SequenceNumber":              sequence(r.seq),
 		"SizeBytes":                   r.size,
-		"StreamViewType":              s.view,
+		"StreamViewType":              viewType,
 	}
 	if r.new != nil {
 		inner["NewImage"] = r.new.wire()
-	}
-	if r.old != nil {
-		inner["OldImage"] = r.old.wire()
 	}
 	out := map[string]any{
 		"eventID":      fmt.Sprintf("%032x", r.seq),
@@ -131,74 +118,61 @@ func (r record) wire(s *stream, region string) map[string]any {
 		"awsRegion":    region,
 		"dynamodb":     inner,
 	}
-	if r.by != nil {
-		out["userIdentity"] = map[string]any{"Type": r.by.kind, "PrincipalId": r.by.principal}
+	if r.expired {
+		out["userIdentity"] = map[string]any{"Type": "Service", "PrincipalId": "dynamodb.amazonaws.com"}
 	}
 	return out
 }
 
 // iterator is a place in a shard; readers hold it as an opaque text.
 type iterator struct {
-	Stream string `json:"s"`
-	Shard  string `json:"h"`
-	// From is the lowest sequence number to be read.
-	From   uint64    `json:"f"`
-	Issued time.Time `json:"i"`
+	stream string
+	from   uint64 // the lowest sequence number to be read
+	issued time.Time
 }
 
 func (it iterator) String() string {
-	b, err := json.Marshal(it)
-	if err != nil {
-		panic(err) // numbers and texts alone
-	}
-	return it.Stream + "|1|" + base64.StdEncoding.EncodeToString(b)
+	return fmt.Sprintf("%s|%d|%d", it.stream, it.from, it.issued.UnixMilli())
 }
 
 func parseIterator(s string) (iterator, bool) {
-	var it iterator
-	i := strings.LastIndex(s, "|")
-	b, err := base64.StdEncoding.DecodeString(s[i+1:])
-	if err != nil || json.Unmarshal(b, &it) != nil || it.Stream == "" {
+	parts := strings.Split(s, "|")
+	if len(parts) != 3 {
 		return iterator{}, false
 	}
-	return it, true
+	from, errFrom := strconv.ParseUint(parts[1], 10, 64)
+	issued, errIssued := strconv.ParseInt(parts[2], 10, 64)
+	return iterator{parts[0], from, time.UnixMilli(issued)}, errFrom == nil && errIssued == nil
 }
 
-func (db *DB) listStreams(in *params) (any, error) {
-	name := in.tableNameIfAny("TableName")
-	limit := in.integer("Limit", 1, 100, 100)
-	from := in.text("ExclusiveStartStreamArn")
-	if err := in.err(); err != nil {
-		return nil, err
+// streamOf finds a stream by its ARN.
+func (db *DB) streamOf(arn string) (*stream, error) {
+	db.tables.RLock()
+	defer db.tables.RUnlock()
+	for _, s := range db.tables.streams {
+		if s.arn == arn {
+			return s, nil
+		}
 	}
-	out := map[string]any{}
+	return nil, notFound("Stream: %s not found", arn)
+}
+
+func (db *DB) listStreams(in *tableInput) (any, error) {
+	db.tables.RLock()
+	defer db.tables.RUnlock()
 	list := []any{}
-	last := ""
-	for _, s := range db.sortedStreams() {
-		if from != "" && s.arn <= from || name != "" && s.table != name {
-			continue
+	for _, s := range db.tables.streams {
+		if in.TableName == "" || s.table == in.TableName {
+			list = append(list, map[string]any{"StreamArn": s.arn, "TableName": s.table, "StreamLabel": s.label})
 		}
-		if len(list) == limit {
-			out["LastEvaluatedStreamArn"] = last
-			break
-		}
-		last = s.arn
-		list = append(list, map[string]any{"StreamArn": s.arn, "TableName": s.table, "StreamLabel": s.label})
 	}
-	out["Streams"] = list
-	return out, nil
+	return map[string]any{"Streams": list}, nil
 }
 
-func (db *DB) describeStream(in *params) (any, error) {
-	arn := in.required("StreamArn")
-	in.integer("Limit", 1, 100, 100)
-	from := in.text("ExclusiveStartShardId")
-	if err := in.err(); err != nil {
+func (db *DB) describeStream(in *struct{ StreamArn string }) (any, error) {
+	s, err := db.streamOf(in.StreamArn)
+	if err != nil {
 		return nil, err
-	}
-	s := db.streamByARN(arn)
-	if s == nil {
-		return nil, notFound("Requested resource not found: Stream: " + arn + " not found")
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -208,19 +182,15 @@ func (db *DB) describeStream(in *params) (any, error) {
 		status = "DISABLED"
 		numbers["EndingSequenceNumber"] = sequence(s.end())
 	}
-	shards := []any{}
-	if from < s.shard {
-		shards = append(shards, map[string]any{"ShardId": s.shard, "SequenceNumberRange": numbers})
-	}
 	return map[string]any{"StreamDescription": map[string]any{
 		"StreamArn":               s.arn,
 		"StreamLabel":             s.label,
 		"StreamStatus":            status,
-		"StreamViewType":          s.view,
+		"StreamViewType":          viewType,
 		"CreationRequestDateTime": s.opened.Unix(),
 		"TableName":               s.table,
-		"KeySchema":               s.key.wire(),
-		"Shards":                  shards,
+		"KeySchema":               keySchema(s.key),
+		"Shards":                  []any{map[string]any{"ShardId": s.shard, "SequenceNumberRange": numbers}},
 	}}, nil
 }
 
@@ -232,85 +202,87 @@ func (s *stream) end() uint64 {
 	return s.start
 }
 
-func (db *DB) getShardIterator(in *params) (any, error) {
-	arn, shard := in.required("StreamArn"), in.required("ShardId")
-	kind := in.required("ShardIteratorType")
-	in.oneOf("ShardIteratorType", "AFTER_SEQUENCE_NUMBER", "LATEST", "TRIM_HORIZON", "AT_SEQUENCE_NUMBER")
-	number := in.text("SequenceNumber")
-	if err := in.err(); err != nil {
+type getShardIteratorInput struct{ StreamArn, ShardId, ShardIteratorType, SequenceNumber string }
+
+func (db *DB) getShardIterator(in *getShardIteratorInput) (any, error) {
+	s, err := db.streamOf(in.StreamArn)
+	if err != nil {
 		return nil, err
 	}
-	s := db.streamByARN(arn)
-	if s == nil {
-		return nil, notFound("Requested resource not found: Stream: " + arn + " not found")
-	}
-	if shard != s.shard {
-		return nil, notFound("Requested resource not found: Shard does not exist")
+	if in.ShardId != s.shard {
+		return nil, notFound("Shard does not exist")
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.trim(db.now())
-	it := iterator{Stream: arn, Shard: shard, From: s.start, Issued: db.now()}
-	switch kind {
+	it := iterator{s.arn, s.start, db.now()}
+	switch in.ShardIteratorType {
+	case "TRIM_HORIZON":
 	case "LATEST":
-		it.From = db.sequence.Load() + 1
+		it.from = db.sequence.Load() + 1
 	case "AT_SEQUENCE_NUMBER", "AFTER_SEQUENCE_NUMBER":
-		if number == "" {
-			return nil, invalid("SequenceNumber is required when ShardIteratorType is " + kind)
-		}
 		var n uint64
-		if _, err := fmt.Sscanf(number, "1%020d", &n); err != nil || sequence(n) != number {
-			return nil, invalid("Invalid SequenceNumber: " + number)
+		if _, err := fmt.Sscanf(in.SequenceNumber, firstSequence, &n); err != nil || sequence(n) != in.SequenceNumber {
+			return nil, invalid("Invalid SequenceNumber: %q", in.SequenceNumber)
 		}
 		if n < s.start {
 			return nil, trimmed()
 		}
-		it.From = n
-		if kind == "AFTER_SEQUENCE_NUMBER" {
-			it.From++
+		it.from = n
+		if in.ShardIteratorType == "AFTER_SEQUENCE_NUMBER" {
+			it.from++
 		}
+	default:
+		return nil, invalid("unknown ShardIteratorType %q", in.ShardIteratorType)
 	}
 	return map[string]any{"ShardIterator": it.String()}, nil
 }
 
 func trimmed() error {
-	return refuse(prefixDynamo+"TrimmedDataAccessException", "The operation attempted to read past the oldest stream record in a shard.")
+	return &awsjson.Error{Type: prefixDynamo + "TrimmedDataAccessException", Message: "The operation attempted to read past the oldest stream record in a shard."}
 }
 
-func (db *DB) getRecords(in *params) (any, error) {
-	raw := in.required("ShardIterator")
-	limit := in.integer("Limit", 1, maxRecords, maxRecords)
-	if err := in.err(); err != nil {
-		return nil, err
+type getRecordsInput struct {
+	ShardIterator string
+	Limit         *int
+}
+
+func (db *DB) getRecords(in *getRecordsInput) (any, error) {
+	limit := maxRecords
+	if in.Limit != nil {
+		limit = *in.Limit
 	}
-	it, ok := parseIterator(raw)
+	if limit < 1 || limit > maxRecords {
+		return nil, invalid("Limit must be from 1 to %d", maxRecords)
+	}
+	it, ok := parseIterator(in.ShardIterator)
 	if !ok {
 		return nil, invalid("Invalid ShardIterator")
 	}
 	now := db.now()
-	if now.Sub(it.Issued) > iteratorLifetime {
-		return nil, refuse(prefixDynamo+"ExpiredIteratorException", "The shard iterator has expired: it was issued more than 15 minutes ago.")
+	if now.Sub(it.issued) > iteratorLifetime {
+		return nil, &awsjson.Error{Type: prefixDynamo + "ExpiredIteratorException", Message: "The shard iterator has expired: it was issued more than 15 minutes ago."}
 	}
-	s := db.streamByARN(it.Stream)
-	if s == nil || s.shard != it.Shard {
-		return nil, notFound("Requested resource not found: Stream: " + it.Stream + " not found")
+	s, err := db.streamOf(it.stream)
+	if err != nil {
+		return nil, err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.trim(now)
-	if it.From < s.start {
+	if it.from < s.start {
 		return nil, trimmed()
 	}
 	records := []any{}
 	bytes := 0
-	at, _ := slices.BinarySearchFunc(s.records, it.From, func(r record, from uint64) int { return cmp.Compare(r.seq, from) })
+	at, _ := slices.BinarySearchFunc(s.records, it.from, func(r record, from uint64) int { return cmp.Compare(r.seq, from) })
 	next := it
-	next.Issued = now
+	next.issued = now
 	for ; at < len(s.records) && len(records) < limit && (bytes == 0 || bytes+s.records[at].size <= maxRecordBytes); at++ {
 		r := s.records[at]
 		bytes += r.size
 		records = append(records, r.wire(s, db.region))
-		next.From = r.seq + 1
+		next.from = r.seq + 1
 	}
 	out := map[string]any{"Records": records}
 	if !s.closed || at < len(s.records) {

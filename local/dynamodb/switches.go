@@ -4,12 +4,14 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"maps"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
+
+	"orderbridge/local/awsjson"
 )
 
 // Bounds of what can be set over HTTP.
@@ -30,6 +32,21 @@ type Fault struct {
 	// Error, for throttling only, is ProvisionedThroughputExceededException
 	// (also when empty) or ThrottlingException.
 	Error string `json:"error,omitempty"`
+	// RetryAfterMs, for throttling only, is sent in the header
+	// X-Amz-Retry-After if it is not 0: the SDK then waits that many
+	// milliseconds before its next try, 5,000 at most.
+	RetryAfterMs int64 `json:"retryAfterMs,omitempty"`
+}
+
+func (f Fault) throttled() error {
+	e := &awsjson.Error{Type: prefixDynamo + throughputExceeded, Message: "The level of configured provisioned throughput for the table was exceeded."}
+	if f.Error == throttling {
+		e = &awsjson.Error{Type: "com.amazon.coral.availability#" + throttling, Message: "Throughput exceeds the current capacity of your table or index."}
+	}
+	if f.RetryAfterMs > 0 {
+		e.Header = map[string]string{"X-Amz-Retry-After": strconv.FormatInt(f.RetryAfterMs, 10)}
+	}
+	return e
 }
 
 // faultPoint is where in a request a fault strikes.
@@ -47,60 +64,42 @@ const (
 	throttling         = "ThrottlingException"
 )
 
-// Switches are what emulators hide and the real service does: an index that
-// lags or still shows what has left it, throttling, replies lost after the
-// commit, errors, latency. All of it is off at first (and TTL on).
-type Switches struct {
-	mu      sync.Mutex
-	lag     time.Duration
-	stale   bool
-	latency time.Duration
-	ttl     bool
-	faults  map[faultPoint][]Fault
+// Settings are the switches that hold until they are set again.
+type Settings struct {
+	IndexLag   time.Duration // the indexes show a write only this long after it, by the DB's clock
+	StaleIndex bool          // the indexes go on showing entries that were removed or moved
+	Latency    time.Duration // of every answer
+	TTLOff     bool          // items do not expire
 }
 
-func newSwitches() *Switches {
-	s := &Switches{}
-	s.Reset()
-	return s
+// Switches are what emulators hide and the real service does: an index that
+// lags or still shows what has left it, throttling, replies lost after the
+// commit, errors, latency. All of it is off at first.
+type Switches struct {
+	mu     sync.Mutex
+	set    Settings
+	faults map[faultPoint][]Fault
 }
 
 // Reset puts all switches back.
 func (s *Switches) Reset() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.lag, s.stale, s.latency, s.ttl = 0, false, 0, true
-	s.faults = map[faultPoint][]Fault{}
+	s.set, s.faults = Settings{}, nil
 }
 
-// SetIndexLag makes the indexes show a write only this long after it, by the
-// DB's clock.
-func (s *Switches) SetIndexLag(lag time.Duration) {
+// Set changes the settings.
+func (s *Switches) Set(change func(*Settings)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.lag = lag
+	change(&s.set)
 }
 
-// SetStaleIndex makes the indexes go on showing entries that were removed or
-// moved, until it is unset.
-func (s *Switches) SetStaleIndex(on bool) {
+// Get returns the settings.
+func (s *Switches) Get() Settings {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.stale = on
-}
-
-// SetLatency delays every answer.
-func (s *Switches) SetLatency(d time.Duration) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.latency = d
-}
-
-// SetTTL turns the expiry of items on or off.
-func (s *Switches) SetTTL(on bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.ttl = on
+	return s.set
 }
 
 // Throttle refuses requests as a table does that is over its throughput.
@@ -123,6 +122,9 @@ func (s *Switches) add(point faultPoint, f Fault) {
 		s.faults[point] = slices.DeleteFunc(s.faults[point], func(g Fault) bool { return g.Op == f.Op })
 		return
 	}
+	if s.faults == nil {
+		s.faults = map[faultPoint][]Fault{}
+	}
 	s.faults[point] = append(s.faults[point], f)
 }
 
@@ -140,24 +142,6 @@ func (s *Switches) strike(point faultPoint, operation, body string) (f Fault, ok
 		return g, true
 	}
 	return Fault{}, false
-}
-
-func (s *Switches) index() (lag time.Duration, stale bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.lag, s.stale
-}
-
-func (s *Switches) delay() time.Duration {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.latency
-}
-
-func (s *Switches) ttlOn() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.ttl
 }
 
 // State is how the switches stand, and what was consumed.
@@ -180,95 +164,16 @@ func (db *DB) State() State {
 	defer s.mu.Unlock()
 	list := func(p faultPoint) []Fault { return append([]Fault{}, s.faults[p]...) }
 	return State{
-		IndexLagMs:  s.lag.Milliseconds(),
-		StaleIndex:  s.stale,
-		LatencyMs:   s.latency.Milliseconds(),
-		TTL:         s.ttl,
+		IndexLagMs:  s.set.IndexLag.Milliseconds(),
+		StaleIndex:  s.set.StaleIndex,
+		LatencyMs:   s.set.Latency.Milliseconds(),
+		TTL:         !s.set.TTLOff,
 		Throttle:    list(pointThrottle),
 		ServerError: list(pointServerError),
 		LoseRequest: list(pointLoseRequest),
 		LoseReply:   list(pointLoseReply),
 		Consumed:    db.Consumed(),
 	}
-}
-
-// TableConsumed is what was consumed on one table since the start or since
-// ResetConsumed, in capacity units. Refused requests count where the service
-// charges for them: a failed condition does.
-type TableConsumed struct {
-	ReadUnits  float64                `json:"readUnits"`
-	WriteUnits float64                `json:"writeUnits"`
-	Indexes    map[string]Consumed    `json:"indexes"` // part of the above
-	Operations map[string]OpsConsumed `json:"operations"`
-}
-
-// Consumed is read and write units.
-type Consumed struct {
-	ReadUnits  float64 `json:"readUnits"`
-	WriteUnits float64 `json:"writeUnits"`
-}
-
-// OpsConsumed is what one operation did.
-type OpsConsumed struct {
-	Calls      int     `json:"calls"`
-	ReadUnits  float64 `json:"readUnits"`
-	WriteUnits float64 `json:"writeUnits"`
-}
-
-type meter struct {
-	mu     sync.Mutex
-	tables map[string]TableConsumed
-}
-
-func (m *meter) add(table, operation string, read, write float64, indexRead, indexWrite map[string]float64) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.tables == nil {
-		m.tables = map[string]TableConsumed{}
-	}
-	t, ok := m.tables[table]
-	if !ok {
-		t.Indexes, t.Operations = map[string]Consumed{}, map[string]OpsConsumed{}
-	}
-	for name, u := range indexRead {
-		c := t.Indexes[name]
-		c.ReadUnits += u
-		t.Indexes[name] = c
-		read += u
-	}
-	for name, u := range indexWrite {
-		c := t.Indexes[name]
-		c.WriteUnits += u
-		t.Indexes[name] = c
-		write += u
-	}
-	t.ReadUnits += read
-	t.WriteUnits += write
-	o := t.Operations[operation]
-	o.Calls++
-	o.ReadUnits += read
-	o.WriteUnits += write
-	t.Operations[operation] = o
-	m.tables[table] = t
-}
-
-// Consumed returns the units consumed so far, by table.
-func (db *DB) Consumed() map[string]TableConsumed {
-	db.meter.mu.Lock()
-	defer db.meter.mu.Unlock()
-	out := map[string]TableConsumed{}
-	for name, t := range db.meter.tables {
-		t.Indexes, t.Operations = maps.Clone(t.Indexes), maps.Clone(t.Operations)
-		out[name] = t
-	}
-	return out
-}
-
-// ResetConsumed starts the count of consumed units anew.
-func (db *DB) ResetConsumed() {
-	db.meter.mu.Lock()
-	defer db.meter.mu.Unlock()
-	db.meter.tables = nil
 }
 
 // control is the body of POST; what is absent stays as it is.
@@ -312,7 +217,7 @@ func (db *DB) Control() http.Handler {
 func respond(w http.ResponseWriter, status int, body any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	// The status is out: a client that went away is no one's error.
+	// The status is out: a client that went away is no error.
 	_ = json.NewEncoder(w).Encode(body)
 }
 
@@ -332,22 +237,23 @@ func (db *DB) control(body io.Reader) error {
 	if err := c.check(); err != nil {
 		return err
 	}
-	s := db.switches
-	if c.IndexLagMs != nil {
-		s.SetIndexLag(time.Duration(*c.IndexLagMs) * time.Millisecond)
-	}
-	if c.StaleIndex != nil {
-		s.SetStaleIndex(*c.StaleIndex)
-	}
-	if c.LatencyMs != nil {
-		s.SetLatency(time.Duration(*c.LatencyMs) * time.Millisecond)
-	}
-	if c.TTL != nil {
-		s.SetTTL(*c.TTL)
-	}
+	db.switches.Set(func(s *Settings) {
+		if c.IndexLagMs != nil {
+			s.IndexLag = time.Duration(*c.IndexLagMs) * time.Millisecond
+		}
+		if c.StaleIndex != nil {
+			s.StaleIndex = *c.StaleIndex
+		}
+		if c.LatencyMs != nil {
+			s.Latency = time.Duration(*c.LatencyMs) * time.Millisecond
+		}
+		if c.TTL != nil {
+			s.TTLOff = !*c.TTL
+		}
+	})
 	for point, f := range c.faults() {
 		if f != nil {
-			s.add(point, *f)
+			db.switches.add(point, *f)
 		}
 	}
 	if c.ResetConsumed {
@@ -378,12 +284,14 @@ func (c *control) check() error {
 	for point, f := range c.faults() {
 		switch {
 		case f == nil:
-		case f.Op != "*" && operations[f.Op] == nil && streamOperations[f.Op] == nil:
+		case f.Op != "*" && find("DynamoDB_20120810."+f.Op) == nil && find("DynamoDBStreams_20120810."+f.Op) == nil:
 			return fmt.Errorf("%s: unknown op %q", point, f.Op)
 		case f.Times < 0:
 			return fmt.Errorf("%s: times must not be negative", point)
 		case f.Error != "" && (point != pointThrottle || f.Error != throughputExceeded && f.Error != throttling):
 			return fmt.Errorf("%s: unknown error %q", point, f.Error)
+		case f.RetryAfterMs != 0 && point != pointThrottle, f.RetryAfterMs < 0, f.RetryAfterMs > maxLatency.Milliseconds():
+			return fmt.Errorf("%s: retryAfterMs is for throttle, from 0 to %d", point, maxLatency.Milliseconds())
 		}
 	}
 	return nil

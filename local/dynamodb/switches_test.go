@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
-	"io"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -15,8 +14,8 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
-	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 	"github.com/aws/smithy-go"
 
 	dynamo "orderbridge/local/dynamodb"
@@ -37,97 +36,87 @@ func (r *rig) insert(pk string) error {
 	return err
 }
 
-func TestThrottlingRefusesAndWritesNothing(t *testing.T) {
+// lost stands for a request that got no answer.
+const lost = "lost"
+
+// Each rule arms faults and then inserts items one after the other: the error's
+// code (empty: none) and whether the item is there afterwards.
+func TestFaultsDoWhatTheySay(t *testing.T) {
+	const exceeded, internal, conflict = "ProvisionedThroughputExceededException", "InternalServerError", "ConditionalCheckFailedException"
+	put := func(times int) dynamo.Fault { return dynamo.Fault{Op: "PutItem", Times: times} }
+	type insert struct {
+		pk, want string
+		there    bool
+	}
+	for rule, c := range map[string]struct {
+		retrying bool // the client tries again at once
+		arm      func(*dynamo.Switches)
+		inserts  []insert
+	}{
+		"throttling writes nothing":                {false, func(s *dynamo.Switches) { s.Throttle(put(1)) }, []insert{{"1", exceeded, false}, {"1", "", true}}},
+		"throttling has two names":                 {false, func(s *dynamo.Switches) { s.Throttle(dynamo.Fault{Op: "*", Times: 1, Error: "ThrottlingException"}) }, []insert{{"1", "ThrottlingException", false}}},
+		"the SDK gets through a throttling":        {true, func(s *dynamo.Switches) { s.Throttle(put(1)) }, []insert{{"1", "", true}}},
+		"the SDK gets through a server error":      {true, func(s *dynamo.Switches) { s.ServerError(put(1)) }, []insert{{"1", "", true}}},
+		"a server error writes nothing":            {true, func(s *dynamo.Switches) { s.ServerError(put(3)) }, []insert{{"1", internal, false}}},
+		"a reply is lost after the commit":         {false, func(s *dynamo.Switches) { s.LoseReply(put(1)) }, []insert{{"1", lost, true}}},
+		"the SDK's retry meets its own write":      {true, func(s *dynamo.Switches) { s.LoseReply(put(1)) }, []insert{{"1", conflict, true}}},
+		"a request is lost before the commit":      {false, func(s *dynamo.Switches) { s.LoseRequest(put(1)) }, []insert{{"1", lost, false}, {"1", "", true}}},
+		"a fault hits what it matches":             {false, func(s *dynamo.Switches) { s.LoseRequest(dynamo.Fault{Op: "PutItem", Times: 1, Match: `"2"`}) }, []insert{{"1", "", true}, {"2", lost, false}}},
+		"a reply is not lost with a refused write": {false, func(s *dynamo.Switches) { s.LoseReply(dynamo.Fault{Op: "PutItem", Times: 2}) }, []insert{{"1", lost, true}, {"1", conflict, true}, {"2", lost, true}, {"3", "", true}}},
+	} {
+		t.Run(rule, func(t *testing.T) {
+			r := start(t).orders()
+			if c.retrying {
+				r.retrying()
+			}
+			c.arm(r.db.Switches())
+			for _, in := range c.inserts {
+				err := r.insert(in.pk)
+				got := ""
+				if api := smithy.APIError(nil); errors.As(err, &api) {
+					got = api.ErrorCode()
+				} else if err != nil {
+					got = lost
+				}
+				there := r.get(in.pk) != nil
+				if got != in.want || there != in.there {
+					t.Errorf("insert %s: %q, there %v; want %+v (%v)", in.pk, got, there, in, err)
+				}
+			}
+		})
+	}
+}
+
+// The header goes out with the throttling that asks for it, and no other.
+func TestAThrottledAnswerSaysWhenToComeBack(t *testing.T) {
 	r := start(t).orders()
+	r.db.Switches().Throttle(dynamo.Fault{Op: "PutItem", Times: 1, RetryAfterMs: 1500})
 	r.db.Switches().Throttle(dynamo.Fault{Op: "PutItem", Times: 1})
-	r.db.Switches().Throttle(dynamo.Fault{Op: "*", Times: 1, Error: "ThrottlingException"})
-	wantError(t, r.insert("1"), "ProvisionedThroughputExceededException", "")
-	_, err := r.client.GetItem(r.ctx, &dynamodb.GetItemInput{TableName: aws.String("Orders"), Key: values{"pk": s("1")}})
-	wantError(t, err, "ThrottlingException", "")
-	if r.get("1") != nil {
-		t.Fatal("written all the same")
-	}
-	if err := r.insert("1"); err != nil {
-		t.Fatal(err)
+	for _, want := range []string{"1500", ""} {
+		err := r.insert("1")
+		wantError(t, err, "ProvisionedThroughputExceededException", "")
+		var response *awshttp.ResponseError
+		if !errors.As(err, &response) || response.Response.Header.Get("X-Amz-Retry-After") != want {
+			t.Errorf("%v: headers %v, want %q", err, response.Response.Header, want)
+		}
 	}
 }
 
-func TestTheSDKGetsThroughThrottlingAndServerErrors(t *testing.T) {
-	r := start(t).orders().retrying()
-	r.db.Switches().Throttle(dynamo.Fault{Op: "PutItem", Times: 1})
-	r.db.Switches().ServerError(dynamo.Fault{Op: "PutItem", Times: 1})
-	if err := r.insert("1"); err != nil {
-		t.Fatal(err)
-	}
-	r.db.Switches().ServerError(dynamo.Fault{Op: "PutItem", Times: 3})
-	wantError(t, r.insert("2"), "InternalServerError", "Internal server error")
-	if r.get("2") != nil {
-		t.Fatal("a server error wrote")
-	}
-}
-
-func TestAReplyIsLostAfterTheCommit(t *testing.T) {
-	r := start(t).orders()
-	r.db.Switches().LoseReply(dynamo.Fault{Op: "PutItem", Times: 1})
-	err := r.insert("1")
-	if err == nil {
-		t.Fatal("an answer came")
-	}
-	if api := smithy.APIError(nil); errors.As(err, &api) {
-		t.Fatalf("the service answered: %v", err)
-	}
-	if r.get("1") == nil {
-		t.Fatal("not written")
-	}
-}
-
-// The retry of a conditional write whose reply was lost meets its own write.
-func TestTheSDKsRetryMeetsItsOwnWrite(t *testing.T) {
-	r := start(t).orders().retrying()
-	r.db.Switches().LoseReply(dynamo.Fault{Op: "PutItem", Times: 1})
-	wantError(t, r.insert("1"), "ConditionalCheckFailedException", "")
-}
-
-func TestARequestIsLostBeforeTheCommit(t *testing.T) {
-	r := start(t).orders()
-	r.db.Switches().LoseRequest(dynamo.Fault{Op: "PutItem", Times: 1, Match: `"lost"`})
-	if err := r.insert("other"); err != nil {
-		t.Fatal(err)
-	}
-	if err := r.insert("lost"); err == nil {
-		t.Fatal("an answer came")
-	}
-	if r.get("lost") != nil {
-		t.Fatal("written all the same")
-	}
-	if err := r.insert("lost"); err != nil {
-		t.Fatal(err)
-	}
-}
-
-func TestAFaultIsNotSpentOnARefusedWrite(t *testing.T) {
-	r := start(t).orders()
-	r.put(values{"pk": s("1")})
-	r.db.Switches().LoseReply(dynamo.Fault{Op: "PutItem", Times: 1})
-	wantError(t, r.insert("1"), "ConditionalCheckFailedException", "")
-	if err := r.insert("2"); err == nil {
-		t.Fatal("the reply was not lost")
-	}
+// post sends a request without a network, for tests under virtual time.
+func post(db *dynamo.DB, target, body string) *httptest.ResponseRecorder {
+	req := httptest.NewRequest("POST", "/", strings.NewReader(body))
+	req.Header.Set("X-Amz-Target", target)
+	req.Header.Set("Authorization", "AWS4-")
+	rec := httptest.NewRecorder()
+	db.ServeHTTP(rec, req)
+	return rec
 }
 
 func TestLatencyDelaysAnswersAndEndsWithTheDB(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		db := dynamo.New(dynamo.Options{})
-		db.Switches().SetLatency(3 * time.Second)
-		call := func() *httptest.ResponseRecorder {
-			req := httptest.NewRequest("POST", "/", strings.NewReader("{}"))
-			req.Header.Set("X-Amz-Target", "DynamoDB_20120810.ListTables")
-			req.Header.Set("Content-Type", "application/x-amz-json-1.0")
-			req.Header.Set("Authorization", "AWS4-")
-			rec := httptest.NewRecorder()
-			db.ServeHTTP(rec, req)
-			return rec
-		}
+		db.Switches().Set(func(s *dynamo.Settings) { s.Latency = 3 * time.Second })
+		call := func() *httptest.ResponseRecorder { return post(db, "DynamoDBStreams_20120810.ListStreams", "{}") }
 		began := time.Now()
 		if rec := call(); rec.Code != 200 || time.Since(began) != 3*time.Second {
 			t.Fatalf("%d after %v", rec.Code, time.Since(began))
@@ -149,20 +138,16 @@ func TestLatencyDelaysAnswersAndEndsWithTheDB(t *testing.T) {
 func TestTheBackgroundSweepRunsAndEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		db := dynamo.New(dynamo.Options{SweepEvery: 2 * time.Second})
-		post := func(target, body string) {
-			req := httptest.NewRequest("POST", "/", strings.NewReader(body))
-			req.Header.Set("X-Amz-Target", "DynamoDB_20120810."+target)
-			req.Header.Set("Content-Type", "application/x-amz-json-1.0")
-			req.Header.Set("Authorization", "AWS4-")
-			rec := httptest.NewRecorder()
-			if db.ServeHTTP(rec, req); rec.Code != 200 {
+		for _, c := range [][2]string{
+			{"CreateTable", `{"TableName":"Orders","BillingMode":"PAY_PER_REQUEST","AttributeDefinitions":[{"AttributeName":"pk","AttributeType":"S"}],
+			"KeySchema":[{"AttributeName":"pk","KeyType":"HASH"}],"StreamSpecification":{"StreamEnabled":true,"StreamViewType":"NEW_IMAGE"}}`},
+			{"UpdateTimeToLive", `{"TableName":"Orders","TimeToLiveSpecification":{"AttributeName":"t","Enabled":true}}`},
+			{"PutItem", `{"TableName":"Orders","Item":{"pk":{"S":"1"},"t":{"N":"946684801"}}}`}, // the bubble begins at 946684800
+		} {
+			if rec := post(db, "DynamoDB_20120810."+c[0], c[1]); rec.Code != 200 {
 				t.Fatal(rec.Body)
 			}
 		}
-		post("CreateTable", `{"TableName":"Orders","BillingMode":"PAY_PER_REQUEST","AttributeDefinitions":[{"AttributeName":"pk","AttributeType":"S"}],
-			"KeySchema":[{"AttributeName":"pk","KeyType":"HASH"}],"StreamSpecification":{"StreamEnabled":true,"StreamViewType":"KEYS_ONLY"}}`)
-		post("UpdateTimeToLive", `{"TableName":"Orders","TimeToLiveSpecification":{"AttributeName":"t","Enabled":true}}`)
-		post("PutItem", `{"TableName":"Orders","Item":{"pk":{"S":"1"},"t":{"N":"946684801"}}}`) // the bubble begins at 946684800
 		changed := db.Changed()
 		<-changed
 		db.Close()
@@ -186,13 +171,13 @@ func (r *rig) control(method, body string) (int, dynamo.State, string) {
 
 func TestTheControlRoute(t *testing.T) {
 	r := start(t).orders()
-	code, state, _ := r.control("POST", `{"indexLagMs":1500,"staleIndex":true,"latencyMs":0,"ttl":false,"throttle":{"op":"UpdateItem","times":3},
+	code, state, _ := r.control("POST", `{"indexLagMs":1500,"staleIndex":true,"latencyMs":0,"ttl":false,"throttle":{"op":"UpdateItem","times":3,"retryAfterMs":5000},
 		"loseReply":{"op":"PutItem","times":1,"match":"order#8"},"serverError":{"op":"*","times":2},"loseRequest":{"op":"GetRecords","times":1}}`)
 	if code != 200 || state.IndexLagMs != 1500 || !state.StaleIndex || state.TTL || state.LatencyMs != 0 {
 		t.Fatalf("%d %+v", code, state)
 	}
 	for name, got := range map[string]struct{ got, want []dynamo.Fault }{
-		"throttle":    {state.Throttle, []dynamo.Fault{{Op: "UpdateItem", Times: 3}}},
+		"throttle":    {state.Throttle, []dynamo.Fault{{Op: "UpdateItem", Times: 3, RetryAfterMs: 5000}}},
 		"loseReply":   {state.LoseReply, []dynamo.Fault{{Op: "PutItem", Times: 1, Match: "order#8"}}},
 		"serverError": {state.ServerError, []dynamo.Fault{{Op: "*", Times: 2}}},
 		"loseRequest": {state.LoseRequest, []dynamo.Fault{{Op: "GetRecords", Times: 1}}},
@@ -220,26 +205,27 @@ func TestTheControlRoute(t *testing.T) {
 
 func TestTheControlRouteRefusesWhatItDoesNotKnow(t *testing.T) {
 	r := start(t)
-	for body, text := range map[string]string{
-		``:                                    "read switches",
-		`[]`:                                  "read switches",
-		`null`:                                "no object",
-		`{"indexLag":1}`:                      `unknown field \"indexLag\"`,
-		`{"staleIndex":1}`:                    "read switches",
-		`{"staleIndex":true}{}`:               "more than one object",
-		`{"indexLagMs":2001}`:                 "indexLagMs must be from 0 to 2000",
-		`{"indexLagMs":-1}`:                   "indexLagMs must be from 0 to 2000",
-		`{"latencyMs":30001}`:                 "latencyMs must be from 0 to 30000",
-		`{"throttle":{"op":"Nope"}}`:          `unknown op \"Nope\"`,
-		`{"throttle":{"times":1}}`:            `unknown op \"\"`,
-		`{"throttle":{"op":"*","times":-1}}`:  "times must not be negative",
-		`{"throttle":{"op":"*","kind":"x"}}`:  `unknown field \"kind\"`,
-		`{"throttle":{"op":"*","error":"x"}}`: `unknown error \"x\"`,
-		`{"loseReply":{"op":"*","times":1,"error":"ThrottlingException"}}`: "unknown error",
-		`{"staleIndex":true,"indexLagMs":5000}`:                            "indexLagMs",
+	for text, bodies := range map[string][]string{
+		"read switches":                                 {``, `[]`, `{"staleIndex":1}`},
+		"no object":                                     {`null`},
+		`unknown field \"indexLag\"`:                    {`{"indexLag":1}`},
+		"more than one object":                          {`{"staleIndex":true}{}`},
+		"indexLagMs must be from 0 to 2000":             {`{"indexLagMs":2001}`, `{"indexLagMs":-1}`},
+		"latencyMs must be from 0 to 30000":             {`{"latencyMs":30001}`},
+		`unknown op \"Nope\"`:                           {`{"throttle":{"op":"Nope"}}`},
+		`unknown op \"\"`:                               {`{"throttle":{"times":1}}`},
+		"times must not be negative":                    {`{"throttle":{"op":"*","times":-1}}`},
+		`unknown field \"kind\"`:                        {`{"throttle":{"op":"*","kind":"x"}}`},
+		`unknown error \"x\"`:                           {`{"throttle":{"op":"*","error":"x"}}`},
+		"unknown error":                                 {`{"loseReply":{"op":"*","times":1,"error":"ThrottlingException"}}`},
+		"retryAfterMs is for throttle":                  {`{"loseReply":{"op":"*","times":1,"retryAfterMs":1}}`},
+		"retryAfterMs is for throttle, from 0 to 30000": {`{"throttle":{"op":"*","times":1,"retryAfterMs":-1}}`},
+		"indexLagMs":                                    {`{"staleIndex":true,"indexLagMs":5000}`},
 	} {
-		if code, _, got := r.control("POST", body); code != 400 || !strings.Contains(got, text) {
-			t.Errorf("%s: %d %s, want 400 and %s", body, code, got, text)
+		for _, body := range bodies {
+			if code, _, got := r.control("POST", body); code != 400 || !strings.Contains(got, text) {
+				t.Errorf("%s: %d %s, want 400 and %s", body, code, got, text)
+			}
 		}
 	}
 	if r.db.State().StaleIndex {
@@ -247,29 +233,5 @@ func TestTheControlRouteRefusesWhatItDoesNotKnow(t *testing.T) {
 	}
 	if code, _, _ := r.control("PUT", "{}"); code != 405 {
 		t.Errorf("PUT: %d", code)
-	}
-}
-
-// Over a real connection, because the control route shares its server.
-func TestTheControlRouteBesideTheService(t *testing.T) {
-	r := start(t).orders()
-	mux := http.NewServeMux()
-	mux.Handle("/_local/dynamo", r.db.Control())
-	mux.Handle("/", r.db)
-	srv := httptest.NewServer(mux)
-	defer srv.Close()
-	resp, err := srv.Client().Post(srv.URL+"/_local/dynamo", "application/json", strings.NewReader(`{"throttle":{"op":"PutItem","times":1}}`))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := io.Copy(io.Discard, resp.Body); err != nil || resp.StatusCode != 200 {
-		t.Fatal(resp.Status, err)
-	}
-	resp.Body.Close()
-	o := r.client.Options()
-	o.BaseEndpoint = &srv.URL
-	_, err = dynamodb.New(o).PutItem(r.ctx, &dynamodb.PutItemInput{TableName: aws.String("Orders"), Item: values{"pk": s("1")}})
-	if throttled := (*types.ProvisionedThroughputExceededException)(nil); !errors.As(err, &throttled) {
-		t.Fatal(err)
 	}
 }

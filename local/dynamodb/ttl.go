@@ -1,9 +1,6 @@
 package dynamodb
 
-import (
-	"strconv"
-	"time"
-)
+import "time"
 
 // ttlOldest: an item that expired more than five years ago is left alone, so
 // that a wrong unit does not wipe a table (Developer Guide, "Using time to
@@ -27,7 +24,7 @@ func (db *DB) sweepLoop(every time.Duration) {
 // they were. Only a top-level attribute of type Number counts, in epoch
 // seconds. It does nothing while the switch ttl is off.
 func (db *DB) Sweep() int {
-	if !db.switches.ttlOn() {
+	if db.switches.Get().TTLOff {
 		return 0
 	}
 	db.tables.RLock()
@@ -53,39 +50,29 @@ func (t *table) sweep(db *DB) int {
 		return 0
 	}
 	now := db.now()
-	latest, oldest := epoch(now), epoch(now.Add(-ttlOldest))
+	latest, oldest := whole(now.Unix()), whole(now.Add(-ttlOldest).Unix())
 	var expired []item
-	for _, entries := range t.rows.partitions {
-		for _, e := range entries {
-			v := e.item[t.ttlAttr]
-			if v != nil && v.kind == kindN && v.num.cmp(latest) <= 0 && v.num.cmp(oldest) >= 0 {
-				expired = append(expired, e.item)
-			}
+	for _, it := range t.items {
+		if v := it[t.ttlAttr]; v != nil && v.kind == kindN && v.num.cmp(latest) <= 0 && v.num.cmp(oldest) >= 0 {
+			expired = append(expired, it)
 		}
 	}
 	for _, it := range expired {
-		t.commit(db, it, nil, ttlIdentity) // not charged
+		t.commit(db, it, nil, true) // not charged
 	}
 	return len(expired)
 }
 
-func epoch(at time.Time) number {
-	n, err := parseNumber(strconv.FormatInt(at.Unix(), 10))
-	if err != nil {
-		panic(err) // an int64 is a number
+type updateTimeToLiveInput struct {
+	TableName               string
+	TimeToLiveSpecification struct {
+		AttributeName string
+		Enabled       bool
 	}
-	return n
 }
 
-func (db *DB) updateTimeToLive(in *params) (any, error) {
-	name := in.tableName()
-	spec, _ := in.object("TimeToLiveSpecification")
-	attr := spec.required("AttributeName")
-	on := spec.boolean("Enabled", false)
-	if err := in.err(); err != nil {
-		return nil, err
-	}
-	t, err := db.table(name)
+func (db *DB) updateTimeToLive(in *updateTimeToLiveInput) (any, error) {
+	t, err := db.table(in.TableName)
 	if err != nil {
 		return nil, err
 	}
@@ -94,31 +81,15 @@ func (db *DB) updateTimeToLive(in *params) (any, error) {
 		return nil, err
 	}
 	defer unlock()
+	spec := in.TimeToLiveSpecification
 	switch {
-	case on && t.ttlAttr != "":
+	case spec.AttributeName == "":
+		return nil, invalid("TimeToLiveSpecification needs an AttributeName")
+	case !spec.Enabled:
+		return nil, unsupported("switching TTL off")
+	case t.ttlAttr != "":
 		return nil, invalid("TimeToLive is already enabled")
-	case !on && t.ttlAttr == "":
-		return nil, invalid("TimeToLive is already disabled")
-	case !on && t.ttlAttr != attr:
-		return nil, invalid("TimeToLive is active on a different AttributeName: current AttributeName is " + t.ttlAttr)
 	}
-	t.ttlAttr = ""
-	if on {
-		t.ttlAttr = attr
-	}
-	return map[string]any{"TimeToLiveSpecification": map[string]any{"AttributeName": attr, "Enabled": on}}, nil
-}
-
-func (db *DB) describeTimeToLive(in *params) (any, error) {
-	t, err := db.tableToDescribe(in)
-	if err != nil {
-		return nil, err
-	}
-	t.mu.RLock()
-	defer t.mu.RUnlock()
-	out := map[string]any{"TimeToLiveStatus": "DISABLED"}
-	if t.ttlAttr != "" {
-		out = map[string]any{"TimeToLiveStatus": "ENABLED", "AttributeName": t.ttlAttr}
-	}
-	return map[string]any{"TimeToLiveDescription": out}, nil
+	t.ttlAttr = spec.AttributeName
+	return map[string]any{"TimeToLiveSpecification": spec}, nil
 }

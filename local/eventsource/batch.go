@@ -2,8 +2,6 @@ package eventsource
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/hex"
 	"fmt"
 	"slices"
 	"time"
@@ -31,16 +29,13 @@ type Policy struct {
 // numbers) of what failed come back. A panic-free error fails the whole batch.
 type Deliver func(ctx context.Context, batch []Record) (failed []string, err error)
 
-// Discard is told of records that are given up.
-type Discard func(batch []Record, why Reason, attempts int)
+// Discard is told of records that are given up, and why in the service's word.
+type Discard func(batch []Record, why string)
 
-// Reason is why records are given up, in the words of the service.
-type Reason string
-
-// The reasons.
+// Why records are given up.
 const (
-	RetriesExhausted Reason = "RetryAttemptsExhausted"
-	TooOld           Reason = "RecordAgeExceeded"
+	RetriesExhausted = "RetryAttemptsExhausted"
+	TooOld           = "RecordAgeExceeded"
 )
 
 // The pause before the first retry of a batch, and the longest. The service
@@ -103,7 +98,7 @@ func (b *batcher) flush(ctx context.Context) {
 // cutting a batch in two costs no attempt.
 func (b *batcher) process(ctx context.Context, batch []Record, attempts int) {
 	for pauses := 0; len(batch) > 0 && ctx.Err() == nil; pauses++ {
-		batch = b.dropOld(batch, attempts)
+		batch = b.dropOld(batch)
 		if len(batch) == 0 {
 			return
 		}
@@ -128,7 +123,7 @@ func (b *batcher) process(ctx context.Context, batch []Record, attempts int) {
 			pauses = 0
 		case err != nil && b.policy.Bisect && len(batch) > 1:
 			half := len(batch) / 2
-			pause(ctx, firstPause)
+			pause(ctx, firstPause, nil)
 			b.process(ctx, batch[:half], attempts)
 			b.process(ctx, batch[half:], attempts)
 			return
@@ -136,18 +131,18 @@ func (b *batcher) process(ctx context.Context, batch []Record, attempts int) {
 			attempts++
 		}
 		if b.policy.MaxRetries >= 0 && attempts > b.policy.MaxRetries {
-			b.discard(batch, RetriesExhausted, attempts)
+			b.discard(batch, RetriesExhausted)
 			return
 		}
 		if err != nil {
 			b.logf("batch of %d failed (attempt %d): %v", len(batch), attempts, err)
 		}
-		pause(ctx, min(firstPause<<min(pauses, 10), longestPause))
+		pause(ctx, min(firstPause<<min(pauses, 10), longestPause), nil)
 	}
 }
 
 // dropOld gives up the records at the front that are older than allowed.
-func (b *batcher) dropOld(batch []Record, attempts int) []Record {
+func (b *batcher) dropOld(batch []Record) []Record {
 	if b.policy.MaxAge < 0 {
 		return batch
 	}
@@ -156,7 +151,7 @@ func (b *batcher) dropOld(batch []Record, attempts int) []Record {
 		n++
 	}
 	if n > 0 {
-		b.discard(batch[:n], TooOld, attempts)
+		b.discard(batch[:n], TooOld)
 	}
 	return batch[n:]
 }
@@ -179,18 +174,13 @@ func (b *batcher) lowest(batch []Record, failed []string) (int, error) {
 	return low, nil
 }
 
-func pause(ctx context.Context, d time.Duration) {
+// pause returns after d, or earlier when sooner is closed or sends, or ctx ends.
+func pause(ctx context.Context, d time.Duration, sooner <-chan struct{}) {
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {
 	case <-t.C:
+	case <-sooner:
 	case <-ctx.Done():
 	}
-}
-
-func newID() string {
-	b := make([]byte, 16)
-	rand.Read(b)
-	s := hex.EncodeToString(b)
-	return s[:8] + "-" + s[8:12] + "-" + s[12:16] + "-" + s[16:20] + "-" + s[20:]
 }

@@ -10,10 +10,8 @@ import (
 
 func event(t *testing.T, text string) map[string]any {
 	t.Helper()
-	d := json.NewDecoder(strings.NewReader(text))
-	d.UseNumber()
 	var e map[string]any
-	if err := d.Decode(&e); err != nil {
+	if err := json.Unmarshal([]byte(text), &e); err != nil {
 		t.Fatal(err)
 	}
 	return e
@@ -32,23 +30,7 @@ func TestFilters(t *testing.T) {
 		{"case matters", queued, `{"dynamodb":{"NewImage":{"signal":{"S":"Queued"}}}}`, false},
 		{"every field must match", `{"a":["1"],"b":["2"]}`, `{"a":"1","b":"3"}`, false},
 		{"every field does match", `{"a":["1"],"b":["2"]}`, `{"a":"1","b":"2","c":"3"}`, true},
-		{"prefix", `{"a":[{"prefix":"INS"}]}`, `{"a":"INSERT"}`, true},
-		{"prefix that is not there", `{"a":[{"prefix":"INS"}]}`, `{"a":"MODIFY"}`, false},
-		{"prefix of a number", `{"a":[{"prefix":"1"}]}`, `{"a":12}`, false},
-		{"anything-but", `{"a":[{"anything-but":["x","y"]}]}`, `{"a":"z"}`, true},
-		{"anything-but one of them", `{"a":[{"anything-but":["x","y"]}]}`, `{"a":"y"}`, false},
-		{"anything-but of one value", `{"a":[{"anything-but":"x"}]}`, `{"a":"x"}`, false},
-		{"anything-but wants the field there", `{"a":[{"anything-but":["x"]}]}`, `{"b":"z"}`, false},
-		{"exists", `{"a":[{"exists":true}]}`, `{"a":"z"}`, true},
-		{"exists and is not there", `{"a":[{"exists":true}]}`, `{}`, false},
-		{"does not exist", `{"a":[{"exists":false}]}`, `{}`, true},
-		{"does not exist, deeper", `{"a":{"b":[{"exists":false}]}}`, `{}`, true},
-		{"exists sees leaves alone", `{"a":[{"exists":true}]}`, `{"a":{"b":"z"}}`, false},
-		{"a number by its value", `{"a":[1.0]}`, `{"a":1}`, true},
-		{"a number is not its text", `{"a":[1]}`, `{"a":"1"}`, false},
-		{"true", `{"a":[true]}`, `{"a":true}`, true},
-		{"null", `{"a":[null]}`, `{"a":null}`, true},
-		{"null is not absence", `{"a":[null]}`, `{}`, false},
+		{"a number is not its text", `{"a":["1"]}`, `{"a":1}`, false},
 		{"a list matches by one element", `{"a":["x"]}`, `{"a":["w","x"]}`, true},
 	} {
 		t.Run(c.rule, func(t *testing.T) {
@@ -78,7 +60,7 @@ func TestOneOfSeveralPatternsIsEnough(t *testing.T) {
 
 func TestUnknownPatternsAreRefused(t *testing.T) {
 	for _, pattern := range []string{
-		``, `[]`, `"x"`, `{}`, `{"a":{}}`, `{"a":[]}`, `{"a":"x"}`, `{"a":1}`, `{"a":[["x"]]}`,
+		``, `[]`, `"x"`, `{}`, `{"a":{}}`, `{"a":[]}`, `{"a":"x"}`, `{"a":1}`, `{"a":[["x"]]}`, `{"a":[1]}`, `{"a":[null]}`, `{"a":[{"prefix":"x"}]}`, `{"a":[{"exists":true}]}`,
 		`{"a":[{"numeric":[">",1]}]}`, `{"a":[{"suffix":"x"}]}`, `{"a":[{"prefix":1}]}`, `{"a":[{"prefix":{"equals-ignore-case":"x"}}]}`,
 		`{"a":[{"exists":"yes"}]}`, `{"a":[{"anything-but":{"prefix":"x"}}]}`, `{"a":[{"equals-ignore-case":"x"}]}`, `{"a":[{"cidr":"10.0.0.0/8"}]}`,
 		`{"a":[{"wildcard":"x*"}]}`, `{"$or":[{"a":["1"]},{"b":["2"]}]}`, `{"a":[{"prefix":"x","exists":true}]}`, `{"a":["x"]} {"b":["y"]}`,
@@ -93,9 +75,7 @@ func TestInputTemplates(t *testing.T) {
 	e := event(t, `{"dynamodb":{"Keys":{"pk":{"S":"order#1 \"<&"}},"SizeBytes":7}}`)
 	for _, c := range []struct{ template, want string }{
 		{`{"pk": "<$.dynamodb.Keys.pk.S>"}`, `{"pk": "order#1 \"\u003c\u0026"}`},
-		{`{"pk": <$.dynamodb.Keys.pk.S>, "n": <$.dynamodb.SizeBytes>}`, `{"pk": "order#1 \"\u003c\u0026", "n": 7}`},
 		{`{"gone": "<$.dynamodb.Keys.sk.S>"}`, `{"gone": ""}`},
-		{`{"quoted \" <$.dynamodb.SizeBytes>": 1}`, `{"quoted \" 7": 1}`},
 	} {
 		p, err := eventsource.ParseTemplate(c.template)
 		if err != nil {
@@ -106,14 +86,14 @@ func TestInputTemplates(t *testing.T) {
 			t.Errorf("%s: %s, %v, want %s", c.template, got, err, c.want)
 		}
 	}
-	whole, err := eventsource.ParseTemplate("")
+	number, err := eventsource.ParseTemplate(`{"n": "<$.dynamodb.SizeBytes>"}`)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, err := whole.Apply(map[string]any{"a": "b"}); err != nil || got != `{"a":"b"}` {
-		t.Errorf("no template: %s, %v", got, err)
+	if got, err := number.Apply(e); err == nil {
+		t.Errorf("a number was filled in: %s", got)
 	}
-	for _, bad := range []string{`<aws.pipes.event.json>`, `<$.a[0]>`, `<$.a`, `"<$.a>`, `<$>`} {
+	for _, bad := range []string{`<aws.pipes.event.json>`, `<$.a[0]>`, `<$.a`, `"<$.a>`, `<$>`, `{"pk": <$.a>}`, ``} {
 		if _, err := eventsource.ParseTemplate(bad); err == nil {
 			t.Errorf("%s was accepted", bad)
 		}

@@ -2,7 +2,6 @@ package eventsource
 
 import (
 	"context"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"sync"
@@ -27,8 +26,6 @@ const (
 type Stream struct {
 	Client *dynamodbstreams.Client
 	Table  string
-	Region string
-	Latest bool // start at the newest record instead of the oldest
 	// Wake returns a channel that is closed by the next record, where the
 	// table can say so; nil = the shards are polled.
 	Wake func() <-chan struct{}
@@ -37,7 +34,7 @@ type Stream struct {
 
 // Run reads every shard, parents before children, and delivers by the policy.
 // It returns when ctx ends.
-func (s *Stream) Run(ctx context.Context, policy Policy, deliver Deliver, discard func(shard, arn string) Discard) error {
+func (s *Stream) Run(ctx context.Context, policy Policy, deliver Deliver) error {
 	filter, err := ParseFilter(policy.Filters)
 	if err != nil {
 		return err
@@ -48,7 +45,6 @@ func (s *Stream) Run(ctx context.Context, policy Policy, deliver Deliver, discar
 		started = map[string]bool{}
 		ended   = map[string]bool{}
 		done    = make(chan struct{}, 1)
-		first   = true
 	)
 	defer wait.Wait()
 	for ctx.Err() == nil {
@@ -57,7 +53,7 @@ func (s *Stream) Run(ctx context.Context, policy Policy, deliver Deliver, discar
 			if ctx.Err() == nil {
 				s.Logf("find the stream of %s: %v", s.Table, err)
 			}
-			pause(ctx, time.Second)
+			pause(ctx, time.Second, nil)
 			continue
 		}
 		known := map[string]bool{}
@@ -75,10 +71,9 @@ func (s *Stream) Run(ctx context.Context, policy Policy, deliver Deliver, discar
 			if !ready {
 				continue
 			}
-			latest := s.Latest && first
-			b := &batcher{policy: policy, filter: filter, deliver: deliver, discard: discard(id, arn), logf: s.Logf}
+			b := &batcher{policy: policy, filter: filter, deliver: deliver, discard: s.discard, logf: s.Logf}
 			wait.Go(func() {
-				s.shard(ctx, arn, id, latest, b)
+				s.shard(ctx, arn, id, b)
 				mu.Lock()
 				ended[id] = true
 				mu.Unlock()
@@ -88,14 +83,7 @@ func (s *Stream) Run(ctx context.Context, policy Policy, deliver Deliver, discar
 				}
 			})
 		}
-		first = first && len(shards) == 0
-		t := time.NewTimer(discoverEvery)
-		select {
-		case <-t.C:
-		case <-done:
-		case <-ctx.Done():
-		}
-		t.Stop()
+		pause(ctx, discoverEvery, done)
 	}
 	return nil
 }
@@ -128,12 +116,15 @@ func (s *Stream) discover(ctx context.Context) (arn string, shards []types.Shard
 	}
 }
 
+// discard tells of records that are given up: no mapping of the template sends
+// them on.
+func (s *Stream) discard(batch []Record, why string) {
+	s.Logf("%d records given up (%s), %s to %s", len(batch), why, batch[0].Sequence, batch[len(batch)-1].Sequence)
+}
+
 // shard reads one shard to its end, or until ctx ends.
-func (s *Stream) shard(ctx context.Context, arn, id string, latest bool, b *batcher) {
+func (s *Stream) shard(ctx context.Context, arn, id string, b *batcher) {
 	position := dynamodbstreams.GetShardIteratorInput{StreamArn: &arn, ShardId: &id, ShardIteratorType: types.ShardIteratorTypeTrimHorizon}
-	if latest {
-		position.ShardIteratorType = types.ShardIteratorTypeLatest
-	}
 	var iterator *string
 	for ctx.Err() == nil {
 		if iterator == nil {
@@ -179,13 +170,7 @@ func (s *Stream) shard(ctx context.Context, arn, id string, latest bool, b *batc
 		if d, any := b.wait(); any {
 			idle = min(idle, max(d, time.Millisecond))
 		}
-		t := time.NewTimer(idle)
-		select {
-		case <-t.C:
-		case <-wake:
-		case <-ctx.Done():
-		}
-		t.Stop()
+		pause(ctx, idle, wake)
 	}
 }
 
@@ -196,7 +181,7 @@ func (s *Stream) drain(ctx context.Context, b *batcher) {
 		if !any {
 			return
 		}
-		pause(ctx, d)
+		pause(ctx, d, nil)
 		b.flush(ctx)
 	}
 }
@@ -216,7 +201,7 @@ func (s *Stream) recover(ctx context.Context, position *dynamodbstreams.GetShard
 		return
 	}
 	s.Logf("read the stream of %s: %v", s.Table, err)
-	pause(ctx, time.Second)
+	pause(ctx, time.Second, nil)
 }
 
 // record turns what the SDK read into what a function sees.
@@ -238,13 +223,9 @@ func (s *Stream) record(arn string, r types.Record) Record {
 	if r.Dynamodb.OldImage != nil {
 		change["OldImage"] = attributes(r.Dynamodb.OldImage)
 	}
-	region := aws.ToString(r.AwsRegion)
-	if region == "" {
-		region = s.Region
-	}
 	event := map[string]any{
 		"eventID": aws.ToString(r.EventID), "eventName": string(r.EventName), "eventVersion": "1.1", "eventSource": "aws:dynamodb",
-		"awsRegion": region, "dynamodb": change, "eventSourceARN": arn,
+		"awsRegion": aws.ToString(r.AwsRegion), "dynamodb": change, "eventSourceARN": arn,
 	}
 	if r.UserIdentity != nil {
 		event["userIdentity"] = map[string]any{"principalId": aws.ToString(r.UserIdentity.PrincipalId), "type": aws.ToString(r.UserIdentity.Type)}
@@ -271,8 +252,6 @@ func attribute(v types.AttributeValue) map[string]any {
 		return map[string]any{"BOOL": v.Value}
 	case *types.AttributeValueMemberNULL:
 		return map[string]any{"NULL": v.Value}
-	case *types.AttributeValueMemberB:
-		return map[string]any{"B": base64.StdEncoding.EncodeToString(v.Value)}
 	case *types.AttributeValueMemberM:
 		return map[string]any{"M": attributes(v.Value)}
 	case *types.AttributeValueMemberL:
@@ -281,24 +260,6 @@ func attribute(v types.AttributeValue) map[string]any {
 			list = append(list, attribute(e))
 		}
 		return map[string]any{"L": list}
-	case *types.AttributeValueMemberSS:
-		return map[string]any{"SS": anys(v.Value)}
-	case *types.AttributeValueMemberNS:
-		return map[string]any{"NS": anys(v.Value)}
-	case *types.AttributeValueMemberBS:
-		list := []any{}
-		for _, e := range v.Value {
-			list = append(list, base64.StdEncoding.EncodeToString(e))
-		}
-		return map[string]any{"BS": list}
 	}
-	return nil
-}
-
-func anys(all []string) []any {
-	out := []any{}
-	for _, s := range all {
-		out = append(out, s)
-	}
-	return out
+	return map[string]any{"unsupported": fmt.Sprintf("%T", v)} // sets and binary values: no writer of the table has them
 }

@@ -13,6 +13,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"orderbridge/local/uuid"
 )
 
 const (
@@ -60,6 +62,7 @@ func (e *Error) Error() string { return e.Type + ": " + e.Message }
 // Function is what the host must know of a function.
 type Function struct {
 	Name      string // key of all calls here, and the prefix of its log lines
+	LogicalID string // in the template; the Invoke API takes it for a name
 	FullName  string // AWS_LAMBDA_FUNCTION_NAME
 	ARN       string
 	Bootstrap string // path of the executable
@@ -200,22 +203,8 @@ func (h *Host) Stats() map[string]Stats {
 	return all
 }
 
-// Pids returns the process ids of a function's live processes.
-func (h *Host) Pids(name string) []int {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	var pids []int
-	if f := h.functions[name]; f != nil {
-		for p := range f.alive {
-			pids = append(pids, p.cmd.Process.Pid)
-		}
-	}
-	slices.Sort(pids)
-	return pids
-}
-
 // Kill sends SIGKILL to every process of a function, frozen and busy ones, and
-// returns how many there were. Whoever waits for an invocation gets an Error.
+// returns how many there were. A caller that waits for an invocation gets an Error.
 func (h *Host) Kill(name string) (int, error) {
 	h.mu.Lock()
 	f := h.functions[name]
@@ -337,9 +326,9 @@ func (h *Host) count(f *function, do func(*Stats)) {
 	do(&f.stats)
 }
 
-// run carries one invocation to its end, whoever still waits for it.
+// run carries one invocation to its end, even when its caller has left.
 func (h *Host) run(f *function, event []byte) ([]byte, error) {
-	inv := &invocation{id: newID(), trace: newTrace(), payload: event, done: make(chan struct{})}
+	inv := &invocation{id: uuid.New(), trace: newTrace(), payload: event, done: make(chan struct{})}
 	for {
 		p, err := h.acquire(f)
 		if err != nil {
@@ -551,11 +540,11 @@ func (h *Host) environment(f *function, api string) []string {
 	maps.Copy(env, map[string]string{
 		"AWS_EXECUTION_ENV":               "AWS_Lambda_provided.al2023",
 		"AWS_LAMBDA_FUNCTION_NAME":        f.FullName,
-		"AWS_LAMBDA_FUNCTION_VERSION":     "$LATEST",
+		"AWS_LAMBDA_FUNCTION_VERSION":     latest,
 		"AWS_LAMBDA_FUNCTION_MEMORY_SIZE": fmt.Sprint(memory),
 		"AWS_LAMBDA_INITIALIZATION_TYPE":  "on-demand",
 		"AWS_LAMBDA_LOG_GROUP_NAME":       "/aws/lambda/" + f.FullName,
-		"AWS_LAMBDA_LOG_STREAM_NAME":      time.Now().UTC().Format("2006/01/02") + "/[$LATEST]" + newHex(16),
+		"AWS_LAMBDA_LOG_STREAM_NAME":      time.Now().UTC().Format("2006/01/02") + "/[" + latest + "]" + newHex(16),
 		"AWS_LAMBDA_RUNTIME_API":          api,
 		"LAMBDA_TASK_ROOT":                f.dir,
 		"LAMBDA_RUNTIME_DIR":              f.dir,
@@ -571,13 +560,6 @@ func newHex(n int) string {
 	b := make([]byte, n)
 	rand.Read(b)
 	return hex.EncodeToString(b)
-}
-
-func newID() string {
-	b := make([]byte, 16)
-	rand.Read(b)
-	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
-	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
 }
 
 // newTrace is an X-Ray trace header, not sampled.

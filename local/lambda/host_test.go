@@ -62,7 +62,7 @@ func newHost(t *testing.T, change func(*lambda.Function)) (*lambda.Host, *output
 	out := &output{}
 	h := lambda.New("us-east-1", out)
 	t.Cleanup(h.Close)
-	f := lambda.Function{Name: "trial", FullName: "local-TrialFunction", ARN: "arn:aws:lambda:us-east-1:000000000000:function:local-TrialFunction", Bootstrap: bin, Timeout: 20 * time.Second, Environment: map[string]string{"MINE": "yes"}}
+	f := lambda.Function{Name: "trial", LogicalID: "TrialFunction", FullName: "local-TrialFunction", ARN: "arn:aws:lambda:us-east-1:000000000000:function:local-TrialFunction", Bootstrap: bin, Timeout: 20 * time.Second, Environment: map[string]string{"MINE": "yes"}}
 	if change != nil {
 		change(&f)
 	}

@@ -1,7 +1,6 @@
 package lambda
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -190,11 +189,7 @@ func (p *process) handleResponse(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusRequestEntityTooLarge, "RequestEntityTooLarge", "the response is too large")
 		return
 	}
-	if kind := r.Trailer.Get("Lambda-Runtime-Function-Error-Type"); kind != "" {
-		inv.finish(nil, &Error{Type: kind, Message: "the response stream broke off"})
-	} else {
-		inv.finish(body, nil)
-	}
+	inv.finish(body, nil)
 	accepted(w)
 }
 
@@ -232,15 +227,23 @@ func readError(r *http.Request) *Error {
 }
 
 func accepted(w http.ResponseWriter) {
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(http.StatusAccepted)
-	_, _ = io.WriteString(w, `{"status":"OK"}`+"\n")
+	answer(w, http.StatusAccepted, map[string]string{"status": "OK"})
 }
 
 func refuse(w http.ResponseWriter, status int, kind, message string) {
+	answer(w, status, json.RawMessage(errorBody(kind, message)))
+}
+
+// errorBody is how Lambda describes a failure.
+func errorBody(kind, message string) []byte {
+	b, _ := json.Marshal(map[string]string{"errorType": kind, "errorMessage": message}) // texts alone
+	return b
+}
+
+func answer(w http.ResponseWriter, status int, body any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	_, _ = fmt.Fprintf(w, `{"errorType":%q,"errorMessage":%q}`, kind, message)
+	_ = json.NewEncoder(w).Encode(body) // a client that went away is no error
 }
 
 // lineWriter cuts what a process prints into lines. exec.Cmd writes to it from
@@ -269,13 +272,10 @@ func (w *lineWriter) Write(b []byte) (int, error) {
 	}
 }
 
+// flush hands on a last line that has no end.
 func (w *lineWriter) flush() {
 	if len(w.rest) > 0 {
-		s := bufio.NewScanner(bytes.NewReader(w.rest))
-		s.Buffer(nil, maxLine)
-		for s.Scan() {
-			w.write(s.Text())
-		}
+		w.write(string(w.rest))
 		w.rest = nil
 	}
 }

@@ -2,7 +2,6 @@ package samtemplate
 
 import (
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 )
@@ -11,15 +10,12 @@ import (
 // (CloudFormation User Guide, "Intrinsic function reference".)
 type evaluator struct {
 	parameters map[string]node // values
-	mappings   node
 	conditions node
 	resources  map[string]resource
 	pseudo     map[string]string
 	// attribute answers Ref (attr "") and GetAtt of a resource that exists.
 	attribute func(r resource, attr string) (string, bool)
 
-	known     map[string]bool // conditions decided so far
-	deciding  []string
 	templates string // where an error happened: "Resource" or "Conditions"
 }
 
@@ -100,10 +96,6 @@ func (e *evaluator) intrinsic(name string, arg node, line int) (node, error) {
 	}
 	switch name {
 	case "Fn::GetAtt":
-		if arg.kind == text {
-			res, attr, _ := strings.Cut(arg.text, ".")
-			return e.getAtt(res, attr, line)
-		}
 		if arg.kind != list || len(arg.list) != 2 {
 			return node{}, e.errorf(line, "Fn::GetAtt wants a resource and an attribute")
 		}
@@ -120,39 +112,6 @@ func (e *evaluator) intrinsic(name string, arg node, line int) (node, error) {
 			parts = append(parts, v.text)
 		}
 		return textNode(strings.Join(parts, arg.list[0].text), line), nil
-	case "Fn::Split":
-		if arg.kind != list || len(arg.list) != 2 || arg.list[0].kind != text || arg.list[1].kind != text || arg.list[0].text == "" {
-			return node{}, e.errorf(line, "Fn::Split wants a delimiter and a text")
-		}
-		out := node{kind: list, line: line}
-		for part := range strings.SplitSeq(arg.list[1].text, arg.list[0].text) {
-			out.list = append(out.list, textNode(part, line))
-		}
-		return out, nil
-	case "Fn::Select":
-		if arg.kind != list || len(arg.list) != 2 || arg.list[1].kind != list {
-			return node{}, e.errorf(line, "Fn::Select wants an index and a list")
-		}
-		i, err := arg.list[0].int()
-		if err != nil || i < 0 || i >= len(arg.list[1].list) {
-			return node{}, e.errorf(line, "Fn::Select has no element %s of %d", arg.list[0].text, len(arg.list[1].list))
-		}
-		return arg.list[1].list[i], nil
-	case "Fn::FindInMap":
-		if arg.kind != list || len(arg.list) != 3 {
-			return node{}, e.errorf(line, "Fn::FindInMap wants a map and two keys")
-		}
-		at := e.mappings
-		for _, key := range arg.list {
-			next, ok := at.get(key.text)
-			if !ok {
-				return node{}, e.errorf(line, "Fn::FindInMap finds no %s", key.text)
-			}
-			at = next
-		}
-		return at, nil
-	case "Fn::Equals", "Fn::Not", "Fn::And", "Fn::Or":
-		return node{}, e.errorf(line, "%s belongs into a condition", name)
 	}
 	return node{}, e.errorf(line, "%s is not supported", name)
 }
@@ -178,12 +137,7 @@ func (e *evaluator) getAtt(name, attr string, line int) (node, error) {
 	}
 	r, ok := e.resources[name]
 	if !ok {
-		// SAM's own references: the alias and version of a function.
-		base, generated, dotted := strings.Cut(name, ".")
-		if r, ok = e.resources[base]; !ok || !dotted || r.kind != "AWS::Serverless::Function" || attr != "" {
-			return node{}, e.errorf(line, "%s: there is no such parameter or resource", what)
-		}
-		attr = generated
+		return node{}, e.errorf(line, "%s: there is no such parameter or resource", what)
 	}
 	if r.condition != "" {
 		there, err := e.condition(r.condition, line)
@@ -202,17 +156,6 @@ func (e *evaluator) getAtt(name, attr string, line int) (node, error) {
 }
 
 func (e *evaluator) sub(arg node, line int) (node, error) {
-	var own node
-	if arg.kind == list {
-		if len(arg.list) != 2 || arg.list[1].kind != object {
-			return node{}, e.errorf(line, "Fn::Sub wants a text and a map")
-		}
-		var err error
-		if own, err = e.eval(arg.list[1]); err != nil {
-			return node{}, err
-		}
-		arg = arg.list[0]
-	}
 	if arg.kind != text {
 		return node{}, e.errorf(line, "Fn::Sub wants a text")
 	}
@@ -229,21 +172,15 @@ func (e *evaluator) sub(arg node, line int) (node, error) {
 			return node{}, e.errorf(line, "Fn::Sub: ${ is not closed")
 		}
 		rest = tail
-		if literal, ok := strings.CutPrefix(name, "!"); ok {
-			out.WriteString("${" + literal + "}")
-			continue
+		var v node
+		var err error
+		if res, attr, dotted := strings.Cut(name, "."); dotted {
+			v, err = e.getAtt(res, attr, line)
+		} else {
+			v, err = e.ref(name, line)
 		}
-		v, ok := own.get(name)
-		if !ok {
-			var err error
-			if res, attr, dotted := strings.Cut(name, "."); dotted {
-				v, err = e.getAtt(res, attr, line)
-			} else {
-				v, err = e.ref(name, line)
-			}
-			if err != nil {
-				return node{}, err
-			}
+		if err != nil {
+			return node{}, err
 		}
 		if v.kind != text {
 			return node{}, e.errorf(line, "Fn::Sub: %s is not a text", name)
@@ -254,23 +191,14 @@ func (e *evaluator) sub(arg node, line int) (node, error) {
 
 // condition decides a condition by its name.
 func (e *evaluator) condition(name string, line int) (bool, error) {
-	if v, ok := e.known[name]; ok {
-		return v, nil
-	}
 	n, ok := e.conditions.get(name)
 	if !ok {
 		return false, e.errorf(line, "there is no condition %s", name)
 	}
-	if slices.Contains(e.deciding, name) {
-		return false, e.errorf(line, "condition %s depends on itself", name)
-	}
-	e.deciding = append(e.deciding, name)
 	v, err := e.decide(n)
-	e.deciding = e.deciding[:len(e.deciding)-1]
 	if err != nil {
 		return false, fmt.Errorf("condition %s: %w", name, err)
 	}
-	e.known[name] = v
 	return v, nil
 }
 
@@ -279,53 +207,20 @@ func (e *evaluator) decide(n node) (bool, error) {
 		return false, e.errorf(n.line, "want one condition function")
 	}
 	f := n.fields[0]
-	if f.name == "Condition" {
-		return e.condition(f.value.text, f.line)
-	}
-	if f.value.kind != list {
-		return false, e.errorf(f.line, "%s wants a list", f.name)
-	}
 	args := f.value.list
-	switch f.name {
-	case "Fn::Equals":
-		if len(args) != 2 {
-			return false, e.errorf(f.line, "Fn::Equals wants two values")
-		}
-		a, err := e.eval(args[0])
-		if err != nil {
-			return false, err
-		}
-		b, err := e.eval(args[1])
-		if err != nil {
-			return false, err
-		}
-		if a.kind != text || b.kind != text {
-			return false, e.errorf(f.line, "Fn::Equals compares texts only")
-		}
-		return a.text == b.text, nil
-	case "Fn::Not":
-		if len(args) != 1 {
-			return false, e.errorf(f.line, "Fn::Not wants one condition")
-		}
+	switch {
+	case f.name == "Fn::Not" && len(args) == 1:
 		v, err := e.decide(args[0])
 		return !v, err
-	case "Fn::And", "Fn::Or":
-		if len(args) < 2 || len(args) > 10 {
-			return false, e.errorf(f.line, "%s wants 2 to 10 conditions", f.name)
+	case f.name == "Fn::Equals" && len(args) == 2:
+		both, err := e.eval(f.value)
+		if err != nil {
+			return false, err
 		}
-		result := f.name == "Fn::And"
-		for _, a := range args {
-			v, err := e.decide(a)
-			if err != nil {
-				return false, err
-			}
-			if f.name == "Fn::And" {
-				result = result && v
-			} else {
-				result = result || v
-			}
+		if len(both.list) != 2 || both.list[0].kind != text || both.list[1].kind != text {
+			return false, e.errorf(f.line, "Fn::Equals compares texts only")
 		}
-		return result, nil
+		return both.list[0].text == both.list[1].text, nil
 	}
 	return false, e.errorf(f.line, "%s is not a supported condition function", f.name)
 }
@@ -340,7 +235,7 @@ func parameterValue(kind, value string, line int) (node, error) {
 			return node{}, fmt.Errorf("want a number, have %q", value)
 		}
 		return textNode(value, line), nil
-	case "CommaDelimitedList", "List<Number>", "List<String>":
+	case "CommaDelimitedList":
 		out := node{kind: list, line: line}
 		for part := range strings.SplitSeq(value, ",") {
 			out.list = append(out.list, textNode(strings.TrimSpace(part), line))

@@ -14,8 +14,6 @@ type Model struct {
 	Schedules []Schedule
 	Routes    []Route
 	APIs      []API
-	// Ignored lists resources without effect on one machine, as "Id (Type)".
-	Ignored []string
 }
 
 // Function is an AWS::Serverless::Function.
@@ -28,9 +26,8 @@ type Function struct {
 	Timeout     time.Duration
 	Reserved    int // reserved concurrency; 0 = none
 	Environment map[string]string
-	// MaxEventAge and MaxRetries hold for asynchronous invocations.
+	// MaxEventAge holds for asynchronous invocations, of which none is retried.
 	MaxEventAge time.Duration
-	MaxRetries  int
 }
 
 // Table is an AWS::DynamoDB::Table.
@@ -43,7 +40,7 @@ type Table struct {
 	TTLAttribute string // "" = none
 }
 
-// Attribute is the type (S, N or B) of a key attribute.
+// Attribute is the type (S or N) of a key attribute.
 type Attribute struct{ Name, Type string }
 
 // KeyPart is one element of a key schema; Kind is HASH or RANGE.
@@ -54,7 +51,6 @@ type Index struct {
 	Name       string
 	Key        []KeyPart
 	Projection string
-	NonKey     []string
 }
 
 // Queue is an AWS::SQS::Queue.
@@ -62,11 +58,8 @@ type Queue struct {
 	ID, Name, URL, ARN string
 	Visibility         time.Duration
 	Retention          time.Duration
-	Delay              time.Duration
-	Wait               time.Duration // of a receive that names none
-	DeadLetterARN      string        // "" = none
+	DeadLetterARN      string // "" = none
 	MaxReceives        int
-	FIFO               bool
 }
 
 // Secret is an AWS::SecretsManager::Secret.
@@ -82,16 +75,13 @@ type StreamMapping struct {
 	ID            string
 	Function      string // short name
 	Table         string // name
-	Latest        bool   // start at LATEST instead of TRIM_HORIZON
 	BatchSize     int
 	Window        time.Duration
-	Parallel      int
 	Bisect        bool
 	MaxRetries    int           // -1 = until the record expires
 	MaxAge        time.Duration // -1 = none
 	ReportPartial bool
 	Filters       []string
-	OnFailureARN  string // a queue; "" = none
 }
 
 // QueueMapping is an event source mapping from a queue.
@@ -100,36 +90,28 @@ type QueueMapping struct {
 	Function       string // short name
 	QueueARN       string
 	BatchSize      int
-	Window         time.Duration
 	MaxConcurrency int // 0 = no limit of its own
-	ReportPartial  bool
-	Filters        []string
 }
 
 // Pipe is an AWS::Pipes::Pipe from a stream to a queue.
 type Pipe struct {
 	ID            string
 	Table         string // name
-	Latest        bool
 	BatchSize     int
-	Window        time.Duration
-	MaxRetries    int
-	MaxAge        time.Duration
+	MaxRetries    int           // -1 = until the record expires
+	MaxAge        time.Duration // -1 = none
 	Filters       []string
 	QueueARN      string
 	InputTemplate string // "" = the record as it is
 	Bisect        bool
-	OnFailureARN  string
 }
 
-// Schedule invokes a function at a rate.
+// Schedule is an EventBridge Scheduler schedule that invokes a function at a
+// rate.
 type Schedule struct {
-	ID       string // logical id of the event or resource
+	ID       string // logical id of the event
 	Function string // short name
 	Every    time.Duration
-	Input    string // "" = the service's own event
-	Rule     bool   // an EventBridge rule; else EventBridge Scheduler
-	Retries  int
 	MaxAge   time.Duration
 }
 
@@ -142,14 +124,13 @@ type API struct {
 // CORS is how the gateway answers browsers.
 type CORS struct {
 	Origins, Methods, Headers, Expose []string
-	Credentials                       bool
 	MaxAge                            int // s
 }
 
 // Route is one route of an HTTP API, with its integration and authorizer.
 type Route struct {
 	API      string // logical id
-	Key      string // such as "GET /orders/{id}", or "$default"
+	Key      string // such as "GET /orders/{id}"
 	Function string // short name
 	Timeout  time.Duration
 	IAM      bool

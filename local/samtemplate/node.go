@@ -54,7 +54,7 @@ func parse(b []byte) (node, error) {
 	if len(f.Docs) != 1 || f.Docs[0].Body == nil {
 		return node{}, fmt.Errorf("parse template: want one YAML document, have %d", len(f.Docs))
 	}
-	c := converter{anchors: map[string]node{}}
+	c := converter{}
 	n := c.convert(f.Docs[0].Body)
 	if c.err != nil {
 		return node{}, c.err
@@ -66,8 +66,7 @@ func parse(b []byte) (node, error) {
 }
 
 type converter struct {
-	anchors map[string]node
-	err     error
+	err error
 }
 
 func (c *converter) fail(line int, format string, args ...any) node {
@@ -89,7 +88,7 @@ func (c *converter) convert(n ast.Node) node {
 		return textNode(n.Value, line)
 	case *ast.LiteralNode:
 		return textNode(n.Value.Value, line)
-	case *ast.IntegerNode, *ast.FloatNode, *ast.BoolNode, *ast.InfinityNode, *ast.NanNode:
+	case *ast.IntegerNode, *ast.FloatNode, *ast.BoolNode:
 		return textNode(n.GetToken().Value, line)
 	case *ast.MappingValueNode:
 		return c.mapping([]*ast.MappingValueNode{n}, line)
@@ -101,16 +100,6 @@ func (c *converter) convert(n ast.Node) node {
 			out.list = append(out.list, c.convert(v))
 		}
 		return out
-	case *ast.AnchorNode:
-		v := c.convert(n.Value)
-		c.anchors[n.Name.String()] = v
-		return v
-	case *ast.AliasNode:
-		v, ok := c.anchors[n.Value.String()]
-		if !ok {
-			return c.fail(line, "unknown alias *%s", n.Value)
-		}
-		return v
 	case *ast.TagNode:
 		return c.tag(n, line)
 	}
@@ -120,9 +109,6 @@ func (c *converter) convert(n ast.Node) node {
 func (c *converter) mapping(values []*ast.MappingValueNode, line int) node {
 	out := node{kind: object, line: line}
 	for _, v := range values {
-		if _, merge := v.Key.(*ast.MergeKeyNode); merge {
-			return c.fail(v.GetToken().Position.Line, "merge keys are not supported")
-		}
 		key := c.convert(v.Key)
 		if key.kind != text {
 			return c.fail(key.line, "a key must be a scalar")
@@ -145,7 +131,7 @@ func (c *converter) tag(n *ast.TagNode, line int) node {
 		v = c.convert(n.Value)
 	}
 	switch name {
-	case "Ref", "Condition":
+	case "Ref":
 	case "GetAtt":
 		name = "Fn::GetAtt"
 		if v.kind == text {
@@ -156,8 +142,6 @@ func (c *converter) tag(n *ast.TagNode, line int) node {
 			}
 			v = node{kind: list, line: line, list: []node{textNode(res, line), textNode(attr, line)}}
 		}
-	case "!str", "!int", "!float", "!bool": // YAML's own tags change nothing here
-		return v
 	default:
 		name = "Fn::" + name
 	}
@@ -165,11 +149,8 @@ func (c *converter) tag(n *ast.TagNode, line int) node {
 }
 
 func (n node) bool() (bool, error) {
-	switch n.text {
-	case "true", "True", "TRUE":
-		return n.kind == text, nil
-	case "false", "False", "FALSE":
-		return false, nil
+	if n.text == "true" || n.text == "false" {
+		return n.text == "true", nil
 	}
 	return false, fmt.Errorf("want true or false, have %q", n.text)
 }

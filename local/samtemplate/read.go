@@ -22,51 +22,32 @@ type Options struct {
 	Names map[string]string
 }
 
-// ignored are the resource types without effect on one machine.
-var ignored = []string{
-	"AWS::CloudWatch::Alarm", "AWS::CloudWatch::CompositeAlarm", "AWS::CloudWatch::Dashboard",
-	"AWS::IAM::Role", "AWS::IAM::Policy", "AWS::IAM::ManagedPolicy",
-	"AWS::KMS::Key", "AWS::KMS::Alias",
-	"AWS::Lambda::Permission", "AWS::Lambda::EventInvokeConfig",
-	"AWS::Logs::LogGroup", "AWS::Logs::MetricFilter", "AWS::Logs::QueryDefinition",
-	"AWS::ApiGatewayV2::Deployment", "AWS::ApiGatewayV2::DomainName", "AWS::ApiGatewayV2::ApiMapping",
-	"AWS::Route53::RecordSet", "AWS::SNS::Topic", "AWS::SNS::TopicPolicy", "AWS::SNS::Subscription",
-	"AWS::SQS::QueuePolicy", "AWS::SecretsManager::ResourcePolicy",
-	"AWS::Serverless::LayerVersion", "AWS::Events::ApiDestination", "AWS::Events::Connection",
-	"AWS::CloudWatch::AnomalyDetector", "AWS::Synthetics::Canary", "AWS::Backup::BackupPlan", "AWS::Backup::BackupSelection", "AWS::Backup::BackupVault",
-	"AWS::EC2::SecurityGroup", "AWS::CodeDeploy::Application", "AWS::CodeDeploy::DeploymentGroup", "AWS::ResourceGroups::Group",
-}
-
 // Read reads a template.
 func Read(source []byte, opts Options) (*Model, error) {
 	root, err := parse(source)
 	if err != nil {
 		return nil, err
 	}
-	r := reader{model: &Model{}, opts: opts, names: map[string]string{}}
+	r := reader{model: &Model{}, opts: opts, integrations: map[string]integration{}, authorizers: map[string]JWT{}}
 	for _, f := range root.fields {
 		switch f.name {
 		case "AWSTemplateFormatVersion", "Transform", "Description", "Metadata", "Rules", "Outputs",
-			"Parameters", "Mappings", "Conditions", "Globals", "Resources":
+			"Parameters", "Conditions", "Globals", "Resources":
 		default:
 			return nil, fmt.Errorf("read template: line %d: section %s is not supported", f.line, f.name)
 		}
 	}
-	mappings, _ := root.get("Mappings")
 	conditions, _ := root.get("Conditions")
 	r.globals, _ = root.get("Globals")
 	r.eval = &evaluator{
 		templates:  "Conditions",
-		mappings:   mappings,
 		conditions: conditions,
-		known:      map[string]bool{},
 		resources:  map[string]resource{},
 		parameters: map[string]node{},
 		attribute:  r.attribute,
 		pseudo: map[string]string{
 			"AWS::Region": opts.Region, "AWS::AccountId": opts.Account, "AWS::Partition": "aws",
 			"AWS::StackName": opts.Stack, "AWS::URLSuffix": "amazonaws.com",
-			"AWS::StackId": fmt.Sprintf("arn:aws:cloudformation:%s:%s:stack/%s/local", opts.Region, opts.Account, opts.Stack),
 		},
 	}
 	if err := r.parameters(root); err != nil {
@@ -80,9 +61,6 @@ func Read(source []byte, opts Options) (*Model, error) {
 			return nil, err
 		}
 	}
-	if err := r.joinRoutes(); err != nil {
-		return nil, err
-	}
 	return r.model, nil
 }
 
@@ -92,22 +70,14 @@ type reader struct {
 	globals node
 	eval    *evaluator
 	order   []resource
-	names   map[string]string // physical name -> logical id of tables, queues, functions
 
 	integrations map[string]integration
 	authorizers  map[string]JWT
-	routes       []rawRoute
 }
 
 type integration struct {
 	function string
 	timeout  time.Duration
-}
-
-type rawRoute struct {
-	api, key, target, auth, authorizer string
-	scopes                             []string
-	p                                  *props
 }
 
 func (r *reader) parameters(root node) error {
@@ -150,7 +120,7 @@ func (r *reader) collect(root node) error {
 				res.props = m.value
 			case "Condition":
 				res.condition = m.value.text
-			case "Metadata", "DependsOn", "DeletionPolicy", "UpdateReplacePolicy", "UpdatePolicy", "CreationPolicy":
+			case "Metadata", "DeletionPolicy", "UpdateReplacePolicy":
 			default:
 				return fmt.Errorf("read template: %s, line %d: member %s is not supported", f.name, m.line, m.name)
 			}
@@ -172,12 +142,10 @@ func (r *reader) resource(res resource) error {
 			return err
 		}
 	}
-	if slices.Contains(ignored, res.kind) {
-		r.model.Ignored = append(r.model.Ignored, fmt.Sprintf("%s (%s)", res.id, res.kind))
-		return nil
-	}
 	p := &props{r: r, owner: res.id, n: res.props, line: res.line, used: map[string]bool{}}
 	switch res.kind {
+	case "AWS::CloudWatch::Alarm", "AWS::IAM::Role", "AWS::KMS::Key", "AWS::Lambda::Permission", "AWS::Logs::LogGroup":
+		return nil // without effect on one machine
 	case "AWS::Serverless::Function":
 		r.function(res, p)
 	case "AWS::Serverless::HttpApi":
@@ -190,17 +158,13 @@ func (r *reader) resource(res resource) error {
 		r.secret(res, p)
 	case "AWS::Pipes::Pipe":
 		r.pipe(res, p)
-	case "AWS::Lambda::EventSourceMapping":
-		r.mapping(res.id, "", p)
-	case "AWS::Scheduler::Schedule":
-		r.scheduler(res, p)
 	case "AWS::ApiGatewayV2::Api":
 		r.plainAPI(res, p)
 	case "AWS::ApiGatewayV2::Stage":
 		if name := p.text("StageName"); name != "$default" {
 			p.fail("StageName", "only the stage $default is supported, not %q", name)
 		}
-		p.ignore("ApiId", "AutoDeploy", "AccessLogSettings", "DefaultRouteSettings", "RouteSettings", "StageVariables", "Description", "Tags", "DeploymentId")
+		p.ignore("ApiId", "AutoDeploy", "AccessLogSettings", "DefaultRouteSettings")
 	case "AWS::ApiGatewayV2::Integration":
 		r.integration(res, p)
 	case "AWS::ApiGatewayV2::Authorizer":
@@ -327,17 +291,15 @@ func (p *props) texts(name string) []string {
 
 // object reads a member that is an object; do sees its members. Members that
 // do leaves unread are an error.
-func (p *props) object(name string, do func(*props)) bool {
+func (p *props) object(name string, do func(*props)) {
 	v, ok := p.take(name)
-	if !ok {
-		return false
-	}
-	if v.kind != object {
+	switch {
+	case !ok:
+	case v.kind != object:
 		p.fail(name, "want an object")
-		return false
+	default:
+		p.inside(v, do)
 	}
-	p.inside(name, v, do)
-	return true
 }
 
 func (p *props) objects(name string, do func(*props)) {
@@ -350,21 +312,20 @@ func (p *props) objects(name string, do func(*props)) {
 		return
 	}
 	for _, e := range v.list {
-		p.inside(name, e, do)
+		p.inside(e, do)
 	}
 }
 
-func (p *props) inside(name string, v node, do func(*props)) {
+func (p *props) inside(v node, do func(*props)) {
 	if p.err != nil {
 		return
 	}
 	in := &props{r: p.r, owner: p.owner, n: v, line: v.line, used: map[string]bool{}}
 	do(in)
 	p.err = in.done()
-	_ = name
 }
 
-// done reports the first problem, or the first member that nobody read.
+// done reports the first problem, or the first member that was not read.
 func (p *props) done() error {
 	if p.err != nil {
 		return p.err
@@ -386,14 +347,9 @@ func shortName(id string) string {
 }
 
 // physical is the name that a resource gets.
-func (r *reader) physical(res resource, member string) string {
+func (r *reader) physical(res resource) string {
 	if n := r.opts.Names[res.id]; n != "" {
 		return n
-	}
-	if v, ok := res.props.get(member); ok {
-		if v, err := r.eval.eval(v); err == nil && v.kind == text {
-			return v.text
-		}
 	}
 	return r.opts.Stack + "-" + res.id
 }
@@ -404,70 +360,24 @@ func (r *reader) arn(service, resource string) string {
 
 // attribute answers Ref (attr "") and GetAtt.
 func (r *reader) attribute(res resource, attr string) (string, bool) {
-	switch res.kind {
-	case "AWS::Serverless::Function":
-		name := r.physical(res, "FunctionName")
-		switch attr {
-		case "":
-			return name, true
-		case "Arn", "Alias", "Version":
-			return r.arn("lambda", "function:"+name), true
-		}
-	case "AWS::DynamoDB::Table":
-		name := r.physical(res, "TableName")
-		switch attr {
-		case "":
-			return name, true
-		case "Arn":
-			return r.arn("dynamodb", "table/"+name), true
-		case "StreamArn": // the label is known once the table is there
-			return r.arn("dynamodb", "table/"+name+"/stream/LATEST"), true
-		}
-	case "AWS::SQS::Queue":
-		name := r.physical(res, "QueueName")
-		switch attr {
-		case "", "QueueUrl":
-			return r.opts.QueueURL(name), true
-		case "Arn":
-			return r.arn("sqs", name), true
-		case "QueueName":
-			return name, true
-		}
-	case "AWS::SecretsManager::Secret":
-		if attr == "" || attr == "Id" {
-			return r.secretARN(r.physical(res, "Name")), true
-		}
-	case "AWS::KMS::Key":
-		switch attr {
-		case "", "KeyId":
-			return res.id, true
-		case "Arn":
-			return r.arn("kms", "key/"+res.id), true
-		}
-	case "AWS::IAM::Role":
-		switch attr {
-		case "":
-			return res.id, true
-		case "Arn":
-			return fmt.Sprintf("arn:aws:iam::%s:role/%s", r.opts.Account, res.id), true
-		}
-	case "AWS::Logs::LogGroup":
-		switch attr {
-		case "":
-			return res.id, true
-		case "Arn":
-			return r.arn("logs", "log-group:"+res.id+":*"), true
-		}
-	case "AWS::SNS::Topic":
-		if attr == "" || attr == "TopicArn" {
-			return r.arn("sns", res.id), true
-		}
-	case "AWS::Serverless::HttpApi", "AWS::ApiGatewayV2::Api", "AWS::ApiGatewayV2::Authorizer",
-		"AWS::ApiGatewayV2::Integration", "AWS::Pipes::Pipe", "AWS::Scheduler::Schedule", "AWS::KMS::Alias",
-		"AWS::ApiGatewayV2::Stage", "AWS::ApiGatewayV2::Route":
-		if attr == "" {
-			return res.id, true
-		}
+	name := r.physical(res)
+	switch res.kind + " " + attr {
+	case "AWS::Serverless::Function ", "AWS::DynamoDB::Table ", "AWS::SQS::Queue QueueName":
+		return name, true
+	case "AWS::Serverless::Function Arn":
+		return r.arn("lambda", "function:"+name), true
+	case "AWS::DynamoDB::Table Arn":
+		return r.arn("dynamodb", "table/"+name), true
+	case "AWS::DynamoDB::Table StreamArn": // the label is known once the table is there
+		return r.arn("dynamodb", "table/"+name+"/stream/LATEST"), true
+	case "AWS::SQS::Queue ":
+		return r.opts.QueueURL(name), true
+	case "AWS::SQS::Queue Arn":
+		return r.arn("sqs", name), true
+	case "AWS::SecretsManager::Secret ", "AWS::SecretsManager::Secret Id":
+		return r.secretARN(name), true
+	case "AWS::Serverless::HttpApi ", "AWS::ApiGatewayV2::Api ", "AWS::ApiGatewayV2::Authorizer ", "AWS::ApiGatewayV2::Integration ":
+		return res.id, true
 	}
 	return "", false
 }
@@ -491,23 +401,17 @@ func (r *reader) lookup(arn, kind, attr string) (resource, bool) {
 	return resource{}, false
 }
 
-// functionOf finds the function that a member names by ARN, name or
-// invocation URI.
+// functionOf finds the function that a member names by its ARN.
 func (p *props) functionOf(name string) string {
 	v := p.required(name)
 	if p.err != nil {
 		return ""
 	}
-	if _, uri, ok := strings.Cut(v, ":path/2015-03-31/functions/"); ok {
-		v = strings.TrimSuffix(uri, "/invocations")
+	res, ok := p.r.lookup(v, "AWS::Serverless::Function", "Arn")
+	if !ok {
+		p.fail(name, "names no function of this template: %s", v)
 	}
-	for _, attr := range []string{"Arn", ""} {
-		if res, ok := p.r.lookup(v, "AWS::Serverless::Function", attr); ok {
-			return shortName(res.id)
-		}
-	}
-	p.fail(name, "names no function of this template: %s", v)
-	return ""
+	return shortName(res.id)
 }
 
 func (p *props) tableOf(name string) string {
@@ -520,7 +424,7 @@ func (p *props) tableOf(name string) string {
 		p.fail(name, "names no stream of a table of this template: %s", v)
 		return ""
 	}
-	return p.r.physical(res, "TableName")
+	return p.r.physical(res)
 }
 
 func (p *props) queueOf(name string) string {

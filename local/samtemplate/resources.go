@@ -8,14 +8,15 @@ import (
 )
 
 func (r *reader) function(res resource, p *props) {
-	p.n = merge(r.globalsOf("Function"), res.props)
-	f := Function{ID: res.id, Short: shortName(res.id), Name: r.physical(res, "FunctionName"), Environment: map[string]string{}}
+	globals, _ := r.globals.get("Function")
+	p.n = merge(globals, res.props)
+	f := Function{ID: res.id, Short: shortName(res.id), Name: r.physical(res), Environment: map[string]string{}}
 	f.ARN = r.arn("lambda", "function:"+f.Name)
 	f.Handler = p.text("Handler")
 	f.MemoryMB = p.int("MemorySize", 128)
 	f.Timeout = p.seconds("Timeout", 3)
 	f.Reserved = p.int("ReservedConcurrentExecutions", 0)
-	f.MaxEventAge, f.MaxRetries = 6*time.Hour, 2 // Lambda's defaults
+	f.MaxEventAge = 6 * time.Hour // Lambda's default
 	if kind := p.text("Runtime"); !strings.HasPrefix(kind, "provided.") {
 		p.fail("Runtime", "only provided.* runs a bootstrap, not %q", kind)
 	}
@@ -28,13 +29,9 @@ func (r *reader) function(res resource, p *props) {
 	})
 	p.object("EventInvokeConfig", func(p *props) {
 		f.MaxEventAge = p.seconds("MaximumEventAgeInSeconds", 6*3600)
-		f.MaxRetries = p.int("MaximumRetryAttempts", 2)
-		p.ignore("DestinationConfig")
+		p.noRetry()
 	})
-	p.ignore("FunctionName", "CodeUri", "Architectures", "Role", "Policies", "Description", "Tags", "Tracing", "LoggingConfig",
-		"AutoPublishAlias", "AutoPublishAliasAllProperties", "DeploymentPreference", "VpcConfig", "KmsKeyArn", "Layers",
-		"PermissionsBoundary", "AssumeRolePolicyDocument", "EphemeralStorage", "CodeSigningConfigArn", "VersionDescription",
-		"PackageType", "RecursiveLoop", "RuntimeManagementConfig", "DeadLetterQueue", "PropagateTags", "SnapStart")
+	p.ignore("CodeUri", "Architectures", "Role", "Description", "LoggingConfig")
 	if p.err == nil {
 		r.model.Functions = append(r.model.Functions, f)
 	}
@@ -50,10 +47,12 @@ func (r *reader) function(res resource, p *props) {
 		switch kind.text {
 		case "HttpApi":
 			r.apiEvent(f.Short, in)
-		case "DynamoDB", "SQS":
-			r.mapping(res.id+e.name, f.Short, in)
-		case "Schedule", "ScheduleV2":
-			r.schedule(e.name, f.Short, kind.text == "Schedule", in)
+		case "DynamoDB":
+			r.streamMapping(res.id+e.name, f.Short, in)
+		case "SQS":
+			r.queueMapping(res.id+e.name, f.Short, in)
+		case "ScheduleV2":
+			r.schedule(e.name, f.Short, in)
 		default:
 			in.err = fmt.Errorf("read template: %s, line %d: events of type %q are not supported", in.owner, e.line, kind.text)
 		}
@@ -63,44 +62,33 @@ func (r *reader) function(res resource, p *props) {
 	}
 }
 
-func (r *reader) globalsOf(kind string) node {
-	g, _ := r.globals.get(kind)
-	return g
-}
-
-// merge lays a resource's properties over SAM's Globals: maps are merged,
-// lists are joined, everything else is replaced.
+// merge lays a resource's properties over SAM's Globals: maps are merged, of
+// anything else the resource's own is taken.
 // (SAM Developer Guide, "Globals section".)
 func merge(global, own node) node {
-	switch {
-	case own.kind == none:
+	if own.kind == none {
 		return global
-	case global.kind == object && own.kind == object && !isIntrinsic(global) && !isIntrinsic(own):
-		out := node{kind: object, line: own.line}
-		for _, f := range global.fields {
-			if _, there := own.get(f.name); !there {
-				out.fields = append(out.fields, f)
-			}
-		}
-		for _, f := range own.fields {
-			if g, there := global.get(f.name); there {
-				f.value = merge(g, f.value)
-			}
+	}
+	if global.kind != object || own.kind != object {
+		return own
+	}
+	out := node{kind: object, line: own.line}
+	for _, f := range global.fields {
+		if _, there := own.get(f.name); !there {
 			out.fields = append(out.fields, f)
 		}
-		return out
-	case global.kind == list && own.kind == list:
-		return node{kind: list, line: own.line, list: append(append([]node(nil), global.list...), own.list...)}
 	}
-	return own
-}
-
-func isIntrinsic(n node) bool {
-	return len(n.fields) == 1 && (n.fields[0].name == "Ref" || strings.HasPrefix(n.fields[0].name, "Fn::"))
+	for _, f := range own.fields {
+		if g, there := global.get(f.name); there {
+			f.value = merge(g, f.value)
+		}
+		out.fields = append(out.fields, f)
+	}
+	return out
 }
 
 func (r *reader) table(res resource, p *props) {
-	t := Table{ID: res.id, Name: r.physical(res, "TableName")}
+	t := Table{ID: res.id, Name: r.physical(res)}
 	key := func(p *props) (parts []KeyPart) {
 		p.objects("KeySchema", func(p *props) {
 			parts = append(parts, KeyPart{p.required("AttributeName"), p.required("KeyType")})
@@ -115,14 +103,11 @@ func (r *reader) table(res resource, p *props) {
 		i := Index{Name: p.required("IndexName"), Key: key(p)}
 		p.object("Projection", func(p *props) {
 			i.Projection = p.required("ProjectionType")
-			i.NonKey = p.texts("NonKeyAttributes")
 		})
-		p.ignore("ContributorInsightsSpecification", "OnDemandThroughput", "WarmThroughput")
 		t.Indexes = append(t.Indexes, i)
 	})
 	p.object("StreamSpecification", func(p *props) {
 		t.StreamView = p.required("StreamViewType")
-		p.ignore("ResourcePolicy")
 	})
 	p.object("TimeToLiveSpecification", func(p *props) {
 		if p.bool("Enabled") {
@@ -133,21 +118,15 @@ func (r *reader) table(res resource, p *props) {
 	if mode := p.text("BillingMode"); mode != "PAY_PER_REQUEST" {
 		p.fail("BillingMode", "only PAY_PER_REQUEST is supported")
 	}
-	p.ignore("TableName", "PointInTimeRecoverySpecification", "DeletionProtectionEnabled", "SSESpecification", "Tags", "TableClass",
-		"ContributorInsightsSpecification", "ResourcePolicy", "OnDemandThroughput", "WarmThroughput")
+	p.ignore("PointInTimeRecoverySpecification", "DeletionProtectionEnabled", "SSESpecification")
 	r.model.Tables = append(r.model.Tables, t)
 }
 
 func (r *reader) queue(res resource, p *props) {
-	q := Queue{ID: res.id, Name: r.physical(res, "QueueName")}
+	q := Queue{ID: res.id, Name: r.physical(res)}
 	q.URL, q.ARN = r.opts.QueueURL(q.Name), r.arn("sqs", q.Name)
 	q.Visibility = p.seconds("VisibilityTimeout", 30)
 	q.Retention = p.seconds("MessageRetentionPeriod", 345600)
-	q.Delay = p.seconds("DelaySeconds", 0)
-	q.Wait = p.seconds("ReceiveMessageWaitTimeSeconds", 0)
-	if p.bool("FifoQueue") {
-		p.fail("FifoQueue", "FIFO queues are not supported")
-	}
 	p.object("RedrivePolicy", func(p *props) {
 		q.DeadLetterARN = p.queueOf("deadLetterTargetArn")
 		q.MaxReceives = p.int("maxReceiveCount", 0)
@@ -155,18 +134,18 @@ func (r *reader) queue(res resource, p *props) {
 			p.fail("maxReceiveCount", "must be at least 1")
 		}
 	})
-	p.ignore("QueueName", "SqsManagedSseEnabled", "KmsMasterKeyId", "KmsDataKeyReusePeriodSeconds", "RedriveAllowPolicy", "Tags", "MaximumMessageSize")
+	p.ignore("SqsManagedSseEnabled")
 	r.model.Queues = append(r.model.Queues, q)
 }
 
 func (r *reader) secret(res resource, p *props) {
-	s := Secret{ID: res.id, Name: r.physical(res, "Name")}
+	s := Secret{ID: res.id, Name: r.physical(res)}
 	s.ARN = r.secretARN(s.Name)
 	p.object("GenerateSecretString", func(p *props) {
 		s.GenerateLength = p.int("PasswordLength", 32)
-		p.ignore("ExcludePunctuation", "ExcludeCharacters", "IncludeSpace", "RequireEachIncludedType", "ExcludeLowercase", "ExcludeNumbers", "ExcludeUppercase")
+		p.ignore("ExcludePunctuation")
 	})
-	p.ignore("Name", "Description", "KmsKeyId", "Tags", "ReplicaRegions")
+	p.ignore("Description")
 	r.model.Secrets = append(r.model.Secrets, s)
 }
 
@@ -177,15 +156,16 @@ func (p *props) filters() (patterns []string) {
 	return patterns
 }
 
-func (p *props) latest() bool {
-	switch v := p.required("StartingPosition"); v {
-	case "LATEST":
-		return true
-	case "TRIM_HORIZON":
-	default:
-		p.fail("StartingPosition", "%q is not supported", v)
+func (p *props) fromTheStart() {
+	if v := p.required("StartingPosition"); v != "TRIM_HORIZON" {
+		p.fail("StartingPosition", "only TRIM_HORIZON is supported, not %q", v)
 	}
-	return false
+}
+
+func (p *props) noRetry() {
+	if p.int("MaximumRetryAttempts", -1) != 0 {
+		p.fail("MaximumRetryAttempts", "only 0 is supported")
+	}
 }
 
 // age reads a maximum record age; -1 means none.
@@ -206,90 +186,47 @@ func (p *props) partial() (report bool) {
 	return report
 }
 
-func (p *props) onFailure() (arn string) {
-	p.object("DestinationConfig", func(p *props) {
-		p.object("OnFailure", func(p *props) {
-			arn = p.queueOf("Destination")
-			p.ignore("Type")
-		})
+func (r *reader) queueMapping(id, function string, p *props) {
+	m := QueueMapping{ID: id, Function: function, QueueARN: p.queueOf("Queue"), BatchSize: p.int("BatchSize", 10)}
+	p.object("ScalingConfig", func(p *props) {
+		m.MaxConcurrency = p.int("MaximumConcurrency", 0)
+		if m.MaxConcurrency < 2 || m.MaxConcurrency > 1000 {
+			p.fail("MaximumConcurrency", "must be 2 to 1000")
+		}
 	})
-	return arn
+	r.model.Works = append(r.model.Works, m)
 }
 
-// mapping reads an event source mapping, SAM's (with the function given) or
-// the plain resource.
-func (r *reader) mapping(id, function string, p *props) {
-	source := "EventSourceArn"
-	if function == "" {
-		function = p.functionOf("FunctionName")
-	} else if _, stream := p.n.get("Stream"); stream {
-		source = "Stream"
-	} else {
-		source = "Queue"
-	}
-	if v, ok := p.take("Enabled"); ok {
-		if on, err := v.bool(); err != nil || !on {
-			p.fail("Enabled", "only true is supported")
-		}
-	}
-	p.ignore("Tags", "KmsKeyArn", "MetricsConfig", "LoggingConfig")
-	arn := p.required(source)
-	if strings.HasPrefix(arn, "arn:aws:sqs:") {
-		m := QueueMapping{ID: id, Function: function, QueueARN: p.queueOf(source), BatchSize: p.int("BatchSize", 10),
-			Window: p.seconds("MaximumBatchingWindowInSeconds", 0), ReportPartial: p.partial(), Filters: p.filters()}
-		p.object("ScalingConfig", func(p *props) {
-			m.MaxConcurrency = p.int("MaximumConcurrency", 0)
-			if m.MaxConcurrency < 2 || m.MaxConcurrency > 1000 {
-				p.fail("MaximumConcurrency", "must be 2 to 1000")
-			}
-		})
-		r.model.Works = append(r.model.Works, m)
-		return
-	}
-	m := StreamMapping{ID: id, Function: function, Table: p.tableOf(source), Latest: p.latest(), BatchSize: p.int("BatchSize", 100),
-		Window: p.seconds("MaximumBatchingWindowInSeconds", 0), Parallel: p.int("ParallelizationFactor", 1),
-		Bisect: p.bool("BisectBatchOnFunctionError"), MaxRetries: p.int("MaximumRetryAttempts", -1), MaxAge: p.age("MaximumRecordAgeInSeconds"),
-		ReportPartial: p.partial(), Filters: p.filters(), OnFailureARN: p.onFailure()}
-	if m.Parallel != 1 {
+func (r *reader) streamMapping(id, function string, p *props) {
+	r.model.Streams = append(r.model.Streams, StreamMapping{ID: id, Function: function, Table: p.tableOf("Stream"), BatchSize: p.int("BatchSize", 100),
+		Window: p.seconds("MaximumBatchingWindowInSeconds", 0), Bisect: p.bool("BisectBatchOnFunctionError"),
+		MaxRetries: p.int("MaximumRetryAttempts", -1), MaxAge: p.age("MaximumRecordAgeInSeconds"), ReportPartial: p.partial(), Filters: p.filters()})
+	p.fromTheStart()
+	if p.int("ParallelizationFactor", 1) != 1 {
 		p.fail("ParallelizationFactor", "only 1 is supported")
 	}
-	r.model.Streams = append(r.model.Streams, m)
 }
 
 func (r *reader) pipe(res resource, p *props) {
-	m := Pipe{ID: res.id, Table: p.tableOf("Source"), QueueARN: p.queueOf("Target"), BatchSize: 100, MaxRetries: -1, MaxAge: -1}
+	m := Pipe{ID: res.id, Table: p.tableOf("Source"), QueueARN: p.queueOf("Target")}
 	p.object("SourceParameters", func(p *props) {
 		m.Filters = p.filters()
 		p.object("DynamoDBStreamParameters", func(p *props) {
-			m.Latest = p.latest()
+			p.fromTheStart()
 			m.BatchSize = p.int("BatchSize", 100)
-			m.Window = p.seconds("MaximumBatchingWindowInSeconds", 0)
 			m.MaxRetries = p.int("MaximumRetryAttempts", -1)
 			m.MaxAge = p.age("MaximumRecordAgeInSeconds")
-			switch v := p.text("OnPartialBatchItemFailure"); v {
-			case "AUTOMATIC_BISECT":
-				m.Bisect = true
-			case "":
-			default:
+			v := p.text("OnPartialBatchItemFailure")
+			if m.Bisect = v == "AUTOMATIC_BISECT"; !m.Bisect && v != "" {
 				p.fail("OnPartialBatchItemFailure", "%q is not known", v)
-			}
-			p.object("DeadLetterConfig", func(p *props) { m.OnFailureARN = p.queueOf("Arn") })
-			if n := p.int("ParallelizationFactor", 1); n != 1 {
-				p.fail("ParallelizationFactor", "only 1 is supported")
 			}
 		})
 	})
-	p.object("TargetParameters", func(p *props) {
-		m.InputTemplate = p.text("InputTemplate")
-		p.ignore("SqsQueueParameters")
-	})
-	if state := p.text("DesiredState"); state != "" && state != "RUNNING" {
-		p.fail("DesiredState", "only RUNNING is supported")
-	}
+	p.object("TargetParameters", func(p *props) { m.InputTemplate = p.text("InputTemplate") })
 	if m.BatchSize > 10 {
 		p.fail("SourceParameters", "a batch for a queue holds at most 10 records")
 	}
-	p.ignore("Name", "Description", "RoleArn", "LogConfiguration", "Tags", "KmsKeyIdentifier")
+	p.ignore("Description", "RoleArn")
 	r.model.Pipes = append(r.model.Pipes, m)
 }
 
@@ -307,62 +244,28 @@ func (p *props) rate(name string) time.Duration {
 	return time.Duration(n) * units[unit]
 }
 
-func (p *props) retryPolicy(s *Schedule) {
-	s.MaxAge, s.Retries = 24*time.Hour, 185 // EventBridge's defaults
+func (r *reader) schedule(id, function string, p *props) {
+	s := Schedule{ID: id, Function: function, Every: p.rate("ScheduleExpression"), MaxAge: 24 * time.Hour} // EventBridge's default
 	p.object("RetryPolicy", func(p *props) {
 		s.MaxAge = p.seconds("MaximumEventAgeInSeconds", 86400)
-		s.Retries = p.int("MaximumRetryAttempts", 185)
+		p.noRetry()
 	})
-}
-
-func (r *reader) schedule(id, function string, rule bool, p *props) {
-	expression := "ScheduleExpression"
-	if rule {
-		expression = "Schedule"
-	}
-	s := Schedule{ID: id, Function: function, Rule: rule, Every: p.rate(expression), Input: p.text("Input")}
-	p.retryPolicy(&s)
-	if state := p.text("State"); state != "" && state != "ENABLED" {
-		p.fail("State", "only ENABLED is supported")
-	}
-	p.ignore("Name", "Description", "FlexibleTimeWindow", "RoleArn", "PermissionsBoundary", "GroupName", "ScheduleExpressionTimezone", "DeadLetterConfig", "OmitName", "KmsKeyArn", "Enabled")
-	r.model.Schedules = append(r.model.Schedules, s)
-}
-
-func (r *reader) scheduler(res resource, p *props) {
-	s := Schedule{ID: res.id, Every: p.rate("ScheduleExpression")}
-	p.object("Target", func(p *props) {
-		s.Function = p.functionOf("Arn")
-		s.Input = p.text("Input")
-		p.retryPolicy(&s)
-		p.ignore("RoleArn", "DeadLetterConfig")
-	})
-	if state := p.text("State"); state != "" && state != "ENABLED" {
-		p.fail("State", "only ENABLED is supported")
-	}
-	p.ignore("Name", "Description", "FlexibleTimeWindow", "GroupName", "ScheduleExpressionTimezone", "KmsKeyArn")
+	p.ignore("Description", "FlexibleTimeWindow")
 	r.model.Schedules = append(r.model.Schedules, s)
 }
 
 func (p *props) cors(name string) (c *CORS) {
 	p.object(name, func(p *props) {
 		c = &CORS{Origins: p.texts("AllowOrigins"), Methods: p.texts("AllowMethods"), Headers: p.texts("AllowHeaders"),
-			Expose: p.texts("ExposeHeaders"), Credentials: p.bool("AllowCredentials"), MaxAge: p.int("MaxAge", 0)}
+			Expose: p.texts("ExposeHeaders"), MaxAge: p.int("MaxAge", 0)}
 	})
 	return c
 }
 
 func (r *reader) httpAPI(res resource, p *props) {
-	p.n = merge(r.globalsOf("HttpApi"), res.props)
-	a := API{ID: res.id, CORS: p.cors("CorsConfiguration")}
-	p.object("Auth", func(p *props) {
-		p.fail("Auth", "authorizers belong into AWS::ApiGatewayV2::Authorizer resources: the transform drops a broken one with a warning")
-	})
-	p.ignore("Name", "Description", "FailOnWarnings", "DisableExecuteApiEndpoint", "AccessLogSettings", "DefaultRouteSettings", "RouteSettings", "Tags", "Domain", "PropagateTags")
-	if stage := p.text("StageName"); stage != "" && stage != "$default" {
-		p.fail("StageName", "only the stage $default is supported, not %q", stage)
-	}
-	r.model.APIs = append(r.model.APIs, a)
+	// Auth is not read: the transform drops a broken authorizer with a warning.
+	p.ignore("Description", "FailOnWarnings", "DisableExecuteApiEndpoint", "AccessLogSettings", "DefaultRouteSettings")
+	r.model.APIs = append(r.model.APIs, API{ID: res.id})
 }
 
 func (r *reader) plainAPI(res resource, p *props) {
@@ -370,7 +273,7 @@ func (r *reader) plainAPI(res resource, p *props) {
 		p.fail("ProtocolType", "only HTTP is supported")
 	}
 	a := API{ID: res.id, CORS: p.cors("CorsConfiguration")}
-	p.ignore("Name", "Description", "DisableExecuteApiEndpoint", "Tags", "IpAddressType")
+	p.ignore("Name", "Description")
 	r.model.APIs = append(r.model.APIs, a)
 }
 
@@ -383,8 +286,8 @@ func (p *props) apiOf(name string) string {
 }
 
 func (p *props) payload2() {
-	if v := p.text("PayloadFormatVersion"); v != "" && v != "2.0" {
-		p.fail("PayloadFormatVersion", "only 2.0 is supported")
+	if v := p.text("PayloadFormatVersion"); v != "2.0" {
+		p.fail("PayloadFormatVersion", "must be 2.0")
 	}
 }
 
@@ -400,21 +303,8 @@ func (p *props) integrationTimeout() time.Duration {
 }
 
 func (r *reader) apiEvent(function string, p *props) {
-	method := strings.ToUpper(p.required("Method"))
-	if method == "*" || method == "X-AMAZON-APIGATEWAY-ANY-METHOD" {
-		method = "ANY"
-	}
-	rt := Route{API: p.apiOf("ApiId"), Key: method + " " + p.required("Path"), Function: function, Timeout: p.integrationTimeout()}
+	rt := Route{API: p.apiOf("ApiId"), Key: p.required("Method") + " " + p.required("Path"), Function: function, Timeout: p.integrationTimeout()}
 	p.payload2()
-	p.object("Auth", func(p *props) {
-		switch a := p.text("Authorizer"); a {
-		case "", "NONE":
-		case "AWS_IAM":
-			rt.IAM = true
-		default:
-			p.fail("Authorizer", "only AWS_IAM and NONE are supported here")
-		}
-	})
 	p.ignore("RouteSettings")
 	r.model.Routes = append(r.model.Routes, rt)
 }
@@ -424,16 +314,8 @@ func (r *reader) integration(res resource, p *props) {
 		p.fail("IntegrationType", "only AWS_PROXY is supported")
 	}
 	p.payload2()
-	if v := p.text("PayloadFormatVersion"); v != "2.0" {
-		p.fail("PayloadFormatVersion", "must be 2.0 (the default is not)")
-	}
-	in := integration{function: p.functionOf("IntegrationUri"), timeout: p.integrationTimeout()}
+	r.integrations[res.id] = integration{function: p.functionOf("IntegrationUri"), timeout: p.integrationTimeout()}
 	p.apiOf("ApiId")
-	p.ignore("IntegrationMethod", "Description", "ConnectionType", "CredentialsArn")
-	if r.integrations == nil {
-		r.integrations = map[string]integration{}
-	}
-	r.integrations[res.id] = in
 }
 
 func (r *reader) authorizer(res resource, p *props) {
@@ -455,46 +337,32 @@ func (r *reader) authorizer(res resource, p *props) {
 	}
 	p.apiOf("ApiId")
 	p.ignore("Name")
-	if r.authorizers == nil {
-		r.authorizers = map[string]JWT{}
-	}
 	r.authorizers[res.id] = j
 }
 
+// route joins a route with its integration and authorizer, which stand before
+// it in the template.
 func (r *reader) route(p *props) {
-	raw := rawRoute{api: p.apiOf("ApiId"), key: p.required("RouteKey"), target: strings.TrimPrefix(p.required("Target"), "integrations/"),
-		auth: p.text("AuthorizationType"), authorizer: p.text("AuthorizerId"), scopes: p.texts("AuthorizationScopes"), p: p}
-	p.ignore("OperationName")
-	r.routes = append(r.routes, raw)
-}
-
-// joinRoutes gives each plain route its integration and authorizer, which may
-// stand anywhere in the template.
-func (r *reader) joinRoutes() error {
-	for _, raw := range r.routes {
-		in, ok := r.integrations[raw.target]
-		if !ok {
-			raw.p.fail("Target", "names no integration of this template: %s", raw.target)
-			return raw.p.err
-		}
-		rt := Route{API: raw.api, Key: raw.key, Function: in.function, Timeout: in.timeout}
-		switch raw.auth {
-		case "", "NONE":
-		case "AWS_IAM":
-			rt.IAM = true
-		case "JWT":
-			j, ok := r.authorizers[raw.authorizer]
-			if !ok {
-				raw.p.fail("AuthorizerId", "names no authorizer of this template: %q", raw.authorizer)
-				return raw.p.err
-			}
-			j.Scopes = raw.scopes
-			rt.JWT = &j
-		default:
-			raw.p.fail("AuthorizationType", "%q is not supported", raw.auth)
-			return raw.p.err
-		}
-		r.model.Routes = append(r.model.Routes, rt)
+	target := strings.TrimPrefix(p.required("Target"), "integrations/")
+	in, ok := r.integrations[target]
+	if !ok {
+		p.fail("Target", "names no integration before it in this template: %s", target)
 	}
-	return nil
+	rt := Route{API: p.apiOf("ApiId"), Key: p.required("RouteKey"), Function: in.function, Timeout: in.timeout}
+	authorizer, scopes := p.text("AuthorizerId"), p.texts("AuthorizationScopes")
+	switch kind := p.text("AuthorizationType"); kind {
+	case "", "NONE":
+	case "AWS_IAM":
+		rt.IAM = true
+	case "JWT":
+		j, ok := r.authorizers[authorizer]
+		if !ok {
+			p.fail("AuthorizerId", "names no authorizer before it in this template: %q", authorizer)
+		}
+		j.Scopes = scopes
+		rt.JWT = &j
+	default:
+		p.fail("AuthorizationType", "%q is not supported", kind)
+	}
+	r.model.Routes = append(r.model.Routes, rt)
 }

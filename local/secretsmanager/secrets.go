@@ -7,17 +7,15 @@
 package secretsmanager
 
 import (
-	"crypto/rand"
-	"encoding/json"
-	"errors"
-	"fmt"
-	"io"
+	"cmp"
 	"maps"
 	"net/http"
 	"slices"
-	"strings"
 	"sync"
 	"time"
+
+	"orderbridge/local/awsjson"
+	"orderbridge/local/uuid"
 )
 
 // The staging labels that the service itself moves.
@@ -28,8 +26,7 @@ const (
 
 type version struct {
 	id      string
-	text    *string
-	binary  []byte
+	text    string
 	stages  []string
 	created time.Time
 }
@@ -37,8 +34,6 @@ type version struct {
 type secret struct {
 	name, arn string
 	created   time.Time
-	changed   time.Time
-	about     string
 	versions  []*version
 }
 
@@ -51,43 +46,37 @@ func (s *secret) staged(stage string) *version {
 	return nil
 }
 
-func (s *secret) byID(id string) *version {
-	for _, v := range s.versions {
-		if v.id == id {
-			return v
-		}
-	}
-	return nil
-}
-
 // Service holds secrets; it is the http.Handler of their wire protocol. Its
 // methods are safe for concurrent use.
 type Service struct {
-	now             func() time.Time
-	region, account string
+	now func() time.Time
 
 	mu      sync.Mutex
 	secrets map[string]*secret // by name
 }
 
 // New returns an empty service; now nil means time.Now.
-func New(region, account string, now func() time.Time) *Service {
+func New(now func() time.Time) *Service {
 	if now == nil {
 		now = time.Now
 	}
-	return &Service{now: now, region: region, account: account, secrets: map[string]*secret{}}
+	return &Service{now: now, secrets: map[string]*secret{}}
 }
 
-// Create makes a secret with the given ARN ("" = one is made up); without a
-// value when value is empty, as CloudFormation does.
+// Create makes a secret; without a value when value is empty, as CloudFormation
+// does. It fails when there is one of that name.
 func (s *Service) Create(name, arn, value string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	sec, err := s.create(name, arn)
-	if err == nil && value != "" {
-		s.put(sec, newID(), &value, nil, []string{Current})
+	if s.secrets[name] != nil {
+		return refuse("ResourceExistsException", "The operation failed because the secret "+name+" already exists.")
 	}
-	return err
+	sec := &secret{name: name, arn: arn, created: s.now()}
+	s.secrets[name] = sec
+	if value != "" {
+		s.put(sec, uuid.New(), value)
+	}
+	return nil
 }
 
 // Value returns the current text of a secret, by name or ARN; "" if it has
@@ -96,236 +85,105 @@ func (s *Service) Value(id string) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if sec := s.find(id); sec != nil {
-		if v := sec.staged(Current); v != nil && v.text != nil {
-			return *v.text
+		if v := sec.staged(Current); v != nil {
+			return v.text
 		}
 	}
 	return ""
 }
 
-func (s *Service) create(name, arn string) (*secret, error) {
-	if name == "" {
-		return nil, &fault{"InvalidParameterException", "You must provide a secret name."}
-	}
-	if s.secrets[name] != nil {
-		return nil, &fault{"ResourceExistsException", "The operation failed because the secret " + name + " already exists."}
-	}
-	if arn == "" {
-		arn = fmt.Sprintf("arn:aws:secretsmanager:%s:%s:secret:%s-%s", s.region, s.account, name, rand.Text()[:6])
-	}
-	sec := &secret{name: name, arn: arn, created: s.now(), changed: s.now()}
-	s.secrets[name] = sec
-	return sec, nil
-}
-
-// find looks a secret up by name, ARN, or ARN without its random end.
+// find looks a secret up by name or ARN.
 func (s *Service) find(id string) *secret {
 	if sec := s.secrets[id]; sec != nil {
 		return sec
 	}
 	for _, sec := range s.secrets {
-		if sec.arn == id || strings.HasPrefix(id, "arn:") && sec.arn[:len(sec.arn)-7] == id {
+		if sec.arn == id {
 			return sec
 		}
 	}
 	return nil
 }
 
-func (s *Service) put(sec *secret, id string, text *string, binary []byte, stages []string) {
-	v := &version{id: id, text: text, binary: binary, created: s.now()}
-	sec.versions = append(sec.versions, v)
-	sec.changed = s.now()
-	for _, stage := range stages {
-		s.move(sec, stage, v)
+// put adds a version that takes AWSCURRENT; what had it takes AWSPREVIOUS. A
+// version without a label goes away.
+func (s *Service) put(sec *secret, id, text string) {
+	if previous := sec.staged(Previous); previous != nil {
+		previous.stages = nil
 	}
-	// Versions without a label are deprecated and go away.
+	if current := sec.staged(Current); current != nil {
+		current.stages = []string{Previous}
+	}
+	sec.versions = append(sec.versions, &version{id: id, text: text, stages: []string{Current}, created: s.now()})
 	sec.versions = slices.DeleteFunc(sec.versions, func(v *version) bool { return len(v.stages) == 0 })
 }
 
-func (s *Service) move(sec *secret, stage string, to *version) {
-	if old := sec.staged(stage); old != nil && old != to {
-		old.stages = slices.DeleteFunc(old.stages, func(l string) bool { return l == stage })
-		if stage == Current {
-			s.move(sec, Previous, old)
-		}
-	}
-	if !slices.Contains(to.stages, stage) {
-		to.stages = append(to.stages, stage)
-	}
-	if stage == Current {
-		to.stages = slices.DeleteFunc(to.stages, func(l string) bool { return l == Previous })
-	}
-}
-
-// fault is an error of the service.
-type fault struct{ kind, text string }
-
-func (f *fault) Error() string { return f.kind + ": " + f.text }
-
 type input struct {
 	SecretID           string `json:"SecretId"`
-	Name               string
-	Description        string
-	VersionID          string `json:"VersionId"`
 	VersionStage       string
 	ClientRequestToken string
-	SecretString       *string
-	SecretBinary       []byte
-	VersionStages      []string
+	SecretString       string
 }
+
+func refuse(kind, message string) error { return &awsjson.Error{Type: kind, Message: message} }
 
 // ServeHTTP answers secretsmanager.* targets.
 func (s *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	_, operation, _ := strings.Cut(r.Header.Get("X-Amz-Target"), ".")
-	var in input
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, 1<<20))
-	if err == nil {
-		err = json.Unmarshal(body, &in)
-	}
-	var out any
-	if err != nil {
-		err = &fault{"SerializationException", "The request could not be read."}
-	} else {
-		s.mu.Lock()
-		out, err = s.serve(operation, &in)
-		s.mu.Unlock()
-	}
-	h := w.Header()
-	h.Set("Content-Type", "application/x-amz-json-1.1")
-	h.Set("X-Amzn-Requestid", newID())
-	status := http.StatusOK
-	if err != nil {
-		status = http.StatusBadRequest
-		f := &fault{"InternalServiceError", "An error occurred on the server side."}
-		errors.As(err, &f)
-		h.Set("X-Amzn-Errortype", f.kind)
-		out = map[string]string{"__type": f.kind, "Message": f.text, "message": f.text}
-	}
-	b, err := json.Marshal(out)
-	if err != nil {
-		status, b = http.StatusInternalServerError, nil
-	}
-	w.WriteHeader(status)
-	_, _ = w.Write(b)
-}
-
-func (s *Service) serve(operation string, in *input) (any, error) {
-	switch operation {
-	case "CreateSecret":
-		sec, err := s.create(in.Name, "")
-		if err != nil {
+	awsjson.Serve(w, r, "application/x-amz-json-1.1", 1<<20, func(target string, body []byte) (any, error) {
+		var in input
+		if err := awsjson.Decode(body, &in, "InvalidParameterException"); err != nil {
 			return nil, err
 		}
-		sec.about = in.Description
-		out := map[string]any{"ARN": sec.arn, "Name": sec.name}
-		if in.SecretString != nil || in.SecretBinary != nil {
-			id := tokenOr(in.ClientRequestToken)
-			s.put(sec, id, in.SecretString, in.SecretBinary, []string{Current})
-			out["VersionId"] = id
-		}
-		return out, nil
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return s.serve(target, &in)
+	})
+}
+
+func (s *Service) serve(target string, in *input) (any, error) {
+	operation := awsjson.Operation(target)
+	switch operation {
 	case "ListSecrets":
 		list := []any{}
 		for _, name := range slices.Sorted(maps.Keys(s.secrets)) {
-			list = append(list, describe(s.secrets[name], "SecretVersionsToStages"))
+			sec := s.secrets[name]
+			list = append(list, map[string]any{"ARN": sec.arn, "Name": sec.name, "CreatedDate": seconds(sec.created)})
 		}
 		return map[string]any{"SecretList": list}, nil
-	case "GetSecretValue", "DescribeSecret", "PutSecretValue":
+	case "GetSecretValue", "PutSecretValue":
 	default:
-		return nil, &fault{"UnknownOperationException", ""}
+		return nil, awsjson.Unknown(target)
 	}
 	sec := s.find(in.SecretID)
 	if sec == nil {
-		return nil, &fault{"ResourceNotFoundException", "Secrets Manager can't find the specified secret."}
+		return nil, refuse("ResourceNotFoundException", "Secrets Manager can't find the specified secret.")
 	}
-	switch operation {
-	case "DescribeSecret":
-		return describe(sec, "VersionIdsToStages"), nil
-	case "PutSecretValue":
+	if operation == "PutSecretValue" {
 		return s.putValue(sec, in)
 	}
-	return getValue(sec, in)
-}
-
-func getValue(sec *secret, in *input) (any, error) {
-	stage := in.VersionStage
-	var v *version
-	if in.VersionID != "" {
-		v = sec.byID(in.VersionID)
-		if v != nil && stage != "" && !slices.Contains(v.stages, stage) {
-			return nil, &fault{"InvalidRequestException", "You provided a VersionStage that is not associated to the provided VersionId."}
-		}
-		if v == nil {
-			return nil, &fault{"ResourceNotFoundException", "Secrets Manager can't find the specified secret value for VersionId: " + in.VersionID}
-		}
-	} else {
-		if stage == "" {
-			stage = Current
-		}
-		if v = sec.staged(stage); v == nil {
-			return nil, &fault{"ResourceNotFoundException", "Secrets Manager can't find the specified secret value for staging label: " + stage}
-		}
+	stage := cmp.Or(in.VersionStage, Current)
+	v := sec.staged(stage)
+	if v == nil {
+		return nil, refuse("ResourceNotFoundException", "Secrets Manager can't find the specified secret value for staging label: "+stage)
 	}
-	out := map[string]any{"ARN": sec.arn, "Name": sec.name, "VersionId": v.id, "VersionStages": v.stages, "CreatedDate": seconds(v.created)}
-	if v.text != nil {
-		out["SecretString"] = *v.text
-	} else {
-		out["SecretBinary"] = v.binary
-	}
-	return out, nil
+	return map[string]any{"ARN": sec.arn, "Name": sec.name, "VersionId": v.id, "VersionStages": v.stages, "CreatedDate": seconds(v.created), "SecretString": v.text}, nil
 }
 
 func (s *Service) putValue(sec *secret, in *input) (any, error) {
-	if (in.SecretString == nil) == (in.SecretBinary == nil) {
-		return nil, &fault{"InvalidParameterException", "You must provide either SecretString or SecretBinary."}
+	if in.SecretString == "" {
+		return nil, refuse("InvalidParameterException", "You must provide SecretString.")
 	}
-	stages := in.VersionStages
-	if len(stages) == 0 {
-		stages = []string{Current}
-	}
-	id := tokenOr(in.ClientRequestToken)
-	v := sec.byID(id)
+	id := cmp.Or(in.ClientRequestToken, uuid.New())
+	i := slices.IndexFunc(sec.versions, func(v *version) bool { return v.id == id })
 	switch {
-	case v == nil:
-		s.put(sec, id, in.SecretString, in.SecretBinary, stages)
-	case !same(v, in):
-		return nil, &fault{"ResourceExistsException", "You can't modify an existing version, you can only create a new version."}
+	case i < 0:
+		s.put(sec, id, in.SecretString)
+		i = len(sec.versions) - 1
+	case sec.versions[i].text != in.SecretString:
+		return nil, refuse("ResourceExistsException", "You can't modify an existing version, you can only create a new version.")
 	}
-	return map[string]any{"ARN": sec.arn, "Name": sec.name, "VersionId": id, "VersionStages": sec.byID(id).stages}, nil
-}
-
-func same(v *version, in *input) bool {
-	if v.text != nil && in.SecretString != nil {
-		return *v.text == *in.SecretString
-	}
-	return v.text == nil && in.SecretString == nil && slices.Equal(v.binary, in.SecretBinary)
-}
-
-func describe(sec *secret, versions string) map[string]any {
-	stages := map[string][]string{}
-	for _, v := range sec.versions {
-		stages[v.id] = v.stages
-	}
-	out := map[string]any{"ARN": sec.arn, "Name": sec.name, "CreatedDate": seconds(sec.created), "LastChangedDate": seconds(sec.changed), versions: stages}
-	if sec.about != "" {
-		out["Description"] = sec.about
-	}
-	return out
+	return map[string]any{"ARN": sec.arn, "Name": sec.name, "VersionId": id, "VersionStages": sec.versions[i].stages}, nil
 }
 
 // seconds is a time as the protocol writes it: seconds since the epoch.
 func seconds(t time.Time) float64 { return float64(t.UnixMilli()) / 1000 }
-
-func tokenOr(token string) string {
-	if token != "" {
-		return token
-	}
-	return newID()
-}
-
-func newID() string {
-	b := make([]byte, 16)
-	rand.Read(b)
-	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
-	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
-}

@@ -3,14 +3,12 @@ package sqs
 import (
 	"context"
 	"crypto/md5" //nolint:gosec // the protocol's digest, not a safeguard
-	"crypto/rand"
-	"encoding/binary"
 	"encoding/hex"
-	"fmt"
-	"maps"
 	"slices"
 	"sync"
 	"time"
+
+	"orderbridge/local/uuid"
 )
 
 // Settings of one queue; the zero value of a field is the service's default.
@@ -19,24 +17,14 @@ type Settings struct {
 	URL, ARN   string
 	Visibility time.Duration // 0 = 30 s
 	Retention  time.Duration // 0 = 4 days
-	Delay      time.Duration
-	Wait       time.Duration // of a receive that names none
 	// DeadLetterARN receives what was received MaxReceives times; "" = none.
 	DeadLetterARN string
 	MaxReceives   int
 }
 
-// Attribute is a message attribute as it came over the wire.
-type Attribute struct {
-	DataType    string `json:"DataType"`
-	StringValue string `json:"StringValue,omitempty"`
-	BinaryValue []byte `json:"BinaryValue,omitempty"`
-}
-
 // Message is one message that was received.
 type Message struct {
 	ID, Body, Receipt string
-	Attributes        map[string]Attribute
 	Sent              time.Time
 	FirstReceived     time.Time
 	Receives          int
@@ -44,7 +32,6 @@ type Message struct {
 
 type message struct {
 	Message
-	seq       int
 	visibleAt time.Time
 }
 
@@ -54,24 +41,14 @@ type Queue struct {
 	service  *Service
 
 	mu       sync.Mutex
-	messages []*message // in the order they were sent
-	seq      int
+	messages []*message    // in the order they were sent
 	changed  chan struct{} // closed and replaced when something may be received
 }
 
-func (q *Queue) wake() {
-	close(q.changed)
-	q.changed = make(chan struct{})
-}
-
-// Send adds a message that becomes visible after delay (negative = the queue's
-// default) and returns its id.
-func (q *Queue) Send(body string, attributes map[string]Attribute, delay time.Duration) string {
-	if delay < 0 {
-		delay = q.settings.Delay
-	}
+// Send adds a message that becomes visible after delay, and returns its id.
+func (q *Queue) Send(body string, delay time.Duration) string {
 	now := time.Now()
-	m := &message{Message: Message{ID: newID(), Body: body, Attributes: attributes, Sent: now}, visibleAt: now.Add(delay)}
+	m := &message{Message: Message{ID: uuid.New(), Body: body, Sent: now}, visibleAt: now.Add(delay)}
 	q.put(m)
 	return m.ID
 }
@@ -79,10 +56,9 @@ func (q *Queue) Send(body string, attributes map[string]Attribute, delay time.Du
 func (q *Queue) put(m *message) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.seq++
-	m.seq = q.seq
 	q.messages = append(q.messages, m)
-	q.wake()
+	close(q.changed)
+	q.changed = make(chan struct{})
 }
 
 // Receive takes up to most messages that are visible, and hides them for
@@ -137,7 +113,7 @@ func (q *Queue) take(most int, visibility time.Duration) (got []Message, next ti
 		if m.FirstReceived.IsZero() {
 			m.FirstReceived = now
 		}
-		m.Receipt = newID()
+		m.Receipt = uuid.New()
 		m.visibleAt = now.Add(visibility)
 		got = append(got, m.Message)
 		return false
@@ -170,29 +146,6 @@ func (q *Queue) Delete(receipt string) {
 	q.messages = slices.DeleteFunc(q.messages, func(m *message) bool { return receipt != "" && m.Receipt == receipt })
 }
 
-// ChangeVisibility hides a received message for d from now; false when no
-// message in flight has this handle.
-func (q *Queue) ChangeVisibility(receipt string, d time.Duration) bool {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	now := time.Now()
-	for _, m := range q.messages {
-		if receipt != "" && m.Receipt == receipt && m.visibleAt.After(now) {
-			m.visibleAt = now.Add(d)
-			q.wake()
-			return true
-		}
-	}
-	return false
-}
-
-// Purge removes every message.
-func (q *Queue) Purge() {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	q.messages = nil
-}
-
 // Counts of messages: visible now, received and not deleted, and delayed.
 type Counts struct{ Visible, InFlight, Delayed int }
 
@@ -220,14 +173,13 @@ func (q *Queue) Settings() Settings { return q.settings }
 
 // Service is a set of queues and the http.Handler of their wire protocol.
 type Service struct {
-	region string
 	mu     sync.RWMutex
 	queues map[string]*Queue
 }
 
 // New returns a service without queues.
-func New(region string) *Service {
-	return &Service{region: region, queues: map[string]*Queue{}}
+func New() *Service {
+	return &Service{queues: map[string]*Queue{}}
 }
 
 // Add makes a queue.
@@ -264,48 +216,8 @@ func (s *Service) ByARN(arn string) *Queue {
 	return nil
 }
 
-func (s *Service) names() []string {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	return slices.Sorted(maps.Keys(s.queues))
-}
-
-func newID() string {
-	b := make([]byte, 16)
-	rand.Read(b)
-	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
-	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
-}
-
 // MD5OfBody is the digest that the SDK compares.
 func MD5OfBody(body string) string {
 	sum := md5.Sum([]byte(body)) //nolint:gosec // the protocol's digest
 	return hex.EncodeToString(sum[:])
-}
-
-// MD5OfAttributes is the digest of message attributes; "" when there are none.
-// (SQS Developer Guide, "Calculating the MD5 message digest for message
-// attributes".)
-func MD5OfAttributes(all map[string]Attribute) string {
-	if len(all) == 0 {
-		return ""
-	}
-	h := md5.New() //nolint:gosec // the protocol's digest
-	write := func(b []byte) {
-		h.Write(binary.BigEndian.AppendUint32(nil, uint32(len(b))))
-		h.Write(b)
-	}
-	for _, name := range slices.Sorted(maps.Keys(all)) {
-		a := all[name]
-		write([]byte(name))
-		write([]byte(a.DataType))
-		if len(a.BinaryValue) > 0 {
-			h.Write([]byte{2})
-			write(a.BinaryValue)
-		} else {
-			h.Write([]byte{1})
-			write([]byte(a.StringValue))
-		}
-	}
-	return hex.EncodeToString(h.Sum(nil))
 }

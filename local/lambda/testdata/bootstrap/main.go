@@ -53,6 +53,7 @@ func main() {
 			d, _ := ctx.Deadline()
 			return time.Until(d).Milliseconds(), nil
 		}
-		return map[string]any{"pid": os.Getpid(), "text": e.Text}, nil
+		// statusCode and body are for the HTTP API.
+		return map[string]any{"pid": os.Getpid(), "text": e.Text, "statusCode": 200, "body": fmt.Sprintf(`{"pid":%d}`, os.Getpid())}, nil
 	})
 }

@@ -1,4 +1,4 @@
-package faults_test
+package eventsource_test
 
 import (
 	"net/http/httptest"
@@ -6,11 +6,11 @@ import (
 	"testing"
 	"time"
 
-	"orderbridge/local/faults"
+	"orderbridge/local/eventsource"
 )
 
 func TestNothingHappensUnlessSwitchedOn(t *testing.T) {
-	var h faults.Hints
+	var h eventsource.Hints
 	for range 1000 {
 		if h.Lost() || h.Doubled() || h.Late() != 0 {
 			t.Fatal("a hint was harmed")
@@ -19,8 +19,8 @@ func TestNothingHappensUnlessSwitchedOn(t *testing.T) {
 }
 
 func TestSwitchesDoWhatTheySay(t *testing.T) {
-	var h faults.Hints
-	if err := h.Set(faults.Settings{Lost: 1, Doubled: 1, LateMs: 50}); err != nil {
+	var h eventsource.Hints
+	if err := h.Set(eventsource.HintSettings{Lost: 1, Doubled: 1, LateMs: 50}); err != nil {
 		t.Fatal(err)
 	}
 	later := false
@@ -34,7 +34,7 @@ func TestSwitchesDoWhatTheySay(t *testing.T) {
 	if !later {
 		t.Error("no hint was late")
 	}
-	for _, bad := range []faults.Settings{{Lost: -0.1}, {Lost: 1.1}, {Doubled: 2}, {Doubled: -1}, {LateMs: -1}, {LateMs: 900_001}} {
+	for _, bad := range []eventsource.HintSettings{{Lost: -0.1}, {Lost: 1.1}, {Doubled: 2}, {Doubled: -1}, {LateMs: -1}, {LateMs: 900_001}} {
 		if err := h.Set(bad); err == nil {
 			t.Errorf("%+v was accepted", bad)
 		}
@@ -45,7 +45,7 @@ func TestSwitchesDoWhatTheySay(t *testing.T) {
 }
 
 func TestRoute(t *testing.T) {
-	var h faults.Hints
+	var h eventsource.Hints
 	for _, c := range []struct {
 		method, body string
 		status       int

@@ -1,21 +1,24 @@
 // Package scheduler fires the schedules of a template: it invokes functions
 // asynchronously at a rate, and on request.
 //
-// The rule it keeps: a tick that could not run in time is dropped, and tried
-// again only as often as its schedule allows. It must not wait for a tick to
-// end before the next one is due.
+// The rule it keeps: a tick that failed, or found no room in time, is dropped: no
+// schedule of the template has retries. It must not wait for a tick to end
+// before the next one is due.
 package scheduler
 
 import (
 	"context"
-	"crypto/rand"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
+
+	"orderbridge/local/lambda"
+	"orderbridge/local/uuid"
 )
 
-// Invoker runs a function, by its short name.
+// Invoker runs a function, by its short name, with the errors of lambda.Host.
 type Invoker interface {
 	Invoke(ctx context.Context, function string, event []byte) ([]byte, error)
 }
@@ -25,23 +28,19 @@ type Schedule struct {
 	Name     string
 	Function string // short name
 	Every    time.Duration
-	Input    string        // the event; "" = the one that the service makes
-	Rule     bool          // the service is EventBridge's rules; else its Scheduler
-	Retries  int           // after a failure
 	MaxAge   time.Duration // of an event that found no room to run
 }
 
-// Options are what a Clock needs.
+// Options are what a Scheduler needs.
 type Options struct {
 	Schedules       []Schedule
 	Invoker         Invoker
-	Throttled       func(error) bool // whether an error means "no room now"; nil = never
 	Region, Account string
 	Logf            func(format string, args ...any)
 }
 
-// Clock fires schedules. Its methods are safe for concurrent use.
-type Clock struct {
+// Scheduler fires schedules. Its methods are safe for concurrent use.
+type Scheduler struct {
 	opts Options
 	wait sync.WaitGroup
 	ctx  context.Context
@@ -51,8 +50,8 @@ type Clock struct {
 }
 
 // New starts the schedules; the first tick comes after one period.
-func New(opts Options) *Clock {
-	c := &Clock{opts: opts}
+func New(opts Options) *Scheduler {
+	c := &Scheduler{opts: opts}
 	c.ctx, c.stop = context.WithCancel(context.Background())
 	for _, s := range opts.Schedules {
 		c.wait.Go(func() {
@@ -72,7 +71,7 @@ func New(opts Options) *Clock {
 }
 
 // Fire fires a schedule now, by name; false when there is none.
-func (c *Clock) Fire(name string) bool {
+func (c *Scheduler) Fire(name string) bool {
 	for _, s := range c.opts.Schedules {
 		if s.Name == name {
 			c.fire(s, time.Now())
@@ -82,36 +81,15 @@ func (c *Clock) Fire(name string) bool {
 	return false
 }
 
-func (c *Clock) fire(s Schedule, at time.Time) {
-	event := s.Input
-	if event == "" {
-		event = c.event(s, at)
-	}
+func (c *Scheduler) fire(s Schedule, at time.Time) {
+	event := c.event(s, at)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.done {
 		return
 	}
 	c.wait.Go(func() {
-		deadline := at.Add(s.MaxAge)
-		for attempt := 0; attempt <= s.Retries; attempt++ {
-			if attempt > 0 {
-				// Lambda waits one minute before the first retry of an
-				// asynchronous invocation, two before the second.
-				t := time.NewTimer(time.Duration(min(attempt, 2)) * time.Minute)
-				select {
-				case <-t.C:
-				case <-c.ctx.Done():
-				}
-				t.Stop()
-			}
-			if c.ctx.Err() != nil || time.Now().After(deadline) {
-				return
-			}
-			err := c.invoke(s, event, deadline)
-			if err == nil || c.ctx.Err() != nil {
-				return
-			}
+		if err := c.invoke(s, event, at.Add(s.MaxAge)); err != nil && c.ctx.Err() == nil {
 			c.opts.Logf("%s: %v", s.Name, err)
 		}
 	})
@@ -119,10 +97,10 @@ func (c *Clock) fire(s Schedule, at time.Time) {
 
 // invoke runs the function once, as soon as there is room for it; finding none
 // until the event is too old is an error too.
-func (c *Clock) invoke(s Schedule, event string, deadline time.Time) error {
+func (c *Scheduler) invoke(s Schedule, event string, deadline time.Time) error {
 	for {
 		_, err := c.opts.Invoker.Invoke(c.ctx, s.Function, []byte(event))
-		if err == nil || c.opts.Throttled == nil || !c.opts.Throttled(err) || time.Now().After(deadline) {
+		if !errors.Is(err, lambda.ErrThrottled) || time.Now().After(deadline) {
 			return err
 		}
 		t := time.NewTimer(time.Second)
@@ -134,18 +112,13 @@ func (c *Clock) invoke(s Schedule, event string, deadline time.Time) error {
 	}
 }
 
-// event is what the service sends when the schedule names no input.
-func (c *Clock) event(s Schedule, at time.Time) string {
+// event is what EventBridge Scheduler sends for a schedule without an input.
+func (c *Scheduler) event(s Schedule, at time.Time) string {
 	e := map[string]any{
-		"version": "0", "id": newID(), "detail-type": "Scheduled Event", "source": "aws.scheduler",
+		"version": "0", "id": uuid.New(), "detail-type": "Scheduled Event", "source": "aws.scheduler",
 		"account": c.opts.Account, "time": at.UTC().Format(time.RFC3339), "region": c.opts.Region,
 		"resources": []string{fmt.Sprintf("arn:aws:scheduler:%s:%s:schedule/default/%s", c.opts.Region, c.opts.Account, s.Name)},
 		"detail":    "{}",
-	}
-	if s.Rule {
-		e["source"] = "aws.events"
-		e["resources"] = []string{fmt.Sprintf("arn:aws:events:%s:%s:rule/%s", c.opts.Region, c.opts.Account, s.Name)}
-		e["detail"] = map[string]any{}
 	}
 	b, err := json.Marshal(e)
 	if err != nil {
@@ -155,17 +128,10 @@ func (c *Clock) event(s Schedule, at time.Time) string {
 }
 
 // Close stops all schedules and returns when no tick is under way.
-func (c *Clock) Close() {
+func (c *Scheduler) Close() {
 	c.mu.Lock()
 	c.done = true
 	c.mu.Unlock()
 	c.stop()
 	c.wait.Wait()
-}
-
-func newID() string {
-	b := make([]byte, 16)
-	rand.Read(b)
-	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
-	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
 }

@@ -1,9 +1,4 @@
-// Package faults holds the switches that make hints unreliable, as they are in
-// the cloud and never are on a quiet machine: doubled, late and lost.
-//
-// The rule it keeps: nothing happens unless it was switched on. It must not
-// touch anything but hints: no write and no answer is ever harmed here.
-package faults
+package eventsource
 
 import (
 	"encoding/json"
@@ -16,22 +11,24 @@ import (
 	"time"
 )
 
-// Hints are the switches. The zero value delivers each hint once, at once.
-// Its methods are safe for concurrent use.
+// Hints are the switches that make hints unreliable, as they are in the cloud
+// and never are on a quiet machine: doubled, late and lost. The zero value
+// delivers each hint once, at once; no write and no answer is ever harmed. Its
+// methods are safe for concurrent use.
 type Hints struct {
 	mu  sync.Mutex
-	set Settings
+	set HintSettings
 }
 
-// Settings of the switches; Doubled and Lost are probabilities from 0 to 1.
-type Settings struct {
+// HintSettings of the switches; Doubled and Lost are probabilities from 0 to 1.
+type HintSettings struct {
 	Doubled float64 `json:"doubled"`
 	LateMs  int     `json:"lateMs"` // each hint is late by 0 to this
 	Lost    float64 `json:"lost"`
 }
 
 // Set replaces all switches.
-func (h *Hints) Set(s Settings) error {
+func (h *Hints) Set(s HintSettings) error {
 	if s.Doubled < 0 || s.Doubled > 1 || s.Lost < 0 || s.Lost > 1 || s.LateMs < 0 || s.LateMs > 900_000 {
 		return fmt.Errorf("set hints: want doubled and lost from 0 to 1, lateMs from 0 to 900000")
 	}
@@ -42,7 +39,7 @@ func (h *Hints) Set(s Settings) error {
 }
 
 // Get returns the switches.
-func (h *Hints) Get() Settings {
+func (h *Hints) Get() HintSettings {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.set
@@ -66,7 +63,7 @@ func (h *Hints) Late() time.Duration {
 // answers with what holds; GET only answers.
 func (h *Hints) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.Method != http.MethodGet {
-		var s Settings
+		var s HintSettings
 		err := json.NewDecoder(http.MaxBytesReader(w, r.Body, 4096)).Decode(&s)
 		if errors.Is(err, io.EOF) {
 			err = nil
