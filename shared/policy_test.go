@@ -33,8 +33,7 @@ var mayImport = map[string][]string{
 	"shared/config":     {"shared/fault"},
 	"shared/telemetry":  {"shared/fault"},
 	"shared/httpapi":    {"shared/fault"},
-	"shared/awsenv":     {},
-	"shared/wall":       {},
+	"shared/lambdaenv":  {"shared/telemetry", "shared/fault"},
 
 	// Simulators and suites: imported by tests and by local alone.
 	"shared/provision/provisiontest":   {"shared/order", "shared/fault", "shared/provision"},
@@ -54,8 +53,8 @@ var mayImport = map[string][]string{
 // only some folders may import (by prefix of the import path).
 var mayUse = map[string][]string{
 	"github.com/aws/aws-lambda-go":       {"functions/", "shared/httpapi", "local/"},
-	"github.com/aws/aws-sdk-go-v2":       {"shared/store", "shared/secret", "shared/awsenv", "functions/", "cmd/", "local", "bench"},
-	"github.com/aws/smithy-go":           {"shared/store", "shared/secret", "shared/awsenv", "functions/", "cmd/", "local", "bench"},
+	"github.com/aws/aws-sdk-go-v2":       {"shared/store", "shared/secret", "shared/lambdaenv", "functions/", "cmd/", "local", "bench"},
+	"github.com/aws/smithy-go":           {"shared/store", "shared/secret", "shared/lambdaenv", "functions/", "cmd/", "local", "bench"},
 	"github.com/go-json-experiment/json": {"shared/", "functions/", "local", "cmd/"},
 	"github.com/golang-jwt/jwt/v5":       {"shared/salesforce", "local"},
 	"github.com/goccy/go-yaml":           {"local", "contract"},

@@ -87,7 +87,7 @@ func (b *backend) environment(name string) string {
 
 func (b *backend) handler(t *testing.T) *Handler {
 	t.Helper()
-	h, err := wire(b.environment, io.Discard)
+	h, err := wire(t.Context(), b.environment, io.Discard)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -141,7 +141,7 @@ func TestWiredItReadsOneSecretAndMakesOneWrite(t *testing.T) {
 func TestWireNamesWhatIsMissing(t *testing.T) {
 	b := newBackend(t)
 	for _, name := range []string{"TABLE_NAME", "WEBHOOK_SECRET_ID", "AWS_REGION", "AWS_ACCESS_KEY_ID"} {
-		h, err := wire(func(n string) string {
+		h, err := wire(t.Context(), func(n string) string {
 			if n == name {
 				return ""
 			}

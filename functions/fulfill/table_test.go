@@ -18,8 +18,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 
 	dynamo "orderbridge/local/dynamodb"
-	"orderbridge/shared/lambdaenv"
 	"orderbridge/shared/fault"
+	"orderbridge/shared/lambdaenv"
 	"orderbridge/shared/order"
 	"orderbridge/shared/provision/provisiontest"
 	"orderbridge/shared/store"

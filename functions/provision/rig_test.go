@@ -260,14 +260,17 @@ func (r *rig) process(name string) *process {
 	n := len(r.procs) + 1
 	p := &process{rig: r, kind: name, busy: true, name: fmt.Sprintf("%s-%d", name, n), lag: 10*time.Millisecond + time.Duration(n)*137*time.Microsecond}
 	r.procs = append(r.procs, p)
-	wc := whmcs.Config{BaseURL: "http://whmcs.test/billing", PaymentMethod: "mailin", Marker: whmcs.MarkerNotes, Dial: p.dial(sideWHMCS)}
+	wc := whmcs.Config{BaseURL: "http://whmcs.test/billing", PaymentMethod: "mailin", Marker: whmcs.MarkerNotes}
 	if r.opts.whmcs != nil {
 		r.opts.whmcs(&wc)
 	}
 	log := slog.New(slog.DiscardHandler)
-	billing, err := whmcs.New(wc, func(context.Context) (whmcs.Credentials, error) {
-		return whmcs.Credentials{Identifier: "id", Secret: "secret"}, nil
-	}, log, p.Now)
+	billing, err := whmcs.New(whmcs.Deps{
+		Credentials: func(context.Context) (whmcs.Credentials, error) {
+			return whmcs.Credentials{Identifier: "id", Secret: "secret"}, nil
+		},
+		Log: log, Now: p.Now, Dial: p.dial(sideWHMCS),
+	}, wc)
 	if err != nil {
 		panic(err)
 	}

@@ -17,12 +17,12 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 
+	"orderbridge/shared/lambdaenv"
 	"orderbridge/shared/order"
 	"orderbridge/shared/provision/provisiontest"
 	"orderbridge/shared/salesforce"
 	"orderbridge/shared/salesforce/salesforcetest"
 	"orderbridge/shared/telemetry"
-	"orderbridge/shared/wall"
 	"orderbridge/shared/writeback"
 )
 
@@ -111,7 +111,7 @@ func (w *world) process(maxRows int) *Handler {
 	}
 	pusher, err := writeback.New(writeback.Deps{
 		Salesforce: adapter{org}, Items: w.table, Breaker: w.table, Dead: deadLetters{w.letters, "queue"},
-		Metrics: metrics, Log: log, Now: time.Now, Sleep: wall.Clock{}.Sleep, MaxRows: maxRows,
+		Metrics: metrics, Log: log, Now: time.Now, Sleep: lambdaenv.Clock{}.Sleep, MaxRows: maxRows,
 	})
 	if err != nil {
 		w.t.Fatal(err)
