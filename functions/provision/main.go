@@ -50,12 +50,12 @@ func wire(ctx context.Context, getenv func(string) string, out io.Writer) (*hand
 	if err != nil {
 		return nil, err
 	}
-	orders, err := salesforce.Connect(ctx, salesforce.Config{
-		LoginURL: c.Salesforce.LoginURL, APIVersion: c.Salesforce.APIVersion, OrgID: c.Salesforce.OrgID, Optional: salesforce.Optional(c.Optional),
-	}, salesforce.Deps{
+	orders, err := salesforce.Connect(ctx, salesforce.Deps{
 		Credentials: secret.New(secrets, c.SalesforceSecretID, fault.SalesforceSecret, salesforce.ParseCredentials, clock.Now).Get,
 		Log:         env.Log, Now: clock.Now,
 		Usage: func(u salesforce.Usage) { env.Metrics.Gauge("SalesforceAPIUsage", "", u.Share()) },
+	}, salesforce.Config{
+		LoginURL: c.Salesforce.LoginURL, APIVersion: c.Salesforce.APIVersion, OrgID: c.Salesforce.OrgID, Optional: salesforce.Optional(c.Optional),
 	})
 	if err != nil {
 		return nil, err

@@ -274,13 +274,13 @@ func (r *rig) process(name string) *process {
 	if err != nil {
 		panic(err)
 	}
-	orders, err := salesforce.New(salesforce.Config{LoginURL: "http://salesforce.test", APIVersion: "67.0"}, salesforce.Deps{
+	orders, err := salesforce.New(salesforce.Deps{
 		HTTP: &http.Client{Transport: &http.Transport{DialContext: p.dial(sideSF), MaxConnsPerHost: 2, IdleConnTimeout: 20 * time.Second}},
 		Credentials: func(context.Context) (salesforce.Credentials, error) {
 			return salesforce.Credentials{ClientID: "app", ClientSecret: "secret"}, nil
 		},
 		Now: p.Now, Log: log,
-	})
+	}, salesforce.Config{LoginURL: "http://salesforce.test", APIVersion: "67.0"})
 	if err != nil {
 		panic(err)
 	}

@@ -99,13 +99,13 @@ func (w *world) process(maxRows int) *Handler {
 	w.t.Helper()
 	log := telemetry.NewLogger(w.out, nil, "statuspush")
 	metrics := telemetry.NewMetrics(w.out, "statuspush", time.Now)
-	org, err := salesforce.New(salesforce.Config{LoginURL: "http://127.0.0.1:8082", APIVersion: "67.0", Timeout: callTimeout}, salesforce.Deps{
+	org, err := salesforce.New(salesforce.Deps{
 		HTTP: &http.Client{Transport: w.sim.Transport()},
 		Credentials: func(context.Context) (salesforce.Credentials, error) {
 			return salesforce.Credentials{ClientID: testClient, ClientSecret: testSecret}, nil
 		},
 		Now: time.Now, Log: log,
-	})
+	}, salesforce.Config{LoginURL: "http://127.0.0.1:8082", APIVersion: "67.0", Timeout: callTimeout})
 	if err != nil {
 		w.t.Fatal(err)
 	}

@@ -39,11 +39,11 @@ func wire(ctx context.Context, getenv func(string) string, out io.Writer) (*Hand
 		return nil, err
 	}
 	credentials := secret.New(secretsmanager.NewFromConfig(env.AWS), c.SalesforceSecretID, fault.SalesforceSecret, salesforce.ParseCredentials, env.Clock.Now)
-	org, err := salesforce.Connect(ctx, salesforce.Config{
-		LoginURL: c.Salesforce.LoginURL, APIVersion: c.Salesforce.APIVersion, OrgID: c.Salesforce.OrgID, Timeout: callTimeout,
-	}, salesforce.Deps{
+	org, err := salesforce.Connect(ctx, salesforce.Deps{
 		Credentials: credentials.Get, Now: env.Clock.Now, Log: env.Log,
 		Usage: func(u salesforce.Usage) { env.Metrics.Gauge("SalesforceAPIUsage", "", u.Share()) },
+	}, salesforce.Config{
+		LoginURL: c.Salesforce.LoginURL, APIVersion: c.Salesforce.APIVersion, OrgID: c.Salesforce.OrgID, Timeout: callTimeout,
 	})
 	if err != nil {
 		return nil, err

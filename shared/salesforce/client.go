@@ -95,7 +95,7 @@ var (
 )
 
 // New returns a client, or an error that names what is wrong with cfg.
-func New(cfg Config, deps Deps) (*Client, error) {
+func New(deps Deps, cfg Config) (*Client, error) {
 	if deps.HTTP == nil || deps.Credentials == nil || deps.Now == nil || deps.Log == nil {
 		return nil, errors.New("salesforce client: HTTP, Credentials, Now and Log are needed")
 	}

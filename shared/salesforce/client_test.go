@@ -76,7 +76,7 @@ func (w *world) client(change ...func(*salesforce.Config)) *salesforce.Client {
 	for _, f := range change {
 		f(&cfg)
 	}
-	c, err := salesforce.New(cfg, salesforce.Deps{
+	c, err := salesforce.New(salesforce.Deps{
 		HTTP:        &http.Client{Transport: w.sim.Transport()},
 		Credentials: func(context.Context) (salesforce.Credentials, error) { return w.cred, nil },
 		Now:         w.clock,
@@ -86,7 +86,7 @@ func (w *world) client(change ...func(*salesforce.Config)) *salesforce.Client {
 			defer w.mu.Unlock()
 			w.seen = append(w.seen, u)
 		},
-	})
+	}, cfg)
 	if err != nil {
 		w.t.Fatal(err)
 	}
