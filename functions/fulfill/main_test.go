@@ -218,7 +218,7 @@ func TestAThrottledTableIs503AndLeavesNothing(t *testing.T) {
 }
 
 // Nonces are in the table, not in a process: a replay that meets another
-// process, or one that was started anew, is seen as well.
+// process, or one that was restarted, is seen as well.
 func TestAReplayMeetsAnotherProcess(t *testing.T) {
 	b := newBackend(t)
 	if res := (bench{Handler: b.handler(t)}).do(t, callout(goodBody())); res.StatusCode != 202 {

@@ -95,7 +95,7 @@ func (h *Handler) Handle(ctx context.Context, e events.APIGatewayV2HTTPRequest) 
 }
 
 // maySee reports whether the caller may see the order. An order whose account
-// is not known yet is nobody's.
+// is not known yet is visible to no account.
 func (h *Handler) maySee(c httpapi.Caller, r order.Record) bool {
 	if c.IAM || slices.Contains(strings.Fields(c.Claims["scope"]), scopeAny) {
 		return true
@@ -105,7 +105,7 @@ func (h *Handler) maySee(c httpapi.Caller, r order.Record) bool {
 }
 
 // show answers with the representation of r; the zero Record is the order that
-// nobody has asked to provision.
+// has not been asked for.
 func (h *Handler) show(id order.ID, r order.Record, ifNoneMatch string) httpapi.Response {
 	status := r.Status()
 	rep := representation{SFOrderID: id.String(), Status: status, WHMCSOrderID: r.WHMCSOrderID, Final: status.Final()}

@@ -45,7 +45,7 @@ type Request struct {
 }
 
 // Caller is an identity that the gateway verified. At most one of IAM and
-// Claims is set; neither means that the gateway verified nobody.
+// Claims is set; neither means that the gateway verified no caller.
 type Caller struct {
 	// IAM: the request was signed with SigV4 by a principal that may invoke the API.
 	IAM bool

@@ -32,7 +32,7 @@ func (n noRetryAfter) Do(r *http.Request) (*http.Response, error) {
 }
 
 // WholeBody returns a client that hands each request's body to next in one
-// piece that nobody closes. Every client of a near server needs it.
+// piece that is never closed. Every client of a near server needs it.
 //
 // The SDK closes the body as soon as the answer's headers are there
 // (smithy-go v1.28.9, transport/http/client.go). A server that is near answers

@@ -261,7 +261,7 @@ func TestAFailingRefreshNeverKeepsAValuePastItsAge(t *testing.T) {
 	})
 }
 
-// A value is read anew before it ends, so that a Secrets Manager that fails
+// A value is read again before it ends, so that a Secrets Manager that fails
 // for less than a minute is not noticed.
 func TestAValueIsRenewedBeforeItEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
