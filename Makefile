@@ -138,6 +138,7 @@ build-StatusFunction:     FUNCTION := status
 .PHONY: build-FulfillFunction build-ProvisionFunction build-StatusPushFunction build-StatusFunction
 build-FulfillFunction build-ProvisionFunction build-StatusPushFunction build-StatusFunction:
 	@test -n '$(GOARCH_$(ARCHITECTURE))' || { echo 'ARCHITECTURE must be arm64 or x86_64, is $(ARCHITECTURE)' >&2; exit 1; }
+	@.ci/toolchain
 	@GOOS=linux GOARCH=$(GOARCH_$(ARCHITECTURE)) go build -trimpath -buildvcs=false $(GOFLAGS_BUILD) \
 		-ldflags '$(LDFLAGS) -buildid=' -o '$(ARTIFACTS_DIR)/bootstrap' ./functions/$(FUNCTION)
 

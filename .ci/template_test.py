@@ -153,6 +153,11 @@ class Template(unittest.TestCase):
         }
         self.assertEqual(alarmed, review)
 
+    def test_no_alarm_watches_more_metrics_than_cloudwatch_takes(self):
+        for name, alarm in of_type("AWS::CloudWatch::Alarm").items():
+            with self.subTest(name):
+                self.assertLessEqual(sum("MetricStat" in m for m in alarm["Properties"].get("Metrics", [])), 10)
+
     def test_alarms_watch_metrics_that_are_written(self):
         sources = [p.read_text() for d in ("functions", "shared") for p in (ROOT / d).rglob("*.go") if not p.name.endswith("_test.go")]
         written = set(re.findall(r'"([A-Z][A-Za-z]+)"', "\n".join(sources)))

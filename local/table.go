@@ -15,7 +15,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodbstreams"
 
 	"orderbridge/local/samtemplate"
-	"orderbridge/shared/awsenv"
+	"orderbridge/shared/lambdaenv"
 )
 
 // dynamoConfig points at the DynamoDB of this machine and never at AWS.
@@ -28,7 +28,7 @@ func (s *system) dynamoConfig() aws.Config {
 		Region:       s.settings.region,
 		BaseEndpoint: &endpoint,
 		Credentials:  credentials.NewStaticCredentialsProvider(accessKey, secretKey, ""),
-		HTTPClient:   awsenv.WholeBody(awshttp.NewBuildableClient()),
+		HTTPClient:   lambdaenv.WholeBody(awshttp.NewBuildableClient()),
 	}
 }
 

@@ -33,8 +33,7 @@ var mayImport = map[string][]string{
 	"shared/config":     {"shared/fault"},
 	"shared/telemetry":  {"shared/fault"},
 	"shared/httpapi":    {"shared/fault"},
-	"shared/awsenv":     {},
-	"shared/wall":       {},
+	"shared/lambdaenv":  {"shared/telemetry", "shared/fault"},
 
 	// Simulators and suites: imported by tests and by local alone.
 	"shared/provision/provisiontest":   {"shared/order", "shared/fault", "shared/provision"},
@@ -54,8 +53,8 @@ var mayImport = map[string][]string{
 // only some folders may import (by prefix of the import path).
 var mayUse = map[string][]string{
 	"github.com/aws/aws-lambda-go":       {"functions/", "shared/httpapi", "local/"},
-	"github.com/aws/aws-sdk-go-v2":       {"shared/store", "shared/secret", "shared/awsenv", "functions/", "cmd/", "local", "bench"},
-	"github.com/aws/smithy-go":           {"shared/store", "shared/secret", "shared/awsenv", "functions/", "cmd/", "local", "bench"},
+	"github.com/aws/aws-sdk-go-v2":       {"shared/store", "shared/secret", "shared/lambdaenv", "functions/", "cmd/", "local", "bench"},
+	"github.com/aws/smithy-go":           {"shared/store", "shared/secret", "shared/lambdaenv", "functions/", "cmd/", "local", "bench"},
 	"github.com/go-json-experiment/json": {"shared/", "functions/", "local", "cmd/"},
 	"github.com/golang-jwt/jwt/v5":       {"shared/salesforce", "local"},
 	"github.com/goccy/go-yaml":           {"local", "contract"},
@@ -114,6 +113,7 @@ func TestEveryPackageHasOneComment(t *testing.T) {
 }
 
 func TestNoPackageState(t *testing.T) {
+	packages := map[string][]*ast.File{}
 	eachFile(t, func(dir, path string, f *ast.File) {
 		if strings.HasSuffix(path, "_test.go") {
 			return
@@ -126,6 +126,7 @@ func TestNoPackageState(t *testing.T) {
 		if !slices.Contains(domain, dir) {
 			return
 		}
+		packages[dir] = append(packages[dir], f)
 		ast.Inspect(f, func(n ast.Node) bool {
 			if sel, ok := n.(*ast.SelectorExpr); ok {
 				if x, ok := sel.X.(*ast.Ident); ok && x.Name == "time" && (sel.Sel.Name == "Now" || sel.Sel.Name == "Sleep" || sel.Sel.Name == "After") {
@@ -135,6 +136,142 @@ func TestNoPackageState(t *testing.T) {
 			return true
 		})
 	})
+	for dir, files := range packages {
+		for _, problem := range packageState(files) {
+			t.Errorf("%s: %s", dir, problem)
+		}
+	}
+}
+
+// packageState returns what is wrong with the package-level variables of one
+// package. Each must be an error sentinel or a table: it has its value where it
+// is declared, and no statement writes to it or takes its address.
+func packageState(files []*ast.File) []string {
+	var problems []string
+	declared := map[string]*ast.Ident{}
+	for _, f := range files {
+		for _, d := range f.Decls {
+			g, ok := d.(*ast.GenDecl)
+			if !ok || g.Tok != token.VAR {
+				continue
+			}
+			for _, s := range g.Specs {
+				v := s.(*ast.ValueSpec)
+				for i, name := range v.Names {
+					if name.Name == "_" {
+						continue
+					}
+					declared[name.Name] = name
+					if i >= len(v.Values) || !constantValue(v.Values[i]) {
+						problems = append(problems, name.Name+" is neither an error sentinel nor a table")
+					}
+				}
+			}
+		}
+	}
+	written := func(e ast.Expr) {
+		name := leftmost(e)
+		if name == nil || declared[name.Name] == nil {
+			return
+		}
+		// The parser resolves a function's own identifiers, and of the package's
+		// those of the same file.
+		if name.Obj == nil || name.Obj == declared[name.Name].Obj {
+			problems = append(problems, name.Name+" is written after its declaration")
+		}
+	}
+	for _, f := range files {
+		ast.Inspect(f, func(n ast.Node) bool {
+			switch n := n.(type) {
+			case *ast.AssignStmt:
+				if n.Tok != token.DEFINE {
+					for _, e := range n.Lhs {
+						written(e)
+					}
+				}
+			case *ast.IncDecStmt:
+				written(n.X)
+			case *ast.UnaryExpr:
+				if n.Op == token.AND {
+					written(n.X)
+				}
+			case *ast.CallExpr:
+				if f, ok := n.Fun.(*ast.Ident); ok && slices.Contains([]string{"delete", "clear", "copy"}, f.Name) && len(n.Args) > 0 {
+					written(n.Args[0])
+				}
+			}
+			return true
+		})
+	}
+	return problems
+}
+
+// constantValue reports whether the value of a variable is a literal of a map,
+// slice, array or struct of this package, or made by a call whose result does
+// not change: an error, a compiled expression, a replacer.
+func constantValue(e ast.Expr) bool {
+	switch e := e.(type) {
+	case *ast.CompositeLit:
+		_, foreign := e.Type.(*ast.SelectorExpr) // sync.Map{} and its like
+		return !foreign
+	case *ast.CallExpr:
+		if f, ok := e.Fun.(*ast.SelectorExpr); ok {
+			if x, ok := f.X.(*ast.Ident); ok {
+				return slices.Contains([]string{"errors.New", "fault.New", "fault.Wrap", "regexp.MustCompile", "strings.NewReplacer"}, x.Name+"."+f.Sel.Name)
+			}
+		}
+	}
+	return false
+}
+
+// leftmost returns the identifier at the left end of x.f[i].g, *x, (x); nil if
+// there is none.
+func leftmost(e ast.Expr) *ast.Ident {
+	switch e := e.(type) {
+	case *ast.Ident:
+		return e
+	case *ast.SelectorExpr:
+		return leftmost(e.X)
+	case *ast.IndexExpr:
+		return leftmost(e.X)
+	case *ast.SliceExpr:
+		return leftmost(e.X)
+	case *ast.StarExpr:
+		return leftmost(e.X)
+	case *ast.ParenExpr:
+		return leftmost(e.X)
+	}
+	return nil
+}
+
+func TestPackageStateIsFound(t *testing.T) {
+	for _, c := range []struct{ name, source, want string }{
+		{"an error sentinel", `var errLost = errors.New("lost")`, ""},
+		{"a table", `var table = map[string]int{"a": 1}; func f() int { return table["a"] }`, ""},
+		{"a check of an interface", `var _ fmt.Stringer = (*T)(nil)`, ""},
+		{"a local of the same name", `var table = []int{1}; func f() { table := []int{2}; table[0] = 3 }`, ""},
+		{"no value", `var count int`, "count is neither"},
+		{"a number", `var count = 1`, "count is neither"},
+		{"a lock", `var mu = sync.Mutex{}`, "mu is neither"},
+		{"a pointer", `var last = &T{}`, "last is neither"},
+		{"assigned", `var table = map[string]int{}; func f() { table = nil }`, "table is written"},
+		{"an element assigned", `var table = map[string]int{}; func f() { table["a"] = 1 }`, "table is written"},
+		{"counted", `var t = T{}; func f() { t.n++ }`, "t is written"},
+		{"an element deleted", `var table = map[string]int{}; func f() { delete(table, "a") }`, "table is written"},
+		{"its address taken", `var t = T{}; func f() *T { return &t }`, "t is written"},
+		{"an error replaced", `var errLost = errors.New("lost"); func f() { errLost = nil }`, "errLost is written"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			f, err := parser.ParseFile(token.NewFileSet(), "p.go", "package p; "+c.source, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := strings.Join(packageState([]*ast.File{f}), "; ")
+			if (got == "") != (c.want == "") || !strings.HasPrefix(got, c.want) {
+				t.Errorf("found %q, want %q", got, c.want)
+			}
+		})
+	}
 }
 
 func TestModuleReplacesNothing(t *testing.T) {

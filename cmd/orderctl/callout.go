@@ -3,9 +3,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"crypto/hmac"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"flag"
@@ -19,6 +16,7 @@ import (
 
 	"orderbridge/shared/fault"
 	"orderbridge/shared/order"
+	"orderbridge/shared/webhook"
 )
 
 const (
@@ -167,8 +165,6 @@ func signed(ctx context.Context, c console, base string, id order.ID, o calloutO
 	if err != nil {
 		return nil, nil, fmt.Errorf("make request: %w", err)
 	}
-	mac := hmac.New(sha256.New, []byte(secret))
-	mac.Write(body)
 	key := o.key
 	if key == "" {
 		key = "orderctl-" + string(order.NewToken())
@@ -183,7 +179,7 @@ func signed(ctx context.Context, c console, base string, id order.ID, o calloutO
 		"Prefer":          prefer,
 		"User-Agent":      "orderctl",
 		"X-SF-Nonce":      b.Nonce,
-		"X-SF-Signature":  hex.EncodeToString(mac.Sum(nil)),
+		"X-SF-Signature":  webhook.Sign([]byte(secret), body),
 		"X-SF-Timestamp":  b.Timestamp,
 	} {
 		req.Header.Set(name, value)
@@ -216,7 +212,7 @@ func send(c console, req *http.Request, wait waitFlag) error {
 		return fault.Wrap(fault.RequestNotDelivered, fmt.Errorf("read answer: %w", err))
 	}
 	if res.StatusCode/100 == 2 {
-		fmt.Fprintf(c.err, "HTTP %s%s\n", res.Status, hints(res.Header))
+		fmt.Fprintf(c.err, "HTTP %s%s\n", res.Status, notes(res.Header))
 		fmt.Fprintf(c.out, "%s\n", bytes.TrimSpace(text))
 		return nil
 	}
@@ -228,7 +224,8 @@ func send(c console, req *http.Request, wait waitFlag) error {
 	return fault.New(fault.Code(p.Code), fmt.Sprintf("%s (HTTP %d, request %s)", p.Detail, res.StatusCode, p.RequestID))
 }
 
-func hints(h http.Header) string {
+// notes are the headers of an answer that tell the caller what to do next.
+func notes(h http.Header) string {
 	var s strings.Builder
 	for _, name := range []string{"Location", "Retry-After", "Preference-Applied"} {
 		if v := h.Get(name); v != "" {

@@ -11,8 +11,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 
-	"orderbridge/shared/awsenv"
 	"orderbridge/shared/fault"
+	"orderbridge/shared/lambdaenv"
 	"orderbridge/shared/order"
 	"orderbridge/shared/store"
 )
@@ -37,7 +37,7 @@ func awsConfig(ctx context.Context) (aws.Config, error) {
 		return aws.Config{}, fmt.Errorf("load AWS configuration: %w", err)
 	}
 	if cfg.HTTPClient != nil {
-		cfg.HTTPClient = awsenv.WholeBody(cfg.HTTPClient)
+		cfg.HTTPClient = lambdaenv.WholeBody(cfg.HTTPClient)
 	}
 	if cfg.Region == "" {
 		return aws.Config{}, usagef("AWS_REGION is missing from the environment")

@@ -165,7 +165,9 @@ func TestAMutatedCalloutIsNeverAnother(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		h := Handler{Verifier: v, Claims: claims, Now: discard.Now, Sleep: discard.Sleep, Log: discard.Log, Metrics: discard.Metrics}
+		d := discard
+		d.Verifier, d.Claims = v, claims
+		h := New(d, Config{})
 		res, err := h.Handle(t.Context(), e)
 		if err != nil {
 			t.Fatal(err)

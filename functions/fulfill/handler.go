@@ -30,17 +30,30 @@ type Claims interface {
 	Control(ctx context.Context, side order.Side) (order.Control, error)
 }
 
-// Handler answers POST /orders/{sfOrderId}/fulfill.
-type Handler struct {
+// Deps are what the handler needs from outside.
+type Deps struct {
 	Verifier *webhook.Verifier
 	Claims   Claims
-	// Wait is how long a caller without a Prefer header waits for the end.
-	Wait    time.Duration
-	Now     func() time.Time
-	Sleep   func(ctx context.Context, d time.Duration) error
-	Log     *slog.Logger
-	Metrics *telemetry.Metrics
+	Now      func() time.Time
+	Sleep    func(ctx context.Context, d time.Duration) error
+	Log      *slog.Logger
+	Metrics  *telemetry.Metrics
 }
+
+// Config is what an installation may set.
+type Config struct {
+	// Wait is how long a caller without a Prefer header waits for the end.
+	Wait time.Duration
+}
+
+// Handler answers POST /orders/{sfOrderId}/fulfill.
+type Handler struct {
+	Deps
+	Config
+}
+
+// New returns a handler.
+func New(d Deps, c Config) *Handler { return &Handler{Deps: d, Config: c} }
 
 const (
 	// maxWait leaves the rest of the gateway's 30 s (HTTP API quotas,
@@ -128,24 +141,16 @@ var outcomes = map[order.Outcome]string{
 	order.Reopened:           "reopened",
 }
 
-// reject answers, logs and counts a callout that was not recorded.
+// reject answers a callout that was not recorded.
 func (h *Handler) reject(ctx context.Context, log *slog.Logger, requestID string, err error) httpapi.Response {
-	code := fault.CodeOf(err)
-	level := slog.LevelWarn
-	if code.Kind() != fault.Rejected {
-		level = slog.LevelError
-	}
-	log.Log(ctx, level, "callout rejected", "code", string(code), "err", err)
-	h.Metrics.Count("Rejected", string(code), 1)
-
 	headers := map[string]string{}
-	switch code {
+	switch fault.CodeOf(err) {
 	case fault.TryAgain:
 		headers["Retry-After"] = httpapi.Seconds(retrySoon)
 	case fault.TooManyRequests:
 		headers["Retry-After"] = httpapi.Seconds(retryFlood)
 	}
-	return httpapi.Problem(requestID, err, headers)
+	return httpapi.Reject(ctx, log, h.Metrics, "callout", requestID, err, headers)
 }
 
 // waitFor says how long to wait for the end, and which preferences that honours

@@ -23,9 +23,9 @@ import (
 	"orderbridge/contract"
 	"orderbridge/shared/fault"
 	"orderbridge/shared/httpapi"
+	"orderbridge/shared/lambdaenv"
 	"orderbridge/shared/order"
 	"orderbridge/shared/telemetry"
-	"orderbridge/shared/wall"
 	"orderbridge/shared/webhook"
 )
 
@@ -110,11 +110,11 @@ func newBench(t testing.TB, claims Claims, k webhook.Keys, c webhook.Config) ben
 	var out bytes.Buffer
 	w := &lockedWriter{w: &out}
 	clock := func() time.Time { return noon }
-	return bench{&Handler{
+	return bench{New(Deps{
 		Verifier: v, Claims: claims, Now: clock, Sleep: func(context.Context, time.Duration) error { return nil },
 		Log:     telemetry.NewLogger(w, slog.LevelDebug, "fulfill"),
 		Metrics: telemetry.NewMetrics(w, "fulfill", clock),
-	}, &out}
+	}, Config{}), &out}
 }
 
 type lockedWriter struct {
@@ -546,7 +546,7 @@ func watching(t *testing.T, wait time.Duration, prefer string, claims *book) (re
 		b := newBench(t, claims, bothKeys, webhook.Config{})
 		start := time.Now()
 		claims.now = time.Now
-		b.Wait, b.Sleep = wait, wall.Clock{}.Sleep
+		b.Wait, b.Sleep = wait, lambdaenv.Clock{}.Sleep
 		b.Now = func() time.Time { return noon.Add(time.Since(start)) }
 		e := callout(goodBody())
 		if prefer != "" {
@@ -628,7 +628,7 @@ func TestWatchKeepsTheDeadline(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 		defer cancel()
 		b := newBench(t, &book{images: []order.Record{{ID: orderID(t), State: order.Working}}}, bothKeys, webhook.Config{Tolerance: 100 * 365 * 24 * time.Hour})
-		b.Now, b.Sleep = time.Now, wall.Clock{}.Sleep
+		b.Now, b.Sleep = time.Now, lambdaenv.Clock{}.Sleep
 		e := callout(goodBody())
 		e.Headers["prefer"] = "wait=25"
 		start := time.Now()
@@ -640,7 +640,7 @@ func TestWatchKeepsTheDeadline(t *testing.T) {
 }
 
 // discard is the part of a handler that a property does not look at.
-var discard = Handler{
+var discard = Deps{
 	Now:     func() time.Time { return noon },
 	Sleep:   func(context.Context, time.Duration) error { return nil },
 	Log:     slog.New(slog.DiscardHandler),

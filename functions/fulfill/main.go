@@ -8,57 +8,41 @@
 package main
 
 import (
-	"fmt"
+	"context"
 	"io"
-	"os"
 
 	"github.com/aws/aws-lambda-go/lambda"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 
-	"orderbridge/shared/awsenv"
 	"orderbridge/shared/config"
+	"orderbridge/shared/lambdaenv"
 	"orderbridge/shared/secret"
 	"orderbridge/shared/store"
-	"orderbridge/shared/telemetry"
-	"orderbridge/shared/wall"
 	"orderbridge/shared/webhook"
 )
 
-func main() {
-	h, err := wire(os.Getenv, os.Stdout)
-	if err != nil {
-		fmt.Fprintf(os.Stderr, "fulfill cannot start: %v\n", err)
-		os.Exit(1)
-	}
-	lambda.Start(h.Handle)
-}
+func main() { lambda.Start(lambdaenv.Must("fulfill", wire).Handle) }
 
-func wire(getenv func(string) string, out io.Writer) (*Handler, error) {
+func wire(_ context.Context, getenv func(string) string, out io.Writer) (*Handler, error) {
 	c, err := config.LoadFulfill(getenv)
 	if err != nil {
 		return nil, err
 	}
-	aws, err := awsenv.Config(getenv)
+	env, err := lambdaenv.New("fulfill", c.LogLevel, getenv, out)
 	if err != nil {
 		return nil, err
 	}
-	keys := secret.NewWebhook(secretsmanager.NewFromConfig(aws), c.WebhookSecretID, c.RotationOverlap, wall.Clock{}.Now)
-	verifier, err := webhook.New(keys, webhook.Config{Tolerance: c.Tolerance, Allowlist: c.Allowlist, OrgID: c.OrgID})
+	keys := secret.NewWebhook(secretsmanager.NewFromConfig(env.AWS), c.WebhookSecretID, c.RotationOverlap, env.Clock.Now)
+	verifier, err := webhook.New(keys, webhook.Config(c.Webhook))
 	if err != nil {
 		return nil, err
 	}
-	claims, err := store.New(dynamodb.NewFromConfig(aws), c.TableName)
+	table, err := store.New(dynamodb.NewFromConfig(env.AWS), c.TableName)
 	if err != nil {
 		return nil, err
 	}
-	return &Handler{
-		Verifier: verifier,
-		Claims:   claims,
-		Wait:     c.Wait,
-		Now:      wall.Clock{}.Now,
-		Sleep:    wall.Clock{}.Sleep,
-		Log:      telemetry.NewLogger(out, c.LogLevel, "fulfill"),
-		Metrics:  telemetry.NewMetrics(out, "fulfill", wall.Clock{}.Now),
-	}, nil
+	return New(Deps{
+		Verifier: verifier, Claims: table, Now: env.Clock.Now, Sleep: env.Clock.Sleep, Log: env.Log, Metrics: env.Metrics,
+	}, Config{Wait: c.Wait}), nil
 }

@@ -87,7 +87,7 @@ func (b *backend) environment(name string) string {
 
 func (b *backend) handler(t *testing.T) *Handler {
 	t.Helper()
-	h, err := wire(b.environment, io.Discard)
+	h, err := wire(t.Context(), b.environment, io.Discard)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -141,7 +141,7 @@ func TestWiredItReadsOneSecretAndMakesOneWrite(t *testing.T) {
 func TestWireNamesWhatIsMissing(t *testing.T) {
 	b := newBackend(t)
 	for _, name := range []string{"TABLE_NAME", "WEBHOOK_SECRET_ID", "AWS_REGION", "AWS_ACCESS_KEY_ID"} {
-		h, err := wire(func(n string) string {
+		h, err := wire(t.Context(), func(n string) string {
 			if n == name {
 				return ""
 			}
@@ -218,7 +218,7 @@ func TestAThrottledTableIs503AndLeavesNothing(t *testing.T) {
 }
 
 // Nonces are in the table, not in a process: a replay that meets another
-// process, or one that was started anew, is seen as well.
+// process, or one that was restarted, is seen as well.
 func TestAReplayMeetsAnotherProcess(t *testing.T) {
 	b := newBackend(t)
 	if res := (bench{Handler: b.handler(t)}).do(t, callout(goodBody())); res.StatusCode != 202 {

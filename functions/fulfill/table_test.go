@@ -18,8 +18,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 
 	dynamo "orderbridge/local/dynamodb"
-	"orderbridge/shared/awsenv"
 	"orderbridge/shared/fault"
+	"orderbridge/shared/lambdaenv"
 	"orderbridge/shared/order"
 	"orderbridge/shared/provision/provisiontest"
 	"orderbridge/shared/store"
@@ -62,7 +62,7 @@ func openTable(t *testing.T, endpoint string) *store.Store {
 	t.Helper()
 	client := dynamodb.New(dynamodb.Options{
 		BaseEndpoint: aws.String(endpoint), Region: "us-east-1", Credentials: credentials.NewStaticCredentialsProvider("test", "test", ""),
-		HTTPClient: awsenv.WholeBody(awshttp.NewBuildableClient().WithTimeout(30 * time.Second)),
+		HTTPClient: lambdaenv.WholeBody(awshttp.NewBuildableClient().WithTimeout(30 * time.Second)),
 	})
 	name := "Orders-" + string(order.NewToken())
 	if _, err := client.CreateTable(t.Context(), store.CreateTableInput(name)); err != nil {

@@ -260,24 +260,27 @@ func (r *rig) process(name string) *process {
 	n := len(r.procs) + 1
 	p := &process{rig: r, kind: name, busy: true, name: fmt.Sprintf("%s-%d", name, n), lag: 10*time.Millisecond + time.Duration(n)*137*time.Microsecond}
 	r.procs = append(r.procs, p)
-	wc := whmcs.Config{BaseURL: "http://whmcs.test/billing", PaymentMethod: "mailin", Marker: whmcs.MarkerNotes, Dial: p.dial(sideWHMCS)}
+	wc := whmcs.Config{BaseURL: "http://whmcs.test/billing", PaymentMethod: "mailin", Marker: whmcs.MarkerNotes}
 	if r.opts.whmcs != nil {
 		r.opts.whmcs(&wc)
 	}
 	log := slog.New(slog.DiscardHandler)
-	billing, err := whmcs.New(wc, func(context.Context) (whmcs.Credentials, error) {
-		return whmcs.Credentials{Identifier: "id", Secret: "secret"}, nil
-	}, log, p.Now)
+	billing, err := whmcs.New(whmcs.Deps{
+		Credentials: func(context.Context) (whmcs.Credentials, error) {
+			return whmcs.Credentials{Identifier: "id", Secret: "secret"}, nil
+		},
+		Log: log, Now: p.Now, Dial: p.dial(sideWHMCS),
+	}, wc)
 	if err != nil {
 		panic(err)
 	}
-	orders, err := salesforce.New(salesforce.Config{LoginURL: "http://salesforce.test", APIVersion: "67.0"}, salesforce.Deps{
+	orders, err := salesforce.New(salesforce.Deps{
 		HTTP: &http.Client{Transport: &http.Transport{DialContext: p.dial(sideSF), MaxConnsPerHost: 2, IdleConnTimeout: 20 * time.Second}},
 		Credentials: func(context.Context) (salesforce.Credentials, error) {
 			return salesforce.Credentials{ClientID: "app", ClientSecret: "secret"}, nil
 		},
 		Now: p.Now, Log: log,
-	})
+	}, salesforce.Config{LoginURL: "http://salesforce.test", APIVersion: "67.0"})
 	if err != nil {
 		panic(err)
 	}

@@ -26,15 +26,28 @@ type Orders interface {
 	Get(ctx context.Context, id order.ID) (order.Record, bool, error)
 }
 
-// Handler answers GET /orders/{sfOrderId}.
-type Handler struct {
-	Orders Orders
+// Deps are what the handler needs from outside.
+type Deps struct {
+	Orders  Orders
+	Now     func() time.Time
+	Log     *slog.Logger
+	Metrics *telemetry.Metrics
+}
+
+// Config is what an installation may set.
+type Config struct {
 	// AccountClaim is the claim that holds the caller's Salesforce account id.
 	AccountClaim string
-	Now          func() time.Time
-	Log          *slog.Logger
-	Metrics      *telemetry.Metrics
 }
+
+// Handler answers GET /orders/{sfOrderId}.
+type Handler struct {
+	Deps
+	Config
+}
+
+// New returns a handler.
+func New(d Deps, c Config) *Handler { return &Handler{Deps: d, Config: c} }
 
 // scopeAny lets a token see the orders of every account.
 const scopeAny = "orders.read.any"
@@ -63,17 +76,17 @@ func (h *Handler) Handle(ctx context.Context, e events.APIGatewayV2HTTPRequest) 
 	r := httpapi.NewRequest(e, 0) // a GET has no body that matters
 	log := h.Log.With("request_id", r.ID)
 	if !r.Caller.Known() {
-		return h.refuse(ctx, log, r.ID, fault.New(fault.CallerUnknown, "")), nil
+		return h.reject(ctx, log, r.ID, fault.New(fault.CallerUnknown, "")), nil
 	}
 	id, err := order.ParseID(r.Path("sfOrderId"))
 	if err != nil {
-		return h.refuse(ctx, log, r.ID, fault.Wrap(fault.OrderIDInvalid, err)), nil
+		return h.reject(ctx, log, r.ID, fault.Wrap(fault.OrderIDInvalid, err)), nil
 	}
 	// Read first, then judge: what is not there and what is not the caller's
 	// take the same work.
 	record, _, err := h.Orders.Get(ctx, id)
 	if err != nil {
-		return h.refuse(ctx, log.With("order_id", id.String()), r.ID, fault.Wrap(fault.TryAgain, err)), nil
+		return h.reject(ctx, log.With("order_id", id.String()), r.ID, fault.Wrap(fault.TryAgain, err)), nil
 	}
 	if !h.maySee(r.Caller, record) {
 		record = order.Record{}
@@ -82,7 +95,7 @@ func (h *Handler) Handle(ctx context.Context, e events.APIGatewayV2HTTPRequest) 
 }
 
 // maySee reports whether the caller may see the order. An order whose account
-// is not known yet is nobody's.
+// is not known yet is visible to no account.
 func (h *Handler) maySee(c httpapi.Caller, r order.Record) bool {
 	if c.IAM || slices.Contains(strings.Fields(c.Claims["scope"]), scopeAny) {
 		return true
@@ -92,7 +105,7 @@ func (h *Handler) maySee(c httpapi.Caller, r order.Record) bool {
 }
 
 // show answers with the representation of r; the zero Record is the order that
-// nobody has asked to provision.
+// has not been asked for.
 func (h *Handler) show(id order.ID, r order.Record, ifNoneMatch string) httpapi.Response {
 	status := r.Status()
 	rep := representation{SFOrderID: id.String(), Status: status, WHMCSOrderID: r.WHMCSOrderID, Final: status.Final()}
@@ -167,17 +180,11 @@ func matches(field, tag string) bool {
 	return found
 }
 
-func (h *Handler) refuse(ctx context.Context, log *slog.Logger, requestID string, err error) httpapi.Response {
-	code := fault.CodeOf(err)
-	level := slog.LevelWarn
-	if code.Kind() != fault.Rejected {
-		level = slog.LevelError
-	}
-	log.Log(ctx, level, "request refused", "code", string(code), "err", err)
-	h.Metrics.Count("Rejected", string(code), 1)
+// reject answers a request that was not served.
+func (h *Handler) reject(ctx context.Context, log *slog.Logger, requestID string, err error) httpapi.Response {
 	headers := map[string]string{"Cache-Control": "no-store"}
-	if code == fault.TryAgain {
+	if fault.CodeOf(err) == fault.TryAgain {
 		headers["Retry-After"] = httpapi.Seconds(retrySoon)
 	}
-	return httpapi.Problem(requestID, err, headers)
+	return httpapi.Reject(ctx, log, h.Metrics, "request", requestID, err, headers)
 }

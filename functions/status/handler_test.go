@@ -64,10 +64,10 @@ func full(t testing.TB) *shelf {
 func newHandler(orders Orders) (*Handler, *bytes.Buffer) {
 	var out bytes.Buffer
 	clock := func() time.Time { return noon }
-	return &Handler{
-		Orders: orders, AccountClaim: "sf_account_id", Now: clock,
+	return New(Deps{
+		Orders: orders, Now: clock,
 		Log: telemetry.NewLogger(&out, slog.LevelDebug, "status"), Metrics: telemetry.NewMetrics(&out, "status", clock),
-	}, &out
+	}, Config{AccountClaim: "sf_account_id"}), &out
 }
 
 func get(id string) events.APIGatewayV2HTTPRequest {

@@ -7,47 +7,31 @@
 package main
 
 import (
-	"fmt"
+	"context"
 	"io"
-	"os"
 
 	"github.com/aws/aws-lambda-go/lambda"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 
-	"orderbridge/shared/awsenv"
 	"orderbridge/shared/config"
+	"orderbridge/shared/lambdaenv"
 	"orderbridge/shared/store"
-	"orderbridge/shared/telemetry"
-	"orderbridge/shared/wall"
 )
 
-func main() {
-	h, err := wire(os.Getenv, os.Stdout)
-	if err != nil {
-		fmt.Fprintf(os.Stderr, "status cannot start: %v\n", err)
-		os.Exit(1)
-	}
-	lambda.Start(h.Handle)
-}
+func main() { lambda.Start(lambdaenv.Must("status", wire).Handle) }
 
-func wire(getenv func(string) string, out io.Writer) (*Handler, error) {
+func wire(_ context.Context, getenv func(string) string, out io.Writer) (*Handler, error) {
 	c, err := config.LoadStatus(getenv)
 	if err != nil {
 		return nil, err
 	}
-	aws, err := awsenv.Config(getenv)
+	env, err := lambdaenv.New("status", c.LogLevel, getenv, out)
 	if err != nil {
 		return nil, err
 	}
-	orders, err := store.New(dynamodb.NewFromConfig(aws), c.TableName)
+	table, err := store.New(dynamodb.NewFromConfig(env.AWS), c.TableName)
 	if err != nil {
 		return nil, err
 	}
-	return &Handler{
-		Orders:       orders,
-		AccountClaim: c.AccountClaim,
-		Now:          wall.Clock{}.Now,
-		Log:          telemetry.NewLogger(out, c.LogLevel, "status"),
-		Metrics:      telemetry.NewMetrics(out, "status", wall.Clock{}.Now),
-	}, nil
+	return New(Deps{Orders: table, Now: env.Clock.Now, Log: env.Log, Metrics: env.Metrics}, Config{AccountClaim: c.AccountClaim}), nil
 }

@@ -17,7 +17,7 @@ func environment(name string) string {
 }
 
 func TestWire(t *testing.T) {
-	h, err := wire(environment, io.Discard)
+	h, err := wire(t.Context(), environment, io.Discard)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -25,7 +25,7 @@ func TestWire(t *testing.T) {
 		t.Errorf("wired %+v", h)
 	}
 	for _, name := range []string{"TABLE_NAME", "AWS_REGION", "AWS_ACCESS_KEY_ID"} {
-		h, err := wire(func(n string) string {
+		h, err := wire(t.Context(), func(n string) string {
 			if n == name {
 				return ""
 			}

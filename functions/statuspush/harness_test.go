@@ -17,13 +17,13 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 
+	"orderbridge/shared/lambdaenv"
 	"orderbridge/shared/order"
 	"orderbridge/shared/provision/provisiontest"
 	"orderbridge/shared/salesforce"
 	"orderbridge/shared/salesforce/salesforcetest"
 	"orderbridge/shared/store"
 	"orderbridge/shared/telemetry"
-	"orderbridge/shared/wall"
 	"orderbridge/shared/writeback"
 )
 
@@ -100,19 +100,19 @@ func (w *world) process(maxRows int) *Handler {
 	w.t.Helper()
 	log := telemetry.NewLogger(w.out, nil, "statuspush")
 	metrics := telemetry.NewMetrics(w.out, "statuspush", time.Now)
-	org, err := salesforce.New(salesforce.Config{LoginURL: "http://127.0.0.1:8082", APIVersion: "67.0", Timeout: callTimeout}, salesforce.Deps{
+	org, err := salesforce.New(salesforce.Deps{
 		HTTP: &http.Client{Transport: w.sim.Transport()},
 		Credentials: func(context.Context) (salesforce.Credentials, error) {
 			return salesforce.Credentials{ClientID: testClient, ClientSecret: testSecret}, nil
 		},
 		Now: time.Now, Log: log,
-	})
+	}, salesforce.Config{LoginURL: "http://127.0.0.1:8082", APIVersion: "67.0", Timeout: callTimeout})
 	if err != nil {
 		w.t.Fatal(err)
 	}
 	pusher, err := writeback.New(writeback.Deps{
 		Salesforce: adapter{org}, Items: w.table, Breaker: w.table, Dead: deadLetters{w.letters, "queue"},
-		Metrics: metrics, Log: log, Now: time.Now, Sleep: wall.Clock{}.Sleep, MaxRows: maxRows,
+		Metrics: metrics, Log: log, Now: time.Now, Sleep: lambdaenv.Clock{}.Sleep, MaxRows: maxRows,
 	})
 	if err != nil {
 		w.t.Fatal(err)

@@ -10,9 +10,7 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"io"
-	"os"
 	"time"
 
 	"github.com/aws/aws-lambda-go/lambda"
@@ -20,63 +18,49 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 
-	"orderbridge/shared/awsenv"
 	"orderbridge/shared/config"
+	"orderbridge/shared/fault"
+	"orderbridge/shared/lambdaenv"
 	"orderbridge/shared/salesforce"
 	"orderbridge/shared/secret"
 	"orderbridge/shared/store"
-	"orderbridge/shared/telemetry"
-	"orderbridge/shared/wall"
 	"orderbridge/shared/writeback"
 )
 
-func main() {
-	h, err := wire(context.Background(), os.Getenv, os.Stdout)
-	if err != nil {
-		fmt.Fprintf(os.Stderr, "statuspush cannot start: %v\n", err)
-		os.Exit(1)
-	}
-	lambda.Start(h.Handle)
-}
+func main() { lambda.Start(lambdaenv.Must("statuspush", wire).Handle) }
 
 func wire(ctx context.Context, getenv func(string) string, out io.Writer) (*Handler, error) {
 	c, err := config.LoadStatusPush(getenv)
 	if err != nil {
 		return nil, err
 	}
-	aws, err := awsenv.Config(getenv)
+	env, err := lambdaenv.New("statuspush", c.LogLevel, getenv, out)
 	if err != nil {
 		return nil, err
 	}
-	log := telemetry.NewLogger(out, c.LogLevel, "statuspush")
-	metrics := telemetry.NewMetrics(out, "statuspush", wall.Clock{}.Now)
-	now := wall.Clock{}.Now
-
-	credentials := secret.New(secretsmanager.NewFromConfig(aws), c.Salesforce.SecretID, func(text string) (salesforce.Credentials, error) {
-		return salesforce.ParseCredentials([]byte(text))
-	}, now)
-	org, err := salesforce.Connect(ctx, salesforce.Config{
+	credentials := secret.New(secretsmanager.NewFromConfig(env.AWS), c.SalesforceSecretID, fault.SalesforceSecret, salesforce.ParseCredentials, env.Clock.Now)
+	org, err := salesforce.Connect(ctx, salesforce.Deps{
+		Credentials: credentials.Get, Now: env.Clock.Now, Log: env.Log,
+		Usage: func(u salesforce.Usage) { env.Metrics.Gauge("SalesforceAPIUsage", "", u.Share()) },
+	}, salesforce.Config{
 		LoginURL: c.Salesforce.LoginURL, APIVersion: c.Salesforce.APIVersion, OrgID: c.Salesforce.OrgID, Timeout: callTimeout,
-	}, salesforce.Deps{
-		Credentials: credentials.Get, Now: now, Log: log,
-		Usage: func(u salesforce.Usage) { metrics.Gauge("SalesforceAPIUsage", "", u.Share()) },
 	})
 	if err != nil {
 		return nil, err
 	}
-	table, err := store.New(dynamodb.NewFromConfig(aws), c.TableName)
+	table, err := store.New(dynamodb.NewFromConfig(env.AWS), c.TableName)
 	if err != nil {
 		return nil, err
 	}
 	pusher, err := writeback.New(writeback.Deps{
 		Salesforce: adapter{org}, Items: table, Breaker: table,
-		Dead:    deadLetters{sqs.NewFromConfig(aws), c.DeadLetterURL},
-		Metrics: metrics, Log: log, Now: now, Sleep: wall.Clock{}.Sleep,
+		Dead:    deadLetters{sqs.NewFromConfig(env.AWS), c.DeadLetterURL},
+		Metrics: env.Metrics, Log: env.Log, Now: env.Clock.Now, Sleep: env.Clock.Sleep,
 	})
 	if err != nil {
 		return nil, err
 	}
-	return &Handler{Pusher: pusher, Log: log, Metrics: metrics, Now: now}, nil
+	return &Handler{Pusher: pusher, Log: env.Log, Metrics: env.Metrics, Now: env.Clock.Now}, nil
 }
 
 // callTimeout: a thousand rows behind slow triggers take tens of seconds; two

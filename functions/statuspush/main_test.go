@@ -47,6 +47,7 @@ func TestTheFunctionStartsOrSaysInOneLineWhyNot(t *testing.T) {
 		"no table":                    {bySecret, map[string]string{"TABLE_NAME": ""}, "TABLE_NAME"},
 		"no dead letters":             {bySecret, map[string]string{"STATUSPUSH_DEAD_LETTER_URL": ""}, "STATUSPUSH_DEAD_LETTER_URL"},
 		"no region":                   {bySecret, map[string]string{"AWS_REGION": ""}, "AWS_REGION"},
+		"an API version that is none": {bySecret, map[string]string{"SF_API_VERSION": "v67"}, "SF_API_VERSION"},
 		"plain http":                  {bySecret, map[string]string{"SF_LOGIN_URL": "http://acme.my.salesforce.com"}, "SF_LOGIN_URL"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -23,7 +23,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 
 	"orderbridge/local/launch"
-	"orderbridge/shared/awsenv"
+	"orderbridge/shared/lambdaenv"
 	"orderbridge/shared/order"
 	"orderbridge/shared/store"
 )
@@ -84,7 +84,7 @@ func begin(o options, out io.Writer) (*run, error) {
 	r.table, err = store.New(dynamodb.NewFromConfig(aws.Config{
 		Region: sys.Exports["AWS_REGION"], BaseEndpoint: &sys.AWS,
 		Credentials: credentials.NewStaticCredentialsProvider(sys.Exports["AWS_ACCESS_KEY_ID"], sys.Exports["AWS_SECRET_ACCESS_KEY"], ""),
-		HTTPClient:  awsenv.WholeBody(awshttp.NewBuildableClient()),
+		HTTPClient:  lambdaenv.WholeBody(awshttp.NewBuildableClient()),
 	}), sys.Exports["TABLE_NAME"])
 	if err != nil {
 		return nil, errors.Join(err, sys.Stop())

@@ -10,8 +10,6 @@ import (
 	"log/slog"
 	"net/netip"
 	"net/url"
-	"regexp"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -23,13 +21,10 @@ import (
 type Fulfill struct {
 	TableName       string
 	WebhookSecretID string
-	// Tolerance is the half width of the timestamp window.
-	Tolerance time.Duration
 	// RotationOverlap is how long the previous secret stays valid.
 	RotationOverlap time.Duration
-	Allowlist       []netip.Prefix // empty = off
-	OrgID           string         // 15 or 18 characters; empty = off
-	Wait            time.Duration  // without a Prefer header
+	Webhook         Webhook
+	Wait            time.Duration // without a Prefer header
 	LogLevel        slog.Level
 }
 
@@ -40,57 +35,88 @@ type Status struct {
 	LogLevel     slog.Level
 }
 
+// StatusPush is what functions/statuspush needs.
+type StatusPush struct {
+	TableName          string
+	DeadLetterURL      string
+	SalesforceSecretID string
+	Salesforce         Salesforce
+	LogLevel           slog.Level
+}
+
+// Provision is what functions/provision needs.
+type Provision struct {
+	TableName          string
+	WorkQueueURL       string
+	Concurrency        int // messages in flight; the clock tops up to twice as many
+	WHMCSSecretID      string
+	WHMCS              WHMCS
+	SalesforceSecretID string
+	Salesforce         Salesforce
+	Optional           Optional
+	Engine             Engine
+	LogLevel           slog.Level
+}
+
+// The types below hold the settings of one package each. They have the fields
+// of that package's own type, so that a main converts one into the other and
+// the compiler says when they differ.
+
+// Webhook is webhook.Config.
+type Webhook struct {
+	Tolerance time.Duration  // half width of the timestamp window
+	Allowlist []netip.Prefix // empty = off
+	OrgID     string         // 15 or 18 characters; empty = off
+}
+
 // Salesforce is what both functions that talk to Salesforce need.
 type Salesforce struct {
-	SecretID   string
 	LoginURL   string // scheme and host, no trailing slash
 	APIVersion string // "67.0"
 	OrgID      string // 15 or 18 characters; empty = off
 }
 
-// StatusPush is what functions/statuspush needs.
-type StatusPush struct {
-	TableName     string
-	DeadLetterURL string
-	Salesforce    Salesforce
-	ClockMargin   time.Duration
-	LogLevel      slog.Level
+// Optional is salesforce.Optional: the fields that this org has for what an
+// order may hold besides. A field without a name is not asked for.
+type Optional struct {
+	PromoCode     string
+	CustomFields  string
+	ConfigOptions string
+	Domain        string
+	Hostname      string
 }
 
-// Resend says what follows an AddOrder whose outcome a look could not find.
-type Resend string
-
-// The two policies of WHMCS_RESEND.
-const (
-	ResendAuto Resend = "auto" // send again, under assumptions A3 and A6
-	ResendAsk  Resend = "ask"  // never; ask a person
-)
-
-// Provision is what functions/provision needs.
-type Provision struct {
-	TableName     string
-	WorkQueueURL  string
-	Concurrency   int // messages in flight; the clock tops up to twice as many
-	WHMCSSecretID string
-	WHMCSURL      string // without /includes/api.php and trailing slash
-	PaymentMethod string
-	Marker        string // "notes" or a product custom field id
-	Resend        Resend
-	NeedPayMethod bool
-	Salesforce    Salesforce
-	// OptionalFields maps what an order may hold besides (promoCode, domain,
-	// hostname, customFields, configOptions) to the Salesforce field that an
-	// org has for it; what is not named is not asked for.
-	OptionalFields map[string]string
-
-	Settle, AcceptSettle                   time.Duration
+// WHMCS is whmcs.Config.
+type WHMCS struct {
+	BaseURL                                string // without /includes/api.php and trailing slash
+	PaymentMethod                          string
+	Marker                                 string // "notes" or a product custom field id
 	ReadTimeout, AddTimeout, AcceptTimeout time.Duration
-	Lease, Window, Margin, RetryBase       time.Duration
+	RequirePayMethod                       bool
+}
+
+// Engine is provision.Config.
+type Engine struct {
+	Lease  time.Duration
+	Window time.Duration
+	Margin time.Duration
+
+	Settle       time.Duration
+	AcceptSettle time.Duration
+
+	AddTimeout    time.Duration
+	AcceptTimeout time.Duration
+
+	RetryBase time.Duration
+	GiveUp    time.Duration // not set by the environment
+	VerifyFor time.Duration // not set by the environment
+
+	Resend        bool // send an AddOrder again whose outcome a search could not find (assumptions A3 and A6)
+	PaymentMethod string
 	// Idempotent lists the WHMCS product ids whose module may run twice
 	// without harm.
 	Idempotent []int64
 	Retention  time.Duration // of provisioned orders and plain failures
-	LogLevel   slog.Level
 }
 
 // LoadFulfill reads the environment of functions/fulfill.
@@ -99,12 +125,14 @@ func LoadFulfill(getenv func(string) string) (Fulfill, error) {
 	c := Fulfill{
 		TableName:       r.required("TABLE_NAME"),
 		WebhookSecretID: r.required("WEBHOOK_SECRET_ID"),
-		Tolerance:       r.duration("WEBHOOK_TIMESTAMP_TOLERANCE", "300000", time.Millisecond, 1000, 3_600_000),
 		RotationOverlap: r.duration("WEBHOOK_ROTATION_OVERLAP", "24", time.Hour, 0, 24*30),
-		Allowlist:       r.prefixes("SF_WEBHOOK_IP_ALLOWLIST"),
-		OrgID:           r.orgID("SF_ORG_ID"),
-		Wait:            r.duration("FULFILL_WAIT", "0", time.Second, 0, 25),
-		LogLevel:        r.level("LOG_LEVEL"),
+		Webhook: Webhook{
+			Tolerance: r.duration("WEBHOOK_TIMESTAMP_TOLERANCE", "300000", time.Millisecond, 1000, 3_600_000),
+			Allowlist: r.prefixes("SF_WEBHOOK_IP_ALLOWLIST"),
+			OrgID:     r.orgID("SF_ORG_ID"),
+		},
+		Wait:     r.duration("FULFILL_WAIT", "0", time.Second, 0, 25),
+		LogLevel: r.level("LOG_LEVEL"),
 	}
 	return c, r.err()
 }
@@ -124,11 +152,11 @@ func LoadStatus(getenv func(string) string) (Status, error) {
 func LoadStatusPush(getenv func(string) string) (StatusPush, error) {
 	r := reader{getenv: getenv}
 	c := StatusPush{
-		TableName:     r.required("TABLE_NAME"),
-		DeadLetterURL: r.required("STATUSPUSH_DEAD_LETTER_URL"),
-		Salesforce:    r.salesforce(),
-		ClockMargin:   r.duration("CLOCK_MARGIN", "5", time.Second, 0, 300),
-		LogLevel:      r.level("LOG_LEVEL"),
+		TableName:          r.required("TABLE_NAME"),
+		DeadLetterURL:      r.required("STATUSPUSH_DEAD_LETTER_URL"),
+		SalesforceSecretID: r.required("SALESFORCE_SECRET_ID"),
+		Salesforce:         r.salesforce(),
+		LogLevel:           r.level("LOG_LEVEL"),
 	}
 	return c, r.err()
 }
@@ -137,35 +165,45 @@ func LoadStatusPush(getenv func(string) string) (StatusPush, error) {
 func LoadProvision(getenv func(string) string) (Provision, error) {
 	r := reader{getenv: getenv}
 	const day = 86_400
+	whmcs := WHMCS{
+		BaseURL:          strings.TrimSuffix(r.httpsURL("WHMCS_API_URL"), "/includes/api.php"),
+		PaymentMethod:    r.matching("WHMCS_PAYMENT_METHOD", "mailin", isWord, "a WHMCS gateway name"),
+		Marker:           r.matching("WHMCS_MARKER", "notes", isMarker, `"notes" or a product custom field id`),
+		ReadTimeout:      r.duration("WHMCS_READ_TIMEOUT", "30", time.Second, 1, 300),
+		AddTimeout:       r.duration("WHMCS_ADD_TIMEOUT", "60", time.Second, 1, 600),
+		AcceptTimeout:    r.duration("WHMCS_ACCEPT_TIMEOUT", "120", time.Second, 1, 600),
+		RequirePayMethod: r.oneOf("REQUIRE_PAY_METHOD", "false", "true") == "true",
+	}
 	c := Provision{
-		TableName:      r.required("TABLE_NAME"),
-		WorkQueueURL:   r.required("WORK_QUEUE_URL"),
-		Concurrency:    int(r.whole("PROVISION_CONCURRENCY", "2", 2, 1000)),
-		WHMCSSecretID:  r.required("WHMCS_SECRET_ID"),
-		WHMCSURL:       strings.TrimSuffix(r.httpsURL("WHMCS_API_URL"), "/includes/api.php"),
-		PaymentMethod:  r.matching("WHMCS_PAYMENT_METHOD", "mailin", `^[A-Za-z0-9_]+$`, "a WHMCS gateway name"),
-		Marker:         r.matching("WHMCS_MARKER", "notes", `^(notes|[1-9][0-9]{0,9})$`, `"notes" or a product custom field id`),
-		Resend:         Resend(r.matching("WHMCS_RESEND", "auto", `^(auto|ask)$`, "auto or ask")),
-		NeedPayMethod:  r.boolean("REQUIRE_PAY_METHOD", "false"),
-		Salesforce:     r.salesforce(),
-		OptionalFields: r.fields("SF_OPTIONAL_FIELDS"),
-		Settle:         r.duration("WHMCS_SETTLE", "300", time.Second, 1, day),
-		AcceptSettle:   r.duration("WHMCS_ACCEPT_SETTLE", "900", time.Second, 1, day),
-		ReadTimeout:    r.duration("WHMCS_READ_TIMEOUT", "30", time.Second, 1, 300),
-		AddTimeout:     r.duration("WHMCS_ADD_TIMEOUT", "60", time.Second, 1, 600),
-		AcceptTimeout:  r.duration("WHMCS_ACCEPT_TIMEOUT", "120", time.Second, 1, 600),
-		Lease:          r.duration("PROVISION_LEASE", "150", time.Second, 1, 840),
-		Window:         r.duration("SEND_WINDOW", "15", time.Second, 1, 300),
-		Margin:         r.duration("CLOCK_MARGIN", "5", time.Second, 0, 300),
-		RetryBase:      r.duration("RETRY_BASE", "60", time.Second, 1, 900),
-		Idempotent:     r.ids("WHMCS_IDEMPOTENT_PRODUCTS"),
-		Retention:      r.duration("ORDER_RETENTION_DAYS", "400", 24*time.Hour, 1, 3650),
-		LogLevel:       r.level("LOG_LEVEL"),
+		TableName:          r.required("TABLE_NAME"),
+		WorkQueueURL:       r.required("WORK_QUEUE_URL"),
+		Concurrency:        int(r.whole("PROVISION_CONCURRENCY", "2", 2, 1000)),
+		WHMCSSecretID:      r.required("WHMCS_SECRET_ID"),
+		WHMCS:              whmcs,
+		SalesforceSecretID: r.required("SALESFORCE_SECRET_ID"),
+		Salesforce:         r.salesforce(),
+		Optional:           r.optionalFields("SF_OPTIONAL_FIELDS"),
+		Engine: Engine{
+			Lease:         r.duration("PROVISION_LEASE", "150", time.Second, 1, 840),
+			Window:        r.duration("SEND_WINDOW", "15", time.Second, 1, 300),
+			Margin:        r.duration("CLOCK_MARGIN", "5", time.Second, 0, 300),
+			Settle:        r.duration("WHMCS_SETTLE", "300", time.Second, 1, day),
+			AcceptSettle:  r.duration("WHMCS_ACCEPT_SETTLE", "900", time.Second, 1, day),
+			AddTimeout:    whmcs.AddTimeout,
+			AcceptTimeout: whmcs.AcceptTimeout,
+			RetryBase:     r.duration("RETRY_BASE", "60", time.Second, 1, 900),
+			Resend:        r.oneOf("WHMCS_RESEND", "auto", "ask") == "auto",
+			PaymentMethod: whmcs.PaymentMethod,
+			Idempotent:    r.ids("WHMCS_IDEMPOTENT_PRODUCTS"),
+			Retention:     r.duration("ORDER_RETENTION_DAYS", "400", 24*time.Hour, 1, 3650),
+		},
+		LogLevel: r.level("LOG_LEVEL"),
 	}
 	// No effect starts with less than its time-out and the margin left of the
 	// lease, so a shorter lease would never start one.
-	if need := max(c.AddTimeout, c.AcceptTimeout) + c.Margin; c.Lease > 0 && c.Lease < need && len(r.problems) == 0 {
-		r.problem("PROVISION_LEASE", "is %d s, shorter than the longer of WHMCS_ADD_TIMEOUT and WHMCS_ACCEPT_TIMEOUT plus CLOCK_MARGIN (%d s)", int(c.Lease.Seconds()), int(need.Seconds()))
+	if e := c.Engine; e.Lease < max(e.AddTimeout, e.AcceptTimeout)+e.Margin && len(r.problems) == 0 {
+		need := max(e.AddTimeout, e.AcceptTimeout) + e.Margin
+		r.problem("PROVISION_LEASE", "is %d s, shorter than the longer of WHMCS_ADD_TIMEOUT and WHMCS_ACCEPT_TIMEOUT plus CLOCK_MARGIN (%d s)", int(e.Lease.Seconds()), int(need.Seconds()))
 	}
 	return c, r.err()
 }
@@ -202,12 +240,31 @@ func (r *reader) required(name string) string {
 	return v
 }
 
-func (r *reader) matching(name, fallback, pattern, what string) string {
+func (r *reader) matching(name, fallback string, valid func(string) bool, what string) string {
 	v := r.optional(name, fallback)
-	if !regexp.MustCompile(pattern).MatchString(v) {
+	if !valid(v) {
 		r.problem(name, "must be %s, is %.60q", what, v)
 	}
 	return v
+}
+
+// oneOf takes one of two values, the first of which is the default.
+func (r *reader) oneOf(name, fallback, other string) string {
+	return r.matching(name, fallback, func(v string) bool { return v == fallback || v == other }, fallback+" or "+other)
+}
+
+// isWord reports whether s is made of ASCII letters, digits and underscores.
+func isWord(s string) bool {
+	return s != "" && strings.IndexFunc(s, func(c rune) bool {
+		return !('A' <= c && c <= 'Z' || 'a' <= c && c <= 'z' || '0' <= c && c <= '9' || c == '_')
+	}) < 0
+}
+
+// isMarker reports whether s is "notes" or the id of a custom field: at most
+// ten digits, without a leading zero.
+func isMarker(s string) bool {
+	n, err := strconv.ParseInt(s, 10, 64)
+	return s == "notes" || err == nil && n > 0 && len(s) <= 10 && strconv.FormatInt(n, 10) == s
 }
 
 func (r *reader) whole(name, fallback string, least, most int64) int64 {
@@ -222,14 +279,6 @@ func (r *reader) whole(name, fallback string, least, most int64) int64 {
 
 func (r *reader) duration(name, fallback string, unit time.Duration, least, most int64) time.Duration {
 	return time.Duration(r.whole(name, fallback, least, most)) * unit
-}
-
-func (r *reader) boolean(name, fallback string) bool {
-	v := r.optional(name, fallback)
-	if v != "true" && v != "false" {
-		r.problem(name, "must be true or false, is %.60q", v)
-	}
-	return v == "true"
 }
 
 func (r *reader) level(name string) slog.Level {
@@ -284,33 +333,35 @@ func (r *reader) ids(name string) []int64 {
 	return all
 }
 
-// fields takes name=Field__c pairs separated by commas.
-func (r *reader) fields(name string) map[string]string {
+// optionalFields takes name=Field__c pairs separated by commas. Whether a
+// field's name is one is for package salesforce, which writes it into queries.
+func (r *reader) optionalFields(name string) Optional {
+	var o Optional
 	v := r.getenv(name)
 	if v == "" {
-		return nil
+		return o
 	}
-	known := []string{"promoCode", "domain", "hostname", "customFields", "configOptions"}
-	field := regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_]{0,79}$`)
-	all := map[string]string{}
+	fields := map[string]*string{
+		"promoCode": &o.PromoCode, "domain": &o.Domain, "hostname": &o.Hostname,
+		"customFields": &o.CustomFields, "configOptions": &o.ConfigOptions,
+	}
 	for pair := range strings.SplitSeq(v, ",") {
 		what, is, _ := strings.Cut(strings.TrimSpace(pair), "=")
-		_, twice := all[what]
-		if !slices.Contains(known, what) || !field.MatchString(is) || twice {
-			r.problem(name, "must be pairs like domain=Domain__c, once each, of %s; %.60q is none", strings.Join(known, ", "), pair)
+		field := fields[what]
+		if field == nil || *field != "" || is == "" {
+			r.problem(name, "must be pairs like domain=Domain__c, once each, of promoCode, domain, hostname, customFields, configOptions; %.60q is none", pair)
 			continue
 		}
-		all[what] = is
+		*field = is
 	}
-	return all
+	return o
 }
 
-// orgID takes a 15- or 18-character organization id (key prefix 00D); whoever
-// compares two of them does so by their first 15 characters, since Salesforce
-// writes both forms.
+// orgID takes a 15- or 18-character organization id (key prefix 00D). Salesforce
+// writes both forms, so two of them are compared by their first 15 characters.
 func (r *reader) orgID(name string) string {
 	v := r.getenv(name)
-	if v != "" && !regexp.MustCompile(`^00D[A-Za-z0-9]{12}([A-Z0-5]{3})?$`).MatchString(v) {
+	if v != "" && (!strings.HasPrefix(v, "00D") || len(v) != 15 && len(v) != 18 || !isWord(v) || strings.Contains(v, "_") || strings.ToUpper(v[15:]) != v[15:]) {
 		r.problem(name, "must be a Salesforce organization id (00D…, 15 or 18 characters), is %.60q", v)
 	}
 	return v
@@ -347,9 +398,8 @@ func loopback(host string) bool {
 
 func (r *reader) salesforce() Salesforce {
 	return Salesforce{
-		SecretID:   r.required("SALESFORCE_SECRET_ID"),
 		LoginURL:   r.httpsURL("SF_LOGIN_URL"),
-		APIVersion: r.matching("SF_API_VERSION", "67.0", `^[1-9][0-9]\.0$`, "like 67.0"),
+		APIVersion: r.optional("SF_API_VERSION", "67.0"),
 		OrgID:      r.orgID("SF_ORG_ID"),
 	}
 }

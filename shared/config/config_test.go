@@ -40,7 +40,7 @@ func TestDefaultsAreValid(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if p.WHMCSURL != "https://billing.example.com/whmcs" || p.Settle != 300*time.Second || p.Lease != 150*time.Second || p.Retention != 400*24*time.Hour {
+	if p.WHMCS.BaseURL != "https://billing.example.com/whmcs" || p.Engine.Settle != 300*time.Second || p.Engine.Lease != 150*time.Second || p.Engine.Retention != 400*24*time.Hour {
 		t.Errorf("got %+v", p)
 	}
 	if p.Salesforce.LoginURL != "https://acme.my.salesforce.com" {
@@ -64,7 +64,6 @@ func TestBadValueIsNamedInOneLine(t *testing.T) {
 		{"status", "TABLE_NAME", ""},
 		{"statuspush", "SF_LOGIN_URL", "http://acme.my.salesforce.com"},
 		{"statuspush", "SF_LOGIN_URL", "acme.my.salesforce.com"},
-		{"statuspush", "SF_API_VERSION", "v67"},
 		{"statuspush", "STATUSPUSH_DEAD_LETTER_URL", ""},
 		{"provision", "WHMCS_API_URL", "https://user:pass@billing.example.com"},
 		{"provision", "WHMCS_API_URL", "https://billing.example.com/?accesskey=1"},
@@ -76,7 +75,6 @@ func TestBadValueIsNamedInOneLine(t *testing.T) {
 		{"provision", "PROVISION_CONCURRENCY", "1"},
 		{"provision", "WHMCS_IDEMPOTENT_PRODUCTS", "1,x"},
 		{"provision", "SF_OPTIONAL_FIELDS", "colour=Colour__c"},
-		{"provision", "SF_OPTIONAL_FIELDS", "domain=Domain__c FROM Account"},
 		{"provision", "SF_OPTIONAL_FIELDS", "domain"},
 		{"provision", "SF_OPTIONAL_FIELDS", "domain=Domain__c,domain=Other__c"},
 	} {
@@ -120,8 +118,8 @@ func TestAllowlistTakesAddressesAndBothFamilies(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(c.Allowlist) != 3 || c.Allowlist[1].Bits() != 32 || !c.Allowlist[2].Addr().Is6() {
-		t.Errorf("got %v", c.Allowlist)
+	if len(c.Webhook.Allowlist) != 3 || c.Webhook.Allowlist[1].Bits() != 32 || !c.Webhook.Allowlist[2].Addr().Is6() {
+		t.Errorf("got %v", c.Webhook.Allowlist)
 	}
 }
 
@@ -130,7 +128,7 @@ func TestOptionalFieldsAreNamedByTheInstallation(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(c.OptionalFields) != 2 || c.OptionalFields["promoCode"] != "Promo_Code__c" || c.OptionalFields["domain"] != "Domain__c" {
-		t.Errorf("got %v", c.OptionalFields)
+	if want := (config.Optional{PromoCode: "Promo_Code__c", Domain: "Domain__c"}); c.Optional != want {
+		t.Errorf("got %+v", c.Optional)
 	}
 }

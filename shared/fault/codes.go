@@ -66,12 +66,14 @@ const (
 	WHMCSCredentials      Code = "whmcs_credentials_refused"
 	WHMCSRoleDenied       Code = "whmcs_role_denied"
 	WHMCSMisconfigured    Code = "whmcs_misconfigured"
+	WHMCSSecret           Code = "whmcs_secret_unavailable"
 	SalesforceUnavailable Code = "salesforce_unavailable"
 	SalesforceRowLocked   Code = "salesforce_row_locked"
 	SalesforceLimit       Code = "salesforce_limit_exceeded"
 	SalesforceSession     Code = "salesforce_session_expired"
 	SalesforceCredentials Code = "salesforce_credentials_refused"
 	SalesforcePermission  Code = "salesforce_permission_lost"
+	SalesforceSecret      Code = "salesforce_secret_unavailable"
 	SalesforceStale       Code = "salesforce_stale"
 	SalesforceRowRefused  Code = "salesforce_row_refused"
 	StoreUnavailable      Code = "store_unavailable"
@@ -182,12 +184,14 @@ var table = map[Code]Info{
 	WHMCSCredentials:      {Status: 503, Kind: Config, Title: "WHMCS refuses the credentials", Advice: "Mend the WHMCS API credential; orders wait until then."},
 	WHMCSRoleDenied:       {Status: 503, Kind: Config, Title: "WHMCS role too narrow", Advice: "Allow the named action in the WHMCS API role; orders wait until then."},
 	WHMCSMisconfigured:    {Status: 503, Kind: Config, Title: "WHMCS misconfigured", Advice: "Mend the WHMCS installation; orders wait until then."},
+	WHMCSSecret:           {Status: 503, Kind: Config, Title: "WHMCS secret unavailable", Advice: "Put a valid WHMCS secret into Secrets Manager and let the function read it; orders wait until then."},
 	SalesforceUnavailable: {Status: 503, Kind: Retryable, Title: "Salesforce unavailable", Advice: "Wait: Salesforce does not answer; the bridge tries again."},
 	SalesforceRowLocked:   {Status: 503, Kind: Retryable, Title: "Salesforce row locked", Advice: "Wait: the record is locked; the bridge tries again."},
 	SalesforceLimit:       {Status: 503, Kind: Retryable, Title: "Salesforce limit exceeded", Advice: "Wait: the org's API limit is used up; the bridge slows down."},
 	SalesforceSession:     {Status: 503, Kind: Retryable, Title: "Salesforce session expired", Advice: "Wait: the bridge logs in again."},
 	SalesforceCredentials: {Status: 503, Kind: Config, Title: "Salesforce refuses the credentials", Advice: "Mend the External Client App's credentials; orders wait until then."},
 	SalesforcePermission:  {Status: 503, Kind: Config, Title: "Salesforce permission lost", Advice: "Give the integration user its permission set back; orders wait until then."},
+	SalesforceSecret:      {Status: 503, Kind: Config, Title: "Salesforce secret unavailable", Advice: "Put a valid Salesforce secret into Secrets Manager and let the functions read it; orders wait until then."},
 	SalesforceStale:       {Status: 409, Kind: Permanent, Title: "Salesforce is newer", Advice: "Salesforce already shows a newer status."},
 	SalesforceRowRefused:  {Status: 422, Kind: Permanent, Title: "Salesforce refuses the row", Advice: "Mend the rule or field that refuses the status, then push the order again."},
 	StoreUnavailable:      {Status: 503, Kind: Retryable, Title: "Table unavailable", Advice: "Wait: the table does not answer; the bridge tries again."},

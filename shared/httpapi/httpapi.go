@@ -8,9 +8,11 @@
 package httpapi
 
 import (
+	"context"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"log/slog"
 	"maps"
 	"net/http"
 	"slices"
@@ -43,7 +45,7 @@ type Request struct {
 }
 
 // Caller is an identity that the gateway verified. At most one of IAM and
-// Claims is set; neither means that the gateway verified nobody.
+// Claims is set; neither means that the gateway verified no caller.
 type Caller struct {
 	// IAM: the request was signed with SigV4 by a principal that may invoke the API.
 	IAM bool
@@ -158,6 +160,25 @@ func Problem(requestID string, err error, headers map[string]string) Response {
 		code, detail = fault.Internal, fault.Internal.Info().Advice
 	}
 	return problemOf(code.Info().Status, requestID, code, detail, headers)
+}
+
+// Counter counts by name and code.
+type Counter interface {
+	Count(name, code string, n int)
+}
+
+// Reject answers err as Problem does, and logs and counts it. what says in the
+// log what was rejected; a code that is no fault of the caller is an error
+// there.
+func Reject(ctx context.Context, log *slog.Logger, c Counter, what, requestID string, err error, headers map[string]string) Response {
+	code := fault.CodeOf(err)
+	level := slog.LevelWarn
+	if code.Kind() != fault.Rejected {
+		level = slog.LevelError
+	}
+	log.Log(ctx, level, what+" rejected", "code", string(code), "err", err)
+	c.Count("Rejected", string(code), 1)
+	return Problem(requestID, err, headers)
 }
 
 // Failure answers the stored failure of an order: 422 with the order's code

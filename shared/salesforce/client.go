@@ -95,7 +95,7 @@ var (
 )
 
 // New returns a client, or an error that names what is wrong with cfg.
-func New(cfg Config, deps Deps) (*Client, error) {
+func New(deps Deps, cfg Config) (*Client, error) {
 	if deps.HTTP == nil || deps.Credentials == nil || deps.Now == nil || deps.Log == nil {
 		return nil, errors.New("salesforce client: HTTP, Credentials, Now and Log are needed")
 	}
@@ -108,7 +108,7 @@ func New(cfg Config, deps Deps) (*Client, error) {
 	o := cfg.Optional
 	for _, name := range []string{o.PromoCode, o.CustomFields, o.ConfigOptions, o.Domain, o.Hostname} {
 		if name != "" && !fieldName.MatchString(name) {
-			return nil, fault.New(fault.ConfigurationInvalid, fmt.Sprintf("%.60q is not the API name of a field", name))
+			return nil, fault.New(fault.ConfigurationInvalid, fmt.Sprintf("SF_OPTIONAL_FIELDS: %.60q is not the API name of a field", name))
 		}
 	}
 	if cfg.Timeout == 0 {

@@ -76,7 +76,7 @@ func (w *world) client(change ...func(*salesforce.Config)) *salesforce.Client {
 	for _, f := range change {
 		f(&cfg)
 	}
-	c, err := salesforce.New(cfg, salesforce.Deps{
+	c, err := salesforce.New(salesforce.Deps{
 		HTTP:        &http.Client{Transport: w.sim.Transport()},
 		Credentials: func(context.Context) (salesforce.Credentials, error) { return w.cred, nil },
 		Now:         w.clock,
@@ -86,7 +86,7 @@ func (w *world) client(change ...func(*salesforce.Config)) *salesforce.Client {
 			defer w.mu.Unlock()
 			w.seen = append(w.seen, u)
 		},
-	})
+	}, cfg)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -295,7 +295,7 @@ func TestJWTBearerLogsIn(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if w.cred, err = salesforce.ParseCredentials(text); err != nil {
+	if w.cred, err = salesforce.ParseCredentials(string(text)); err != nil {
 		t.Fatal(err)
 	}
 	if err := w.client().Probe(t.Context()); err != nil {
@@ -320,13 +320,13 @@ func TestParseCredentialsRefusals(t *testing.T) {
 		``, `null`, `[]`, `"x"`, `{}`, `{"clientId":"a"}`, `{"clientSecret":"a"}`, `{"clientId":"a","username":"u"}`, `{"clientId":"a","privateKey":"k"}`,
 		`{"clientId":"a","clientSecret":"hush","username":"u"}`, `{"clientId":"a","username":"u","privateKey":"hush"}`, `{"clientId":"a","clientSecret":"hush","more":1}`, `{"clientId":"a","clientSecret":"hush"} x`,
 	} {
-		_, err := salesforce.ParseCredentials([]byte(in))
+		_, err := salesforce.ParseCredentials(in)
 		wantCode(t, err, fault.SalesforceCredentials)
 		if strings.Contains(err.Error(), "hush") {
 			t.Errorf("the error shows the secret: %v", err)
 		}
 	}
-	if c, err := salesforce.ParseCredentials([]byte(`{"clientId":"a","clientSecret":"b"}`)); err != nil || c.ClientSecret != "b" {
+	if c, err := salesforce.ParseCredentials(`{"clientId":"a","clientSecret":"b"}`); err != nil || c.ClientSecret != "b" {
 		t.Errorf("good credentials: %+v, %v", c, err)
 	}
 }

@@ -22,7 +22,7 @@ const (
 // (configuration_invalid, naming SF_LOGIN_URL); a secret that cannot be read
 // now may be later, and is only logged. A nil d.HTTP becomes a client of its
 // own that goes by no proxy of the environment.
-func Connect(ctx context.Context, c Config, d Deps) (*Client, error) {
+func Connect(ctx context.Context, d Deps, c Config) (*Client, error) {
 	if cred, err := d.Credentials(ctx); err == nil {
 		if err := Check(c.LoginURL, cred); err != nil {
 			return nil, err
@@ -35,5 +35,5 @@ func Connect(ctx context.Context, c Config, d Deps) (*Client, error) {
 			ForceAttemptHTTP2: true, MaxConnsPerHost: connections, TLSHandshakeTimeout: dialTimeout,
 		}}
 	}
-	return New(c, d)
+	return New(d, c)
 }

@@ -47,11 +47,11 @@ func (s *script) RoundTrip(r *http.Request) (*http.Response, error) {
 func scripted(t *testing.T, login string, cred salesforce.Credentials, answers ...string) (*salesforce.Client, *script) {
 	t.Helper()
 	s := &script{answers: answers}
-	c, err := salesforce.New(salesforce.Config{LoginURL: login, APIVersion: "67.0"}, salesforce.Deps{
+	c, err := salesforce.New(salesforce.Deps{
 		HTTP:        &http.Client{Transport: s},
 		Credentials: func(context.Context) (salesforce.Credentials, error) { return cred, nil },
 		Now:         time.Now, Log: slog.New(slog.DiscardHandler),
-	})
+	}, salesforce.Config{LoginURL: login, APIVersion: "67.0"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -224,7 +224,7 @@ func TestUpdateHasItsLimits(t *testing.T) {
 func TestNewRefusesWhatCannotWork(t *testing.T) {
 	good := salesforce.Config{LoginURL: "https://acme.my.salesforce.com", APIVersion: "67.0"}
 	deps := salesforce.Deps{HTTP: http.DefaultClient, Credentials: func(context.Context) (salesforce.Credentials, error) { return salesforce.Credentials{}, nil }, Now: time.Now, Log: slog.New(slog.DiscardHandler)}
-	if _, err := salesforce.New(good, deps); err != nil {
+	if _, err := salesforce.New(deps, good); err != nil {
 		t.Fatal(err)
 	}
 	for name, change := range map[string]func(*salesforce.Config){
@@ -234,12 +234,12 @@ func TestNewRefusesWhatCannotWork(t *testing.T) {
 	} {
 		bad := good
 		change(&bad)
-		if _, err := salesforce.New(bad, deps); fault.CodeOf(err) != fault.ConfigurationInvalid {
+		if _, err := salesforce.New(deps, bad); fault.CodeOf(err) != fault.ConfigurationInvalid {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
 	deps.Now = nil
-	if _, err := salesforce.New(good, deps); err == nil {
+	if _, err := salesforce.New(deps, good); err == nil {
 		t.Error("no clock, and yet a client")
 	}
 }

@@ -1,14 +1,12 @@
 package salesforce
 
 import (
-	"bytes"
 	"context"
 	"crypto/rsa"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"net/http"
 	"net/netip"
 	"net/url"
@@ -23,29 +21,18 @@ import (
 // Credentials are those of the External Client App: a secret for the client
 // credentials grant, or a user and a key for the JWT bearer grant.
 type Credentials struct {
+	fault.Hidden
 	ClientID     string
 	ClientSecret string
 	Username     string
 	PrivateKey   *rsa.PrivateKey
 }
 
-// redacted stands for a credential wherever one would be printed.
-const redacted = "[redacted]"
-
-// String keeps the credential out of formatted text.
-func (Credentials) String() string { return redacted }
-
-// GoString keeps the credential out of %#v.
-func (Credentials) GoString() string { return redacted }
-
-// LogValue keeps the credential out of logs.
-func (Credentials) LogValue() slog.Value { return slog.StringValue(redacted) }
-
 // ParseCredentials reads the Salesforce secret:
 // {"clientId","clientSecret"} or {"clientId","username","privateKey"}, the key
 // as PEM (PKCS #1 or #8, RSA, 2048 bits or more). The error names the member
 // and never its value.
-func ParseCredentials(secret []byte) (Credentials, error) {
+func ParseCredentials(secret string) (Credentials, error) {
 	bad := func(why string) (Credentials, error) {
 		return Credentials{}, fault.New(fault.SalesforceCredentials, "the Salesforce secret "+why)
 	}
@@ -55,7 +42,7 @@ func ParseCredentials(secret []byte) (Credentials, error) {
 		Username     string `json:"username"`
 		PrivateKey   string `json:"privateKey"`
 	}
-	d := json.NewDecoder(bytes.NewReader(secret))
+	d := json.NewDecoder(strings.NewReader(secret))
 	d.DisallowUnknownFields()
 	if err := d.Decode(&in); err != nil {
 		return bad("is not a JSON object of clientId and clientSecret, or of clientId, username and privateKey")

@@ -2,8 +2,8 @@
 // memory for a short time.
 //
 // The rule it keeps: a value is used only while it is younger than MaxAge and
-// only if it passed its own check; when neither can be had the answer is an
-// error (secret_unavailable), never an older, empty or weak value. It must not
+// only if it passed its own check; otherwise the answer is an error with the
+// secret's own code, never an older, empty or weak value. It must not
 // log, and no text it makes holds a secret.
 package secret
 
@@ -25,8 +25,8 @@ const (
 	// MaxAge is how long a value may be used after it was read: a retired
 	// secret is refused everywhere that long after it was retired.
 	MaxAge = 5 * time.Minute
-	// refreshAge is when a value is read anew although it is still valid: the
-	// minute until MaxAge is for a Secrets Manager that fails for a moment.
+	// refreshAge is when a value is read again although it is still valid. The
+	// minute until MaxAge covers a Secrets Manager that fails for a moment.
 	refreshAge = 4 * time.Minute
 	// minInterval is the least time between two forced reads, and between two
 	// reads that fail, while the value is valid. It bounds what a flood of
@@ -45,6 +45,7 @@ type API interface {
 
 // Value is one secret, parsed and cached. It is safe for concurrent use.
 type Value[T any] struct {
+	code fault.Code // of every error
 	load func(context.Context) (T, error)
 	now  func() time.Time
 
@@ -58,9 +59,9 @@ type Value[T any] struct {
 
 // New returns the secret named id (name or ARN), read as its current version's
 // string and parsed by parse. An error of parse counts as an unreadable secret
-// and must not quote it. now is the wall clock.
-func New[T any](api API, id string, parse func(string) (T, error), now func() time.Time) *Value[T] {
-	return newValue(func(ctx context.Context) (T, error) {
+// and must not quote it. Every error carries code, which names the secret.
+func New[T any](api API, id string, code fault.Code, parse func(string) (T, error), now func() time.Time) *Value[T] {
+	return newValue(code, func(ctx context.Context) (T, error) {
 		v, err := readStage(ctx, api, id, stageCurrent)
 		if err != nil {
 			var none T
@@ -70,28 +71,28 @@ func New[T any](api API, id string, parse func(string) (T, error), now func() ti
 	}, now)
 }
 
-func newValue[T any](load func(context.Context) (T, error), now func() time.Time) *Value[T] {
+func newValue[T any](code fault.Code, load func(context.Context) (T, error), now func() time.Time) *Value[T] {
 	// Without the monotonic reading: it stands still while a sandbox is
 	// frozen, and a value would grow older than MaxAge unnoticed.
-	return &Value[T]{load: load, now: func() time.Time { return now().Round(0) }}
+	return &Value[T]{code: code, load: load, now: func() time.Time { return now().Round(0) }}
 }
 
-// Get returns the value. It fails with secret_unavailable when there is none
-// that may be used and none can be read.
+// Get returns the value. It fails with the secret's code when there is none that
+// may be used and none can be read.
 func (v *Value[T]) Get(ctx context.Context) (T, error) { return v.get(ctx, false) }
 
-// Refresh returns the value, read anew unless it was so within the last
-// minute. When the read fails, a value that is still valid is returned.
+// Refresh returns the value after another read, unless one was forced within
+// the last minute. When the read fails, a value that is still valid is returned.
 func (v *Value[T]) Refresh(ctx context.Context) (T, error) { return v.get(ctx, true) }
 
 func (v *Value[T]) get(ctx context.Context, force bool) (T, error) {
 	if value, valid, fresh := v.cached(force); valid && fresh {
 		return value, nil
 	}
-	// One read at a time, whose result all waiting callers share. It is not
-	// bound to the context of the caller who came first.
+	// One read at a time, whose result all waiting callers share. The context of
+	// the first caller does not end it.
 	done := v.flight.DoChan("", func() (any, error) {
-		// A caller who looked before the last read ended finds its result here.
+		// The read that ended while this caller came here may have filled it.
 		if _, valid, fresh := v.cached(force); valid && fresh {
 			return nil, nil
 		}
@@ -113,11 +114,11 @@ func (v *Value[T]) get(ctx context.Context, force bool) (T, error) {
 		err = errors.New("the value expired")
 	}
 	var none T
-	return none, fault.Wrap(fault.SecretUnavailable, err)
+	return none, fault.Wrap(v.code, err)
 }
 
-// cached returns the value, whether it may be used, and whether it need not be
-// read anew yet.
+// cached returns the value, whether it may be used (valid), and whether it need
+// not be read again yet (fresh).
 func (v *Value[T]) cached(force bool) (value T, valid, fresh bool) {
 	v.mu.Lock()
 	defer v.mu.Unlock()

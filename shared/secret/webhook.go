@@ -30,10 +30,10 @@ type pair struct {
 
 // NewWebhook returns the webhook secret named id. The previous version stays
 // valid for overlap after the current one was created; that date is when the
-// rotation happened. now is the wall clock.
+// rotation happened.
 func NewWebhook(api API, id string, overlap time.Duration, now func() time.Time) *Webhook {
 	w := &Webhook{now: func() time.Time { return now().Round(0) }}
-	w.pair = newValue(func(ctx context.Context) (pair, error) {
+	w.pair = newValue(fault.SecretUnavailable, func(ctx context.Context) (pair, error) {
 		current, err := readStage(ctx, api, id, stageCurrent)
 		if err != nil {
 			return pair{}, err
@@ -51,8 +51,8 @@ func NewWebhook(api API, id string, overlap time.Duration, now func() time.Time)
 			switch {
 			case errors.As(err, &none): // never rotated
 			case err != nil:
-				// Half an answer would turn away, with a final 401, whoever
-				// still signs with the previous one.
+				// With the current version alone, a sender that still signs
+				// with the previous one would get a final 401.
 				return pair{}, err
 			case CheckStrength(previous.text) == nil:
 				p.previous, p.until = []byte(previous.text), until
@@ -64,7 +64,7 @@ func NewWebhook(api API, id string, overlap time.Duration, now func() time.Time)
 }
 
 // Keys returns the valid secrets, the current one first. With refresh they are
-// read anew, at most once a minute. It fails with secret_unavailable.
+// read again, at most once a minute. It fails with secret_unavailable.
 func (w *Webhook) Keys(ctx context.Context, refresh bool) ([][]byte, error) {
 	get := w.pair.Get
 	if refresh {

@@ -19,7 +19,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
 	dynamo "orderbridge/local/dynamodb"
-	"orderbridge/shared/awsenv"
+	"orderbridge/shared/lambdaenv"
 	"orderbridge/shared/order"
 	"orderbridge/shared/store"
 )
@@ -69,7 +69,7 @@ func connect(name, url string) endpoint {
 			return aws.Credentials{AccessKeyID: "test", SecretAccessKey: "test"}, nil
 		}),
 		BaseEndpoint: aws.String(url),
-		HTTPClient:   awsenv.WholeBody(awshttp.NewBuildableClient().WithTimeout(30 * time.Second)),
+		HTTPClient:   lambdaenv.WholeBody(awshttp.NewBuildableClient().WithTimeout(30 * time.Second)),
 		Retryer: func() aws.Retryer {
 			return retry.NewStandard(func(o *retry.StandardOptions) {
 				o.MaxAttempts = 8

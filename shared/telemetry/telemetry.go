@@ -14,10 +14,9 @@ import (
 	"strings"
 	"sync"
 	"time"
-)
 
-// Redacted stands where a value was that must not be written.
-const Redacted = "[redacted]"
+	"orderbridge/shared/fault"
+)
 
 // sensitive lists the words of attribute names whose values are never written.
 var sensitive = map[string]bool{
@@ -37,7 +36,7 @@ func NewLogger(w io.Writer, level slog.Leveler, function string) *slog.Logger {
 
 func redact(_ []string, a slog.Attr) slog.Attr {
 	if Sensitive(a.Key) {
-		return slog.String(a.Key, Redacted)
+		return slog.String(a.Key, fault.Redacted)
 	}
 	switch a.Value.Kind() {
 	case slog.KindString:
@@ -47,7 +46,7 @@ func redact(_ []string, a slog.Attr) slog.Attr {
 		case error:
 			return slog.String(a.Key, Scrub(v.Error()))
 		case []byte:
-			return slog.String(a.Key, Redacted)
+			return slog.String(a.Key, fault.Redacted)
 		case fmt.Stringer:
 			return slog.String(a.Key, Scrub(v.String()))
 		}
@@ -74,7 +73,7 @@ func Sensitive(name string) bool {
 			start = i + 1
 		}
 	}
-	return sensitive[strings.ToLower(strings.NewReplacer("_", "", "-", "").Replace(name))]
+	return sensitive[strings.ToLower(strings.ReplaceAll(strings.ReplaceAll(name, "_", ""), "-", ""))]
 }
 
 // macDigits is the length of a SHA-256 MAC in hex.
@@ -91,7 +90,7 @@ func Scrub(s string) string {
 		}
 		if run >= macDigits {
 			b.WriteString(s[done : i-run])
-			b.WriteString(Redacted)
+			b.WriteString(fault.Redacted)
 			done = i
 		}
 		run = 0

@@ -33,7 +33,7 @@ const ClockSkew = 5 * time.Second
 // Keys gives the secrets under which a signature is valid now.
 type Keys interface {
 	// Keys returns at least one key, the current one first, or an error: then
-	// no signature can be judged. With refresh the keys are read anew, at most
+	// no signature can be judged. With refresh the keys are read again, at most
 	// once a minute however often it is asked; in between, and when that read
 	// fails, the keys that are still valid come back. It may be called
 	// concurrently and must not be told anything of the request.

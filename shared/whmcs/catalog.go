@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"orderbridge/shared/fault"
 	"orderbridge/shared/order"
@@ -93,7 +92,7 @@ func (c *Client) Products(ctx context.Context, ids []int64) (map[int64]order.Pro
 	if !quantities {
 		return found, nil
 	}
-	v, err := c.known(ctx)
+	v, err := c.installedVersion(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -138,73 +137,4 @@ func (c *Client) ModuleFailures(ctx context.Context, serviceIDs []string) (map[s
 		failed[id] = text
 	}
 	return failed, nil
-}
-
-// Probe is the cheapest read that shows that WHMCS serves us (WhmcsDetails). It
-// also learns the version.
-func (c *Client) Probe(ctx context.Context) error {
-	_, err := c.details(ctx)
-	return err
-}
-
-// Version returns the version of WHMCS as it names itself, such as
-// "8.13.1-release.1".
-func (c *Client) Version(ctx context.Context) (string, error) {
-	v, err := c.details(ctx)
-	return v.name, err
-}
-
-type version struct {
-	name         string
-	major, minor int
-}
-
-// takesQuantity: AddOrder knows qty since 8.12 (developers.whmcs.com, AddOrder,
-// version history).
-func (v version) takesQuantity() bool { return v.major > 8 || v.major == 8 && v.minor >= 12 }
-
-// versionAge is how long a version is believed: an update of WHMCS takes its
-// API away for longer than that.
-const versionAge = 5 * time.Minute
-
-func (c *Client) known(ctx context.Context) (version, error) {
-	c.mu.Lock()
-	v, at := c.version, c.versionAt
-	c.mu.Unlock()
-	if age := c.wall().Sub(at); v.name != "" && age >= 0 && age < versionAge {
-		return v, nil
-	}
-	return c.details(ctx)
-}
-
-func (c *Client) details(ctx context.Context) (version, error) {
-	o, err := c.read(ctx, "WhmcsDetails", nil)
-	if err != nil {
-		return version{}, err
-	}
-	w := o.child("whmcs")
-	name := w.text("canonicalversion")
-	if name == "" {
-		name = w.text("version")
-	}
-	v, ok := parseVersion(name)
-	if !ok {
-		return version{}, fault.Wrap(fault.WHMCSUnavailable, errors.New("WhmcsDetails answered without a version"))
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.version, c.versionAt = v, c.wall()
-	return v, nil
-}
-
-func parseVersion(s string) (version, bool) {
-	major, rest, _ := strings.Cut(s, ".")
-	minor, _, _ := strings.Cut(rest, ".")
-	minor, _, _ = strings.Cut(minor, "-")
-	x, errX := strconv.Atoi(major)
-	y, errY := strconv.Atoi(minor)
-	if errX != nil || errY != nil || x < 0 || y < 0 {
-		return version{}, false
-	}
-	return version{name: clip(tidy(s), 40), major: x, minor: y}, true
 }

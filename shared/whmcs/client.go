@@ -16,11 +16,26 @@ import (
 	"sync"
 	"time"
 
+	"github.com/go-json-experiment/json"
+
 	"orderbridge/shared/fault"
 )
 
 // MarkerNotes, as Config.Marker, keeps the marker in the order's notes.
 const MarkerNotes = "notes"
+
+// Deps are what the client needs from outside.
+type Deps struct {
+	// Credentials is asked before each call, so that a rotated secret is taken
+	// up.
+	Credentials func(context.Context) (Credentials, error)
+	Log         *slog.Logger
+	Now         func() time.Time
+	// Dial replaces the TCP dialler, for tests; nil = net.Dialer.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
+	// TLS is the base of the TLS settings; nil = the system's roots.
+	TLS *tls.Config
+}
 
 // Config is how one WHMCS installation is called.
 type Config struct {
@@ -36,55 +51,59 @@ type Config struct {
 	// it is their ids, separated by commas; WHMCS ignores those of others.
 	Marker string
 	// Zero takes the default: 30 s, 60 s, 120 s. AddTimeout and AcceptTimeout
-	// bound an effect whose gate names no time-out.
+	// bound an effect whose send window names no time-out.
 	ReadTimeout, AddTimeout, AcceptTimeout time.Duration
 	// RequirePayMethod makes Client ask for a stored pay method.
 	RequirePayMethod bool
-
-	// Dial replaces the TCP dialler, for tests; nil = net.Dialer.
-	Dial func(ctx context.Context, network, address string) (net.Conn, error)
-	// TLS is the base of the TLS settings; nil = the system's roots.
-	TLS *tls.Config
 }
 
 // Credentials is what WHMCS asks for with each call. AccessKey may be empty;
 // when set it stands for an allowed IP address (configuration.php,
 // $api_access_key).
-type Credentials struct{ Identifier, Secret, AccessKey string }
+type Credentials struct {
+	fault.Hidden
+	Identifier, Secret, AccessKey string
+}
 
-// redacted stands for a credential wherever one would be printed.
-const redacted = "[redacted]"
-
-// String keeps the credential out of formatted text.
-func (Credentials) String() string { return redacted }
-
-// GoString keeps the credential out of %#v.
-func (Credentials) GoString() string { return redacted }
-
-// LogValue keeps the credential out of logs.
-func (Credentials) LogValue() slog.Value { return slog.StringValue(redacted) }
+// ParseCredentials reads the WHMCS secret: {"identifier","secret","accessKey"?}.
+// The error quotes nothing of it.
+func ParseCredentials(text string) (Credentials, error) {
+	var in struct {
+		Identifier string `json:"identifier"`
+		Secret     string `json:"secret"`
+		AccessKey  string `json:"accessKey"`
+	}
+	// A member that is not known is refused: a misspelt one would otherwise be
+	// an absent one. The library's error may quote the secret and is dropped.
+	if json.Unmarshal([]byte(text), &in, json.RejectUnknownMembers(true)) != nil {
+		return Credentials{}, errors.New("the WHMCS secret is not a JSON object of identifier, secret and perhaps accessKey")
+	}
+	if in.Identifier == "" || in.Secret == "" {
+		return Credentials{}, errors.New("the WHMCS secret lacks identifier or secret")
+	}
+	return Credentials{Identifier: in.Identifier, Secret: in.Secret, AccessKey: in.AccessKey}, nil
+}
 
 // Client calls one WHMCS. It is safe for concurrent use.
 type Client struct {
 	cfg    Config
+	deps   Deps
 	api    *url.URL
 	fields []string // ids of the marker's custom fields; none = notes
-	creds  func(context.Context) (Credentials, error)
-	log    *slog.Logger
-	now    func() time.Time
 	reads  *http.Client
 
 	mu        sync.Mutex
 	version   version
-	versionAt time.Time
+	versionAt time.Time // zero = not read yet
 }
 
 // Time-outs and limits.
 const (
 	// connectTimeout covers dial and TLS handshake together.
 	connectTimeout = 10 * time.Second
-	// userTimeout is how long the kernel keeps bytes of an effect that the
-	// peer does not acknowledge: longer than the send window would deliver late.
+	// userTimeout is how long the kernel sends bytes of an effect again that
+	// the peer does not acknowledge. Without it the kernel could deliver them
+	// minutes after the send window.
 	userTimeout = 20 * time.Second
 	// maxBody bounds an answer: 100 orders with their fraud reports stay below.
 	maxBody = 4 << 20
@@ -95,10 +114,9 @@ const (
 	idle = 4 * time.Second
 )
 
-// New returns a client. creds is asked before each call, so that a rotated
-// secret is taken up; now is the wall clock.
-func New(cfg Config, creds func(context.Context) (Credentials, error), log *slog.Logger, now func() time.Time) (*Client, error) {
-	if creds == nil || log == nil || now == nil {
+// New returns a client, or an error that says what is wrong with cfg.
+func New(deps Deps, cfg Config) (*Client, error) {
+	if deps.Credentials == nil || deps.Log == nil || deps.Now == nil {
 		return nil, errors.New("whmcs: credentials, logger and clock are needed")
 	}
 	base, err := url.Parse(cfg.BaseURL)
@@ -108,7 +126,7 @@ func New(cfg Config, creds func(context.Context) (Credentials, error), log *slog
 	if base.Scheme != "https" && base.Scheme != "http" || base.Hostname() == "" || base.User != nil || base.RawQuery != "" || base.Fragment != "" {
 		return nil, errors.New("whmcs: the base URL must be http(s)://host[/path] without user, query and fragment")
 	}
-	c := &Client{cfg: cfg, creds: creds, log: log, now: now}
+	c := &Client{cfg: cfg, deps: deps}
 	c.api = base.JoinPath("includes", "api.php")
 	if cfg.Marker != MarkerNotes {
 		for id := range strings.SplitSeq(cfg.Marker, ",") {
@@ -127,16 +145,16 @@ func New(cfg Config, creds func(context.Context) (Credentials, error), log *slog
 	orElse(&c.cfg.ReadTimeout, 30*time.Second)
 	orElse(&c.cfg.AddTimeout, 60*time.Second)
 	orElse(&c.cfg.AcceptTimeout, 120*time.Second)
-	if c.cfg.Dial == nil {
-		c.cfg.Dial = (&net.Dialer{Timeout: connectTimeout}).DialContext
+	if c.deps.Dial == nil {
+		c.deps.Dial = (&net.Dialer{Timeout: connectTimeout}).DialContext
 	}
 	c.reads = &http.Client{
 		// A redirect would carry the credentials to another address.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		Transport: &http.Transport{
 			Proxy:                  nil,
-			DialContext:            c.cfg.Dial,
-			TLSClientConfig:        cfg.TLS.Clone(),
+			DialContext:            c.deps.Dial,
+			TLSClientConfig:        deps.TLS.Clone(),
 			TLSHandshakeTimeout:    connectTimeout,
 			MaxIdleConnsPerHost:    2,
 			IdleConnTimeout:        idle,
@@ -155,14 +173,14 @@ func orElse(d *time.Duration, standard time.Duration) {
 	}
 }
 
-// wall is the wall clock without a monotonic reading, which stands still in a
+// clock returns the time without a monotonic reading, which stands still in a
 // frozen sandbox.
-func (c *Client) wall() time.Time { return c.now().Round(0) }
+func (c *Client) clock() time.Time { return c.deps.Now().Round(0) }
 
-// sign returns the fields that name the caller. They go into the body alone:
-// a URL would be logged on the way.
+// sign returns the fields that name the caller. They go into the body alone,
+// because proxies and servers log URLs.
 func (c *Client) sign(ctx context.Context) (form, error) {
-	k, err := c.creds(ctx)
+	k, err := c.deps.Credentials(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -185,21 +203,22 @@ func (c *Client) read(ctx context.Context, action string, params form) (object, 
 	}
 	body := append(signed, params...)
 	body.set("action", action)
-	started := c.now()
+	started := c.deps.Now()
 	a, err := c.post(ctx, body.encode())
 	if err != nil {
-		c.log.WarnContext(ctx, "whmcs read lost", "action", action, "took", c.now().Sub(started), "error", err.Error())
+		c.deps.Log.WarnContext(ctx, "whmcs read lost", "action", action, "took", c.deps.Now().Sub(started), "error", err.Error())
 		return nil, lost(action, err)
 	}
 	if err := readError(action, a); err != nil {
-		c.log.WarnContext(ctx, "whmcs read refused", "action", action, "status", a.status, "took", c.now().Sub(started), "code", fault.CodeOf(err), "text", a.refusal())
+		c.deps.Log.WarnContext(ctx, "whmcs read refused", "action", action, "status", a.status, "took", c.deps.Now().Sub(started), "code", fault.CodeOf(err), "text", a.refusal())
 		return nil, err
 	}
-	c.log.DebugContext(ctx, "whmcs read", "action", action, "status", a.status, "took", c.now().Sub(started))
+	c.deps.Log.DebugContext(ctx, "whmcs read", "action", action, "status", a.status, "took", c.deps.Now().Sub(started))
 	return a.body, nil
 }
 
-// post sends one read, once more if it died on a reused connection.
+// post sends one read, and a second time on a fresh connection if it failed on
+// a reused one before any answer.
 func (c *Client) post(ctx context.Context, body string) (answer, error) {
 	for again := false; ; again = true {
 		reused := false
@@ -251,12 +270,12 @@ func readAnswer(res *http.Response) (answer, error) {
 	return a, nil
 }
 
-// withCode gives an error of the credentials' source a code: one that has none
-// means that they cannot be had now.
+// withCode gives an error of the credentials' source a code. One that has none
+// becomes whmcs_secret_unavailable.
 func withCode(err error) error {
 	var e *fault.Error
 	if errors.As(err, &e) {
 		return err
 	}
-	return fault.Wrap(fault.SecretUnavailable, err)
+	return fault.Wrap(fault.WHMCSSecret, err)
 }

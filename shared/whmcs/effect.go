@@ -27,11 +27,11 @@ const (
 	acceptOrder = "AcceptOrder"
 )
 
-// maxInputVars is PHP's default of that name: fields beyond it are dropped
-// without an error, and action is our last.
+// maxInputVars is PHP's default of max_input_vars. PHP drops the fields beyond
+// it without an error, and action is the last field of an effect.
 const maxInputVars = 1000
 
-// Add sends one AddOrder for plan, with the marker of id, inside gate, and
+// Add sends one AddOrder for plan, with the marker of id, inside window, and
 // returns the WHMCS order id. It is one attempt. The errors:
 //
 //   - *fault.NotSent: no byte of the request left (credentials not to be had,
@@ -41,31 +41,31 @@ const maxInputVars = 1000
 //     whmcs_role_denied, whmcs_misconfigured), whmcs_client_not_found,
 //     whmcs_client_closed or whmcs_rejected with WHMCS's text;
 //   - *fault.Unsure: anything else; the order may exist now or later.
-func (c *Client) Add(ctx context.Context, gate order.SendWindow, id order.ID, plan order.Plan) (string, error) {
+func (c *Client) Add(ctx context.Context, window order.SendWindow, id order.ID, plan order.Plan) (string, error) {
 	if id.IsZero() || plan.ClientID <= 0 || len(plan.Entries) == 0 {
 		return "", &fault.Refused{Err: fault.New(fault.OrderEmpty, "")}
 	}
 	marked, rest := c.addForm(id, plan)
-	a, err := c.effect(ctx, gate, c.cfg.AddTimeout, addOrder, marked, rest)
+	a, err := c.effect(ctx, window, c.cfg.AddTimeout, addOrder, marked, rest)
 	if err != nil {
 		return "", err
 	}
 	if err := addError(a); err != nil {
 		return "", err
 	}
-	made := a.body.id("orderid")
-	if made == "" {
+	created := a.body.id("orderid")
+	if created == "" {
 		return "", &fault.Unsure{Err: fault.Wrap(fault.WHMCSUnavailable, errNoID)}
 	}
-	return made, nil
+	return created, nil
 }
 
-// Accept sends one AcceptOrder for a WHMCS order, with autosetup, inside gate.
+// Accept sends one AcceptOrder for a WHMCS order, with autosetup, inside window.
 // It is one attempt. nil means that WHMCS answered success, which does not say
 // that the services exist. The errors are those of Add, of which Refused holds
 // state_changed ("Order ID not found or Status not Pending": a read decides),
 // module_failed with the module's text, or one of the installation's codes.
-func (c *Client) Accept(ctx context.Context, gate order.SendWindow, whmcsOrderID string) error {
+func (c *Client) Accept(ctx context.Context, window order.SendWindow, whmcsOrderID string) error {
 	n, ok := phpInteger(whmcsOrderID)
 	if !ok || n <= 0 {
 		return &fault.NotSent{Err: fault.Wrap(fault.Internal, errors.New("not a WHMCS order id"))}
@@ -73,7 +73,7 @@ func (c *Client) Accept(ctx context.Context, gate order.SendWindow, whmcsOrderID
 	var f form
 	f.number("orderid", n)
 	f.flag("autosetup", true)
-	a, err := c.effect(ctx, gate, c.cfg.AcceptTimeout, acceptOrder, nil, f)
+	a, err := c.effect(ctx, window, c.cfg.AcceptTimeout, acceptOrder, nil, f)
 	if err != nil {
 		return err
 	}
@@ -134,14 +134,14 @@ func (c *Client) addForm(id order.ID, plan order.Plan) (marked, rest form) {
 // effect sends one effect over a connection of its own and reads the answer.
 // The body has the marker first and action last, so that a request cut short
 // does nothing. The connection is closed, and nothing runs on, when it returns.
-func (c *Client) effect(ctx context.Context, gate order.SendWindow, standard time.Duration, action string, marked, rest form) (answer, error) {
-	timeout := gate.Timeout
+func (c *Client) effect(ctx context.Context, window order.SendWindow, standard time.Duration, action string, marked, rest form) (answer, error) {
+	timeout := window.Timeout
 	if timeout <= 0 {
 		timeout = standard
 	}
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	started := c.now()
+	started := c.deps.Now()
 
 	signed, err := c.sign(ctx)
 	if err != nil {
@@ -157,16 +157,16 @@ func (c *Client) effect(ctx context.Context, gate order.SendWindow, standard tim
 		return answer{}, &fault.NotSent{Err: fault.Wrap(fault.Internal, err)}
 	}
 
-	a, wrote, err := c.exchange(ctx, gate.Until, request)
+	a, wrote, err := c.exchange(ctx, window.Until, request)
 	switch {
 	case err == nil:
-		c.log.InfoContext(ctx, "whmcs effect answered", "action", action, "status", a.status, "took", c.now().Sub(started), "text", a.refusal())
+		c.deps.Log.InfoContext(ctx, "whmcs effect answered", "action", action, "status", a.status, "took", c.deps.Now().Sub(started), "text", a.refusal())
 		return a, nil
 	case !wrote:
-		c.log.WarnContext(ctx, "whmcs effect not sent", "action", action, "took", c.now().Sub(started), "error", err.Error())
+		c.deps.Log.WarnContext(ctx, "whmcs effect not sent", "action", action, "took", c.deps.Now().Sub(started), "error", err.Error())
 		return answer{}, &fault.NotSent{Err: lost(action, err)}
 	default:
-		c.log.WarnContext(ctx, "whmcs effect unanswered", "action", action, "took", c.now().Sub(started), "error", err.Error())
+		c.deps.Log.WarnContext(ctx, "whmcs effect unanswered", "action", action, "took", c.deps.Now().Sub(started), "error", err.Error())
 		return answer{}, &fault.Unsure{Err: lost(action, err)}
 	}
 }
@@ -191,7 +191,7 @@ func (c *Client) render(body string) ([]byte, error) {
 // exchange dials, sends request and reads the answer. wrote reports whether
 // any byte of the request was given to the connection.
 func (c *Client) exchange(ctx context.Context, until time.Time, request []byte) (a answer, wrote bool, err error) {
-	left := until.Sub(c.wall())
+	left := until.Sub(c.clock())
 	if left <= 0 {
 		return answer{}, false, errWindow
 	}
@@ -201,11 +201,11 @@ func (c *Client) exchange(ctx context.Context, until time.Time, request []byte) 
 	if c.api.Port() == "" {
 		host = net.JoinHostPort(c.api.Hostname(), map[string]string{"http": "80", "https": "443"}[c.api.Scheme])
 	}
-	inner, err := c.cfg.Dial(dialing, "tcp", host)
+	inner, err := c.deps.Dial(dialing, "tcp", host)
 	if err != nil {
 		return answer{}, false, fmt.Errorf("dial: %w", err)
 	}
-	g := &gatedConn{Conn: inner, until: until, wall: c.wall}
+	g := &windowConn{Conn: inner, until: until, clock: c.clock}
 	if s, ok := inner.(syscall.Conn); ok {
 		raw, err := s.SyscallConn()
 		if err == nil {
@@ -231,24 +231,24 @@ func (c *Client) exchange(ctx context.Context, until time.Time, request []byte) 
 	g.application.Store(true)
 	if _, err := conn.Write(request); err != nil {
 		g.abort()
-		return answer{}, g.sent.Load(), fmt.Errorf("send: %w", because(ctx, err))
+		return answer{}, g.sent.Load(), fmt.Errorf("send: %w", cause(ctx, err))
 	}
 	a, err = readEffect(conn)
 	if err != nil {
 		g.abort()
-		return answer{}, true, because(ctx, err)
+		return answer{}, true, cause(ctx, err)
 	}
 	if a.ok() {
 		g.close()
 	} else {
-		g.abort() // it may have answered before it took the whole request
+		g.abort() // the server may have answered before it read the whole request
 	}
 	return a, true, nil
 }
 
-// because prefers the reason why a connection was closed under a call to what
-// the call saw of it.
-func because(ctx context.Context, err error) error {
+// cause returns why ctx ended, when it ended, instead of err: the connection
+// was closed because of that, and err is only how the call noticed.
+func cause(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
@@ -256,7 +256,7 @@ func because(ctx context.Context, err error) error {
 }
 
 func (c *Client) tlsConfig() *tls.Config {
-	t := c.cfg.TLS.Clone()
+	t := c.deps.TLS.Clone()
 	if t == nil {
 		t = &tls.Config{}
 	}
@@ -267,7 +267,7 @@ func (c *Client) tlsConfig() *tls.Config {
 	return t
 }
 
-// readEffect reads the one answer that counts, past interim ones.
+// readEffect reads the final answer and skips interim ones (1xx).
 func readEffect(conn io.Reader) (answer, error) {
 	in := bufio.NewReader(io.LimitReader(conn, maxHead+maxBody+1))
 	for range 5 {
@@ -282,8 +282,9 @@ func readEffect(conn io.Reader) (answer, error) {
 	return answer{}, errors.New("read answer: interim answers without end")
 }
 
-// closeWith aborts g when ctx ends. stop returns once nothing of it runs.
-func closeWith(ctx context.Context, g *gatedConn) (stop func()) {
+// closeWith aborts g when ctx ends, until stop is called. When stop returns, no
+// goroutine of it runs.
+func closeWith(ctx context.Context, g *windowConn) (stop func()) {
 	done := make(chan struct{})
 	cancel := context.AfterFunc(ctx, func() {
 		defer close(done)
@@ -298,14 +299,14 @@ func closeWith(ctx context.Context, g *gatedConn) (stop func()) {
 
 var errWindow = errors.New("the send window is over")
 
-// gatedConn is a connection that writes only inside the send window: each
-// write first compares the wall clock with until and, once it is over, fails
-// for ever after. TLS writes through it too, so a worker that was frozen
-// between any check and the send cannot send late.
-type gatedConn struct {
+// windowConn is a connection that writes only inside the send window. Each
+// write compares the clock with until first; the first that is too late fails,
+// and every later one with it. TLS writes through it as well, so a worker that
+// was frozen at any point before the write does not send late.
+type windowConn struct {
 	net.Conn
 	until time.Time
-	wall  func() time.Time
+	clock func() time.Time
 
 	mu          sync.Mutex
 	shut        bool
@@ -314,17 +315,18 @@ type gatedConn struct {
 	closing     sync.Once
 }
 
-// chunk bounds one write: a request larger than the socket buffer waits for
-// the peer between chunks, and each asks the clock again.
+// chunk is the most bytes of one write. A request that is larger than the
+// socket buffer waits for the peer between chunks, and each chunk compares the
+// clock again.
 const chunk = 4 << 10
 
 // Write implements net.Conn.
-func (g *gatedConn) Write(p []byte) (int, error) {
+func (g *windowConn) Write(p []byte) (int, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	n := 0
 	for n < len(p) {
-		if g.shut || !g.wall().Before(g.until) {
+		if g.shut || !g.clock().Before(g.until) {
 			g.shut = true
 			return n, errWindow
 		}
@@ -341,8 +343,8 @@ func (g *gatedConn) Write(p []byte) (int, error) {
 	return n, nil
 }
 
-// abort closes the connection so that the kernel delivers nothing later.
-func (g *gatedConn) abort() {
+// abort closes the connection and discards what the kernel has not sent yet.
+func (g *windowConn) abort() {
 	g.closing.Do(func() {
 		if t, ok := g.Conn.(interface{ SetLinger(int) error }); ok {
 			_ = t.SetLinger(0)
@@ -351,5 +353,6 @@ func (g *gatedConn) abort() {
 	})
 }
 
-// close ends a connection over which everything was said.
-func (g *gatedConn) close() { g.closing.Do(func() { _ = g.Conn.Close() }) }
+// close ends a connection after the exchange; the kernel still delivers what
+// was written.
+func (g *windowConn) close() { g.closing.Do(func() { _ = g.Conn.Close() }) }

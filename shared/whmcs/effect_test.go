@@ -105,10 +105,10 @@ func effects(t *testing.T, w *world) map[string]func(*whmcs.Client, order.SendWi
 	}
 }
 
-func newClient(t *testing.T, cfg whmcs.Config, now func() time.Time) *whmcs.Client {
+func newClient(t *testing.T, baseURL string, d whmcs.Deps) *whmcs.Client {
 	t.Helper()
-	cfg.Marker = "notes"
-	c, err := whmcs.New(cfg, credentials, slog.New(slog.DiscardHandler), now)
+	d.Credentials, d.Log = credentials, slog.New(slog.DiscardHandler)
+	c, err := whmcs.New(d, whmcs.Config{BaseURL: baseURL, Marker: "notes"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -128,7 +128,7 @@ func TestNothingLeavesAfterTheWindow(t *testing.T) {
 				var c clock
 				var d dialer
 				until := c.now().Add(window)
-				client := newClient(t, whmcs.Config{BaseURL: w.url, Dial: d.dial}, c.now)
+				client := newClient(t, w.url, whmcs.Deps{Dial: d.dial, Now: c.now})
 				freeze(&c, &d)
 				err := send(client, order.SendWindow{Until: until, Timeout: time.Minute})
 				if outcome(err) != "not sent whmcs_unavailable" {
@@ -182,7 +182,7 @@ func TestAWindowThatEndsInTheMiddleOfTheBodyDoesNothing(t *testing.T) {
 			c.freeze(time.Minute)
 		}
 	}
-	client := newClient(t, whmcs.Config{BaseURL: w.url, Dial: d.dial}, c.now)
+	client := newClient(t, w.url, whmcs.Deps{Dial: d.dial, Now: c.now})
 	entries := make([]order.PlanEntry, 90)
 	for i := range entries {
 		entries[i] = entry(11, order.Monthly, 1)
@@ -207,8 +207,7 @@ func TestTheHandshakeIsNoSend(t *testing.T) {
 	roots.AddCert(server.Certificate())
 	var c clock
 	var d dialer
-	cfg := whmcs.Config{BaseURL: server.URL, Dial: d.dial, TLS: &tls.Config{RootCAs: roots}}
-	client := newClient(t, cfg, c.now)
+	client := newClient(t, server.URL, whmcs.Deps{Dial: d.dial, Now: c.now, TLS: &tls.Config{RootCAs: roots}})
 	g := func() order.SendWindow {
 		return order.SendWindow{Until: c.now().Add(15 * time.Second), Timeout: time.Minute}
 	}
@@ -233,7 +232,7 @@ func TestTheHandshakeIsNoSend(t *testing.T) {
 		t.Errorf("%d writes, want the two of the handshake", d.conns[0].writes)
 	}
 	d.beforeWrite = nil
-	untrusting := newClient(t, whmcs.Config{BaseURL: server.URL}, c.now)
+	untrusting := newClient(t, server.URL, whmcs.Deps{Now: c.now})
 	if _, err := untrusting.Add(t.Context(), g(), orderID(t, 3), plan()); outcome(err) != "not sent whmcs_unavailable" {
 		t.Errorf("unknown authority: %v", err)
 	}
@@ -249,7 +248,7 @@ func TestARefusedConnectionIsNotSent(t *testing.T) {
 	}
 	address := l.Addr().String()
 	_ = l.Close()
-	client := newClient(t, whmcs.Config{BaseURL: "http://" + address}, time.Now)
+	client := newClient(t, "http://"+address, whmcs.Deps{Now: time.Now})
 	if _, err := client.Add(t.Context(), gate(), orderID(t, 1), plan()); outcome(err) != "not sent whmcs_unavailable" {
 		t.Errorf("add: %v", err)
 	}
@@ -401,7 +400,7 @@ func TestTheMarkersFieldGoesFirst(t *testing.T) {
 		_, _ = io.WriteString(w, `{"result":"success","orderid":12}`)
 	}))
 	defer server.Close()
-	c, err := whmcs.New(whmcs.Config{BaseURL: server.URL, Marker: "4"}, credentials, slog.New(slog.DiscardHandler), time.Now)
+	c, err := whmcs.New(quiet(), whmcs.Config{BaseURL: server.URL, Marker: "4"})
 	must(t, err)
 	_, err = c.Add(t.Context(), gate(), orderID(t, 1), plan())
 	must(t, err)
@@ -439,7 +438,7 @@ func TestWhatIsNotAnHTTPAnswerIsUnsure(t *testing.T) {
 			}
 			_, _ = io.WriteString(c, answer)
 		}()
-		client := newClient(t, whmcs.Config{BaseURL: "http://" + l.Addr().String()}, time.Now)
+		client := newClient(t, "http://"+l.Addr().String(), whmcs.Deps{Now: time.Now})
 		if _, err := client.Add(t.Context(), gate(), orderID(t, 1), plan()); outcome(err) != "unsure whmcs_unavailable" {
 			t.Errorf("%.40q: %v", answer, err)
 		}
@@ -480,8 +479,8 @@ func TestTimeOutsUnderVirtualTime(t *testing.T) {
 				if c.serve && !c.stall {
 					go func() { _, _ = io.Copy(io.Discard, theirs) }()
 				}
-				client, err := whmcs.New(whmcs.Config{BaseURL: "http://whmcs.example", Marker: "notes", Dial: dial}, credentials, slog.New(slog.DiscardHandler), time.Now)
-				must(t, err)
+				client := newClient(t, "http://whmcs.example", whmcs.Deps{Dial: dial, Now: time.Now})
+				var err error
 				start := time.Now()
 				g := order.SendWindow{Until: start.Add(15 * time.Second), Timeout: c.timeout}
 				if c.accept {
@@ -512,7 +511,7 @@ func TestACallersEndIsUnsureOnceSent(t *testing.T) {
 	must(t, w.sim.Fault(whmcstest.Fault{Action: "AddOrder", Fault: "hold"}))
 	ctx, cancel := context.WithCancel(t.Context())
 	d := dialer{beforeWrite: func(int) { cancel() }}
-	client := newClient(t, whmcs.Config{BaseURL: w.url, Dial: d.dial}, time.Now)
+	client := newClient(t, w.url, whmcs.Deps{Dial: d.dial, Now: time.Now})
 	if _, err := client.Add(ctx, gate(), orderID(t, 1), plan()); outcome(err) != "unsure whmcs_unavailable" || !errors.Is(err, context.Canceled) {
 		t.Errorf("add: %v", err)
 	}
@@ -536,7 +535,7 @@ func TestNoProxyFromTheEnvironment(t *testing.T) {
 		dialled = append(dialled, address)
 		return (&net.Dialer{}).DialContext(ctx, network, server.Listener.Addr().String())
 	}
-	client := newClient(t, whmcs.Config{BaseURL: "http://whmcs.example", Dial: dial}, time.Now)
+	client := newClient(t, "http://whmcs.example", whmcs.Deps{Dial: dial, Now: time.Now})
 	_, err := client.Add(t.Context(), gate(), orderID(t, 1), plan())
 	must(t, err)
 	must(t, client.Probe(t.Context()))

@@ -8,6 +8,7 @@ import (
 	"unicode"
 
 	"orderbridge/shared/fault"
+	"orderbridge/shared/order"
 )
 
 // WHMCS has no error codes, only texts, whose case and wording vary between
@@ -45,7 +46,7 @@ func (a answer) cause(action string) error {
 		if t := a.refusal(); t != "" {
 			what = strconv.Quote(t)
 		} else if r := a.body.text("result"); r != "" {
-			what = "result " + strconv.Quote(clip(tidy(r), 40))
+			what = "result " + strconv.Quote(order.Cut(tidy(r), 40))
 		} else if a.body.text("warning") != "" {
 			what = "warning only"
 		}
@@ -98,8 +99,8 @@ func business() []meaning {
 	}
 }
 
-// addChecks are those of business that AddOrder gives before it makes an
-// order; any other text of AddOrder may come from half-way.
+// addCheck reports whether AddOrder gives this refusal of business before it
+// makes an order. Any other text of AddOrder may come after the order was made.
 func addCheck(code fault.Code, folded string) bool {
 	switch code {
 	case fault.WHMCSClientNotFound, fault.WHMCSClientClosed:
@@ -128,36 +129,39 @@ func find(list []meaning, text string) (fault.Code, bool) {
 	return "", false
 }
 
-// coded makes the error of one refusal, with a text that tells the operator
-// what to do where WHMCS's own text alone does not.
+// coded makes the error of one refusal. The advice names the address or the
+// action where WHMCS's text does; WHMCS's own words stay only where the advice
+// says less than they do.
 func coded(code fault.Code, action string, a answer) *fault.Error {
 	text := a.refusal()
-	e := &fault.Error{Code: code, Vendor: text, Err: a.cause(action)}
+	e := &fault.Error{Code: code, Err: a.cause(action)}
 	switch code {
 	case fault.WHMCSIPDenied:
-		e.Vendor = ""
 		if ip := lastField(text); strings.ContainsAny(ip, ".:") {
 			e.Advice = "Allow the address " + ip + " for the API in WHMCS, or set an access key; orders wait until then."
 		}
-	case fault.WHMCSCredentials:
-		e.Vendor = ""
 	case fault.WHMCSRoleDenied:
-		name := action
-		if _, rest, ok := strings.Cut(text, `"`); ok {
-			if quoted, _, ok := strings.Cut(rest, `"`); ok && !strings.EqualFold(quoted, action) {
-				name = quoted
-			}
-		}
-		e.Vendor, e.Advice = "", "Allow the action "+name+" in the WHMCS API role; orders wait until then."
+		e.Advice = "Allow the action " + deniedAction(action, text) + " in the WHMCS API role; orders wait until then."
 	case fault.WHMCSMisconfigured:
 		e.Vendor = "(" + action + ") " + text
-	case fault.WHMCSClientNotFound, fault.WHMCSClientClosed, fault.StateChanged:
-		e.Vendor = "" // the table's advice says more than WHMCS does
+	case fault.WHMCSRejected:
+		e.Vendor = text
 	}
 	return e
 }
 
-// readError says why a read has no result. nil: it has one.
+// deniedAction returns the action that a refusal names in quotes, which may be
+// another than the one that was called.
+func deniedAction(called, text string) string {
+	_, rest, _ := strings.Cut(text, `"`)
+	quoted, _, closed := strings.Cut(rest, `"`)
+	if !closed || strings.EqualFold(quoted, called) {
+		return called
+	}
+	return quoted
+}
+
+// readError returns why a read has no result; nil when it has one.
 func readError(action string, a answer) error {
 	if a.ok() {
 		return nil
@@ -184,7 +188,7 @@ func readError(action string, a answer) error {
 	return fault.Wrap(fault.WHMCSUnavailable, a.cause(action))
 }
 
-// addError says why AddOrder is not known to have made an order.
+// addError returns why AddOrder is not known to have made an order.
 func addError(a answer) error {
 	if a.ok() {
 		return nil
@@ -202,7 +206,7 @@ func addError(a answer) error {
 	return unsure(addOrder, a)
 }
 
-// acceptError says why AcceptOrder is not known to have succeeded. Under HTTP
+// acceptError returns why AcceptOrder is not known to have succeeded. Under HTTP
 // 200 every text but the documented one is the provisioning module's, and the
 // module may have run: "Access denied" there is a hosting panel's, not WHMCS's.
 func acceptError(a answer) error {
@@ -233,7 +237,7 @@ func unsure(action string, a answer) error {
 	return &fault.Unsure{Err: fault.Wrap(code, a.cause(action))}
 }
 
-// lost is a call whose answer did not come.
+// lost is the error of a call without an answer.
 func lost(action string, err error) error {
 	return fault.Wrap(fault.WHMCSUnavailable, fmt.Errorf("%s got no answer: %w", action, err))
 }
@@ -248,24 +252,13 @@ func tidy(s string) string {
 		}
 		return r
 	}, s)
-	return clip(strings.Join(strings.Fields(s), " "), maxText)
+	return order.Cut(strings.Join(strings.Fields(s), " "), maxText)
 }
 
-// maxText is the longest vendor's text that is passed on, in runes: more than
-// the 255 UTF-16 units that Salesforce shows, so that the log has the whole of
-// a usual module error.
+// maxText is the longest vendor's text that is passed on, in bytes. It holds
+// more than the 255 UTF-16 units that Salesforce shows, so that the log has the
+// whole of a usual module error.
 const maxText = 1000
-
-func clip(s string, runes int) string {
-	n := 0
-	for i := range s {
-		if n == runes {
-			return s[:i]
-		}
-		n++
-	}
-	return s
-}
 
 func lastField(s string) string {
 	f := strings.Fields(s)

@@ -1,6 +1,7 @@
 package whmcs
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -27,7 +28,7 @@ type pages struct {
 	total    int64 // that the first page named
 	last     int64 // that the last page named
 	steady   bool
-	torn     bool // a total fell, or a row has no id: not even a list that only grows
+	torn     bool // a total fell, or a row has no id: the list did more than grow
 	complete bool
 	rows     map[string]object // by id
 }
@@ -57,9 +58,7 @@ func (p *pages) add(o object, plural, singular string) (int, error) {
 	return len(list), nil
 }
 
-// list reads all pages of one list. stop, when given, may end it early by the
-// rows of the page that was just read; the listing is then complete if it was
-// steady so far.
+// list reads all pages of one list.
 func (c *Client) list(ctx context.Context, action, plural, singular string, filter form) (pages, error) {
 	var p pages
 	start := 0
@@ -99,7 +98,7 @@ func (c *Client) List(ctx context.Context, clientID int64) ([]order.BillingOrder
 	if err != nil {
 		return nil, false, err
 	}
-	return c.made(ctx, p.rows, p.complete)
+	return c.assemble(ctx, p.rows, p.complete)
 }
 
 // ListSince reads the orders of every client whose date is not before the day
@@ -122,7 +121,7 @@ func (c *Client) ListSince(ctx context.Context, since time.Time) ([]order.Billin
 		return nil, false, err
 	}
 	delete(r.young, "")
-	return c.made(ctx, r.young, complete)
+	return c.assemble(ctx, r.young, complete)
 }
 
 // sinceReading is one reading of the newest orders of every client.
@@ -225,11 +224,11 @@ func (c *Client) Order(ctx context.Context, whmcsOrderID string, clientID int64)
 		}
 		return order.BillingOrder{}, false, nil
 	}
-	made := c.one(row)
-	if made.ClientID == 0 {
-		made.ClientID = clientID
+	found := c.parseOrder(row)
+	if found.ClientID == 0 {
+		found.ClientID = clientID
 	}
-	services, complete, err := c.services(ctx, made.ClientID)
+	services, complete, err := c.services(ctx, found.ClientID)
 	if err != nil {
 		return order.BillingOrder{}, false, err
 	}
@@ -240,21 +239,21 @@ func (c *Client) Order(ctx context.Context, whmcsOrderID string, clientID int64)
 		if s.id("orderid") != whmcsOrderID {
 			continue
 		}
-		made.Services = append(made.Services, service(s))
-		if made.Marker == "" {
-			made.Marker = c.fieldMarker(s)
+		found.Services = append(found.Services, parseService(s))
+		if found.Marker == "" {
+			found.Marker = c.fieldMarker(s)
 		}
 	}
-	return made, true, nil
+	return found, true, nil
 }
 
-// made turns rows of GetOrders into orders, newest id first. With the marker in
-// a custom field it reads the services of each client too: that is where the
-// field is.
-func (c *Client) made(ctx context.Context, rows map[string]object, complete bool) ([]order.BillingOrder, bool, error) {
+// assemble turns rows of GetOrders into orders, newest id first. With the marker in
+// a custom field it reads the services of each client too, because the field
+// belongs to the service.
+func (c *Client) assemble(ctx context.Context, rows map[string]object, complete bool) ([]order.BillingOrder, bool, error) {
 	all := make([]order.BillingOrder, 0, len(rows))
 	for _, row := range rows {
-		all = append(all, c.one(row))
+		all = append(all, c.parseOrder(row))
 	}
 	slices.SortFunc(all, func(a, b order.BillingOrder) int { return compareIDs(b.ID, a.ID) })
 	if len(c.fields) == 0 {
@@ -301,8 +300,8 @@ func (c *Client) services(ctx context.Context, clientID int64) ([]object, bool, 
 	return all, p.complete, nil
 }
 
-// one reads a row of GetOrders.
-func (c *Client) one(row object) order.BillingOrder {
+// parseOrder reads a row of GetOrders.
+func (c *Client) parseOrder(row object) order.BillingOrder {
 	m := order.BillingOrder{ID: row.id("id"), Status: order.BillingStatus(row.text("status"))}
 	m.ClientID, _ = row.number("userid")
 	m.Date, _ = date(row)
@@ -312,8 +311,8 @@ func (c *Client) one(row object) order.BillingOrder {
 	return m
 }
 
-// service reads a row of GetClientsProducts.
-func service(row object) order.BillingService {
+// parseService reads a row of GetClientsProducts.
+func parseService(row object) order.BillingService {
 	s := order.BillingService{ID: row.id("id"), Cycle: cycle(row.text("billingcycle")), Status: row.text("status"), Quantity: 1}
 	s.ProductID, _ = row.number("pid")
 	if n, ok := row.number("qty"); ok && n > 1 { // absent before 8.12
@@ -338,7 +337,7 @@ func (c *Client) fieldMarker(row object) string {
 // date reads an order's date, "2006-01-02 15:04:05" in WHMCS's zone, as if it
 // were UTC.
 func date(row object) (time.Time, bool) {
-	t, err := time.Parse("2006-01-02", strings.TrimSpace(clip(row.text("date"), 10)))
+	t, err := time.Parse("2006-01-02", strings.TrimSpace(order.Cut(row.text("date"), 10)))
 	if err != nil {
 		return time.Time{}, false
 	}
@@ -367,5 +366,5 @@ func cycle(shown string) order.Cycle {
 func compareIDs(a, b string) int {
 	x, _ := strconv.ParseInt(a, 10, 64)
 	y, _ := strconv.ParseInt(b, 10, 64)
-	return compare(x, y)
+	return cmp.Compare(x, y)
 }

@@ -1,6 +1,7 @@
 package whmcs
 
 import (
+	"cmp"
 	"encoding/base64"
 	"encoding/json"
 	"slices"
@@ -42,7 +43,7 @@ func phpMap(m map[string]string, value func(string) string) string {
 		y, yok := phpInteger(b)
 		switch {
 		case xok && yok:
-			return compare(x, y)
+			return cmp.Compare(x, y)
 		case xok:
 			return -1
 		case yok:
@@ -94,14 +95,4 @@ func phpInt(n int64) string { return "i:" + strconv.FormatInt(n, 10) + ";" }
 func phpInteger(s string) (int64, bool) {
 	n, err := strconv.ParseInt(s, 10, 64)
 	return n, err == nil && strconv.FormatInt(n, 10) == s
-}
-
-func compare[T int64 | int](a, b T) int {
-	switch {
-	case a < b:
-		return -1
-	case a > b:
-		return 1
-	}
-	return 0
 }

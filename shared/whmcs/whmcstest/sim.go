@@ -74,7 +74,7 @@ type Fault struct {
 //
 //	slow                  answers after Delay
 //	commit-then-drop      the connection is closed without an answer
-//	commit-after-timeout  done after Delay, with nobody to tell
+//	commit-after-timeout  done after Delay, after the connection is gone
 //	reset-kept-alive      a TCP reset, on a connection that was used before
 //	drop-after-bytes      the answer is cut after Bytes
 //	commit-502            a proxy's page

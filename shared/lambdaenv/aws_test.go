@@ -1,7 +1,9 @@
-package awsenv_test
+package lambdaenv_test
 
 import (
 	"context"
+	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -12,7 +14,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 
-	"orderbridge/shared/awsenv"
+	"orderbridge/shared/lambdaenv"
 )
 
 // Each endpoint variable is tested on the clients themselves: a hand-built
@@ -56,12 +58,12 @@ func TestEndpointVariablesReachTheClients(t *testing.T) {
 					t.Setenv("AWS_SECRET_ACCESS_KEY", "test")
 					t.Setenv("AWS_ENDPOINT_URL", c.global)
 					t.Setenv("AWS_ENDPOINT_URL_"+service, c.own)
-					cfg, err := awsenv.Config(os.Getenv)
+					env, err := lambdaenv.New("f", slog.LevelInfo, os.Getenv, io.Discard)
 					if err != nil {
 						t.Fatal(err)
 					}
 					reached = ""
-					if err := call(cfg); err != nil {
+					if err := call(env.AWS); err != nil {
 						t.Fatal(err)
 					}
 					if reached != c.want {
@@ -74,19 +76,19 @@ func TestEndpointVariablesReachTheClients(t *testing.T) {
 }
 
 func TestEmptyEndpointIsUnset(t *testing.T) {
-	cfg, err := awsenv.Config(func(k string) string {
+	env, err := lambdaenv.New("f", slog.LevelInfo, func(k string) string {
 		return map[string]string{"AWS_REGION": "eu-central-1", "AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b"}[k]
-	})
+	}, io.Discard)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if cfg.BaseEndpoint != nil {
-		t.Errorf("base endpoint %q, want none", *cfg.BaseEndpoint)
+	if env.AWS.BaseEndpoint != nil {
+		t.Errorf("base endpoint %q, want none", *env.AWS.BaseEndpoint)
 	}
 }
 
 func TestMissingValueIsNamed(t *testing.T) {
-	_, err := awsenv.Config(func(string) string { return "" })
+	_, err := lambdaenv.New("f", slog.LevelInfo, func(string) string { return "" }, io.Discard)
 	if err == nil || err.Error() != "AWS_REGION is missing" {
 		t.Errorf("got %v", err)
 	}

@@ -1,15 +1,16 @@
-package awsenv_test
+package lambdaenv_test
 
 import (
 	"errors"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"sync/atomic"
 	"testing"
 
-	"orderbridge/shared/awsenv"
+	"orderbridge/shared/lambdaenv"
 )
 
 // closable is a request body that cannot be read once it was closed, as the
@@ -49,9 +50,9 @@ func TestAnEarlyAnswerIsNotLost(t *testing.T) {
 		io.WriteString(w, "the whole answer")
 	}))
 	defer srv.Close()
-	cfg, err := awsenv.Config(func(name string) string {
+	env, err := lambdaenv.New("f", slog.LevelInfo, func(name string) string {
 		return map[string]string{"AWS_REGION": "r", "AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "s"}[name]
-	})
+	}, io.Discard)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -61,7 +62,7 @@ func TestAnEarlyAnswerIsNotLost(t *testing.T) {
 		t.Fatal(err)
 	}
 	req.ContentLength = size
-	res, err := cfg.HTTPClient.Do(req)
+	res, err := env.AWS.HTTPClient.Do(req)
 	if err != nil {
 		close(goOn)
 		t.Fatal(err)

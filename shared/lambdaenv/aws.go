@@ -1,24 +1,15 @@
-// Package awsenv builds the aws.Config of a function from its environment,
-// by hand: config.LoadDefaultConfig reads files and profiles that a function
-// does not have, costs 4 to 5 ms of each cold start and 2 MB of binary.
-//
-// The rule it keeps: the documented endpoint variables are honoured exactly as
-// the SDK would, because a local run that silently called real AWS would be the
-// worst of faults. It must not read files or call the network.
-package awsenv
+package lambdaenv
 
 import (
-	"bytes"
 	"context"
 	"errors"
-	"io"
-	"net/http"
 	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
+	"github.com/aws/smithy-go/middleware"
 )
 
 // Bounds of one SDK call. The SDK has no answer time-out of its own and would
@@ -28,14 +19,23 @@ const (
 	attemptTimeout = time.Second
 	maxAttempts    = 3
 	maxBackoff     = 200 * time.Millisecond
+	// callTimeout bounds attempts and pauses together. It is longer than their
+	// sum, so that it never takes an attempt away.
+	callTimeout = 3500 * time.Millisecond
 )
 
-// Config returns the aws.Config that the environment describes: AWS_REGION
-// (or AWS_DEFAULT_REGION), the AWS_ACCESS_KEY_ID family, AWS_ENDPOINT_URL,
+// awsConfig returns the aws.Config that the environment describes, built by
+// hand: config.LoadDefaultConfig reads files and profiles that a function does
+// not have, costs 4 to 5 ms of each cold start and 2 MB of binary. The
+// documented endpoint variables are honoured exactly as the SDK would, because
+// a local run that silently called real AWS would be the worst of faults.
+//
+// It reads AWS_REGION (or AWS_DEFAULT_REGION), the AWS_ACCESS_KEY_ID family,
+// AWS_ENDPOINT_URL,
 // AWS_ENDPOINT_URL_<SERVICE> and AWS_IGNORE_CONFIGURED_ENDPOINT_URLS. An empty
-// value counts as unset. It fails, naming the variable, when the region or the
+// value is unset. It fails, naming the variable, when the region or the
 // credentials are missing.
-func Config(getenv func(string) string) (aws.Config, error) {
+func awsConfig(getenv func(string) string) (aws.Config, error) {
 	region := getenv("AWS_REGION")
 	if region == "" {
 		region = getenv("AWS_DEFAULT_REGION")
@@ -54,8 +54,9 @@ func Config(getenv func(string) string) (aws.Config, error) {
 		Region: region,
 		// Lambda renews the sandbox before its credentials end.
 		Credentials:   aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) { return creds, nil }),
-		HTTPClient:    WholeBody(awshttp.NewBuildableClient().WithTimeout(attemptTimeout)),
+		HTTPClient:    httpClient(awshttp.NewBuildableClient()),
 		ConfigSources: []any{env},
+		APIOptions:    []func(*middleware.Stack) error{boundCall},
 		Retryer: func() aws.Retryer {
 			return retry.NewStandard(func(o *retry.StandardOptions) {
 				o.MaxAttempts = maxAttempts
@@ -67,6 +68,17 @@ func Config(getenv func(string) string) (aws.Config, error) {
 		cfg.BaseEndpoint = aws.String(url)
 	}
 	return cfg, nil
+}
+
+// boundCall ends every call after callTimeout, whatever its attempts and the
+// pauses between them come to.
+func boundCall(stack *middleware.Stack) error {
+	return stack.Initialize.Add(middleware.InitializeMiddlewareFunc("CallTimeout",
+		func(ctx context.Context, in middleware.InitializeInput, next middleware.InitializeHandler) (middleware.InitializeOutput, middleware.Metadata, error) {
+			ctx, cancel := context.WithTimeout(ctx, callTimeout)
+			defer cancel()
+			return next.HandleInitialize(ctx, in)
+		}), middleware.Before)
 }
 
 // environment answers the questions that a service client asks of
@@ -93,31 +105,4 @@ func (e environment) GetServiceBaseEndpoint(_ context.Context, serviceID string)
 	}
 	url := e("AWS_ENDPOINT_URL")
 	return url, url != "", nil
-}
-
-// WholeBody returns a client that hands each request's body to next in one
-// piece that nobody closes. Every client of a near server needs it.
-//
-// The SDK closes the body as soon as the answer's headers are there
-// (smithy-go v1.28.9, transport/http/client.go). A server that is near answers
-// before the transport has read the body to its end; its next read then fails,
-// the transport drops the connection under the answer ("use of closed network
-// connection"), and the SDK repeats a request that was carried out: about 1 in
-// 25 on loopback. The bodies of this system are a few kilobytes.
-func WholeBody(next aws.HTTPClient) aws.HTTPClient { return wholeBody{next} }
-
-type wholeBody struct{ next aws.HTTPClient }
-
-// Do implements aws.HTTPClient.
-func (w wholeBody) Do(r *http.Request) (*http.Response, error) {
-	if r.Body == nil || r.Body == http.NoBody {
-		return w.next.Do(r)
-	}
-	b, err := io.ReadAll(r.Body)
-	if err != nil {
-		return nil, err
-	}
-	r = r.Clone(r.Context())
-	r.Body = io.NopCloser(bytes.NewReader(b))
-	return w.next.Do(r)
 }

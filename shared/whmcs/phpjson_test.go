@@ -96,7 +96,7 @@ func FuzzDecode(f *testing.F) {
 				if id := row.id("id"); id != "" && (strings.HasPrefix(id, "-") || id == "0") {
 					t.Errorf("id %q", id)
 				}
-				_ = service(row)
+				_ = parseService(row)
 				_, _ = date(row)
 			}
 		}

@@ -1,4 +1,4 @@
-package wall_test
+package lambdaenv_test
 
 import (
 	"context"
@@ -7,11 +7,11 @@ import (
 	"testing/synctest"
 	"time"
 
-	"orderbridge/shared/wall"
+	"orderbridge/shared/lambdaenv"
 )
 
 func TestNowHasNoMonotonicReading(t *testing.T) {
-	if now := (wall.Clock{}).Now(); now != now.Round(0) {
+	if now := (lambdaenv.Clock{}).Now(); now != now.Round(0) {
 		t.Errorf("%v has a monotonic reading", now)
 	}
 }
@@ -19,12 +19,12 @@ func TestNowHasNoMonotonicReading(t *testing.T) {
 func TestSleepEndsWithTheTimeOrTheContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		began := time.Now()
-		if err := (wall.Clock{}).Sleep(t.Context(), time.Hour); err != nil || time.Since(began) != time.Hour {
+		if err := (lambdaenv.Clock{}).Sleep(t.Context(), time.Hour); err != nil || time.Since(began) != time.Hour {
 			t.Errorf("%v after %v", err, time.Since(began))
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
-		if err := (wall.Clock{}).Sleep(ctx, time.Hour); !errors.Is(err, context.DeadlineExceeded) {
+		if err := (lambdaenv.Clock{}).Sleep(ctx, time.Hour); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("got %v", err)
 		}
 	})
