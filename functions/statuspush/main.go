@@ -69,7 +69,7 @@ func wire(ctx context.Context, getenv func(string) string, out io.Writer) (*Hand
 		return nil, err
 	}
 	pusher, err := writeback.New(writeback.Deps{
-		Salesforce: adapter{org}, Items: table, Breaker: table,
+		Salesforce: org, Items: table, Breaker: table,
 		Dead:    deadLetters{sqs.NewFromConfig(aws), c.DeadLetterURL},
 		Metrics: metrics, Log: log, Now: now, Sleep: wall.Clock{}.Sleep,
 	})
