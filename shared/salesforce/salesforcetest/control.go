@@ -166,35 +166,10 @@ func (s *Sim) controlOrder(w http.ResponseWriter, r *http.Request, id string) {
 		}
 		answer(w, http.StatusOK, v)
 	case http.MethodPut:
-		var in struct {
-			AccountID     any            `json:"accountId"`
-			AccountName   string         `json:"accountName"`
-			AccountHidden bool           `json:"accountHidden"`
-			WHMCSClientID any            `json:"whmcsClientId"`
-			Fields        map[string]any `json:"fields"`
-			Items         []struct {
-				WHMCSProductID any            `json:"whmcsProductId"`
-				BillingCycle   any            `json:"billingCycle"`
-				Quantity       any            `json:"quantity"`
-				ProductName    string         `json:"productName"`
-				Fields         map[string]any `json:"fields"`
-			} `json:"items"`
-		}
-		if err := readJSON(r, &in); err != nil {
+		var seed Seed
+		if err := readJSON(r, &seed); err != nil {
 			refuse(w, http.StatusBadRequest, err.Error())
 			return
-		}
-		seed := Seed{AccountName: in.AccountName, AccountHidden: in.AccountHidden, WHMCSClientID: in.WHMCSClientID, Fields: in.Fields}
-		switch a := in.AccountID.(type) {
-		case nil:
-		case string:
-			seed.AccountID = a
-		default:
-			refuse(w, http.StatusBadRequest, "accountId must be a text or null")
-			return
-		}
-		for _, it := range in.Items {
-			seed.Items = append(seed.Items, SeedItem(it))
 		}
 		if err := s.PutOrder(id, seed); err != nil {
 			refuse(w, http.StatusBadRequest, err.Error())
