@@ -38,7 +38,7 @@ type reply struct {
 	status int
 	body   []byte
 	effect string
-	header map[string]string
+	bare   bool // without the header of the API limit
 }
 
 // apiError is the vendor's error body: an array of these.
@@ -64,10 +64,24 @@ func jsonReply(status int, v any, effect string) reply {
 
 var (
 	notFound       = failed(404, "NOT_FOUND", "The requested resource does not exist")
-	sessionInvalid = failed(401, "INVALID_SESSION_ID", "Session expired or invalid")
-	headerMissing  = failed(401, "INVALID_AUTH_HEADER", "INVALID_HEADER_TYPE")
+	sessionInvalid = bare(failed(401, "INVALID_SESSION_ID", "Session expired or invalid"))
+	headerMissing  = bare(failed(401, "INVALID_AUTH_HEADER", "INVALID_HEADER_TYPE"))
 	limitExceeded  = failed(403, "REQUEST_LIMIT_EXCEEDED", "TotalRequests Limit exceeded.")
+
+	// faultReply holds the answers of the faults that keep a call from its work.
+	faultReply = map[string]reply{
+		"http-500":        {status: 500, effect: "none", body: failed(500, "UNKNOWN_EXCEPTION", "An unexpected error occurred. Please include this ErrorId if you contact support: 1732435200-1234 (1234567890)").body},
+		"html-503":        {status: 503, effect: "none", bare: true, body: []byte("<!DOCTYPE html><html><head><title>Service Unavailable</title></head><body><h1>We're down for maintenance.</h1></body></html>")},
+		"blank-200":       {status: 200, effect: "none", bare: true},
+		"session-expired": sessionInvalid,
+		"limit-exceeded":  limitExceeded,
+	}
 )
+
+func bare(out reply) reply {
+	out.bare = true
+	return out
+}
 
 func (s *Sim) vendor(w http.ResponseWriter, r *http.Request) {
 	arrived := s.opt.Now()
@@ -87,21 +101,10 @@ func (s *Sim) vendor(w http.ResponseWriter, r *http.Request) {
 	if r.URL.Path == "/services/oauth2/token" {
 		j = s.tokenJob(r, body)
 	} else {
-		token, bearer := bearer(r)
 		j = s.dataJob(r, body)
-		switch {
-		case !bearer:
-			s.effect(s.note(arrived, j, nil), headerMissing.effect)
-			write(w, headerMissing)
-			return
-		case !s.live(token):
-			s.effect(s.note(arrived, j, nil), sessionInvalid.effect)
-			write(w, sessionInvalid)
-			return
-		}
-		if !s.count() {
-			s.effect(s.note(arrived, j, nil), limitExceeded.effect)
-			s.writeData(w, limitExceeded)
+		if out, refused := s.admit(r); refused {
+			s.effect(s.note(arrived, j, nil), out.effect)
+			s.write(w, out)
 			return
 		}
 	}
@@ -113,50 +116,24 @@ func (s *Sim) vendor(w http.ResponseWriter, r *http.Request) {
 		name = f.Fault
 		s.hold(r.Context(), f, arrived)
 	}
-	switch name {
-	case "drop-before":
+	if name == "drop-before" {
 		s.effect(call, "none")
 		panic(http.ErrAbortHandler)
-	case "http-500":
-		s.effect(call, "none")
-		s.writeData(w, failed(500, "UNKNOWN_EXCEPTION", "An unexpected error occurred. Please include this ErrorId if you contact support: 1732435200-1234 (1234567890)"))
-		return
-	case "html-503":
-		s.effect(call, "none")
-		w.Header().Set("Content-Type", "text/html; charset=UTF-8")
-		w.WriteHeader(http.StatusServiceUnavailable)
-		_, _ = io.WriteString(w, "<!DOCTYPE html><html><head><title>Service Unavailable</title></head><body><h1>We're down for maintenance.</h1></body></html>")
-		return
-	case "blank-200":
-		s.effect(call, "none")
-		w.WriteHeader(http.StatusOK)
-		return
-	case "session-expired":
-		token, _ := bearer(r)
-		s.mu.Lock()
-		delete(s.sessions, token)
-		s.mu.Unlock()
-		s.effect(call, sessionInvalid.effect)
-		write(w, sessionInvalid)
-		return
-	case "limit-exceeded":
-		s.effect(call, limitExceeded.effect)
-		s.writeData(w, limitExceeded)
-		return
 	}
-
 	s.mu.Lock()
-	out := j.run(f)
+	out, answered := faultReply[name]
+	if !answered {
+		out = j.run(f)
+	}
+	if name == "session-expired" {
+		delete(s.sessions, bearer(r))
+	}
 	call.Effect = out.effect
 	s.mu.Unlock()
 	if name == "commit-then-drop" {
 		panic(http.ErrAbortHandler)
 	}
-	if j.action == actionToken {
-		write(w, out)
-		return
-	}
-	s.writeData(w, out)
+	s.write(w, out)
 }
 
 // hold waits as the fault says. A call that commits after its client's
@@ -201,47 +178,46 @@ func (s *Sim) effect(c *Call, text string) {
 	c.Effect = text
 }
 
-func bearer(r *http.Request) (string, bool) {
-	kind, token, ok := strings.Cut(r.Header.Get("Authorization"), " ")
-	return strings.TrimSpace(token), ok && (strings.EqualFold(kind, "Bearer") || strings.EqualFold(kind, "OAuth"))
-}
-
-func (s *Sim) live(token string) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	issued, ok := s.sessions[token]
-	if ok && s.opt.SessionLife > 0 && s.opt.Now().Sub(issued) >= s.opt.SessionLife {
-		delete(s.sessions, token)
-		return false
+// bearer returns the token of a call, "" where it has none.
+func bearer(r *http.Request) string {
+	kind, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	if !strings.EqualFold(kind, "Bearer") && !strings.EqualFold(kind, "OAuth") {
+		return ""
 	}
-	return ok
+	return strings.TrimSpace(token)
 }
 
-// count takes one API call from the limit.
-func (s *Sim) count() bool {
+// admit takes one call of the data API from the limit, or refuses it.
+func (s *Sim) admit(r *http.Request) (reply, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	token := bearer(r)
+	if token == "" {
+		return headerMissing, true
+	}
+	issued, ok := s.sessions[token]
+	if !ok || s.opt.SessionLife > 0 && s.opt.Now().Sub(issued) >= s.opt.SessionLife {
+		return sessionInvalid, true
+	}
 	s.calls++
 	if s.used >= s.limit {
-		return false
+		return limitExceeded, true
 	}
 	s.used++
-	return true
+	return reply{}, false
 }
 
-func (s *Sim) writeData(w http.ResponseWriter, out reply) {
-	s.mu.Lock()
-	w.Header().Set("Sforce-Limit-Info", fmt.Sprintf("api-usage=%d/%d", s.used, s.limit))
-	s.mu.Unlock()
-	write(w, out)
-}
-
-func write(w http.ResponseWriter, out reply) {
-	for k, v := range out.header {
-		w.Header().Set(k, v)
+func (s *Sim) write(w http.ResponseWriter, out reply) {
+	if !out.bare {
+		s.mu.Lock()
+		w.Header().Set("Sforce-Limit-Info", fmt.Sprintf("api-usage=%d/%d", s.used, s.limit))
+		s.mu.Unlock()
 	}
 	if len(out.body) > 0 {
 		w.Header().Set("Content-Type", "application/json;charset=UTF-8")
+		if out.body[0] == '<' {
+			w.Header().Set("Content-Type", "text/html; charset=UTF-8")
+		}
 	}
 	w.WriteHeader(out.status)
 	_, _ = w.Write(out.body) // the client may be gone

@@ -113,8 +113,8 @@ func refusedUpdate(out reply) job {
 	return job{action: actionUpdate, params: map[string]any{}, run: func(*Fault) reply { return out }}
 }
 
-func journalled(all []change) []map[string]any {
-	out := make([]map[string]any, len(all))
+func journalled(all []change) []any {
+	out := make([]any, len(all))
 	for i, c := range all {
 		fields := map[string]any{}
 		for _, f := range c.fields {
@@ -271,11 +271,8 @@ func (s *Sim) compositeJob(base string, body []byte) job {
 		}
 		jobs[i] = s.resource(sub.Method, base, rest, u.Query(), sub.Body)
 		maps.Copy(subjects, jobs[i].subjects)
-		if rows, ok := jobs[i].params["records"].([]map[string]any); ok {
-			for _, r := range rows {
-				records = append(records, r)
-			}
-		}
+		rows, _ := jobs[i].params["records"].([]any)
+		records = append(records, rows...)
 	}
 	if heavy > maxHeavy {
 		return refusedUpdate(failed(400, "LIMIT_EXCEEDED", "The composite request exceeds the limit of 5 sObject Collections or query subrequests"))
