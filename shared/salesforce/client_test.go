@@ -360,7 +360,7 @@ func TestLoginRefusedIsNotRepeatedAtOnce(t *testing.T) {
 	w.cred.ClientSecret = secret
 	w.pass(11 * time.Second)
 	if err := c.Probe(t.Context()); err != nil {
-		t.Fatalf("after the credentials were mended: %v", err)
+		t.Fatalf("after the credentials were corrected: %v", err)
 	}
 }
 
