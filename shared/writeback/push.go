@@ -143,8 +143,6 @@ func (p *Pusher) Push(ctx context.Context, changes []Change) (retry []bool) {
 	return retry
 }
 
-var errNoTime = fault.Wrap(fault.SalesforceUnavailable, errors.New("no time left for the call"))
-
 // batch is one Push.
 type batch struct {
 	p         *Pusher
@@ -180,10 +178,7 @@ func (b *batch) send(ctx context.Context, indexes []int, size int) error {
 	for len(indexes) > 0 {
 		part := indexes[:min(size, len(indexes))]
 		if until, ok := ctx.Deadline(); ok && until.Sub(p.d.Now()) < callTime {
-			for _, i := range indexes {
-				b.results[i].err, b.results[i].done = errNoTime, false
-			}
-			return errNoTime
+			return b.unanswered(indexes, fault.Wrap(fault.SalesforceUnavailable, errors.New("no time left for the call")))
 		}
 		rows := make([]order.Shown, len(part))
 		for k, i := range part {
@@ -195,10 +190,7 @@ func (b *batch) send(ctx context.Context, indexes []int, size int) error {
 		}
 		if err != nil {
 			p.callFailed(ctx, err, len(rows))
-			for _, i := range indexes {
-				b.results[i].err, b.results[i].done = err, false
-			}
-			return err
+			return b.unanswered(indexes, err)
 		}
 		p.callWorked()
 		for k, i := range part {
@@ -210,6 +202,14 @@ func (b *batch) send(ctx context.Context, indexes []int, size int) error {
 		indexes = indexes[len(part):]
 	}
 	return nil
+}
+
+// unanswered notes that the org did not answer for the rows, and returns err.
+func (b *batch) unanswered(indexes []int, err error) error {
+	for _, i := range indexes {
+		b.results[i].err, b.results[i].done = err, false
+	}
+	return err
 }
 
 // secondTry sends once more, after a moment and in smaller calls, the rows
