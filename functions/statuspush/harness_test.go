@@ -177,6 +177,7 @@ func image(r order.Record) map[string]any {
 		"pk": str("order#" + r.ID.String()), "state": str(string(r.State)), "point": str(string(r.RecoveryPoint)), "signal": str(string(r.Signal)),
 		"seq": num(int64(r.Seq)), "version": num(r.Version), "fence": num(int64(r.Fence)), "account_id": str(r.AccountID),
 		"created_at": str(r.CreatedAt.UTC().Format(time.RFC3339Nano)), "updated_at": str(r.UpdatedAt.UTC().Format(time.RFC3339Nano)),
+		"keys": map[string]any{"M": map[string]any{}}, "nonces": map[string]any{"M": map[string]any{}}, "history": map[string]any{"M": map[string]any{}},
 	}
 	if r.WHMCSOrderID != "" {
 		m["whmcs_order_id"] = str(r.WHMCSOrderID)
