@@ -151,15 +151,13 @@ func (s *Sim) singleJob(objectName, id string, body []byte) job {
 	})
 }
 
-// collection is the body of composite/sobjects.
-type collection struct {
-	AllOrNone bool              `json:"allOrNone"`
-	Records   []json.RawMessage `json:"records"`
-}
-
+// readCollection reads the body of composite/sobjects.
 func readCollection(body []byte) (all []change, bad *reply) {
 	refuse := func(out reply) ([]change, *reply) { return nil, &out }
-	var in collection
+	var in struct {
+		AllOrNone bool              `json:"allOrNone"`
+		Records   []json.RawMessage `json:"records"`
+	}
 	if err := json.Unmarshal(body, &in); err != nil {
 		return refuse(parserError("The request body is not a collection"))
 	}
@@ -224,13 +222,6 @@ type subrequest struct {
 	Body        json.RawMessage `json:"body"`
 }
 
-type subreply struct {
-	Body   json.RawMessage   `json:"body"`
-	Header map[string]string `json:"httpHeaders"`
-	Status int               `json:"httpStatusCode"`
-	Ref    string            `json:"referenceId"`
-}
-
 var refName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_]*$`)
 
 func (s *Sim) compositeJob(base string, body []byte) job {
@@ -279,14 +270,14 @@ func (s *Sim) compositeJob(base string, body []byte) job {
 	}
 	return job{action: actionUpdate, params: map[string]any{"records": records}, subjects: subjects, run: func(f *Fault) reply {
 		var parts []string
-		all := make([]subreply, len(jobs))
+		all := make([]map[string]any, len(jobs))
 		for i, j := range jobs {
 			out := j.run(f)
 			parts = append(parts, out.effect)
 			if len(out.body) == 0 {
 				out.body = []byte("null")
 			}
-			all[i] = subreply{Body: out.body, Header: map[string]string{}, Status: out.status, Ref: in.Requests[i].ReferenceID}
+			all[i] = map[string]any{"body": json.RawMessage(out.body), "httpHeaders": map[string]string{}, "httpStatusCode": out.status, "referenceId": in.Requests[i].ReferenceID}
 		}
 		return jsonReply(200, map[string]any{"compositeResponse": all}, strings.Join(parts, "; "))
 	}}
