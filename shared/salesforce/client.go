@@ -97,7 +97,7 @@ func New(cfg Config, deps Deps) (*Client, error) {
 	}
 	for _, name := range append(cfg.Optional.ofItem(), cfg.Optional.PromoCode) {
 		if name != "" && !apiName.MatchString(name) {
-			return nil, fault.New(fault.ConfigurationInvalid, fmt.Sprintf("%.60q is not the API name of a field", name))
+			return nil, fault.New(fault.ConfigurationInvalid, fmt.Sprintf("SF_OPTIONAL_FIELDS: %.60q is not the API name of a field", name))
 		}
 	}
 	if cfg.Timeout == 0 {
