@@ -3,16 +3,13 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"log/slog"
-	"strings"
 	"time"
 
 	"github.com/aws/aws-lambda-go/events"
 
 	"orderbridge/shared/fault"
-	"orderbridge/shared/order"
 	"orderbridge/shared/store"
 	"orderbridge/shared/telemetry"
 	"orderbridge/shared/writeback"
@@ -29,7 +26,7 @@ type Handler struct {
 // answerTime is kept free of the invocation's deadline.
 const answerTime = 3 * time.Second
 
-// Sources of an event that asks for a sweep: the schedule itself, and whoever
+// Sources of an event that asks for a sweep: the schedule, and an operator who
 // invokes the function by hand.
 const (
 	sourceScheduler = "aws.scheduler"
@@ -45,83 +42,64 @@ func (h *Handler) Handle(ctx context.Context, raw json.RawMessage) (any, error) 
 		defer cancel()
 	}
 	var kind struct {
-		Source  string            `json:"source"`
-		Records []json.RawMessage `json:"Records"`
+		Source  string         `json:"source"`
+		Records []streamRecord `json:"Records"`
 	}
 	if err := json.Unmarshal(raw, &kind); err != nil {
-		return nil, errors.New("the event is not a JSON object")
+		return nil, fmt.Errorf("read event: %w", err)
 	}
 	switch {
 	case kind.Records != nil:
-		var batch events.DynamoDBEvent
-		if err := json.Unmarshal(raw, &batch); err != nil {
-			return nil, fmt.Errorf("read stream batch: %w", err)
-		}
-		return h.stream(ctx, batch), nil
+		return h.stream(ctx, kind.Records), nil
 	case kind.Source == sourceScheduler || kind.Source == sourceSweep:
 		return h.sweep(ctx)
 	}
 	return nil, fmt.Errorf("the event is neither a stream batch nor a schedule: source %.40q", kind.Source)
 }
 
+// streamRecord is what is read of one record of the table's stream. The image
+// stays as it came: the table's adapter reads it.
+type streamRecord struct {
+	Change struct {
+		At       events.SecondsEpochTime `json:"ApproximateCreationDateTime"`
+		NewImage json.RawMessage         `json:"NewImage"`
+		Sequence string                  `json:"SequenceNumber"`
+	} `json:"dynamodb"`
+}
+
 // stream pushes the newest images of a batch and reports the records to be
 // read again. Lambda reads again from the lowest reported sequence number on;
 // pushing twice is harmless.
-func (h *Handler) stream(ctx context.Context, batch events.DynamoDBEvent) events.DynamoDBEventResponse {
+func (h *Handler) stream(ctx context.Context, batch []streamRecord) events.DynamoDBEventResponse {
 	out := events.DynamoDBEventResponse{BatchItemFailures: []events.DynamoDBBatchItemFailure{}}
 	report := func(sequence string) {
 		out.BatchItemFailures = append(out.BatchItemFailures, events.DynamoDBBatchItemFailure{ItemIdentifier: sequence})
 	}
 	var changes []writeback.Change
 	var sequence []string
-	for _, r := range batch.Records {
-		if r.Change.NewImage == nil || !visible(r.Change.NewImage) {
-			continue // removed, or nothing that Salesforce must see
+	for _, r := range batch {
+		if r.Change.NewImage == nil {
+			continue // the item was removed
 		}
-		rec, err := h.record(r)
-		if err != nil {
-			// An id, where the key has one, lets a person find the order.
-			id, _ := keyID(r.Change.Keys)
-			if !h.Pusher.Bury(ctx, id, err) {
-				report(r.Change.SequenceNumber)
+		rec, visible, err := store.FromStream(r.Change.NewImage)
+		switch {
+		case !visible: // the mapping's filter lets none of these pass
+		case err != nil:
+			if !h.Pusher.DeadLetter(ctx, rec.ID, err) {
+				report(r.Change.Sequence)
 			}
-			continue
+		default:
+			changes = append(changes, writeback.Change{Record: rec, At: r.Change.At.Time})
+			sequence = append(sequence, r.Change.Sequence)
 		}
-		changes = append(changes, writeback.Change{Record: rec, At: r.Change.ApproximateCreationDateTime.Time})
-		sequence = append(sequence, r.Change.SequenceNumber)
 	}
-	for i, again := range h.Pusher.Push(ctx, changes) {
-		if again {
+	for i, retry := range h.Pusher.Push(ctx, changes) {
+		if retry {
 			report(sequence[i])
 		}
 	}
-	h.Log.InfoContext(ctx, "stream batch", "records", len(batch.Records), "changes", len(changes), "again", len(out.BatchItemFailures))
+	h.Log.InfoContext(ctx, "stream batch", "records", len(batch), "changes", len(changes), "again", len(out.BatchItemFailures))
 	return out
-}
-
-func (h *Handler) record(r events.DynamoDBEventRecord) (order.Record, error) {
-	image, err := convertMap(r.Change.NewImage)
-	if err != nil {
-		return order.Record{}, fault.Wrap(fault.Internal, err)
-	}
-	return store.Decode(image)
-}
-
-// visible reads the reason of the write. The event source mapping filters by
-// it already; whoever invokes the function otherwise is held to it too.
-func visible(image map[string]events.DynamoDBAttributeValue) bool {
-	w, ok := image["signal"]
-	return ok && w.DataType() == events.DataTypeString && order.Signal(w.String()).Visible()
-}
-
-// keyID returns the order of a record whose image cannot be read.
-func keyID(keys map[string]events.DynamoDBAttributeValue) (order.ID, error) {
-	pk, ok := keys["pk"]
-	if !ok || pk.DataType() != events.DataTypeString {
-		return order.ID{}, order.ErrID
-	}
-	_, id, _ := strings.Cut(pk.String(), "#")
-	return order.ParseID(id)
 }
 
 func (h *Handler) sweep(ctx context.Context) (any, error) {

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -16,22 +15,9 @@ import (
 
 	"orderbridge/shared/fault"
 	"orderbridge/shared/order"
-	"orderbridge/shared/salesforce"
 	"orderbridge/shared/salesforce/salesforcetest"
 	"orderbridge/shared/writeback"
 )
-
-func TestTheProbeLooksForTheFieldsThatArePushed(t *testing.T) {
-	got, want := salesforce.Pushed(), writeback.Fields()
-	for _, m := range []map[string][]string{got, want} {
-		for _, names := range m {
-			slices.Sort(names)
-		}
-	}
-	if !reflect.DeepEqual(got, want) {
-		t.Fatalf("probe looks for %v, push writes %v", got, want)
-	}
-}
 
 func TestABatchShowsTheNewestImageOfEachOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -168,9 +154,9 @@ type faultRow struct {
 	name string
 	// arm sets the fault for one order.
 	arm func(w *world, target order.Record)
-	// mend undoes what would not pass by itself, once the batch was handed over
+	// repair undoes what would not pass by itself, once the batch was handed over
 	// the first time.
-	mend func(w *world, target order.Record)
+	repair func(w *world, target order.Record)
 	// first is the code under which the target's push is tried again at first;
 	// "" if it is settled at once.
 	first fault.Code
@@ -231,12 +217,12 @@ var faultTable = []faultRow{
 	}},
 	{name: "permission lost", first: fault.SalesforcePermission, arm: func(w *world, _ order.Record) {
 		w.sim.SetAccess("Order", "Provisioning_Status__c", salesforcetest.AccessRead)
-	}, mend: func(w *world, _ order.Record) {
+	}, repair: func(w *world, _ order.Record) {
 		w.sim.SetAccess("Order", "Provisioning_Status__c", salesforcetest.AccessEdit)
 	}},
 	{name: "field hidden", first: fault.SalesforcePermission, arm: func(w *world, _ order.Record) {
 		w.sim.SetAccess("Order", "Provisioning_Seq__c", salesforcetest.AccessNone)
-	}, mend: func(w *world, _ order.Record) {
+	}, repair: func(w *world, _ order.Record) {
 		w.sim.SetAccess("Order", "Provisioning_Seq__c", salesforcetest.AccessEdit)
 	}},
 	{name: "stale: the org is ahead of the table", bumped: true, arm: func(w *world, r order.Record) {
@@ -283,11 +269,11 @@ func TestFaultTable(t *testing.T) {
 					}
 					// Nothing that the org took in an earlier call is reported.
 					for _, f := range failures {
-						if i := slices.IndexFunc(batch, func(e event) bool { return sequence(e) == f }); i < at/rows*rows && row.mend == nil {
+						if i := slices.IndexFunc(batch, func(e event) bool { return sequence(e) == f }); i < at/rows*rows && row.repair == nil {
 							t.Fatalf("reported record %d, which an earlier call had settled", i)
 						}
 					}
-					if row.mend != nil {
+					if row.repair != nil {
 						if len(failures) != n {
 							t.Errorf("%d reported, want all %d: nothing may be lost to a missing permission", len(failures), n)
 						}
@@ -295,7 +281,7 @@ func TestFaultTable(t *testing.T) {
 						if got := w.invoke(w.handler, batch); len(got) != n || w.sim.APICalls() != calls {
 							t.Errorf("breaker open: %d reported in %d calls, want all in none", len(got), w.sim.APICalls()-calls)
 						}
-						row.mend(w, target)
+						row.repair(w, target)
 					}
 					if len(failures) > 0 {
 						w.deliver(batch[slices.IndexFunc(batch, func(e event) bool { return sequence(e) == slices.Min(failures) }):], 100)

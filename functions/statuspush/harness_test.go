@@ -111,7 +111,7 @@ func (w *world) process(maxRows int) *Handler {
 		w.t.Fatal(err)
 	}
 	pusher, err := writeback.New(writeback.Deps{
-		Salesforce: adapter{org}, Items: w.table, Breaker: w.table, Dead: deadLetters{w.letters, "queue"},
+		Salesforce: org, Items: w.table, Breaker: w.table, Dead: deadLetters{w.letters, "queue"},
 		Metrics: metrics, Log: log, Now: time.Now, Sleep: lambdaenv.Clock{}.Sleep, MaxRows: maxRows,
 	})
 	if err != nil {

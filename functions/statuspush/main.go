@@ -53,7 +53,7 @@ func wire(ctx context.Context, getenv func(string) string, out io.Writer) (*Hand
 		return nil, err
 	}
 	pusher, err := writeback.New(writeback.Deps{
-		Salesforce: adapter{org}, Items: table, Breaker: table,
+		Salesforce: org, Items: table, Breaker: table,
 		Dead:    deadLetters{sqs.NewFromConfig(env.AWS), c.DeadLetterURL},
 		Metrics: env.Metrics, Log: env.Log, Now: env.Clock.Now, Sleep: env.Clock.Sleep,
 	})

@@ -8,21 +8,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 
 	"orderbridge/shared/fault"
-	"orderbridge/shared/salesforce"
 	"orderbridge/shared/writeback"
 )
-
-// adapter gives the client the port's type of row.
-type adapter struct{ *salesforce.Client }
-
-// Update implements writeback.Salesforce.
-func (a adapter) Update(ctx context.Context, rows []writeback.Row) ([]error, error) {
-	out := make([]salesforce.Row, len(rows))
-	for i, r := range rows {
-		out[i] = salesforce.Row(r)
-	}
-	return a.Client.Update(ctx, out)
-}
 
 // queue is the one call of SQS that is made.
 type queue interface {

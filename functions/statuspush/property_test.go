@@ -145,7 +145,7 @@ func (h *history) check() {
 
 // TestTheOrgEndsAtTheTruthAndNeverMovesBackwards shuffles, doubles and drops
 // hints, hands over old ones again, raises seqs as a redrive does, forgets
-// orders and makes them anew, under faults of the org.
+// orders and makes them once more, under faults of the org.
 func TestTheOrgEndsAtTheTruthAndNeverMovesBackwards(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		inBubble(t, func(t *testing.T) {

@@ -109,11 +109,11 @@ func TestTheTablesOwnImagesAreRead(t *testing.T) {
 	rec := show(claim("first"))
 	w.shows(rec)
 	rec = show(step(rec, order.Failed, func(r *order.Record) {
-		r.ErrorCode, r.ErrorMessage, r.ErrorAt = fault.WHMCSRejected, "Quota reached", now
+		r.ErrorCode, r.ErrorMessage, r.ErrorAt = fault.WHMCSRejected, fault.TextOf(&fault.Error{Code: fault.WHMCSRejected, Vendor: "Quota reached"}), now
 	}))
 	w.shows(rec)
 	v, _ := w.sim.Order(id.String())
-	if got, want := v.Fields["Provisioning_Error_Message__c"], fault.WHMCSRejected.Info().Advice+" Cause: Quota reached"; got != want {
+	if got, want := v.Fields["Provisioning_Error_Message__c"], fault.WHMCSRejected.Info().Advice+" WHMCS: Quota reached"; got != want {
 		t.Errorf("message %q, want %q", got, want)
 	}
 	now = now.Add(time.Second)

@@ -2,11 +2,9 @@ package salesforce
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
-	"unicode"
 
 	"orderbridge/shared/fault"
 )
@@ -28,7 +26,7 @@ var codes = map[string]fault.Code{
 	"QUERY_TIMEOUT":                         fault.SalesforceUnavailable,
 	"REQUEST_RUNNING_TOO_LONG":              fault.SalesforceUnavailable,
 	"FUNCTIONALITY_TEMPORARILY_UNAVAILABLE": fault.SalesforceUnavailable,
-	"INVALID_QUERY_LOCATOR":                 fault.SalesforceUnavailable, // the cursor ended; the query may be made anew
+	"INVALID_QUERY_LOCATOR":                 fault.SalesforceUnavailable, // the cursor ended; the query may be sent again
 	"INVALID_REPLICATION_DATE":              fault.SalesforceUnavailable,
 	"ALL_OR_NONE_OPERATION_ROLLED_BACK":     fault.SalesforceUnavailable,
 	"PROCESSING_HALTED":                     fault.SalesforceUnavailable,
@@ -42,7 +40,7 @@ var codes = map[string]fault.Code{
 	"INVALID_SESSION_ID":  fault.SalesforceSession,
 	"INVALID_AUTH_HEADER": fault.SalesforceSession,
 
-	// A person mends the org: fields, permissions, API access, version.
+	// A person must correct the org: fields, permissions, API access, version.
 	"INVALID_FIELD":                                 fault.SalesforcePermission,
 	"INVALID_TYPE":                                  fault.SalesforcePermission,
 	"INVALID_FIELD_FOR_INSERT_UPDATE":               fault.SalesforcePermission,
@@ -62,7 +60,7 @@ var codes = map[string]fault.Code{
 	"LOGIN_MUST_USE_SECURITY_TOKEN":                 fault.SalesforceCredentials,
 	"INVALID_LOGIN":                                 fault.SalesforceCredentials,
 
-	// A person mends this row or the rule that refuses it.
+	// A person must correct this row or the rule that refuses it.
 	"FIELD_CUSTOM_VALIDATION_EXCEPTION":       fault.SalesforceRowRefused,
 	"STRING_TOO_LONG":                         fault.SalesforceRowRefused,
 	"NUMBER_OUTSIDE_VALID_RANGE":              fault.SalesforceRowRefused,
@@ -114,8 +112,6 @@ var loginCodes = map[string]fault.Code{
 // Provisioning_Seq__c, in every translation of it.
 const staleToken = "[OB-STALE]"
 
-const seqField = "Provisioning_Seq__c"
-
 // wireError is one error of the REST API: errorCode for a call, statusCode for
 // a row of a collection.
 type wireError struct {
@@ -135,7 +131,7 @@ func (e wireError) code() string {
 // of returns our code for e; unlisted for a code that the table lacks.
 func (e wireError) of(unlisted fault.Code) fault.Code {
 	code := e.code()
-	if code == "FIELD_CUSTOM_VALIDATION_EXCEPTION" && slices.Contains(e.Fields, seqField) && strings.Contains(e.Message, staleToken) {
+	if code == "FIELD_CUSTOM_VALIDATION_EXCEPTION" && slices.Contains(e.Fields, fieldSeq) && strings.Contains(e.Message, staleToken) {
 		return fault.SalesforceStale
 	}
 	if code == "CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY" {
@@ -151,31 +147,24 @@ func (e wireError) of(unlisted fault.Code) fault.Code {
 	return unlisted
 }
 
-func (e wireError) cause() error {
-	text := e.code() + ": " + clean(e.Message, maxMessage)
+// as returns e under our code, with the vendor's words.
+func (e wireError) as(code fault.Code) error {
+	words := e.code() + ": " + oneLine(e.Message, maxMessage)
 	if len(e.Fields) > 0 {
-		text += " (fields " + clean(strings.Join(e.Fields, ", "), maxMessage) + ")"
+		words += " (fields " + oneLine(strings.Join(e.Fields, ", "), maxMessage) + ")"
 	}
-	return errors.New(text)
+	return &fault.Error{Code: code, Vendor: words}
 }
 
-// maxMessage bounds what is kept of a vendor's message, in runes.
+// maxMessage bounds what is kept of a vendor's message, in UTF-16 units.
 const maxMessage = 300
 
-// clean makes one line of a vendor's text and cuts it at n runes.
-func clean(s string, n int) string {
-	s = strings.Join(strings.FieldsFunc(s, func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) }), " ")
-	if r := []rune(s); len(r) > n {
-		return string(r[:n-1]) + "…"
-	}
-	return s
-}
-
-// classify judges the answer to a data call: nil if it is not an error. Errors
-// are an array of {message, errorCode}; success is an object or an array of
-// rows. HTML, an empty body and anything else that cannot be read is
-// salesforce_unavailable.
-func classify(status int, raw []byte) error {
+// classify returns the error that the answer to a data call is, nil if it is
+// none. Errors are an array of {message, errorCode}; success is an object or an
+// array of rows. HTML, an empty body and anything else that cannot be read is
+// salesforce_unavailable. rowRefused is the code where the answer refuses a row
+// and does not say which.
+func classify(status int, raw []byte, rowRefused fault.Code) error {
 	if status == 204 {
 		return nil
 	}
@@ -198,12 +187,16 @@ func classify(status int, raw []byte) error {
 		return fault.Wrap(fault.SalesforceUnavailable, fmt.Errorf("answer is not the JSON expected (HTTP %d, %d bytes)", status, len(raw)))
 	}
 	if len(all) > 0 && all[0].ErrorCode != "" {
-		// A whole call that names no row: NOT_FOUND is a wrong path, so the API
-		// version or the resource, not the data.
-		if all[0].ErrorCode == "NOT_FOUND" {
-			return fault.Wrap(fault.SalesforcePermission, all[0].cause())
+		code := all[0].of(fault.SalesforceUnavailable)
+		switch {
+		case all[0].ErrorCode == "NOT_FOUND":
+			// Of a whole call it is a wrong path, so the API version or the
+			// resource, not the data.
+			code = fault.SalesforcePermission
+		case code == fault.SalesforceRowRefused:
+			code = rowRefused
 		}
-		return fault.Wrap(all[0].of(fault.SalesforceUnavailable), all[0].cause())
+		return all[0].as(code)
 	}
 	if status < 300 {
 		return nil
@@ -211,7 +204,8 @@ func classify(status int, raw []byte) error {
 	return fault.Wrap(fault.SalesforceUnavailable, fmt.Errorf("error without a code (HTTP %d, %d bytes)", status, len(raw)))
 }
 
-// classifyLogin judges the answer of the token endpoint.
+// classifyLogin returns the error that the answer of the token endpoint is, nil
+// if it is none.
 func classifyLogin(status int, raw []byte) error {
 	var in struct {
 		Error       string `json:"error"`
@@ -230,5 +224,5 @@ func classifyLogin(status int, raw []byte) error {
 	if !ok {
 		code = fault.SalesforceUnavailable
 	}
-	return fault.Wrap(code, fmt.Errorf("login refused: %s: %s", clean(in.Error, 60), clean(in.Description, maxMessage)))
+	return &fault.Error{Code: code, Vendor: oneLine(in.Error, 60) + ": " + oneLine(in.Description, maxMessage)}
 }

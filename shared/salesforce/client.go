@@ -34,16 +34,6 @@ type Config struct {
 	Timeout time.Duration
 }
 
-// Optional holds the API names of fields that not every org has. An empty name
-// is never asked for, so an org without the field is not broken by it.
-type Optional struct {
-	PromoCode     string // of Order, e.g. Promo_Code__c
-	CustomFields  string // of OrderItem, a JSON object, e.g. WHMCS_Custom_Fields__c
-	ConfigOptions string // of OrderItem, a JSON object, e.g. WHMCS_Config_Options__c
-	Domain        string // of OrderItem, e.g. Domain__c
-	Hostname      string // of OrderItem, e.g. Hostname__c
-}
-
 // Deps are what the client needs from outside.
 type Deps struct {
 	// HTTP makes the calls. Its CheckRedirect is replaced: a redirect is never
@@ -90,7 +80,7 @@ const (
 const maxBody = 4 << 20
 
 var (
-	fieldName  = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_]{0,79}$`)
+	apiName    = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_]{0,79}$`)
 	apiVersion = regexp.MustCompile(`^[1-9][0-9]\.0$`)
 )
 
@@ -105,9 +95,8 @@ func New(deps Deps, cfg Config) (*Client, error) {
 	if !apiVersion.MatchString(cfg.APIVersion) {
 		return nil, fault.New(fault.ConfigurationInvalid, "SF_API_VERSION must be like 67.0")
 	}
-	o := cfg.Optional
-	for _, name := range []string{o.PromoCode, o.CustomFields, o.ConfigOptions, o.Domain, o.Hostname} {
-		if name != "" && !fieldName.MatchString(name) {
+	for _, name := range append(cfg.Optional.ofItem(), cfg.Optional.PromoCode) {
+		if name != "" && !apiName.MatchString(name) {
 			return nil, fault.New(fault.ConfigurationInvalid, fmt.Sprintf("SF_OPTIONAL_FIELDS: %.60q is not the API name of a field", name))
 		}
 	}
@@ -165,12 +154,10 @@ func (c *Client) call(ctx context.Context, s *session, method, path string, body
 	if err != nil {
 		return err
 	}
-	err = classify(status, raw)
+	// The refusal of a row that the answer does not name is no refusal of any
+	// order: the call is tried again, and the log shows what was refused.
+	err = classify(status, raw, fault.SalesforceUnavailable)
 	c.usage(header.Get("Sforce-Limit-Info"), err)
-	if fault.CodeOf(err) == fault.SalesforceRowRefused {
-		// A whole call has no row to mend; what it means, a person must see.
-		err = fault.Wrap(fault.SalesforceUnavailable, err)
-	}
 	if err != nil {
 		return err
 	}

@@ -331,18 +331,18 @@ func TestParseCredentialsRefusals(t *testing.T) {
 	}
 }
 
-func TestCheckRefusesSharedLoginHostsForClientCredentials(t *testing.T) {
+func TestValidateGrantRefusesSharedLoginHostsForClientCredentials(t *testing.T) {
 	for _, host := range []string{"https://login.salesforce.com", "https://test.salesforce.com", "https://TEST.salesforce.com"} {
-		err := salesforce.Check(host, salesforce.Credentials{ClientID: "a", ClientSecret: "b"})
+		err := salesforce.ValidateGrant(host, salesforce.Credentials{ClientID: "a", ClientSecret: "b"})
 		wantCode(t, err, fault.ConfigurationInvalid)
 		if !strings.Contains(err.Error(), "SF_LOGIN_URL") || strings.Contains(err.Error(), "\n") {
 			t.Errorf("not one line that names SF_LOGIN_URL: %v", err)
 		}
-		if err := salesforce.Check(host, salesforce.Credentials{ClientID: "a", Username: "u", PrivateKey: rsaKey(t)}); err != nil {
+		if err := salesforce.ValidateGrant(host, salesforce.Credentials{ClientID: "a", Username: "u", PrivateKey: rsaKey(t)}); err != nil {
 			t.Errorf("JWT at %s: %v", host, err)
 		}
 	}
-	if err := salesforce.Check("https://acme.my.salesforce.com", salesforce.Credentials{ClientID: "a", ClientSecret: "b"}); err != nil {
+	if err := salesforce.ValidateGrant("https://acme.my.salesforce.com", salesforce.Credentials{ClientID: "a", ClientSecret: "b"}); err != nil {
 		t.Error(err)
 	}
 }
@@ -360,7 +360,7 @@ func TestLoginRefusedIsNotRepeatedAtOnce(t *testing.T) {
 	w.cred.ClientSecret = secret
 	w.pass(11 * time.Second)
 	if err := c.Probe(t.Context()); err != nil {
-		t.Fatalf("after the credentials were mended: %v", err)
+		t.Fatalf("after the credentials were corrected: %v", err)
 	}
 }
 

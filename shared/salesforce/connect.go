@@ -24,7 +24,7 @@ const (
 // own that goes by no proxy of the environment.
 func Connect(ctx context.Context, d Deps, c Config) (*Client, error) {
 	if cred, err := d.Credentials(ctx); err == nil {
-		if err := Check(c.LoginURL, cred); err != nil {
+		if err := ValidateGrant(c.LoginURL, cred); err != nil {
 			return nil, err
 		}
 	} else {

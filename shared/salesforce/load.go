@@ -1,6 +1,7 @@
 package salesforce
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -12,52 +13,6 @@ import (
 	"orderbridge/shared/fault"
 	"orderbridge/shared/order"
 )
-
-type wireOrder struct {
-	ID        string          `json:"Id"`
-	AccountID string          `json:"AccountId"`
-	Account   *wireAccount    `json:"Account"`
-	Reduction bool            `json:"IsReductionOrder"`
-	WHMCSID   loose           `json:"WHMCS_Order_ID__c"`
-	Items     *page[wireItem] `json:"OrderItems"`
-	extra     map[string]json.RawMessage
-}
-
-type wireAccount struct {
-	Name     string `json:"Name"`
-	ClientID loose  `json:"WHMCS_Client_ID__c"`
-}
-
-type wireItem struct {
-	ID       string       `json:"Id"`
-	Quantity *float64     `json:"Quantity"`
-	Product  *wireProduct `json:"Product2"`
-	extra    map[string]json.RawMessage
-}
-
-type wireProduct struct {
-	Name      string `json:"Name"`
-	ProductID loose  `json:"WH_Product_ID__c"`
-	Cycle     string `json:"Billing_Cycle__c"`
-}
-
-// UnmarshalJSON implements json.Unmarshaler; it keeps the optional fields.
-func (o *wireOrder) UnmarshalJSON(b []byte) error {
-	type plain wireOrder
-	if err := json.Unmarshal(b, (*plain)(o)); err != nil {
-		return fmt.Errorf("read order: %w", err)
-	}
-	return json.Unmarshal(b, &o.extra)
-}
-
-// UnmarshalJSON implements json.Unmarshaler; it keeps the optional fields.
-func (i *wireItem) UnmarshalJSON(b []byte) error {
-	type plain wireItem
-	if err := json.Unmarshal(b, (*plain)(i)); err != nil {
-		return fmt.Errorf("read order product: %w", err)
-	}
-	return json.Unmarshal(b, &i.extra)
-}
 
 // Load reads one order and maps it to what WHMCS is to make.
 //
@@ -72,7 +27,7 @@ func (c *Client) Load(ctx context.Context, id order.ID) (order.Request, error) {
 	if err := c.braked(); err != nil {
 		return order.Request{}, err
 	}
-	found, err := query[wireOrder](ctx, c, c.loadQuery()+quote(id.String()))
+	found, err := query[record](ctx, c, selectOrders(c.cfg.Optional)+whereID(id))
 	if err != nil {
 		return order.Request{}, err
 	}
@@ -80,74 +35,62 @@ func (c *Client) Load(ctx context.Context, id order.ID) (order.Request, error) {
 		return order.Request{}, fault.New(fault.OrderNotFound, "")
 	}
 	o := found[0]
-	req := order.Request{ID: id, WHMCSOrderID: wholeText(string(o.WHMCSID))}
-	if o.AccountID != "" {
-		account, ok := order.To18(o.AccountID)
+	req := order.Request{ID: id, WHMCSOrderID: wholeText(o.text(fieldWHMCSOrder))}
+	if raw := o.text(fieldAccountID); raw != "" {
+		account, ok := order.To18(raw)
 		if !ok {
-			return order.Request{}, fault.Wrap(fault.SalesforceUnavailable, fmt.Errorf("AccountId %.20q is no id", o.AccountID))
+			return order.Request{}, fault.Wrap(fault.SalesforceUnavailable, fmt.Errorf("AccountId %.20q is no id", raw))
 		}
 		req.AccountID = account
 	}
-	var items []wireItem
-	if o.Items != nil {
-		if items, err = follow(ctx, c, *o.Items); err != nil {
+	var items []record
+	if raw := o.raw(fieldItems); raw != nil {
+		var first page[record]
+		if err := json.Unmarshal(raw, &first); err != nil {
+			return req, fault.Wrap(fault.SalesforceUnavailable, fmt.Errorf("read order products: %w", err))
+		}
+		if items, err = follow(ctx, c, first); err != nil {
 			return req, err
 		}
 	}
 	return c.mapped(req, o, items)
 }
 
-func (c *Client) loadQuery() string {
-	heads := []string{"Id", "AccountId", "Account.Name", "Account.WHMCS_Client_ID__c", "IsReductionOrder", "WHMCS_Order_ID__c"}
-	lines := []string{"Id", "Quantity", "Product2.Name", "Product2.WH_Product_ID__c", "Product2.Billing_Cycle__c"}
-	opt := c.cfg.Optional
-	if opt.PromoCode != "" {
-		heads = append(heads, opt.PromoCode)
-	}
-	for _, name := range []string{opt.CustomFields, opt.ConfigOptions, opt.Domain, opt.Hostname} {
-		if name != "" {
-			lines = append(lines, name)
-		}
-	}
-	return "SELECT " + strings.Join(heads, ", ") +
-		", (SELECT " + strings.Join(lines, ", ") + " FROM OrderItems ORDER BY Id)" +
-		" FROM Order" + whereID
-}
-
-const whereID = " WHERE Id = "
+func whereID(id order.ID) string { return " WHERE " + fieldID + " = " + quote(id.String()) }
 
 // mapped is the mapping table: it checks the account first, then the lines in
-// their order, and stops at the first thing that a person must mend.
-func (c *Client) mapped(req order.Request, o wireOrder, items []wireItem) (order.Request, error) {
+// their order, and stops at the first thing that a person must correct.
+func (c *Client) mapped(req order.Request, o record, items []record) (order.Request, error) {
 	refuse := func(code fault.Code, format string, args ...any) (order.Request, error) {
 		return order.Request{ID: req.ID, AccountID: req.AccountID}, fault.New(code, fmt.Sprintf(format, args...))
 	}
-	switch {
-	case o.AccountID == "":
+	if req.AccountID == "" {
 		return refuse(fault.AccountNotMapped, "Set an account on the order, then click again: it has none.")
-	case o.Account == nil:
-		// The order has an account that this user may not read: sharing, not data.
-		return order.Request{ID: req.ID, AccountID: req.AccountID}, fault.Wrap(fault.SalesforcePermission, fmt.Errorf("account %s is not readable: the integration user needs View All on Account", req.AccountID))
-	case o.Account.ClientID == "":
-		return refuse(fault.AccountNotMapped, "Set WHMCS_Client_ID__c on the account %s, then click again: it is empty.", clean(o.Account.Name, maxName))
 	}
-	client, ok := whole(string(o.Account.ClientID), math.MaxInt64)
+	account := o.related(fieldAccount)
+	if account == nil { // the order has one that this user may not read
+		return refuse(fault.SalesforcePermission, "Give the integration user View All on Account: it cannot read %s. Orders wait until then.", req.AccountID)
+	}
+	name, number := oneLine(account.text(fieldName), maxName), account.text(fieldClientID)
+	if number == "" {
+		return refuse(fault.AccountNotMapped, "Set WHMCS_Client_ID__c on the account %s, then click again: it is empty.", name)
+	}
+	client, ok := whole(number, 1)
 	if !ok {
-		return refuse(fault.AccountNotMapped, "Correct WHMCS_Client_ID__c on the account %s, then click again: %s is not a client number.", clean(o.Account.Name, maxName), clean(string(o.Account.ClientID), maxValue))
+		return refuse(fault.AccountNotMapped, "Correct WHMCS_Client_ID__c on the account %s, then click again: %s is not a client number.", name, oneLine(number, maxValue))
 	}
 	req.ClientID = client
-	if o.Reduction {
-		return refuse(fault.ReductionOrder, "Order anew instead: reduction orders are not provisioned.")
+	if o.text(fieldReduction) == "true" {
+		return refuse(fault.ReductionOrder, "Place a new order instead: reduction orders are not provisioned.")
 	}
 	if len(items) == 0 {
 		return refuse(fault.OrderEmpty, "Add products to the order, then click again: it has no lines.")
 	}
-	opt := c.cfg.Optional
-	req.PromoCode = text(o.extra, opt.PromoCode)
+	req.PromoCode = optional(o, c.cfg.Optional.PromoCode)
 	for _, it := range items {
-		line, bad := c.line(it)
-		if bad != nil {
-			return order.Request{ID: req.ID, AccountID: req.AccountID}, bad
+		line, err := c.line(it)
+		if err != nil {
+			return order.Request{ID: req.ID, AccountID: req.AccountID}, err
 		}
 		req.Lines = append(req.Lines, line)
 	}
@@ -155,58 +98,63 @@ func (c *Client) mapped(req order.Request, o wireOrder, items []wireItem) (order
 }
 
 const (
-	maxName     = 80 // runes of a name in a message of 255
+	maxName     = 80 // UTF-16 units of a name in a message of 255
 	maxValue    = 40
 	maxQuantity = 1_000_000
 )
 
-func (c *Client) line(it wireItem) (order.Line, error) {
+func (c *Client) line(it record) (order.Line, error) {
 	bad := func(code fault.Code, format string, args ...any) (order.Line, error) {
 		return order.Line{}, fault.New(code, fmt.Sprintf(format, args...))
 	}
-	id, ok := order.To18(it.ID)
+	id, ok := order.To18(it.text(fieldID))
 	if !ok {
-		return order.Line{}, fault.Wrap(fault.SalesforceUnavailable, fmt.Errorf("OrderItem.Id %.20q is no id", it.ID))
+		return order.Line{}, fault.Wrap(fault.SalesforceUnavailable, fmt.Errorf("OrderItem.Id %.20q is no id", it.text(fieldID)))
 	}
-	if it.Product == nil {
-		return order.Line{}, fault.Wrap(fault.SalesforcePermission, fmt.Errorf("product of order product %s is not readable: the integration user needs read access to Product2", id))
+	product := it.related(fieldProduct)
+	if product == nil {
+		return bad(fault.SalesforcePermission, "Give the integration user read access to Product2: it cannot read the product of order product %s. Orders wait until then.", id)
 	}
-	name := clean(it.Product.Name, maxName)
-	if it.Product.ProductID == "" {
+	name, number := oneLine(product.text(fieldName), maxName), product.text(fieldProductID)
+	if number == "" {
 		return bad(fault.ProductNotMapped, "Set WH_Product_ID__c on the product %s, then click again: it is empty.", name)
 	}
-	pid, ok := whole(string(it.Product.ProductID), math.MaxInt64)
+	pid, ok := whole(number, 1)
 	if !ok {
-		return bad(fault.ProductNotMapped, "Correct WH_Product_ID__c on the product %s, then click again: %s is not a product number.", name, clean(string(it.Product.ProductID), maxValue))
+		return bad(fault.ProductNotMapped, "Correct WH_Product_ID__c on the product %s, then click again: %s is not a product number.", name, oneLine(number, maxValue))
 	}
-	cycle, ok := billingCycle(it.Product.Cycle)
+	cycle, ok := billingCycle(product.text(fieldCycle))
 	if !ok {
-		return bad(fault.BillingCycleInvalid, "Correct Billing_Cycle__c on the product %s, then click again: %s is not a billing cycle of WHMCS.", name, shown(it.Product.Cycle))
+		return bad(fault.BillingCycleInvalid, "Correct Billing_Cycle__c on the product %s, then click again: %s is not a billing cycle of WHMCS.", name, cmp.Or(oneLine(product.text(fieldCycle), maxValue), "an empty one"))
 	}
-	if it.Quantity == nil || *it.Quantity < 1 || *it.Quantity > maxQuantity || *it.Quantity != math.Trunc(*it.Quantity) {
-		q := "it is empty"
-		if it.Quantity != nil {
-			q = strconv.FormatFloat(*it.Quantity, 'g', 10, 64) + " is not a whole number of 1 or more"
+	quantity, ok := whole(it.text(fieldQuantity), 1)
+	if !ok || quantity > maxQuantity {
+		why := "it is empty"
+		if q := it.text(fieldQuantity); q != "" {
+			why = oneLine(q, maxValue) + " is not a whole number of 1 or more"
 		}
-		return bad(fault.QuantityInvalid, "Correct the quantity of the product %s, then click again: %s.", name, q)
+		return bad(fault.QuantityInvalid, "Correct the quantity of the product %s, then click again: %s.", name, why)
 	}
 	opt := c.cfg.Optional
-	line := order.Line{ItemID: id, ProductID: pid, Cycle: cycle, Quantity: int(*it.Quantity), Domain: text(it.extra, opt.Domain), Hostname: text(it.extra, opt.Hostname)}
-	var err error
-	if line.CustomFields, err = object(text(it.extra, opt.CustomFields)); err != nil {
-		return bad(fault.ProductNotMapped, "Correct %s on the line of product %s, then click again: it is not a JSON object of ids and values.", opt.CustomFields, name)
+	l := order.Line{ItemID: id, ProductID: pid, Cycle: cycle, Quantity: int(quantity), Domain: optional(it, opt.Domain), Hostname: optional(it, opt.Hostname)}
+	for _, f := range []struct {
+		name string
+		into *map[string]string
+	}{{opt.CustomFields, &l.CustomFields}, {opt.ConfigOptions, &l.ConfigOptions}} {
+		var err error
+		if *f.into, err = object(optional(it, f.name)); err != nil {
+			return bad(fault.ProductNotMapped, "Correct %s on the line of product %s, then click again: it is not a JSON object of ids and values.", f.name, name)
+		}
 	}
-	if line.ConfigOptions, err = object(text(it.extra, opt.ConfigOptions)); err != nil {
-		return bad(fault.ProductNotMapped, "Correct %s on the line of product %s, then click again: it is not a JSON object of ids and values.", opt.ConfigOptions, name)
-	}
-	return line, nil
+	return l, nil
 }
 
-func shown(s string) string {
-	if strings.TrimSpace(s) == "" {
-		return "an empty one"
+// optional returns a field that may not be configured.
+func optional(r record, name string) string {
+	if name == "" {
+		return ""
 	}
-	return clean(s, maxValue)
+	return r.text(name)
 }
 
 var cycles = []order.Cycle{order.Monthly, order.OneTime, order.Quarterly, order.SemiAnnually, order.Annually, order.Biennially, order.Triennially, order.Free}
@@ -222,40 +170,26 @@ func billingCycle(s string) (order.Cycle, bool) {
 	return c, slices.Contains(cycles, c)
 }
 
-// whole reads a positive whole number, written as an integer or as Salesforce
-// writes a number field (7.0, 1.2E7).
-func whole(s string, most int64) (int64, bool) {
-	if n, err := strconv.ParseInt(s, 10, 64); err == nil {
-		return n, n >= 1 && n <= most
+// whole reads a whole number of at least least, written as an integer or as
+// Salesforce writes a number field (7.0, 1.2E7).
+func whole(s string, least int64) (int64, bool) {
+	n, err := strconv.ParseInt(s, 10, 64)
+	if err != nil {
+		f, err := strconv.ParseFloat(s, 64)
+		if err != nil || f != math.Trunc(f) || math.Abs(f) >= math.MaxInt64 || strings.ContainsAny(s, "xXpP_") {
+			return 0, false
+		}
+		n = int64(f)
 	}
-	f, err := strconv.ParseFloat(s, 64)
-	if err != nil || f != math.Trunc(f) || f < 1 || f >= 1<<53 || int64(f) > most || strings.ContainsAny(s, "xXpP_") {
-		return 0, false
-	}
-	return int64(f), true
+	return n, n >= least
 }
 
 // wholeText drops the fraction that a number field shows ("991.0").
 func wholeText(s string) string {
-	if n, ok := whole(s, math.MaxInt64); ok {
+	if n, ok := whole(s, 1); ok {
 		return strconv.FormatInt(n, 10)
 	}
 	return s
-}
-
-func text(extra map[string]json.RawMessage, name string) string {
-	if name == "" {
-		return ""
-	}
-	for k, raw := range extra {
-		if strings.EqualFold(k, name) {
-			var l loose
-			if err := l.UnmarshalJSON(raw); err == nil {
-				return string(l)
-			}
-		}
-	}
-	return ""
 }
 
 // object reads a JSON object of texts, numbers and booleans; "" is none.

@@ -196,13 +196,16 @@ func TestRowsOfAnUpdate(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			client, _ := scripted(t, "https://acme.my.salesforce.com", salesforce.Credentials{ClientID: "app", ClientSecret: "s"}, tokenFor("https://acme.my.salesforce.com"), c.answer)
-			errs, err := client.Update(t.Context(), []salesforce.Row{{Type: "Order", ID: id(1).String(), Fields: map[string]any{"Provisioning_Seq__c": 1}}})
+			errs, err := client.Update(t.Context(), []order.Shown{{ID: id(1), Seq: 1}})
 			if err != nil || len(errs) != 1 {
 				t.Fatalf("%v, %v", errs, err)
 			}
 			wantCode(t, errs[0], c.want)
 			if c.says != "" && !strings.Contains(fault.TextOf(errs[0]), c.says) {
 				t.Errorf("says %q, not %q", fault.TextOf(errs[0]), c.says)
+			}
+			if c.says != "" && strings.Count(errs[0].Error(), c.says) != 1 {
+				t.Errorf("the log says it more than once: %v", errs[0])
 			}
 		})
 	}
@@ -213,7 +216,7 @@ func TestUpdateHasItsLimits(t *testing.T) {
 	if errs, err := client.Update(t.Context(), nil); err != nil || errs != nil {
 		t.Errorf("no rows: %v, %v", errs, err)
 	}
-	if _, err := client.Update(t.Context(), make([]salesforce.Row, salesforce.MaxRows+1)); err == nil {
+	if _, err := client.Update(t.Context(), make([]order.Shown, salesforce.MaxRows+1)); err == nil {
 		t.Error("too many rows were sent")
 	}
 	if len(s.seen) != 0 {

@@ -3,7 +3,6 @@ package salesforce
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -53,27 +52,40 @@ func quote(s string) string {
 	return "'" + strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(s) + "'"
 }
 
-// loose is a field that an installation may keep as a number or as a text.
-type loose string
+// record is one record of an answer by the names of its fields: a related
+// record is an object in it, a subquery a page.
+type record map[string]json.RawMessage
 
-// UnmarshalJSON implements json.Unmarshaler. A number keeps its digits as the
-// vendor wrote them (1.7E12); null is "".
-func (l *loose) UnmarshalJSON(b []byte) error {
-	var v any
-	d := json.NewDecoder(strings.NewReader(string(b)))
-	d.UseNumber()
-	if err := d.Decode(&v); err != nil {
-		return fmt.Errorf("read field: %w", err)
-	}
-	switch x := v.(type) {
-	case nil:
-		*l = ""
-	case string:
-		*l = loose(strings.TrimSpace(x))
-	case json.Number:
-		*l = loose(x)
-	default:
-		return errors.New("read field: neither a number nor a text")
+// raw returns the JSON of a field; nil where it is absent or null. Names are
+// compared without regard to case, as the platform does: an optional field is
+// spelled as a person configured it.
+func (r record) raw(name string) json.RawMessage {
+	for k, v := range r {
+		if strings.EqualFold(k, name) && string(v) != "null" {
+			return v
+		}
 	}
 	return nil
+}
+
+// related returns the record behind a relationship; nil where there is none, or
+// where the user may not read it.
+func (r record) related(name string) record {
+	var in record
+	if json.Unmarshal(r.raw(name), &in) != nil {
+		return nil
+	}
+	return in
+}
+
+// text returns a field that an installation may keep as a text or as a number:
+// a text without the space around it, a number with its digits as the vendor
+// wrote them (1.7E12), "" where there is none.
+func (r record) text(name string) string {
+	raw := r.raw(name)
+	var s string
+	if json.Unmarshal(raw, &s) == nil {
+		return strings.TrimSpace(s)
+	}
+	return string(raw)
 }

@@ -34,7 +34,7 @@ type Credentials struct {
 // and never its value.
 func ParseCredentials(secret string) (Credentials, error) {
 	bad := func(why string) (Credentials, error) {
-		return Credentials{}, fault.New(fault.SalesforceCredentials, "the Salesforce secret "+why)
+		return Credentials{}, fault.New(fault.SalesforceCredentials, "Correct the Salesforce secret: it "+why+".")
 	}
 	var in struct {
 		ClientID     string `json:"clientId"`
@@ -75,10 +75,10 @@ func ParseCredentials(secret string) (Credentials, error) {
 	return Credentials{ClientID: in.ClientID, Username: in.Username, PrivateKey: key}, nil
 }
 
-// Check refuses credentials that cannot work at loginURL; a function calls it
-// at start. Client credentials are answered at the org's My Domain alone
+// ValidateGrant refuses credentials whose grant cannot work at loginURL
+// (configuration_invalid); a function calls it at start. Client credentials are answered at the org's My Domain alone
 // (Salesforce Help, "OAuth 2.0 Client Credentials Flow").
-func Check(loginURL string, c Credentials) error {
+func ValidateGrant(loginURL string, c Credentials) error {
 	if c.PrivateKey == nil && sharedLogin(loginURL) != "" {
 		return fault.New(fault.ConfigurationInvalid, fmt.Sprintf("SF_LOGIN_URL is %s, which does not answer client credentials; use the org's My Domain (https://….my.salesforce.com)", loginURL))
 	}
@@ -135,8 +135,8 @@ const (
 	// stay below even while each new token is refused.
 	loginBurst = 5
 	loginEvery = 10 * time.Second
-	// refusedFor: how long a refused login is answered from memory. Whoever
-	// mends the credentials waits no longer than that.
+	// refusedFor: how long a refused login is answered from memory, so how long
+	// new credentials wait at most.
 	refusedFor = 10 * time.Second
 )
 
@@ -193,7 +193,7 @@ func (c *Client) logIn(ctx context.Context) (*session, error) {
 		}
 		return nil, err
 	}
-	if err := Check(c.cfg.LoginURL, cred); err != nil {
+	if err := ValidateGrant(c.cfg.LoginURL, cred); err != nil {
 		return nil, err
 	}
 	form := url.Values{}
@@ -258,7 +258,7 @@ func (c *Client) rightOrg(identity string) error {
 		}
 	}
 	if len(org) < 15 || len(c.cfg.OrgID) < 15 || org[:15] != c.cfg.OrgID[:15] {
-		return fault.New(fault.SalesforceCredentials, fmt.Sprintf("the credentials belong to the org %.18q, SF_ORG_ID names another", org))
+		return fault.New(fault.SalesforceCredentials, fmt.Sprintf("Give the credentials of the org that SF_ORG_ID names: these belong to the org %.18q.", org))
 	}
 	return nil
 }

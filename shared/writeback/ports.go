@@ -15,14 +15,15 @@ import (
 type Salesforce interface {
 	// Update saves up to 1,000 rows, each on its own: one error or nil per row,
 	// or one error for the whole call, after which nothing is known of a row.
-	Update(ctx context.Context, rows []Row) ([]error, error)
+	Update(ctx context.Context, rows []order.Shown) ([]error, error)
 	// Seqs returns the seq that the org shows; 0 where it is blank, absent
 	// where the org has no such order.
 	Seqs(ctx context.Context, ids []order.ID) (map[order.ID]order.Seq, error)
 	// Behind returns the orders that may have fallen behind, with the seq that
 	// the org shows: Activating with no push after quiet, or failed after since.
 	Behind(ctx context.Context, quiet, since time.Time) (map[order.ID]order.Seq, error)
-	// Probe shows whether the org serves us: credentials, fields, permissions.
+	// Probe checks that the org answers and that credentials, fields and
+	// permissions suffice.
 	Probe(ctx context.Context) error
 }
 
@@ -33,7 +34,7 @@ type Items interface {
 	// Bump raises the order's seq to at least atLeast, so that the stream
 	// brings its newest image again. Errors: order_not_found, store_unavailable.
 	Bump(ctx context.Context, id order.ID, atLeast order.Seq, now time.Time, e order.Entry) (order.Record, error)
-	// Note adds a line to the history and wakes nobody.
+	// Note adds a line to the history; no reader of the stream acts on it.
 	Note(ctx context.Context, id order.ID, e order.Entry) error
 }
 

@@ -1,6 +1,7 @@
 package writeback
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -74,10 +75,10 @@ const (
 	lockWait = time.Second
 	// secondTries bounds the calls of that second try.
 	secondTries = 8
-	// stuckAfter is when a row that alone keeps failing becomes a dead letter.
+	// tooOldAfter is when a row that alone keeps failing becomes a dead letter.
 	// A shard's later changes wait behind it, and orders of other customers
 	// with them; the hourly sweep and a redrive push it later.
-	stuckAfter = 15 * time.Minute
+	tooOldAfter = 15 * time.Minute
 	// After a failed call the process waits before it returns, pauseFirst
 	// doubling to pauseMost, so that a stream that is read again at once does
 	// not become a storm on an org that is down.
@@ -93,7 +94,7 @@ const (
 	staleMost = 3
 	staleSpan = time.Hour
 
-	eventAgain  = "status_pushed_again"
+	eventRaised = "status_pushed_again"
 	eventFailed = "status_push_failed"
 	by          = "statuspush"
 )
@@ -109,40 +110,45 @@ const (
 
 // Push shows the newest image of each order in changes. It returns, for each
 // change, whether it must be pushed again: a change that a newer one in the
-// list supersedes need not. Everything else is settled: shown, known to be
-// superseded by what the org shows, or a dead letter.
-func (p *Pusher) Push(ctx context.Context, changes []Change) (again []bool) {
-	again = make([]bool, len(changes))
+// list supersedes need not. Every other change is shown, known to be superseded
+// by what the org shows, or a dead letter.
+func (p *Pusher) Push(ctx context.Context, changes []Change) (retry []bool) {
+	retry = make([]bool, len(changes))
 	top := newest(changes)
 	if len(top) == 0 {
-		return again
+		return retry
 	}
-	mine := make([]Change, len(top))
+	b := &batch{p: p, changes: make([]Change, len(top)), retryCode: make([]fault.Code, len(top))}
 	for k, i := range top {
-		mine[k] = changes[i]
+		b.changes[k] = changes[i]
 	}
-	b := &batch{p: p, changes: mine, again: make([]bool, len(mine)), fate: make([]fault.Code, len(mine))}
 	if p.admit(ctx) {
 		b.run(ctx)
 	} else {
-		b.retryAll(fault.SalesforceUnavailable)
+		for k := range b.retryCode {
+			b.retryCode[k] = fault.SalesforceUnavailable
+		}
 		_ = p.d.Sleep(ctx, closedPause) // an ended context is seen by the caller
 	}
+	n := map[fault.Code]int{}
 	for k, i := range top {
-		again[i] = b.again[k]
+		if code := b.retryCode[k]; code != "" {
+			retry[i] = true
+			n[code]++
+		}
 	}
-	return again
+	for code, k := range n {
+		p.d.Metrics.Count(metricRetry, string(code), k)
+	}
+	return retry
 }
-
-var errNoTime = fault.Wrap(fault.SalesforceUnavailable, errors.New("no time left for the call"))
 
 // batch is one Push.
 type batch struct {
-	p       *Pusher
-	changes []Change
-	again   []bool
-	fate    []fault.Code // why again
-	results []result
+	p         *Pusher
+	changes   []Change
+	retryCode []fault.Code // by change: why it must be pushed again; "" = it need not
+	results   []result
 }
 
 type result struct {
@@ -151,43 +157,18 @@ type result struct {
 	done bool // the org answered for this row
 }
 
-func (b *batch) retry(i int, code fault.Code) {
-	b.again[i], b.fate[i] = true, code
-}
-
-func (b *batch) retryAll(code fault.Code) {
-	for i := range b.changes {
-		b.retry(i, code)
-	}
-	b.count()
-}
-
-func (b *batch) count() {
-	n := map[fault.Code]int{}
-	for i, again := range b.again {
-		if again {
-			n[b.fate[i]]++
-		}
-	}
-	for code, k := range n {
-		b.p.d.Metrics.Count(metricRetry, string(code), k)
-	}
-}
-
 func (b *batch) run(ctx context.Context) {
-	for _, c := range plan(b.changes) {
+	for _, c := range layout(b.changes) {
 		b.results = append(b.results, result{cell: c})
 	}
 	all := make([]int, len(b.results))
 	for i := range all {
 		all[i] = i
 	}
-	p := b.p
-	if failure := b.send(ctx, all, p.rows()); failure == nil {
+	if b.send(ctx, all, b.p.rows()) == nil {
 		b.secondTry(ctx)
 	}
-	b.settle(ctx)
-	b.count()
+	b.judge(ctx)
 }
 
 // send updates the rows with the given indexes. An error of a whole call ends
@@ -197,12 +178,9 @@ func (b *batch) send(ctx context.Context, indexes []int, size int) error {
 	for len(indexes) > 0 {
 		part := indexes[:min(size, len(indexes))]
 		if until, ok := ctx.Deadline(); ok && until.Sub(p.d.Now()) < callTime {
-			for _, i := range indexes {
-				b.results[i].err, b.results[i].done = errNoTime, false
-			}
-			return errNoTime
+			return b.unanswered(indexes, fault.Wrap(fault.SalesforceUnavailable, errors.New("no time left for the call")))
 		}
-		rows := make([]Row, len(part))
+		rows := make([]order.Shown, len(part))
 		for k, i := range part {
 			rows[k] = b.results[i].row
 		}
@@ -212,10 +190,7 @@ func (b *batch) send(ctx context.Context, indexes []int, size int) error {
 		}
 		if err != nil {
 			p.callFailed(ctx, err, len(rows))
-			for _, i := range indexes {
-				b.results[i].err, b.results[i].done = err, false
-			}
-			return err
+			return b.unanswered(indexes, err)
 		}
 		p.callWorked()
 		for k, i := range part {
@@ -227,6 +202,14 @@ func (b *batch) send(ctx context.Context, indexes []int, size int) error {
 		indexes = indexes[len(part):]
 	}
 	return nil
+}
+
+// unanswered notes that the org did not answer for the rows, and returns err.
+func (b *batch) unanswered(indexes []int, err error) error {
+	for _, i := range indexes {
+		b.results[i].err, b.results[i].done = err, false
+	}
+	return err
 }
 
 // secondTry sends once more, after a moment and in smaller calls, the rows
@@ -259,35 +242,40 @@ func (b *batch) secondTry(ctx context.Context) {
 	}
 }
 
-// settle decides what follows for each change from the answers to its rows.
-func (b *batch) settle(ctx context.Context) {
+// judge decides what follows for each change from the answers to its rows.
+func (b *batch) judge(ctx context.Context) {
 	p := b.p
-	worked := map[string]bool{} // types of which the org took at least one row
+	product := func(r result) bool { return r.row.Item != "" }
+	worked := map[bool]bool{} // the org took at least one row of an order, of a product
 	for _, r := range b.results {
 		if r.done && r.err == nil {
-			worked[r.row.Type] = true
+			worked[product(r)] = true
 		}
 	}
 	var config error
-	verdicts := make([]verdict, len(b.changes))
-	for _, r := range b.results {
-		v := &verdicts[r.change]
-		code, kind := fault.CodeOf(r.err), fault.KindOf(r.err)
+	refusals := make([]*result, len(b.changes))
+	outdated := make([]bool, len(b.changes)) // refused as older than what the org shows
+	retry := func(i int, code fault.Code) {
+		b.retryCode[i] = cmp.Or(b.retryCode[i], code)
+	}
+	for i, r := range b.results {
+		code := fault.CodeOf(r.err)
 		switch {
 		case r.err == nil && r.done:
 		case !r.done:
-			v.waits(code)
+			retry(r.change, code)
 		case code == fault.SalesforceStale:
-			v.stale = true
-		case kind == fault.Config && !worked[r.row.Type]:
+			outdated[r.change] = true
+		case code.Kind() == fault.Config && !worked[product(r)]:
 			config = r.err
-			v.waits(code)
-		case kind == fault.Retryable && !b.stuck(r.change):
-			v.waits(code)
-		default:
+			retry(r.change, code)
+		case code.Kind() == fault.Retryable && !b.tooOld(r.change):
+			retry(r.change, code)
+		case refusals[r.change] == nil:
 			// Permanent; or the org refuses this row alone while it takes others
-			// of the same type, so it is not the installation; or stuck.
-			v.dies(r)
+			// of the same kind, so it is not the installation; or too old. The
+			// first refusal counts: orders come before products.
+			refusals[r.change] = &b.results[i]
 		}
 	}
 	if config != nil {
@@ -295,16 +283,17 @@ func (b *batch) settle(ctx context.Context) {
 	}
 	var stale []int
 	shown := 0
-	for i, v := range verdicts {
-		if v.dead != nil && !b.bury(ctx, i, *v.dead) {
-			v.waits(fault.CodeOf(v.dead.err))
+	for i, r := range refusals {
+		if r != nil {
+			if rec := b.changes[i].Record; !p.deadLetter(ctx, rec.ID, rec.Seq, nameOf(r.row)+": ", r.err) {
+				retry(i, fault.CodeOf(r.err))
+			}
 		}
 		switch {
-		case v.again != "":
-			b.retry(i, v.again)
-		case v.stale:
+		case b.retryCode[i] != "":
+		case outdated[i]:
 			stale = append(stale, i)
-		case v.dead == nil:
+		case r == nil:
 			shown++
 		}
 	}
@@ -314,65 +303,50 @@ func (b *batch) settle(ctx context.Context) {
 	b.resolveStale(ctx, stale)
 }
 
-type verdict struct {
-	again fault.Code // why it has to be pushed again; "" = it has not
-	stale bool
-	dead  *result
-}
-
-func (v *verdict) waits(code fault.Code) {
-	if v.again == "" {
-		v.again = code
+func nameOf(row order.Shown) string {
+	if row.Item != "" {
+		return "order product " + row.Item
 	}
+	return "order " + row.ID.String()
 }
 
-// dies keeps the first refusal; that of the order itself goes before those of
-// its products, since orders come first.
-func (v *verdict) dies(r result) {
-	if v.dead == nil {
-		v.dead = &r
-	}
-}
-
-func (b *batch) stuck(i int) bool {
+func (b *batch) tooOld(i int) bool {
 	at := b.changes[i].At
-	return !at.IsZero() && b.p.d.Now().Sub(at) >= stuckAfter
+	return !at.IsZero() && b.p.d.Now().Sub(at) >= tooOldAfter
 }
 
-// bury makes a dead letter of a change and notes it in the history. false: the
-// letter could not be sent, so the change must come again.
-func (b *batch) bury(ctx context.Context, i int, r result) bool {
-	rec := b.changes[i].Record
-	return b.p.bury(ctx, Letter{rec.ID, rec.Seq, fault.CodeOf(r.err), r.row.Type + " " + r.row.ID + ": " + fault.TextOf(r.err)}, r.err)
-}
-
-func (p *Pusher) bury(ctx context.Context, l Letter, cause error) bool {
+// deadLetter sends a dead letter for a change of an order and notes it in the
+// order's history. what stands before the text of cause. false: the letter could
+// not be sent, so the change must come again.
+func (p *Pusher) deadLetter(ctx context.Context, id order.ID, seq order.Seq, what string, cause error) bool {
+	l := Letter{id, seq, fault.CodeOf(cause), what + fault.TextOf(cause)}
 	if err := p.d.Dead.Send(ctx, l); err != nil {
-		p.d.Log.ErrorContext(ctx, "dead letter not sent", "order_id", l.ID.String(), "code", string(l.Code), "error", err)
+		p.d.Log.ErrorContext(ctx, "dead letter not sent", "order_id", id.String(), "code", string(l.Code), "error", err)
 		return false
 	}
 	p.d.Metrics.Count(metricDead, string(l.Code), 1)
-	p.d.Log.ErrorContext(ctx, "status cannot be shown", "order_id", l.ID.String(), "seq", int64(l.Seq), "code", string(l.Code), "error", cause)
-	if l.ID.IsZero() {
+	p.d.Log.ErrorContext(ctx, "status cannot be shown", "order_id", id.String(), "seq", int64(seq), "code", string(l.Code), "error", cause)
+	if id.IsZero() {
 		return true
 	}
 	entry := order.Entry{At: p.d.Now(), Event: eventFailed, Detail: order.Cut(string(l.Code)+": "+l.Message, order.MaxDetail), By: by}
-	if err := p.d.Items.Note(ctx, l.ID, entry); err != nil && fault.CodeOf(err) != fault.OrderNotFound {
-		p.d.Log.WarnContext(ctx, "history not written", "order_id", l.ID.String(), "error", err)
+	if err := p.d.Items.Note(ctx, id, entry); err != nil && fault.CodeOf(err) != fault.OrderNotFound {
+		p.d.Log.WarnContext(ctx, "history not written", "order_id", id.String(), "error", err)
 	}
 	return true
 }
 
-// Bury makes a dead letter of a record that cannot even be read. false: the
-// letter could not be sent.
-func (p *Pusher) Bury(ctx context.Context, id order.ID, cause error) bool {
-	return p.bury(ctx, Letter{ID: id, Code: fault.CodeOf(cause), Message: fault.TextOf(cause)}, cause)
+// DeadLetter sends a dead letter for a record of the stream that cannot be read;
+// id is zero where not even the order is known. false: the letter could not be
+// sent, so the record must come again.
+func (p *Pusher) DeadLetter(ctx context.Context, id order.ID, cause error) bool {
+	return p.deadLetter(ctx, id, 0, "", cause)
 }
 
 // resolveStale asks the org what it shows for the orders whose push it refused
-// as older. What it shows may be a newer change of ours: done. Or it is ahead
-// of the table, or not ahead at all: then the order's seq is raised beyond it,
-// and the stream brings the newest image again.
+// as older. Where that is a newer change of ours, nothing is left to do. Where
+// the org is ahead of the table, or not ahead at all, the order's seq is raised
+// beyond it, and the stream brings the newest image again.
 func (b *batch) resolveStale(ctx context.Context, stale []int) {
 	if len(stale) == 0 {
 		return
@@ -389,7 +363,7 @@ func (b *batch) resolveStale(ctx context.Context, stale []int) {
 			p.open(ctx, err)
 		}
 		for _, i := range stale {
-			b.retry(i, fault.CodeOf(err))
+			b.retryCode[i] = fault.CodeOf(err)
 		}
 		return
 	}
@@ -397,47 +371,47 @@ func (b *batch) resolveStale(ctx context.Context, stale []int) {
 		rec := b.changes[i].Record
 		shows, there := seqs[rec.ID]
 		if !there {
-			gone := fault.Wrap(fault.SalesforceRowRefused, errors.New("the order is gone from Salesforce"))
-			if !p.bury(ctx, Letter{rec.ID, rec.Seq, fault.SalesforceRowRefused, "the order is gone from Salesforce"}, gone) {
-				b.retry(i, fault.SalesforceRowRefused)
+			gone := fault.New(fault.SalesforceRowRefused, "The order is gone from Salesforce.")
+			if !p.deadLetter(ctx, rec.ID, rec.Seq, "", gone) {
+				b.retryCode[i] = gone.Code
 			}
 			continue
 		}
-		if err := p.overtake(ctx, rec, shows); err != nil {
-			b.retry(i, fault.CodeOf(err))
+		if err := p.raiseSeq(ctx, rec, shows); err != nil {
+			b.retryCode[i] = fault.CodeOf(err)
 		}
 	}
 }
 
-// overtake raises the seq of rec's order beyond shows, unless the org shows a
-// change that the table knows. An error means: try again.
-func (p *Pusher) overtake(ctx context.Context, rec order.Record, shows order.Seq) error {
+// raiseSeq raises the seq of rec's order beyond shows, unless the org shows a
+// change that the table knows. After an error the change must come again.
+func (p *Pusher) raiseSeq(ctx context.Context, rec order.Record, shows order.Seq) error {
 	now := p.d.Now()
 	item, ok, err := p.d.Items.Get(ctx, rec.ID)
 	if err != nil {
 		return err
 	}
 	if !ok {
-		return nil // forgotten after its time: nothing newer will come of it
+		return nil // removed after its retention: nothing newer will come of it
 	}
 	if rec.Seq <= shows && shows <= item.Seq {
 		return nil
 	}
 	lately := 0
 	for _, e := range item.History {
-		if e.Event == eventAgain && now.Sub(e.At) < staleSpan {
+		if e.Event == eventRaised && now.Sub(e.At) < staleSpan {
 			lately++
 		}
 	}
 	if lately >= staleMost {
-		why := fmt.Sprintf("Salesforce shows seq %d and refused %d as older, again and again", shows, rec.Seq)
-		if !p.bury(ctx, Letter{rec.ID, rec.Seq, fault.SalesforceStale, why}, errors.New(why)) {
-			return fault.New(fault.SalesforceStale, "")
+		err := fault.New(fault.SalesforceStale, fmt.Sprintf("Look what else writes the seq of this order, or refuses it: Salesforce shows seq %d and refused %d as older, %d times within an hour.", shows, rec.Seq, lately+1))
+		if !p.deadLetter(ctx, rec.ID, rec.Seq, "", err) {
+			return err
 		}
 		return nil
 	}
 	_, err = p.d.Items.Bump(ctx, rec.ID, max(shows, rec.Seq)+1, now, order.Entry{
-		At: now, Event: eventAgain, Detail: fmt.Sprintf("Salesforce showed seq %d", shows), By: by,
+		At: now, Event: eventRaised, Detail: fmt.Sprintf("Salesforce showed seq %d", shows), By: by,
 	})
 	if fault.CodeOf(err) == fault.OrderNotFound {
 		return nil
@@ -464,7 +438,8 @@ func (p *Pusher) callWorked() {
 	p.size = min(2*p.size, p.d.MaxRows)
 }
 
-// callFailed draws the consequences of a call that failed as a whole.
+// callFailed makes the next calls smaller and waits, after a call that failed as
+// a whole; a config error opens the breaker instead.
 func (p *Pusher) callFailed(ctx context.Context, err error, rows int) {
 	p.d.Log.WarnContext(ctx, "call to Salesforce failed", "code", string(fault.CodeOf(err)), "rows", rows, "error", err)
 	if fault.KindOf(err) == fault.Config {

@@ -16,7 +16,8 @@ const (
 	// push is that old. The stream is faster by far; an hour keeps the answer
 	// short while WHMCS is down.
 	quietAfter = time.Hour
-	// failedWithin: how long a failure that was mended meanwhile is looked for.
+	// failedWithin: how long a failure is asked about that may have been resolved
+	// since.
 	failedWithin = 48 * time.Hour
 	// sweepBatch is how many orders are pushed at once.
 	sweepBatch = 500
@@ -26,7 +27,7 @@ const (
 type Swept struct {
 	Asked   int // orders that the org named
 	Same    int // shown as they are
-	Pushed  int // shown anew
+	Pushed  int // shown now, because Salesforce was behind
 	Bumped  int // the org was ahead of the table: sent again with a newer seq
 	Unknown int // the table has no such order: its callout never came, or it was forgotten
 	Left    int // to be pushed still; the next sweep finds them again
@@ -64,7 +65,7 @@ func (p *Pusher) Sweep(ctx context.Context) (Swept, error) {
 		case rec.Seq == shown[id]:
 			s.Same++
 		case rec.Seq < shown[id]:
-			if err := p.overtake(ctx, rec, shown[id]); err != nil {
+			if err := p.raiseSeq(ctx, rec, shown[id]); err != nil {
 				return s, err
 			}
 			s.Bumped++
@@ -73,8 +74,8 @@ func (p *Pusher) Sweep(ctx context.Context) (Swept, error) {
 		}
 	}
 	for part := range slices.Chunk(behind, sweepBatch) {
-		for _, again := range p.Push(ctx, part) {
-			if again {
+		for _, retry := range p.Push(ctx, part) {
+			if retry {
 				s.Left++
 			} else {
 				s.Pushed++

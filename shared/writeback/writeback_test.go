@@ -1,19 +1,16 @@
 package writeback_test
 
 import (
+	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"reflect"
 	"slices"
-	"strings"
 	"testing"
 	"time"
-	"unicode/utf16"
-	"unicode/utf8"
 
 	"pgregory.net/rapid"
 
@@ -37,124 +34,61 @@ func record(n int, state order.State) order.Record {
 	return order.Record{ID: orderID(n), State: state, Seq: order.Seq(noon.UnixMilli()), UpdatedAt: noon, AccountID: fmt.Sprintf("001%012dAAA", n%3)}
 }
 
-func TestRows(t *testing.T) {
-	base := func(status string, more map[string]any) map[string]any {
-		m := map[string]any{
-			"Provisioning_Status__c": status, "Last_Provisioning_At__c": "2026-11-24T12:00:00.000Z", "Provisioning_Seq__c": noon.UnixMilli(),
-			"Provisioning_Error_Code__c": nil, "Provisioning_Error_Message__c": nil,
+func TestShow(t *testing.T) {
+	base := func(status order.Status, change ...func(*order.Shown)) order.Shown {
+		x := order.Shown{ID: orderID(1), Status: status, At: noon, Seq: order.Seq(noon.UnixMilli())}
+		for _, f := range change {
+			f(&x)
 		}
-		for k, v := range more {
-			m[k] = v
-		}
-		return m
+		return x
 	}
 	learnt := func(r *order.Record) {
 		r.WHMCSOrderID = "991"
 		r.ServiceIDs = map[string][]string{"802b": {"502", "503"}, "802a": {"501"}, "802c": nil}
 	}
+	items := []order.Shown{{ID: orderID(1), Item: "802a", Services: []string{"501"}}, {ID: orderID(1), Item: "802b", Services: []string{"502", "503"}}}
+	moduleText := fault.TextOf(&fault.Error{Code: fault.ModuleFailed, Vendor: "Quota reached"})
 	for name, c := range map[string]struct {
 		state  order.State
 		change func(*order.Record)
-		want   map[string]any
-		items  []string
+		want   order.Shown
+		items  []order.Shown
 	}{
 		"open shows its status alone": {order.Waiting, func(r *order.Record) {
 			learnt(r)
 			r.ErrorCode, r.ErrorMessage = fault.WHMCSUnavailable, "x"
-		}, base("Activating", nil), nil},
-		"provisioned": {order.Provisioned, learnt, base("Provisioned", map[string]any{"WHMCS_Order_ID__c": "991"}), []string{"802a 501", "802b 502,503"}},
+		}, base(order.StatusActivating), nil},
+		"provisioned": {order.Provisioned, learnt, base(order.StatusProvisioned, func(x *order.Shown) { x.WHMCSOrderID = "991" }), items},
 		"failed with nothing made": {order.Failed, func(r *order.Record) {
 			r.ErrorCode, r.ErrorMessage = fault.OrderEmpty, ""
-		}, base("Failed", map[string]any{"Provisioning_Error_Code__c": "order_empty", "Provisioning_Error_Message__c": fault.OrderEmpty.Info().Advice}), nil},
+		}, base(order.StatusFailed, func(x *order.Shown) {
+			x.Code, x.Message = fault.OrderEmpty, fault.OrderEmpty.Info().Advice
+		}), nil},
 		"failed with something made": {order.Failed, func(r *order.Record) {
 			learnt(r)
-			r.ErrorCode, r.ErrorMessage = fault.ModuleFailed, "Quota\n reached"
-		}, base("Failed", map[string]any{"WHMCS_Order_ID__c": "991", "Provisioning_Error_Code__c": "module_failed",
-			"Provisioning_Error_Message__c": fault.ModuleFailed.Info().Advice + " Cause: Quota reached"}), []string{"802a 501", "802b 502,503"}},
-		"a seq ahead of the clock": {order.Provisioned, func(r *order.Record) { r.Seq += 5000 }, base("Provisioned", map[string]any{"Provisioning_Seq__c": noon.UnixMilli() + 5000}), nil},
-		"a note after the change":  {order.Provisioned, func(r *order.Record) { r.UpdatedAt = noon.Add(time.Hour) }, base("Provisioned", nil), nil},
+			r.ErrorCode, r.ErrorMessage = fault.ModuleFailed, moduleText
+		}, base(order.StatusFailed, func(x *order.Shown) {
+			x.WHMCSOrderID, x.Code, x.Message = "991", fault.ModuleFailed, moduleText
+		}), items},
+		"a seq ahead of the clock": {order.Provisioned, func(r *order.Record) { r.Seq += 5000 }, base(order.StatusProvisioned, func(x *order.Shown) { x.Seq += 5000 }), nil},
+		"a note after the change":  {order.Provisioned, func(r *order.Record) { r.UpdatedAt = noon.Add(time.Hour) }, base(order.StatusProvisioned), nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := record(1, c.state)
 			c.change(&r)
-			head, items := writeback.Rows(r)
-			if head.Type != "Order" || head.ID != orderID(1).String() || !reflect.DeepEqual(normal(head.Fields), normal(c.want)) {
+			head, items := writeback.Show(r)
+			if !head.At.Equal(c.want.At) {
+				t.Errorf("at %s, want %s", head.At, c.want.At)
+			}
+			head.At = c.want.At
+			if !reflect.DeepEqual(head, c.want) {
 				t.Errorf("head %+v\nwant %+v", head, c.want)
 			}
-			var got []string
-			for _, it := range items {
-				got = append(got, fmt.Sprint(it.ID, " ", it.Fields["WHMCS_Service_ID__c"]))
-				if it.Type != "OrderItem" || len(it.Fields) != 1 {
-					t.Errorf("item %+v", it)
-				}
-			}
-			if !slices.Equal(got, c.items) {
-				t.Errorf("items %v, want %v", got, c.items)
+			if !reflect.DeepEqual(items, c.items) {
+				t.Errorf("items %v, want %v", items, c.items)
 			}
 		})
 	}
-}
-
-// normal makes values comparable as JSON does.
-func normal(in map[string]any) string {
-	b, err := json.Marshal(in)
-	if err != nil {
-		return err.Error()
-	}
-	return string(b)
-}
-
-func TestServicesThatDoNotFitAreCutAtAnID(t *testing.T) {
-	r := record(1, order.Provisioned)
-	r.ServiceIDs = map[string][]string{"802a": {}}
-	for i := range 2000 {
-		r.ServiceIDs["802a"] = append(r.ServiceIDs["802a"], fmt.Sprint(100000+i))
-	}
-	_, items := writeback.Rows(r)
-	s, _ := items[0].Fields["WHMCS_Service_ID__c"].(string)
-	ids := strings.Split(s, ",")
-	if n := len(utf16.Encode([]rune(s))); n > 4096 || n < 4080 || ids[len(ids)-1] != "…" || ids[len(ids)-2] != fmt.Sprint(100000+len(ids)-2) {
-		t.Errorf("%d units, ends %s", n, s[len(s)-30:])
-	}
-}
-
-func TestMessageSaysFirstWhatToDo(t *testing.T) {
-	for _, code := range fault.Codes() {
-		for _, text := range []string{"", "Set X on the account Acme, then click again: it is empty.", "The vendor says no", strings.Repeat("é😀", 200)} {
-			got := writeback.Message(code, text)
-			advice := code.Info().Advice
-			if n := len(utf16.Encode([]rune(got))); n > 255 {
-				t.Errorf("%s: %d units", code, n)
-			}
-			if !strings.HasPrefix(got, "Set X") && !strings.HasPrefix(got, advice) {
-				t.Errorf("%s, %q: %q", code, text, got)
-			}
-		}
-	}
-}
-
-func TestCut(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		s := rapid.OneOf(rapid.String(), rapid.StringOfN(rapid.SampledFrom([]rune("a😀é\u0301")), 0, 300, -1), rapid.Custom(func(t *rapid.T) string {
-			return string(rapid.SliceOfN(rapid.Byte(), 0, 300).Draw(t, "bytes"))
-		})).Draw(t, "s")
-		limit := rapid.IntRange(1, 260).Draw(t, "limit")
-		got := writeback.Cut(s, limit)
-		clean := strings.ToValidUTF8(s, "\uFFFD")
-		units := len(utf16.Encode([]rune(clean)))
-		switch {
-		case !utf8.ValidString(got):
-			t.Fatalf("%q is not UTF-8", got)
-		case len(utf16.Encode([]rune(got))) > limit:
-			t.Fatalf("%d units", len(utf16.Encode([]rune(got))))
-		case units <= limit && got != clean:
-			t.Fatalf("%q became %q", clean, got)
-		case units > limit && (!strings.HasSuffix(got, "…") || !strings.HasPrefix(clean, strings.TrimSuffix(got, "…"))):
-			t.Fatalf("%q became %q", clean, got)
-		case units > limit && len(utf16.Encode([]rune(got))) < limit-1:
-			t.Fatalf("%q was cut more than it must", clean)
-		}
-	})
 }
 
 func TestALetterHoldsTheOrderAndNoField(t *testing.T) {
@@ -166,13 +100,13 @@ func TestALetterHoldsTheOrderAndNoField(t *testing.T) {
 
 // fake is an org that records its calls and answers each row by say.
 type fake struct {
-	calls [][]writeback.Row
-	say   func(writeback.Row) error
+	calls [][]order.Shown
+	say   func(order.Shown) error
 	fail  func(call int) error
 	shows map[order.ID]order.Seq
 }
 
-func (f *fake) Update(_ context.Context, rows []writeback.Row) ([]error, error) {
+func (f *fake) Update(_ context.Context, rows []order.Shown) ([]error, error) {
 	f.calls = append(f.calls, slices.Clone(rows))
 	if f.fail != nil {
 		if err := f.fail(len(f.calls)); err != nil {
@@ -228,9 +162,9 @@ func newBench(t *testing.T) *bench {
 func TestTheLayoutOfCalls(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		b := newBench(t)
-		b.org.say = func(r writeback.Row) error {
-			if r.Type == "" {
-				return errors.New("no type")
+		b.org.say = func(r order.Shown) error {
+			if r.ID.IsZero() {
+				return errors.New("no order")
 			}
 			return nil
 		}
@@ -265,7 +199,7 @@ func TestTheLayoutOfCalls(t *testing.T) {
 			for part := range slices.Chunk(call, 200) {
 				chunks := 1
 				for i := 1; i < len(part); i++ {
-					if part[i].Type != part[i-1].Type {
+					if (part[i].Item == "") != (part[i-1].Item == "") {
 						chunks++
 					}
 				}
@@ -275,27 +209,27 @@ func TestTheLayoutOfCalls(t *testing.T) {
 			}
 			for _, r := range call {
 				rows++
-				if seen[r.ID] {
-					rt.Fatalf("%s twice", r.ID)
+				key := cmp.Or(r.Item, r.ID.String())
+				if seen[key] {
+					rt.Fatalf("%s twice", key)
 				}
-				seen[r.ID] = true
-				if r.Type == "OrderItem" {
+				seen[key] = true
+				if r.Item != "" {
 					items++
 					continue
 				}
 				if items > 0 {
 					rt.Fatal("an order after a line")
 				}
-				id, _ := order.ParseID(r.ID)
-				rec := newest[id]
-				if r.Fields["Provisioning_Seq__c"] != int64(rec.Seq) {
-					rt.Fatalf("%s with seq %v, the newest is %d", r.ID, r.Fields["Provisioning_Seq__c"], rec.Seq)
+				rec := newest[r.ID]
+				if r.Seq != rec.Seq {
+					rt.Fatalf("%s with seq %d, the newest is %d", r.ID, r.Seq, rec.Seq)
 				}
-				if key := rec.AccountID + r.ID; key <= last {
-					rt.Fatalf("%s after %s: not sorted by account and id", key, last)
-				} else {
-					last = key
+				place := rec.AccountID + r.ID.String()
+				if place <= last {
+					rt.Fatalf("%s after %s: not sorted by account and id", place, last)
 				}
+				last = place
 			}
 		}
 		want := len(newest)
@@ -316,7 +250,7 @@ func TestALineThatTwoOrdersClaimIsWrittenOnceForTheNewer(t *testing.T) {
 	for _, changes := range [][]writeback.Change{{{Record: older}, {Record: newer}}, {{Record: newer}, {Record: older}}} {
 		b.org.calls = nil
 		b.pusher.Push(t.Context(), changes)
-		if rows := b.org.calls[0]; len(rows) != 3 || rows[2].Fields["WHMCS_Service_ID__c"] != "2" {
+		if rows := b.org.calls[0]; len(rows) != 3 || !slices.Equal(rows[2].Services, []string{"2"}) {
 			t.Errorf("%+v", rows)
 		}
 	}
@@ -358,7 +292,7 @@ func TestARowRefusedForGoodNeverComesAgain(t *testing.T) {
 		at   time.Time
 		dead fault.Code
 	}{
-		"refused":               {fault.New(fault.SalesforceRowRefused, "Mend it: STRING_TOO_LONG"), noon, fault.SalesforceRowRefused},
+		"refused":               {fault.New(fault.SalesforceRowRefused, "Correct it: STRING_TOO_LONG"), noon, fault.SalesforceRowRefused},
 		"locked":                {fault.New(fault.SalesforceRowLocked, ""), noon, ""},
 		"locked for an hour":    {fault.New(fault.SalesforceRowLocked, ""), noon.Add(-time.Hour), fault.SalesforceRowLocked},
 		"locked, no time known": {fault.New(fault.SalesforceRowLocked, ""), time.Time{}, ""},
@@ -367,7 +301,7 @@ func TestARowRefusedForGoodNeverComesAgain(t *testing.T) {
 			b := newBench(t)
 			rec := record(1, order.Provisioned)
 			b.table.Set(rec)
-			b.org.say = func(writeback.Row) error { return c.err }
+			b.org.say = func(order.Shown) error { return c.err }
 			again := b.pusher.Push(t.Context(), []writeback.Change{{Record: rec, At: c.at}})
 			if again[0] != (c.dead == "") {
 				t.Errorf("again: %v", again)
@@ -389,9 +323,9 @@ func TestARowRefusedForGoodNeverComesAgain(t *testing.T) {
 	}
 }
 
-func TestAConfigErrorOfEveryRowOpensTheBreakerAndWakesSomeone(t *testing.T) {
+func TestAConfigErrorOfEveryRowOpensTheBreakerAndCountsForTheAlarm(t *testing.T) {
 	b := newBench(t)
-	b.org.say = func(writeback.Row) error { return fault.New(fault.SalesforcePermission, "") }
+	b.org.say = func(order.Shown) error { return fault.New(fault.SalesforcePermission, "") }
 	changes := []writeback.Change{{Record: record(1, order.Provisioned)}, {Record: record(2, order.Failed)}}
 	if again := b.pusher.Push(t.Context(), changes); !again[0] || !again[1] {
 		t.Errorf("again: %v", again)
@@ -407,7 +341,7 @@ func TestAConfigErrorOfEveryRowOpensTheBreakerAndWakesSomeone(t *testing.T) {
 	b.org.say = nil
 	b.now = b.now.Add(time.Minute)
 	if again := b.pusher.Push(t.Context(), changes); again[0] || again[1] {
-		t.Errorf("mended: again %v", again)
+		t.Errorf("permission given back: again %v", again)
 	}
 }
 
@@ -416,7 +350,7 @@ type lost struct{ *provisiontest.Memory }
 
 func (lost) WinProbe(context.Context, order.Control, time.Time) (bool, error) { return false, nil }
 
-func TestWhoLosesTheProbeCallsNobody(t *testing.T) {
+func TestTheLoserOfTheProbeMakesNoCall(t *testing.T) {
 	b := newBench(t)
 	pusher, err := writeback.New(writeback.Deps{
 		Salesforce: b.org, Items: b.table, Breaker: lost{b.table}, Dead: &b.dead, Metrics: b.metrics, Log: slog.New(slog.DiscardHandler),

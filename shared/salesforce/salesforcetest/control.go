@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -75,9 +74,7 @@ func (s *Sim) Fault(f Fault) error {
 	if f.Times == 0 {
 		f.Times = 1
 	}
-	if full, ok := order.To18(f.Match); ok {
-		f.Match = full
-	}
+	f.Match = long(f.Match)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.faults = append(s.faults, &armed{f, f.Times})
@@ -120,99 +117,78 @@ func (s *Sim) take(action string, subjects map[string]bool) *Fault {
 	return nil
 }
 
-const maxControlBody = 4 << 20
-
+// control answers a route under /_sim/.
 func (s *Sim) control(w http.ResponseWriter, r *http.Request) {
-	path := strings.TrimPrefix(r.URL.EscapedPath(), "/_sim/")
-	name, rest, _ := strings.Cut(path, "/")
-	switch {
-	case name == "orders" && rest != "" && !strings.Contains(rest, "/"):
-		id, err := url.PathUnescape(rest)
-		if err != nil {
-			refuse(w, http.StatusBadRequest, "the id is badly escaped")
-			return
-		}
-		s.controlOrder(w, r, id)
-	case path == "journal" && r.Method == http.MethodGet:
-		answer(w, http.StatusOK, s.Journal())
-	case path == "faults" && r.Method == http.MethodGet:
-		answer(w, http.StatusOK, s.left())
-	case path == "faults" && r.Method == http.MethodPost:
-		s.controlFault(w, r)
-	case path == "faults" && r.Method == http.MethodDelete:
-		s.ClearFaults()
-		answer(w, http.StatusOK, map[string]bool{"ok": true})
-	case path == "reset" && r.Method == http.MethodPost:
-		s.Reset()
-		answer(w, http.StatusOK, map[string]bool{"ok": true})
-	case path == "journal" || path == "faults" || path == "reset":
-		refuse(w, http.StatusMethodNotAllowed, "method not allowed")
-	default:
-		refuse(w, http.StatusNotFound, "no such control route")
+	status, v := s.controlRoute(r)
+	if err, bad := v.(error); bad {
+		v = map[string]string{"error": err.Error()}
 	}
+	w.Header().Set("Content-Type", "application/json;charset=UTF-8")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(v) // the client may be gone
 }
 
-func (s *Sim) controlOrder(w http.ResponseWriter, r *http.Request, id string) {
+var done = map[string]bool{"ok": true}
+
+// doneOr answers a change that was asked for.
+func doneOr(err error) (int, any) {
+	if err != nil {
+		return http.StatusBadRequest, err
+	}
+	return http.StatusOK, done
+}
+
+func (s *Sim) controlRoute(r *http.Request) (int, any) {
+	path := strings.TrimPrefix(r.URL.Path, "/_sim/")
+	if id, ok := strings.CutPrefix(path, "orders/"); ok {
+		return s.controlOrder(r, id)
+	}
+	switch path + " " + r.Method {
+	case "journal GET":
+		return http.StatusOK, s.Journal()
+	case "faults GET":
+		return http.StatusOK, s.left()
+	case "faults POST":
+		return doneOr(s.controlFault(r))
+	case "faults DELETE":
+		s.ClearFaults()
+		return http.StatusOK, done
+	case "reset POST":
+		s.Reset()
+		return http.StatusOK, done
+	}
+	if path == "journal" || path == "faults" || path == "reset" {
+		return http.StatusMethodNotAllowed, errors.New("method not allowed")
+	}
+	return http.StatusNotFound, errors.New("no such control route")
+}
+
+func (s *Sim) controlOrder(r *http.Request, id string) (int, any) {
 	if _, err := order.ParseID(id); err != nil {
-		refuse(w, http.StatusBadRequest, fmt.Sprintf("%.40q is not an Order id", id))
-		return
+		return http.StatusBadRequest, fmt.Errorf("%.40q is not an Order id", id)
 	}
 	switch r.Method {
 	case http.MethodGet:
-		v, ok := s.Order(id)
-		if !ok {
-			refuse(w, http.StatusNotFound, "no such order")
-			return
+		if v, ok := s.Order(id); ok {
+			return http.StatusOK, v
 		}
-		answer(w, http.StatusOK, v)
+		return http.StatusNotFound, errors.New("no such order")
 	case http.MethodPut:
-		var in struct {
-			AccountID     any            `json:"accountId"`
-			AccountName   string         `json:"accountName"`
-			AccountHidden bool           `json:"accountHidden"`
-			WHMCSClientID any            `json:"whmcsClientId"`
-			Fields        map[string]any `json:"fields"`
-			Items         []struct {
-				WHMCSProductID any            `json:"whmcsProductId"`
-				BillingCycle   any            `json:"billingCycle"`
-				Quantity       any            `json:"quantity"`
-				ProductName    string         `json:"productName"`
-				Fields         map[string]any `json:"fields"`
-			} `json:"items"`
+		var seed Seed
+		if err := readJSON(r, &seed); err != nil {
+			return http.StatusBadRequest, err
 		}
-		if err := readJSON(r, &in); err != nil {
-			refuse(w, http.StatusBadRequest, err.Error())
-			return
-		}
-		seed := Seed{AccountName: in.AccountName, AccountHidden: in.AccountHidden, WHMCSClientID: in.WHMCSClientID, Fields: in.Fields}
-		switch a := in.AccountID.(type) {
-		case nil:
-		case string:
-			seed.AccountID = a
-		default:
-			refuse(w, http.StatusBadRequest, "accountId must be a text or null")
-			return
-		}
-		for _, it := range in.Items {
-			seed.Items = append(seed.Items, SeedItem(it))
-		}
-		if err := s.PutOrder(id, seed); err != nil {
-			refuse(w, http.StatusBadRequest, err.Error())
-			return
-		}
-		answer(w, http.StatusOK, map[string]bool{"ok": true})
+		return doneOr(s.PutOrder(id, seed))
 	case http.MethodDelete:
-		if !s.DeleteOrder(id) {
-			refuse(w, http.StatusNotFound, "no such order")
-			return
+		if s.DeleteOrder(id) {
+			return http.StatusOK, done
 		}
-		answer(w, http.StatusOK, map[string]bool{"ok": true})
-	default:
-		refuse(w, http.StatusMethodNotAllowed, "method not allowed")
+		return http.StatusNotFound, errors.New("no such order")
 	}
+	return http.StatusMethodNotAllowed, errors.New("method not allowed")
 }
 
-func (s *Sim) controlFault(w http.ResponseWriter, r *http.Request) {
+func (s *Sim) controlFault(r *http.Request) error {
 	var in struct {
 		Action  string `json:"action"`
 		Fault   string `json:"fault"`
@@ -221,33 +197,24 @@ func (s *Sim) controlFault(w http.ResponseWriter, r *http.Request) {
 		Match   any    `json:"match"`
 	}
 	if err := readJSON(r, &in); err != nil {
-		refuse(w, http.StatusBadRequest, err.Error())
-		return
+		return err
 	}
-	f := Fault{Action: in.Action, Fault: in.Fault, Times: 1, Delay: time.Duration(in.DelayMs) * time.Millisecond}
+	f := Fault{Action: in.Action, Fault: in.Fault, Delay: time.Duration(in.DelayMs) * time.Millisecond}
 	if in.Times != nil {
 		if f.Times = *in.Times; f.Times < 1 {
-			refuse(w, http.StatusBadRequest, "times must be 1 or more")
-			return
+			return errors.New("times must be 1 or more")
 		}
 	}
 	if in.Match != nil {
 		f.Match = fmt.Sprint(in.Match)
 	}
-	if err := s.Fault(f); err != nil {
-		refuse(w, http.StatusBadRequest, err.Error())
-		return
-	}
-	answer(w, http.StatusOK, map[string]bool{"ok": true})
+	return s.Fault(f)
 }
 
 func readJSON(r *http.Request, into any) error {
-	body, err := io.ReadAll(io.LimitReader(r.Body, maxControlBody+1))
+	body, err := io.ReadAll(io.LimitReader(r.Body, maxControlBody))
 	if err != nil {
 		return fmt.Errorf("the body cannot be read: %w", err)
-	}
-	if len(body) > maxControlBody {
-		return errors.New("the body is too large")
 	}
 	if err := json.Unmarshal(body, into); err != nil {
 		return fmt.Errorf("the body is not the JSON object expected: %w", err)
@@ -255,12 +222,5 @@ func readJSON(r *http.Request, into any) error {
 	return nil
 }
 
-func answer(w http.ResponseWriter, status int, v any) {
-	w.Header().Set("Content-Type", "application/json;charset=UTF-8")
-	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(v) // the client may be gone
-}
-
-func refuse(w http.ResponseWriter, status int, why string) {
-	answer(w, status, map[string]string{"error": why})
-}
+// maxControlBody is what is read of a body, in bytes; a longer one is no JSON.
+const maxControlBody = 4 << 20

@@ -4,8 +4,9 @@
 // and of composites, with the validation rule, the field types, the limits and
 // the faults of the platform.
 //
-// The rule it keeps: it answers as the vendor documents, refusals included, and
-// never more kindly; what no source shows is marked in a comment. It is for
-// tests and the local system alone, holds everything in memory, and must not
-// be linked into a function.
+// The rule it keeps: it answers as the vendor documents, and accepts nothing
+// that the vendor refuses; what no source shows is marked in a comment. Of SOQL
+// it understands what its clients ask (soql.go), and refuses the rest. It is for
+// tests and the local system alone, holds everything in memory, and must not be
+// linked into a function.
 package salesforcetest

@@ -1,7 +1,6 @@
 package salesforcetest
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -12,23 +11,19 @@ import (
 	"orderbridge/shared/order"
 )
 
-// values is one record: field name as declared -> string, float64, bool,
+// values holds fields by their name as declared -> string, float64, bool,
 // time.Time or nil.
 type values map[string]any
 
-type orderRow struct {
-	id      string
-	fields  values
-	account values // the account as this order sees it; nil = none, or not readable
-	items   []string
-	history []Change
-}
+// record is an order or an order product.
+type record struct {
+	id     string
+	fields values
+	parent values // the account, or the product; nil = none, or not readable
 
-type itemRow struct {
-	id      string
-	order   string
-	fields  values
-	product values
+	items   []string // of an order: the ids of its products
+	history []Change // of an order
+	order   string   // of an order product
 }
 
 // Change is one change of one field, as field history tracking shows it.
@@ -40,24 +35,24 @@ type Change struct {
 	Item string `json:"item,omitempty"`
 }
 
-// Seed is what PutOrder puts into the org.
+// Seed is what PutOrder puts into the org, and the body of PUT /_sim/orders/.
 type Seed struct {
-	AccountID     string // 15 or 18 characters; empty = the order has no account
-	AccountName   string
-	WHMCSClientID any // number or text; nil = not mapped
+	AccountID     string `json:"accountId"` // 15 or 18 characters; empty = the order has no account
+	AccountName   string `json:"accountName"`
+	WHMCSClientID any    `json:"whmcsClientId"` // number or text; nil = not mapped
 	// AccountHidden: the order has an account that the user may not read.
-	AccountHidden bool
-	Items         []SeedItem
-	Fields        map[string]any // any field of the order
+	AccountHidden bool           `json:"accountHidden"`
+	Items         []SeedItem     `json:"items"`
+	Fields        map[string]any `json:"fields"` // any field of the order
 }
 
 // SeedItem is one line of a Seed.
 type SeedItem struct {
-	WHMCSProductID any // number or text; nil = not mapped
-	BillingCycle   any // text; nil = empty
-	Quantity       any // number; nil = 1
-	ProductName    string
-	Fields         map[string]any // any field of the order product
+	WHMCSProductID any            `json:"whmcsProductId"` // number or text; nil = not mapped
+	BillingCycle   any            `json:"billingCycle"`   // text; nil = empty
+	Quantity       any            `json:"quantity"`       // number; nil = 1
+	ProductName    string         `json:"productName"`
+	Fields         map[string]any `json:"fields"` // any field of the order product
 }
 
 // View is one order as it stands in the org.
@@ -71,104 +66,64 @@ type View struct {
 // of an order that is there; its other fields, status fields among them, stay,
 // and so do the ids of its lines.
 func (s *Sim) PutOrder(id string, seed Seed) error {
+	parsed, err := order.ParseID(id)
+	if err != nil {
+		return fmt.Errorf("%.40q is not an Order id", id)
+	}
+	id = parsed.String()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.put(id, seed)
-}
-
-func (s *Sim) put(raw string, seed Seed) error {
-	parsed, err := order.ParseID(raw)
-	if err != nil {
-		return fmt.Errorf("%q is not an Order id", raw)
-	}
-	id := parsed.String()
 	now := s.opt.Now()
-
-	var account values
-	var accountID any
-	if seed.AccountID != "" {
-		full, ok := order.To18(seed.AccountID)
-		if !ok || !strings.HasPrefix(full, "001") {
-			return fmt.Errorf("accountId %q is not an Account id", seed.AccountID)
-		}
-		accountID = full
-		if !seed.AccountHidden {
-			name := seed.AccountName
-			if name == "" {
-				name = "Account " + full
-			}
-			client, err := scalar("whmcsClientId", seed.WHMCSClientID)
-			if err != nil {
-				return err
-			}
-			account = values{"Id": full, "Name": name, "WHMCS_Client_ID__c": client}
-		}
-	}
-
 	old, exists := s.orders[id]
-	row := &orderRow{id: id, account: account}
+	row := &record{id: id, fields: s.blank("order", id, now)}
 	if exists {
 		row.fields, row.history = maps.Clone(old.fields), old.history
 	} else {
-		row.fields = values{}
-		for _, low := range s.schema["order"].order {
-			row.fields[s.schema["order"].fields[low].name] = nil
-		}
-		maps.Copy(row.fields, values{
-			"Id": id, "OrderNumber": fmt.Sprintf("%08d", len(s.orders)+100), "Status": "Draft",
-			"IsReductionOrder": false, "TotalAmount": 0.0, "CreatedDate": now, "Provisioning_Status__c": statuses[0],
-		})
+		row.fields["IsReductionOrder"], row.fields["Provisioning_Status__c"] = false, statuses[0]
 	}
-	row.fields["AccountId"] = accountID
-	row.fields["LastModifiedDate"], row.fields["SystemModstamp"] = now, now
+	row.fields["AccountId"], row.fields["LastModifiedDate"] = nil, now
+	if seed.AccountID != "" {
+		account, ok := order.To18(seed.AccountID)
+		if !ok || !strings.HasPrefix(account, "001") {
+			return fmt.Errorf("accountId %q is not an Account id", seed.AccountID)
+		}
+		row.fields["AccountId"] = account
+		if !seed.AccountHidden {
+			row.parent = values{"Id": account, "Name": "Account " + account}
+			if seed.AccountName != "" {
+				row.parent["Name"] = seed.AccountName
+			}
+			if err := s.setFields("account", row.parent, map[string]any{"WHMCS_Client_ID__c": seed.WHMCSClientID}); err != nil {
+				return err
+			}
+		}
+	}
 	if err := s.setFields("order", row.fields, seed.Fields); err != nil {
 		return err
 	}
 
-	lines := make([]*itemRow, len(seed.Items))
+	lines := make([]*record, len(seed.Items))
 	for i, it := range seed.Items {
-		line := &itemRow{order: id}
-		var productID string
+		line := &record{order: id, parent: values{"Name": it.ProductName}}
 		if exists && i < len(old.items) {
 			before := s.items[old.items[i]]
-			line.id, line.fields = before.id, maps.Clone(before.fields)
-			productID, _ = before.product["Id"].(string)
+			line.id, line.fields, line.parent["Id"] = before.id, maps.Clone(before.fields), before.parent["Id"]
 		} else {
-			line.id, productID = s.newID("802"), s.newID("01t")
-			line.fields = values{}
-			for _, low := range s.schema["orderitem"].order {
-				line.fields[s.schema["orderitem"].fields[low].name] = nil
-			}
-			maps.Copy(line.fields, values{"Id": line.id, "OrderId": id, "OrderItemNumber": fmt.Sprintf("%010d", i+1), "UnitPrice": 0.0, "CreatedDate": now})
+			line.id, line.parent["Id"] = s.newID("802"), s.newID("01t")
+			line.fields = s.blank("orderitem", line.id, now)
 		}
-		pid, err := scalar("whmcsProductId", it.WHMCSProductID)
-		if err != nil {
-			return err
+		if it.ProductName == "" {
+			line.parent["Name"] = fmt.Sprintf("Product %v", it.WHMCSProductID)
 		}
-		cycle, err := scalar("billingCycle", it.BillingCycle)
-		if err != nil {
-			return err
+		if it.Quantity == nil {
+			it.Quantity = 1.0
 		}
-		quantity, err := scalar("quantity", it.Quantity)
-		if err != nil {
-			return err
-		}
-		if quantity == nil {
-			quantity = 1.0
-		}
-		if _, ok := quantity.(float64); !ok {
-			return errors.New("quantity must be a number")
-		}
-		name := it.ProductName
-		if name == "" {
-			name = fmt.Sprintf("Product %v", it.WHMCSProductID)
-			if it.WHMCSProductID == nil {
-				name = "Product without WHMCS id"
-			}
-		}
-		line.product = values{"Id": productID, "Name": name, "WH_Product_ID__c": pid, "Billing_Cycle__c": cycle}
-		maps.Copy(line.fields, values{"Product2Id": productID, "Quantity": quantity, "LastModifiedDate": now, "SystemModstamp": now})
-		if err := s.setFields("orderitem", line.fields, it.Fields); err != nil {
+		line.fields["LastModifiedDate"] = now
+		if err := errors.Join(
+			s.setFields("product2", line.parent, map[string]any{"WH_Product_ID__c": it.WHMCSProductID, "Billing_Cycle__c": it.BillingCycle}),
+			s.setFields("orderitem", line.fields, map[string]any{"Quantity": it.Quantity}),
+			s.setFields("orderitem", line.fields, it.Fields),
+		); err != nil {
 			return err
 		}
 		lines[i] = line
@@ -188,8 +143,18 @@ func (s *Sim) put(raw string, seed Seed) error {
 	return nil
 }
 
-// setFields is the administrator's hand: read-only fields too, and a custom
-// field that the org does not have is made, as a text of 255.
+// blank is a new record with every field of its object.
+func (s *Sim) blank(objectName, id string, now time.Time) values {
+	v := values{}
+	for _, f := range s.schema[objectName].fields {
+		v[f.name] = nil
+	}
+	v["Id"], v["CreatedDate"] = id, now
+	return v
+}
+
+// setFields sets fields as an administrator can: read-only fields too, and a
+// custom field that the org does not have is made, as a text.
 func (s *Sim) setFields(objectName string, into values, fields map[string]any) error {
 	o := s.schema[objectName]
 	for _, name := range slices.Sorted(maps.Keys(fields)) {
@@ -201,50 +166,36 @@ func (s *Sim) setFields(objectName string, into values, fields map[string]any) e
 			o.add(field{name: name, kind: kindString, length: 32768, writable: true})
 			f = o.fields[strings.ToLower(name)]
 		}
-		if f.kind == kindID {
-			continue
-		}
-		v, err := scalar(name, fields[name])
-		if err != nil {
-			return err
-		}
-		if text, ok := v.(string); ok && f.kind == kindDateTime {
-			at, err := parseDateTime(text)
-			if err != nil {
-				return fmt.Errorf("%s: %q is not a date and time", name, text)
+		switch v := fields[name].(type) {
+		case string:
+			if f.kind == kindDouble {
+				return fmt.Errorf("%s must be a number", name)
 			}
-			v = at
+			into[f.name] = v
+			if f.kind == kindDateTime {
+				at, err := parseDateTime(v)
+				if err != nil {
+					return fmt.Errorf("%s: %q is not a date and time", name, v)
+				}
+				into[f.name] = at
+			}
+		case nil, bool, float64, time.Time:
+			into[f.name] = v
+		case int:
+			into[f.name] = float64(v)
+		case int64:
+			into[f.name] = float64(v)
+		default:
+			return fmt.Errorf("%s must be a text, a number, a boolean or null", name)
 		}
-		into[f.name] = v
 	}
 	return nil
-}
-
-func scalar(name string, v any) (any, error) {
-	switch x := v.(type) {
-	case nil, string, bool, float64:
-		return x, nil
-	case int:
-		return float64(x), nil
-	case int64:
-		return float64(x), nil
-	case json.Number:
-		f, err := x.Float64()
-		if err != nil {
-			return nil, fmt.Errorf("%s: %q is not a number", name, x)
-		}
-		return f, nil
-	case time.Time:
-		return x, nil
-	}
-	return nil, fmt.Errorf("%s must be a text, a number, a boolean or null", name)
 }
 
 // newID makes an id that no record has had since the last reset.
 func (s *Sim) newID(prefix string) string {
 	s.serial++
-	full, _ := order.To18(fmt.Sprintf("%s%012d", prefix, s.serial))
-	return full
+	return long(fmt.Sprintf("%s%012d", prefix, s.serial))
 }
 
 // DeleteOrder puts the order and its lines into the recycle bin; it reports
@@ -252,17 +203,16 @@ func (s *Sim) newID(prefix string) string {
 func (s *Sim) DeleteOrder(id string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	full, ok := order.To18(id)
-	row := s.orders[full]
-	if !ok || row == nil {
+	row := s.orders[long(id)]
+	if row == nil {
 		return false
 	}
 	for _, it := range row.items {
 		delete(s.items, it)
 		s.deleted[it] = true
 	}
-	delete(s.orders, full)
-	s.deleted[full] = true
+	delete(s.orders, row.id)
+	s.deleted[row.id] = true
 	return true
 }
 
@@ -270,16 +220,15 @@ func (s *Sim) DeleteOrder(id string) bool {
 func (s *Sim) Order(id string) (View, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	full, ok := order.To18(id)
-	row := s.orders[full]
-	if !ok || row == nil {
+	row := s.orders[long(id)]
+	if row == nil {
 		return View{}, false
 	}
 	v := View{Fields: plain(row.fields), Items: []map[string]any{}, History: append([]Change{}, row.history...)}
 	for _, itemID := range row.items {
 		it := s.items[itemID]
 		one := plain(it.fields)
-		one["WH_Product_ID__c"], one["Billing_Cycle__c"] = it.product["WH_Product_ID__c"], it.product["Billing_Cycle__c"]
+		one["WH_Product_ID__c"], one["Billing_Cycle__c"] = it.parent["WH_Product_ID__c"], it.parent["Billing_Cycle__c"]
 		v.Items = append(v.Items, one)
 	}
 	return v, true
@@ -310,34 +259,35 @@ func parseDateTime(s string) (time.Time, error) {
 	return time.Time{}, errors.New("not a date and time")
 }
 
-func (s *Sim) record(objectName, id string) (values, bool) {
-	switch objectName {
-	case "Order":
-		if r := s.orders[id]; r != nil {
-			return r.fields, true
-		}
-	case "OrderItem":
-		if r := s.items[id]; r != nil {
-			return r.fields, true
-		}
-	case "Account":
-		for _, r := range s.sortedOrders() {
-			if r.account != nil && r.account["Id"] == id {
-				return r.account, true
-			}
-		}
-	case "Product2":
-		for _, r := range s.items {
-			if r.product["Id"] == id {
-				return r.product, true
-			}
-		}
+// record returns an order or an order product; s.mu is held.
+func (s *Sim) record(o *object, id string) (*record, bool) {
+	r, ok := s.orders[id]
+	if o.name == "OrderItem" {
+		r, ok = s.items[id]
 	}
-	return nil, false
+	return r, ok
 }
 
-func (s *Sim) sortedOrders() []*orderRow {
-	all := slices.Collect(maps.Values(s.orders))
-	slices.SortFunc(all, func(a, b *orderRow) int { return strings.Compare(a.id, b.id) })
-	return all
+// about adds to subjects what a fault's Match can name of the order, or the
+// order product, with that id: the order's id, its WHMCS order and its WHMCS
+// client. s.mu is held.
+func (s *Sim) about(subjects map[string]bool, id string) {
+	id = long(id)
+	subjects[id] = true
+	if it := s.items[id]; it != nil {
+		id = it.order
+		subjects[id] = true
+	}
+	if r := s.orders[id]; r != nil {
+		if made, ok := r.fields["WHMCS_Order_ID__c"].(string); ok {
+			subjects[made] = true
+		}
+		if r.parent["WHMCS_Client_ID__c"] != nil {
+			subjects[fmt.Sprint(r.parent["WHMCS_Client_ID__c"])] = true
+		}
+	}
+}
+
+func (s *Sim) sortedOrders() []*record {
+	return slices.SortedFunc(maps.Values(s.orders), func(a, b *record) int { return strings.Compare(a.id, b.id) })
 }

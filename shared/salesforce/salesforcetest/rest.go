@@ -38,7 +38,7 @@ type reply struct {
 	status int
 	body   []byte
 	effect string
-	header map[string]string
+	bare   bool // without the header of the API limit
 }
 
 // apiError is the vendor's error body: an array of these.
@@ -64,10 +64,24 @@ func jsonReply(status int, v any, effect string) reply {
 
 var (
 	notFound       = failed(404, "NOT_FOUND", "The requested resource does not exist")
-	sessionInvalid = failed(401, "INVALID_SESSION_ID", "Session expired or invalid")
-	headerMissing  = failed(401, "INVALID_AUTH_HEADER", "INVALID_HEADER_TYPE")
+	sessionInvalid = bare(failed(401, "INVALID_SESSION_ID", "Session expired or invalid"))
+	headerMissing  = bare(failed(401, "INVALID_AUTH_HEADER", "INVALID_HEADER_TYPE"))
 	limitExceeded  = failed(403, "REQUEST_LIMIT_EXCEEDED", "TotalRequests Limit exceeded.")
+
+	// faultReply holds the answers of the faults that keep a call from its work.
+	faultReply = map[string]reply{
+		"http-500":        {status: 500, effect: "none", body: failed(500, "UNKNOWN_EXCEPTION", "An unexpected error occurred. Please include this ErrorId if you contact support: 1732435200-1234 (1234567890)").body},
+		"html-503":        {status: 503, effect: "none", bare: true, body: []byte("<!DOCTYPE html><html><head><title>Service Unavailable</title></head><body><h1>We're down for maintenance.</h1></body></html>")},
+		"blank-200":       {status: 200, effect: "none", bare: true},
+		"session-expired": sessionInvalid,
+		"limit-exceeded":  limitExceeded,
+	}
 )
+
+func bare(out reply) reply {
+	out.bare = true
+	return out
+}
 
 func (s *Sim) vendor(w http.ResponseWriter, r *http.Request) {
 	arrived := s.opt.Now()
@@ -83,30 +97,14 @@ func (s *Sim) vendor(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusRequestEntityTooLarge)
 		return
 	}
-	if r.URL.Path == "/services/data" || r.URL.Path == "/services/data/" {
-		write(w, jsonReply(200, versions(), ""))
-		return
-	}
-
 	var j job
 	if r.URL.Path == "/services/oauth2/token" {
 		j = s.tokenJob(r, body)
 	} else {
-		token, bearer := bearer(r)
 		j = s.dataJob(r, body)
-		switch {
-		case !bearer:
-			s.effect(s.note(arrived, j, nil), headerMissing.effect)
-			write(w, headerMissing)
-			return
-		case !s.live(token):
-			s.effect(s.note(arrived, j, nil), sessionInvalid.effect)
-			write(w, sessionInvalid)
-			return
-		}
-		if !s.count() {
-			s.effect(s.note(arrived, j, nil), limitExceeded.effect)
-			s.writeData(w, limitExceeded)
+		if out, refused := s.admit(r); refused {
+			s.effect(s.note(arrived, j, nil), out.effect)
+			s.write(w, out)
 			return
 		}
 	}
@@ -118,50 +116,24 @@ func (s *Sim) vendor(w http.ResponseWriter, r *http.Request) {
 		name = f.Fault
 		s.hold(r.Context(), f, arrived)
 	}
-	switch name {
-	case "drop-before":
+	if name == "drop-before" {
 		s.effect(call, "none")
 		panic(http.ErrAbortHandler)
-	case "http-500":
-		s.effect(call, "none")
-		s.writeData(w, failed(500, "UNKNOWN_EXCEPTION", "An unexpected error occurred. Please include this ErrorId if you contact support: 1732435200-1234 (1234567890)"))
-		return
-	case "html-503":
-		s.effect(call, "none")
-		w.Header().Set("Content-Type", "text/html; charset=UTF-8")
-		w.WriteHeader(http.StatusServiceUnavailable)
-		_, _ = io.WriteString(w, "<!DOCTYPE html><html><head><title>Service Unavailable</title></head><body><h1>We're down for maintenance.</h1></body></html>")
-		return
-	case "blank-200":
-		s.effect(call, "none")
-		w.WriteHeader(http.StatusOK)
-		return
-	case "session-expired":
-		token, _ := bearer(r)
-		s.mu.Lock()
-		delete(s.sessions, token)
-		s.mu.Unlock()
-		s.effect(call, sessionInvalid.effect)
-		write(w, sessionInvalid)
-		return
-	case "limit-exceeded":
-		s.effect(call, limitExceeded.effect)
-		s.writeData(w, limitExceeded)
-		return
 	}
-
 	s.mu.Lock()
-	out := j.run(f)
+	out, answered := faultReply[name]
+	if !answered {
+		out = j.run(f)
+	}
+	if name == "session-expired" {
+		delete(s.sessions, bearer(r))
+	}
 	call.Effect = out.effect
 	s.mu.Unlock()
 	if name == "commit-then-drop" {
 		panic(http.ErrAbortHandler)
 	}
-	if j.action == actionToken {
-		write(w, out)
-		return
-	}
-	s.writeData(w, out)
+	s.write(w, out)
 }
 
 // hold waits as the fault says. A call that commits after its client's
@@ -206,47 +178,46 @@ func (s *Sim) effect(c *Call, text string) {
 	c.Effect = text
 }
 
-func bearer(r *http.Request) (string, bool) {
-	kind, token, ok := strings.Cut(r.Header.Get("Authorization"), " ")
-	return strings.TrimSpace(token), ok && (strings.EqualFold(kind, "Bearer") || strings.EqualFold(kind, "OAuth"))
-}
-
-func (s *Sim) live(token string) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	issued, ok := s.sessions[token]
-	if ok && s.opt.SessionLife > 0 && s.opt.Now().Sub(issued) >= s.opt.SessionLife {
-		delete(s.sessions, token)
-		return false
+// bearer returns the token of a call, "" where it has none.
+func bearer(r *http.Request) string {
+	kind, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	if !strings.EqualFold(kind, "Bearer") && !strings.EqualFold(kind, "OAuth") {
+		return ""
 	}
-	return ok
+	return strings.TrimSpace(token)
 }
 
-// count takes one API call from the limit.
-func (s *Sim) count() bool {
+// admit takes one call of the data API from the limit, or refuses it.
+func (s *Sim) admit(r *http.Request) (reply, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	token := bearer(r)
+	if token == "" {
+		return headerMissing, true
+	}
+	issued, ok := s.sessions[token]
+	if !ok || s.opt.SessionLife > 0 && s.opt.Now().Sub(issued) >= s.opt.SessionLife {
+		return sessionInvalid, true
+	}
 	s.calls++
 	if s.used >= s.limit {
-		return false
+		return limitExceeded, true
 	}
 	s.used++
-	return true
+	return reply{}, false
 }
 
-func (s *Sim) writeData(w http.ResponseWriter, out reply) {
-	s.mu.Lock()
-	w.Header().Set("Sforce-Limit-Info", fmt.Sprintf("api-usage=%d/%d", s.used, s.limit))
-	s.mu.Unlock()
-	write(w, out)
-}
-
-func write(w http.ResponseWriter, out reply) {
-	for k, v := range out.header {
-		w.Header().Set(k, v)
+func (s *Sim) write(w http.ResponseWriter, out reply) {
+	if !out.bare {
+		s.mu.Lock()
+		w.Header().Set("Sforce-Limit-Info", fmt.Sprintf("api-usage=%d/%d", s.used, s.limit))
+		s.mu.Unlock()
 	}
 	if len(out.body) > 0 {
 		w.Header().Set("Content-Type", "application/json;charset=UTF-8")
+		if out.body[0] == '<' {
+			w.Header().Set("Content-Type", "text/html; charset=UTF-8")
+		}
 	}
 	w.WriteHeader(out.status)
 	_, _ = w.Write(out.body) // the client may be gone
@@ -257,37 +228,26 @@ const (
 	lastVersion  = 67
 )
 
-func versions() []map[string]string {
-	var all []map[string]string
-	for v := firstVersion; v <= lastVersion; v++ {
-		all = append(all, map[string]string{"label": fmt.Sprintf("Release %d", v), "url": fmt.Sprintf("/services/data/v%d.0", v), "version": fmt.Sprintf("%d.0", v)})
-	}
-	return all
-}
-
 var versionPath = regexp.MustCompile(`^/services/data/v([0-9]{2})\.0(/.*)?$`)
 
-// dataJob understands one call of the data API. What it does not understand is
-// a query that answers the vendor's refusal, so that it is journalled too.
-func (s *Sim) dataJob(r *http.Request, body []byte) job {
-	refuse := func(out reply) job {
-		return job{action: actionQuery, params: map[string]any{"method": r.Method, "path": r.URL.Path}, run: func(*Fault) reply { return out }}
-	}
-	m := versionPath.FindStringSubmatch(r.URL.Path)
-	if m == nil || m[1] < fmt.Sprint(firstVersion) || m[1] > fmt.Sprint(lastVersion) {
-		return refuse(notFound)
-	}
-	base := "/services/data/v" + m[1] + ".0"
-	rest := strings.Trim(m[2], "/")
-	return s.resource(r.Method, base, rest, r.URL.Query(), body, r.Header.Get("Sforce-Query-Options"), refuse)
+// refuseCall is a call that is not understood: a query that answers the vendor's
+// refusal, so that it is journalled too.
+func refuseCall(path string, out reply) job {
+	return job{action: actionQuery, params: map[string]any{"path": path}, run: func(*Fault) reply { return out }}
 }
 
-func (s *Sim) resource(method, base, rest string, params url.Values, body []byte, options string, refuse func(reply) job) job {
-	part := strings.Split(rest, "/")
-	only := func(want string) bool { return method == want }
-	wrongMethod := func(allowed string) job {
-		return refuse(failed(405, "METHOD_NOT_ALLOWED", fmt.Sprintf("HTTP Method '%s' not allowed. Allowed are %s", method, allowed)))
+// dataJob understands one call of the data API.
+func (s *Sim) dataJob(r *http.Request, body []byte) job {
+	m := versionPath.FindStringSubmatch(r.URL.Path)
+	if m == nil || m[1] < fmt.Sprint(firstVersion) || m[1] > fmt.Sprint(lastVersion) {
+		return refuseCall(r.URL.Path, notFound)
 	}
+	return s.resource(r.Method, "/services/data/v"+m[1]+".0", strings.Trim(m[2], "/"), r.URL.Query(), body)
+}
+
+func (s *Sim) resource(method, base, rest string, params url.Values, body []byte) job {
+	part := strings.Split(rest, "/")
+	allowed := ""
 	read := func(what map[string]any, run func() reply) job {
 		return job{action: actionQuery, params: what, run: func(f *Fault) reply {
 			if f != nil && f.Fault == "role-denied" {
@@ -297,45 +257,37 @@ func (s *Sim) resource(method, base, rest string, params url.Values, body []byte
 		}}
 	}
 	switch {
-	case rest == "" && only("GET"):
-		return read(map[string]any{"resources": base}, func() reply {
-			return jsonReply(200, map[string]string{"sobjects": base + "/sobjects", "query": base + "/query", "composite": base + "/composite", "limits": base + "/limits"}, "resources")
-		})
-	case rest == "limits" && only("GET"):
-		return read(map[string]any{"limits": true}, func() reply {
-			return jsonReply(200, map[string]any{"DailyApiRequests": map[string]int{"Max": s.limit, "Remaining": s.limit - s.used}}, "limits")
-		})
-	case part[0] == "query" || part[0] == "queryAll":
-		if !only("GET") {
-			return wrongMethod("GET,HEAD")
-		}
-		if len(part) == 2 {
+	case part[0] == "query":
+		switch allowed = "GET"; {
+		case method != allowed:
+		case len(part) == 2:
 			return s.moreJob(base, part[1])
+		default:
+			return s.queryJob(base, params.Get("q"))
 		}
-		return s.queryJob(base, params.Get("q"), options)
 	case rest == "composite/sobjects":
-		if !only("PATCH") {
-			return wrongMethod("PATCH")
+		if allowed = "PATCH"; method == allowed {
+			return s.collectionJob(body)
 		}
-		return s.collectionJob(body)
 	case rest == "composite":
-		if !only("POST") {
-			return wrongMethod("POST")
+		if allowed = "POST"; method == allowed {
+			return s.compositeJob(base, body)
 		}
-		return s.compositeJob(base, body)
 	case part[0] == "sobjects" && len(part) == 3 && part[2] == "describe":
-		if !only("GET") {
-			return wrongMethod("GET,HEAD")
+		if allowed = "GET"; method == allowed {
+			return read(map[string]any{"describe": part[1]}, func() reply { return s.describe(part[1]) })
 		}
-		return read(map[string]any{"describe": part[1]}, func() reply { return s.describe(part[1]) })
-	case part[0] == "sobjects" && len(part) == 3 && only("GET"):
-		return read(map[string]any{"type": part[1], "id": long(part[2])}, func() reply { return s.retrieve(base, part[1], part[2], params.Get("fields")) })
-	case part[0] == "sobjects" && len(part) == 3 && only("PATCH"):
-		return s.singleJob(part[1], part[2], body)
 	case part[0] == "sobjects" && len(part) == 3:
-		return wrongMethod("GET,PATCH")
+		switch allowed = "GET,PATCH"; method {
+		case "GET":
+			return read(map[string]any{"type": part[1], "id": long(part[2])}, func() reply { return s.retrieve(base, part[1], part[2]) })
+		case "PATCH":
+			return s.singleJob(part[1], part[2], body)
+		}
+	default:
+		return refuseCall(rest, notFound)
 	}
-	return refuse(notFound)
+	return refuseCall(rest, failed(405, "METHOD_NOT_ALLOWED", fmt.Sprintf("HTTP Method '%s' not allowed. Allowed are %s", method, allowed)))
 }
 
 // long brings an id to 18 characters where it is one.
@@ -353,65 +305,45 @@ func (s *Sim) describe(name string) reply {
 	}
 	fields := []map[string]any{}
 	for _, low := range o.order {
-		f := o.fields[low]
-		if f.access == AccessNone {
-			continue
+		if f, ok := o.visible(low); ok {
+			fields = append(fields, map[string]any{
+				"name": f.name, "label": f.label(), "type": f.kind, "length": f.length, "precision": f.digits,
+				"custom": strings.HasSuffix(f.name, "__c"), "updateable": f.writable && f.access == AccessEdit, "filterable": f.kind != kindTextArea,
+			})
 		}
-		values := []map[string]any{}
-		for _, v := range f.values {
-			values = append(values, map[string]any{"active": true, "defaultValue": v == statuses[0], "label": v, "value": v})
-		}
-		refs := []string{}
-		var relation any
-		if f.refTo != "" {
-			refs, relation = append(refs, f.refTo), f.relation
-		}
-		fields = append(fields, map[string]any{
-			"name": f.name, "label": f.label, "type": f.kind, "length": f.length, "precision": f.digits, "scale": 0,
-			"custom": strings.HasSuffix(f.name, "__c"), "nillable": f.kind != kindID, "calculated": false,
-			"updateable": f.writable && f.access == AccessEdit, "createable": f.writable && f.access == AccessEdit,
-			"filterable": f.kind != kindTextArea, "picklistValues": values, "restrictedPicklist": len(f.values) > 0,
-			"referenceTo": refs, "relationshipName": relation,
-		})
 	}
-	children := []map[string]any{}
-	for _, c := range o.children {
-		children = append(children, map[string]any{"childSObject": c.object, "field": c.by, "relationshipName": c.name})
-	}
-	return jsonReply(200, map[string]any{
-		"name": o.name, "label": o.label, "labelPlural": o.label + "s", "keyPrefix": o.prefix, "custom": false,
-		"createable": true, "updateable": true, "deletable": true, "queryable": true, "retrieveable": true, "searchable": true,
-		"fields": fields, "childRelationships": children, "recordTypeInfos": []any{}, "urls": map[string]string{},
-	}, "described "+o.name)
+	return jsonReply(200, map[string]any{"name": o.name, "label": o.label, "keyPrefix": o.prefix, "queryable": true, "updateable": true, "fields": fields}, "described "+o.name)
 }
 
-func (s *Sim) retrieve(base, objectName, id, only string) reply {
+// find returns the order or order product that a resource names, or its refusal.
+func (s *Sim) find(objectName, id string) (*object, *record, *reply) {
 	o, ok := s.schema[strings.ToLower(objectName)]
-	if !ok {
-		return notFound
-	}
-	full, ok := order.To18(id)
-	if !ok || !strings.HasPrefix(full, o.prefix) {
-		return failed(404, "NOT_FOUND", "Provided external ID field does not exist or is not accessible: "+id)
-	}
-	if s.deleted[full] {
-		return failed(404, "ENTITY_IS_DELETED", "entity is deleted")
-	}
-	rec, ok := s.record(o.name, full)
-	if !ok {
-		return notFound
-	}
-	out := pairs{{"attributes", attributes(base, o.name, full)}}
-	names := o.order
-	if only != "" {
-		names = strings.Split(strings.ToLower(only), ",")
-	}
-	for _, low := range names {
-		f, ok := o.visible(strings.TrimSpace(low))
-		if !ok {
-			return failed(400, "INVALID_FIELD", fmt.Sprintf("No such column '%s' on sobject of type %s", low, o.name))
+	out := notFound
+	full := long(id)
+	switch {
+	case !ok:
+	case !strings.HasPrefix(full, o.prefix) || len(full) != 18:
+		out = failed(404, "NOT_FOUND", "Provided external ID field does not exist or is not accessible: "+id)
+	case s.deleted[full]:
+		out = failed(404, "ENTITY_IS_DELETED", "entity is deleted")
+	default:
+		if rec, there := s.record(o, full); there {
+			return o, rec, nil
 		}
-		out = append(out, pair{f.name, render(f, rec[f.name])})
+	}
+	return nil, nil, &out
+}
+
+func (s *Sim) retrieve(base, objectName, id string) reply {
+	o, rec, bad := s.find(objectName, id)
+	if bad != nil {
+		return *bad
+	}
+	out := pairs{{"attributes", attributes(base, o.name, rec.id)}}
+	for _, low := range o.order {
+		if f, ok := o.visible(low); ok {
+			out = append(out, pair{f.name, render(f, rec.fields[f.name])})
+		}
 	}
 	return jsonReply(200, out, "1 row")
 }

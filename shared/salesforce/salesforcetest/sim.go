@@ -42,8 +42,8 @@ type Sim struct {
 
 	mu       sync.Mutex
 	schema   map[string]*object
-	orders   map[string]*orderRow // 18-character id
-	items    map[string]*itemRow
+	orders   map[string]*record // by 18-character id
+	items    map[string]*record
 	deleted  map[string]bool
 	sessions map[string]time.Time // token -> issued
 	cursors  map[string]*cursor
@@ -100,8 +100,8 @@ func (s *Sim) Reset() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.schema = newSchema()
-	s.orders = map[string]*orderRow{}
-	s.items = map[string]*itemRow{}
+	s.orders = map[string]*record{}
+	s.items = map[string]*record{}
 	s.deleted = map[string]bool{}
 	s.sessions = map[string]time.Time{}
 	s.cursors = map[string]*cursor{}
@@ -178,8 +178,8 @@ func (s *Sim) SetAccess(objectName, fieldName string, a Access) bool {
 	return ok
 }
 
-// ServeHTTP implements http.Handler: the vendor's routes, and /_sim/ for the
-// one who plays with the org.
+// ServeHTTP implements http.Handler: the vendor's routes, and /_sim/ to set up
+// and to inspect the org.
 func (s *Sim) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if strings.HasPrefix(r.URL.Path, "/_sim/") {
 		s.control(w, r)

@@ -1,51 +1,44 @@
 package salesforcetest
 
 import (
+	"cmp"
 	"fmt"
+	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
+
+	"orderbridge/shared/order"
 )
 
-// The subset of SOQL: SELECT of fields, relationship paths, COUNT() and child
-// subqueries; FROM with an alias; WHERE with =, !=, <>, <, <=, >, >=, IN,
-// NOT IN, LIKE, AND, OR, NOT and parentheses; ORDER BY; LIMIT; OFFSET.
+// The part of SOQL that is understood is what the client of this module,
+// jsforce and simple-salesforce ask: SELECT of fields, of fields of the parent
+// and of one subquery of the order products; FROM Order; WHERE with =, <, >, IN,
+// AND, OR and parentheses; ORDER BY one field, ascending; LIMIT. Everything else
+// is MALFORMED_QUERY.
 
 type query struct {
-	selected []selection
-	count    bool
-	from     string
-	alias    string
-	where    condition
-	sort     []sortKey
+	object   *object
+	selected []path
+	child    *query // of the order products; nil = none
+	where    func(*record) bool
+	sort     *path
 	limit    int // -1 = none
-	offset   int
 }
 
-type selection struct {
-	path  []string
-	child *query
-	at    int // offset in the text, for the vendor's messages
+// path is one field, of the object that is read or of its parent.
+type path struct {
+	f      *field
+	parent bool
+	at     int // offset in the text, for the vendor's messages
 }
 
-type sortKey struct {
-	path      []string
-	desc      bool
-	nullsLast bool
-	at        int
-}
-
-// condition is a comparison, or a connective over conditions.
-type condition interface{}
-
-type both struct{ left, right condition }
-type either struct{ left, right condition }
-type not struct{ of condition }
-type compare struct {
-	path []string
-	op   string
-	with []any // string, float64, bool, time.Time or nil
-	at   int
+func (p path) value(r *record) any {
+	if p.parent {
+		return r.parent[p.f.name] // nil where there is no parent
+	}
+	return r.fields[p.f.name]
 }
 
 type soqlError struct {
@@ -55,398 +48,300 @@ type soqlError struct {
 
 func (e *soqlError) Error() string { return e.code + ": " + e.message }
 
+func noColumn(entity, column string, at int) *soqlError {
+	return &soqlError{"INVALID_FIELD", fmt.Sprintf("No such column '%s' on entity '%s'. If you are attempting to use a custom field, be sure to append the '__c' after the custom field name. Please reference your WSDL or the describe call for the appropriate names.", column, entity), at}
+}
+
+func noType(name string, at int) *soqlError {
+	return &soqlError{"INVALID_TYPE", fmt.Sprintf("sObject type '%s' is not supported.", name), at}
+}
+
+// token is one word, text literal, number or date, or sign of the query.
 type token struct {
-	kind byte // 'w' word, 's' string, 'n' number or date, 'p' punctuation, 0 end
-	text string
+	text string // a text literal without its quotes
+	kind int    // index of the group in tokens; 0 = the end
 	at   int
 }
 
+const (
+	tokenEnd = iota
+	tokenWord
+	tokenText
+	tokenNumber // or a date and time
+)
+
+var (
+	tokens   = regexp.MustCompile(`^\s*(?:([A-Za-z_][A-Za-z0-9_.]*)|'((?:[^'\\]|\\['\\])*)'|([0-9][0-9A-Za-z:.+-]*)|([(),=<>]))`)
+	unescape = strings.NewReplacer(`\\`, `\`, `\'`, `'`)
+	reserved = []string{"select", "from", "where", "order", "limit", "and", "or", "not"}
+)
+
+// parser reads a query against the schema. The first error ends it: from then
+// on it sees the end of the text.
 type parser struct {
-	text string
-	all  []token
-	pos  int
+	schema map[string]*object
+	all    []token
+	pos    int
+	err    *soqlError
 }
 
-func parseSOQL(text string) (*query, error) {
-	p := &parser{text: text}
-	if err := p.scan(); err != nil {
-		return nil, err
-	}
-	q, err := p.query()
-	if err != nil {
-		return nil, err
-	}
-	if t := p.peek(); t.kind != 0 {
-		return nil, p.unexpected(t)
-	}
-	return q, nil
-}
-
-func (p *parser) scan() error {
-	s := p.text
-	for i := 0; i < len(s); {
-		c := s[i]
-		switch {
-		case c == ' ' || c == '\t' || c == '\n' || c == '\r':
-			i++
-		case wordByte(c) && !(c >= '0' && c <= '9'):
-			j := i
-			for j < len(s) && (wordByte(s[j]) || s[j] == '.' || s[j] == ':') {
-				j++
-			}
-			p.all = append(p.all, token{'w', s[i:j], i})
-			i = j
-		case c >= '0' && c <= '9' || (c == '-' || c == '+') && i+1 < len(s) && s[i+1] >= '0' && s[i+1] <= '9':
-			j := i + 1
-			for j < len(s) && (wordByte(s[j]) || strings.IndexByte(".:+-", s[j]) >= 0) {
-				j++
-			}
-			p.all = append(p.all, token{'n', s[i:j], i})
-			i = j
-		case c == '\'':
-			var b strings.Builder
-			j := i + 1
-			for ; ; j++ {
-				if j >= len(s) {
-					return &soqlError{"MALFORMED_QUERY", "unexpected end of a text literal", i}
-				}
-				if s[j] == '\'' {
-					break
-				}
-				if s[j] == '\\' {
-					j++
-					if j >= len(s) {
-						return &soqlError{"MALFORMED_QUERY", "unexpected end of a text literal", i}
-					}
-					switch s[j] {
-					case 'n', 'N':
-						b.WriteByte('\n')
-					case 'r', 'R':
-						b.WriteByte('\r')
-					case 't', 'T':
-						b.WriteByte('\t')
-					case '\'', '"', '\\', '_', '%':
-						b.WriteByte(s[j])
-					default:
-						return &soqlError{"MALFORMED_QUERY", "invalid string literal: illegal character sequence '\\" + string(s[j]) + "'", i}
-					}
-					continue
-				}
-				b.WriteByte(s[j])
-			}
-			p.all = append(p.all, token{'s', b.String(), i})
-			i = j + 1
-		case strings.IndexByte("(),", c) >= 0:
-			p.all = append(p.all, token{'p', string(c), i})
-			i++
-		case strings.IndexByte("=<>!", c) >= 0:
-			j := i + 1
-			if j < len(s) && (s[j] == '=' || c == '<' && s[j] == '>') {
-				j++
-			}
-			p.all = append(p.all, token{'p', s[i:j], i})
-			i = j
-		default:
-			return &soqlError{"MALFORMED_QUERY", fmt.Sprintf("unexpected token: '%c'", c), i}
+// parse returns the query that text is; s.mu is held.
+func (s *Sim) parse(text string) (*query, *soqlError) {
+	p := &parser{schema: s.schema}
+	at := 0
+	for {
+		m := tokens.FindStringSubmatchIndex(text[at:])
+		if m == nil {
+			break
 		}
+		for kind := 1; 2*kind < len(m); kind++ {
+			if from, to := m[2*kind], m[2*kind+1]; from >= 0 {
+				p.all = append(p.all, token{text[at+from : at+to], kind, at + from})
+			}
+		}
+		at += m[1]
 	}
-	p.all = append(p.all, token{0, "<EOF>", len(s)})
-	return nil
+	p.all = append(p.all, token{"<EOF>", tokenEnd, len(text)})
+	q := p.query("Order")
+	switch rest := strings.TrimSpace(text[at:]); {
+	case rest != "":
+		return nil, &soqlError{"MALFORMED_QUERY", fmt.Sprintf("unexpected token: '%.20s'", rest), at}
+	case p.peek().kind != tokenEnd:
+		p.unexpected(p.peek())
+	}
+	return q, p.err
 }
 
-func wordByte(c byte) bool {
-	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '_'
+func (p *parser) fail(e *soqlError) {
+	if p.err == nil {
+		p.err = e
+		p.pos = len(p.all) - 1
+	}
+}
+
+func (p *parser) unexpected(t token) {
+	p.fail(&soqlError{"MALFORMED_QUERY", fmt.Sprintf("unexpected token: '%s'", t.text), t.at})
 }
 
 func (p *parser) peek() token { return p.all[p.pos] }
 
 func (p *parser) next() token {
 	t := p.all[p.pos]
-	if t.kind != 0 {
-		p.pos++
+	p.pos = min(p.pos+1, len(p.all)-1)
+	return t
+}
+
+// take reads a keyword or sign if it comes next.
+func (p *parser) take(word string) bool {
+	t := p.peek()
+	if t.kind == tokenEnd || t.kind == tokenText || !strings.EqualFold(t.text, word) {
+		return false
+	}
+	p.next()
+	return true
+}
+
+func (p *parser) need(words ...string) {
+	for _, w := range words {
+		if !p.take(w) {
+			p.unexpected(p.peek())
+		}
+	}
+}
+
+func (p *parser) name() token {
+	t := p.next()
+	if t.kind != tokenWord || slices.Contains(reserved, strings.ToLower(t.text)) {
+		p.unexpected(t)
 	}
 	return t
 }
 
-func (p *parser) isWord(w string) bool {
-	t := p.peek()
-	return t.kind == 'w' && strings.EqualFold(t.text, w)
-}
-
-func (p *parser) word(w string) bool {
-	if p.isWord(w) {
-		p.pos++
-		return true
-	}
-	return false
-}
-
-func (p *parser) punct(s string) bool {
-	if t := p.peek(); t.kind == 'p' && t.text == s {
-		p.pos++
-		return true
-	}
-	return false
-}
-
-func (p *parser) unexpected(t token) error {
-	return &soqlError{"MALFORMED_QUERY", fmt.Sprintf("unexpected token: '%s'", t.text), t.at}
-}
-
-var reserved = map[string]bool{"select": true, "from": true, "where": true, "order": true, "limit": true, "offset": true, "group": true, "having": true, "with": true, "for": true, "and": true, "or": true}
-
-func (p *parser) name() (token, error) {
-	t := p.peek()
-	if t.kind != 'w' || reserved[strings.ToLower(t.text)] {
-		return t, p.unexpected(t)
-	}
-	return p.next(), nil
-}
-
-func (p *parser) query() (*query, error) {
-	q := &query{limit: -1}
-	if !p.word("select") {
-		return nil, p.unexpected(p.peek())
-	}
+// query reads a query of from: Order, or OrderItems in a subquery.
+func (p *parser) query(from string) *query {
+	q := &query{limit: -1, where: func(*record) bool { return true }}
+	p.need("select")
+	var names []token
 	for {
-		sel := selection{at: p.peek().at}
-		if p.punct("(") {
-			c, err := p.query()
-			if err != nil {
-				return nil, err
-			}
-			if !p.punct(")") {
-				return nil, p.unexpected(p.peek())
-			}
-			sel.child = c
-			q.selected = append(q.selected, sel)
+		if from == "Order" && q.child == nil && p.take("(") {
+			q.child = p.query("OrderItems")
+			p.need(")")
 		} else {
-			t, err := p.name()
-			if err != nil {
-				return nil, err
-			}
-			if strings.EqualFold(t.text, "count") && p.punct("(") {
-				if !p.punct(")") {
-					return nil, p.unexpected(p.peek())
-				}
-				q.count = true
-			} else {
-				sel.path = strings.Split(t.text, ".")
-				q.selected = append(q.selected, sel)
-			}
+			names = append(names, p.name())
 		}
-		if !p.punct(",") {
+		if !p.take(",") {
 			break
 		}
 	}
-	if q.count && len(q.selected) > 0 {
-		return nil, &soqlError{"MALFORMED_QUERY", "count() must be the only element in the select list", q.selected[0].at}
+	p.need("from")
+	if t := p.next(); t.kind != tokenWord {
+		p.unexpected(t)
+	} else if !strings.EqualFold(t.text, from) {
+		p.fail(noType(t.text, t.at))
 	}
-	if !p.word("from") {
-		return nil, p.unexpected(p.peek())
+	if t := p.peek(); t.kind == tokenWord && !slices.Contains(reserved, strings.ToLower(t.text)) {
+		p.unexpected(t)
 	}
-	t, err := p.orderName()
-	if err != nil {
-		return nil, err
+	q.object = p.schema[strings.ToLower(strings.TrimSuffix(from, "s"))]
+	for _, t := range names {
+		q.selected = append(q.selected, p.path(q.object, t))
 	}
-	q.from = t.text
-	if t := p.peek(); t.kind == 'w' && !reserved[strings.ToLower(t.text)] {
-		q.alias = p.next().text
+	if p.take("where") {
+		q.where = p.conditions(q.object)
 	}
-	if p.word("where") {
-		if q.where, err = p.or(); err != nil {
-			return nil, err
+	if p.take("order") {
+		p.need("by")
+		by := p.path(q.object, p.name())
+		q.sort = &by
+		if p.take("asc"); p.take("nulls") {
+			p.need("first")
 		}
 	}
-	if p.isWord("order") {
-		p.next()
-		if !p.word("by") {
-			return nil, p.unexpected(p.peek())
+	if p.take("limit") {
+		t := p.next()
+		n, err := strconv.Atoi(t.text)
+		if err != nil {
+			p.unexpected(t)
 		}
-		for {
-			t, err := p.name()
-			if err != nil {
-				return nil, err
-			}
-			k := sortKey{path: strings.Split(t.text, "."), at: t.at}
-			if p.word("desc") {
-				k.desc = true
-			} else {
-				p.word("asc")
-			}
-			if p.word("nulls") {
-				switch {
-				case p.word("last"):
-					k.nullsLast = true
-				case p.word("first"):
-				default:
-					return nil, p.unexpected(p.peek())
-				}
-			}
-			q.sort = append(q.sort, k)
-			if !p.punct(",") {
-				break
-			}
-		}
+		q.limit = n
 	}
-	if p.word("limit") {
-		if q.limit, err = p.whole(); err != nil {
-			return nil, err
-		}
-	}
-	if p.word("offset") {
-		if q.offset, err = p.whole(); err != nil {
-			return nil, err
-		}
-	}
-	return q, nil
+	return q
 }
 
-// orderName takes the name after FROM, where Order is an object, not a clause.
-func (p *parser) orderName() (token, error) {
-	if p.isWord("order") {
-		return p.next(), nil
+// path finds the field that t names in o or in its parent.
+func (p *parser) path(o *object, t token) path {
+	out := path{at: t.at}
+	column := t.text
+	if up, name, dotted := strings.Cut(t.text, "."); dotted {
+		if o.parent == "" || !strings.EqualFold(up, o.parent) {
+			p.fail(&soqlError{"INVALID_FIELD", fmt.Sprintf("Didn't understand relationship '%s' in field path. If you are attempting to use a custom relationship, be sure to append the '__r' after the custom relationship name. Please reference your WSDL or the describe call for the appropriate names.", up), t.at})
+		}
+		out.parent, column, o = true, name, p.schema[strings.ToLower(o.parent)]
 	}
-	return p.name()
+	if o != nil {
+		if f, ok := o.visible(column); ok {
+			out.f = f
+			return out
+		}
+		p.fail(noColumn(o.name, column, t.at))
+	}
+	out.f = &field{}
+	return out
 }
 
-func (p *parser) whole() (int, error) {
-	t := p.next()
-	n, err := strconv.Atoi(t.text)
-	if t.kind != 'n' || err != nil || n < 0 {
-		return 0, p.unexpected(t)
-	}
-	return n, nil
-}
-
-// or and and may not be mixed without parentheses, as on the platform.
-func (p *parser) or() (condition, error) {
-	left, err := p.unary()
-	if err != nil {
-		return nil, err
-	}
-	used := ""
+// conditions reads conditions joined by AND or by OR; the two may not be mixed
+// without parentheses, as on the platform.
+func (p *parser) conditions(o *object) func(*record) bool {
+	all := []func(*record) bool{p.condition(o)}
+	and, or := false, false
 	for {
 		t := p.peek()
-		var op string
 		switch {
-		case p.word("and"):
-			op = "and"
-		case p.word("or"):
-			op = "or"
+		case p.take("and"):
+			and = true
+		case p.take("or"):
+			or = true
 		default:
-			return left, nil
+			return func(r *record) bool {
+				// The first false decides an AND, the first true an OR.
+				return slices.ContainsFunc(all, func(c func(*record) bool) bool { return c(r) != and }) != and
+			}
 		}
-		if used != "" && used != op {
-			return nil, p.unexpected(t)
+		if and && or {
+			p.unexpected(t)
 		}
-		used = op
-		right, err := p.unary()
-		if err != nil {
-			return nil, err
-		}
-		if op == "and" {
-			left = both{left, right}
-		} else {
-			left = either{left, right}
-		}
+		all = append(all, p.condition(o))
 	}
 }
 
-func (p *parser) unary() (condition, error) {
-	if p.word("not") {
-		c, err := p.unary()
-		return not{c}, err
+func (p *parser) condition(o *object) func(*record) bool {
+	if p.take("(") {
+		c := p.conditions(o)
+		p.need(")")
+		return c
 	}
-	if p.punct("(") {
-		c, err := p.or()
-		if err != nil {
-			return nil, err
-		}
-		if !p.punct(")") {
-			return nil, p.unexpected(p.peek())
-		}
-		return c, nil
+	t := p.name()
+	of := p.path(o, t)
+	if of.f.kind == kindTextArea {
+		p.fail(&soqlError{"INVALID_FIELD", fmt.Sprintf("field '%s' can not be filtered in a query call", of.f.name), t.at})
 	}
-	t, err := p.name()
-	if err != nil {
-		return nil, err
-	}
-	c := compare{path: strings.Split(t.text, "."), at: t.at}
-	op := p.next()
 	switch {
-	case op.kind == 'p' && strings.Contains(" = != <> < <= > >= ", " "+op.text+" "):
-		c.op = op.text
-		if c.op == "<>" {
-			c.op = "!="
+	case p.take("="):
+		v := p.literal(of.f)
+		return func(r *record) bool { return same(of.value(r), v) }
+	case p.take("<"):
+		v := p.literal(of.f)
+		return func(r *record) bool { c, ok := compare(of.value(r), v); return ok && c < 0 }
+	case p.take(">"):
+		v := p.literal(of.f)
+		return func(r *record) bool { c, ok := compare(of.value(r), v); return ok && c > 0 }
+	case p.take("in"):
+		p.need("(")
+		in := []any{p.literal(of.f)}
+		for p.take(",") {
+			in = append(in, p.literal(of.f))
 		}
-		v, err := p.literal()
-		if err != nil {
-			return nil, err
-		}
-		c.with = []any{v}
-		return c, nil
-	case op.kind == 'w' && strings.EqualFold(op.text, "like"):
-		c.op = "like"
-		v, err := p.literal()
-		if err != nil {
-			return nil, err
-		}
-		if _, ok := v.(string); !ok {
-			return nil, p.unexpected(op)
-		}
-		c.with = []any{v}
-		return c, nil
-	case op.kind == 'w' && strings.EqualFold(op.text, "in"):
-		c.op = "in"
-	case op.kind == 'w' && strings.EqualFold(op.text, "not") && p.word("in"):
-		c.op = "not in"
-	default:
-		return nil, p.unexpected(op)
-	}
-	if !p.punct("(") {
-		return nil, p.unexpected(p.peek())
-	}
-	for {
-		v, err := p.literal()
-		if err != nil {
-			return nil, err
-		}
-		c.with = append(c.with, v)
-		if !p.punct(",") {
-			break
+		p.need(")")
+		return func(r *record) bool {
+			return slices.ContainsFunc(in, func(v any) bool { return same(of.value(r), v) })
 		}
 	}
-	if !p.punct(")") {
-		return nil, p.unexpected(p.peek())
-	}
-	return c, nil
+	p.unexpected(p.peek())
+	return nil
 }
 
-func (p *parser) literal() (any, error) {
+// literal reads a value to compare f with: nil, string, float64 or time.Time.
+func (p *parser) literal(f *field) any {
 	t := p.next()
-	switch t.kind {
-	case 's':
-		return t.text, nil
-	case 'w':
-		switch strings.ToLower(t.text) {
-		case "null":
-			return nil, nil
-		case "true":
-			return true, nil
-		case "false":
-			return false, nil
+	var v any
+	fits := true
+	switch {
+	case t.kind == tokenText:
+		v = unescape.Replace(t.text)
+		fits = f.kind != kindDouble && f.kind != kindBoolean && f.kind != kindDateTime
+	case t.kind == tokenNumber:
+		if n, err := strconv.ParseFloat(t.text, 64); err == nil {
+			v, fits = n, f.kind == kindDouble || f.kind == kindAny
+		} else if at, err := parseDateTime(t.text); err == nil {
+			v, fits = at, f.kind == kindDateTime
+		} else {
+			p.unexpected(t)
 		}
-	case 'n':
-		if f, err := strconv.ParseFloat(t.text, 64); err == nil {
-			return f, nil
-		}
-		if at, err := parseDateTime(t.text); err == nil {
-			return at, nil
-		}
-		if at, err := time.Parse(time.DateOnly, t.text); err == nil {
-			return at, nil
-		}
+	case !strings.EqualFold(t.text, "null"):
+		p.unexpected(t)
 	}
-	return nil, p.unexpected(t)
+	switch {
+	case !fits && t.kind == tokenText:
+		p.fail(&soqlError{"INVALID_FIELD", fmt.Sprintf("value of filter criterion for field '%s' must be of type %s and should not be enclosed in quotes", f.name, f.kind), t.at})
+	case !fits:
+		p.fail(&soqlError{"INVALID_FIELD", fmt.Sprintf("value of filter criterion for field '%s' must be of type string and should be enclosed in quotes", f.name), t.at})
+	case f.kind == kindID && v != nil:
+		full, ok := order.To18(t.text)
+		if !ok {
+			p.fail(&soqlError{"INVALID_QUERY_FILTER_OPERATOR", "invalid ID field: " + t.text, t.at})
+		}
+		return full
+	}
+	return v
+}
+
+func same(v, w any) bool {
+	c, ok := compare(v, w)
+	return ok && c == 0 || v == nil && w == nil
+}
+
+// compare orders two values of one type; false for others and for null.
+func compare(v, w any) (int, bool) {
+	switch a := v.(type) {
+	case string:
+		b, ok := w.(string)
+		return strings.Compare(strings.ToLower(a), strings.ToLower(b)), ok
+	case float64:
+		b, ok := w.(float64)
+		return cmp.Compare(a, b), ok
+	case time.Time:
+		b, ok := w.(time.Time)
+		return a.Truncate(time.Millisecond).Compare(b.Truncate(time.Millisecond)), ok
+	}
+	return 0, false
 }

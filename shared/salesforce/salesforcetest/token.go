@@ -3,7 +3,6 @@ package salesforcetest
 import (
 	"crypto/rand"
 	"crypto/subtle"
-	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"mime"
@@ -19,7 +18,7 @@ import (
 const grantJWT = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 
 func oauthError(status int, code, description string) reply {
-	return jsonReply(status, map[string]string{"error": code, "error_description": description}, "refused: "+code)
+	return bare(jsonReply(status, map[string]string{"error": code, "error_description": description}, "refused: "+code))
 }
 
 func (s *Sim) tokenJob(r *http.Request, body []byte) job {
@@ -87,10 +86,7 @@ func (s *Sim) clientCredentials(origin string, form url.Values) reply {
 	case !equal(secret, s.opt.ClientSecret):
 		return oauthError(400, "invalid_client", "invalid client credentials")
 	}
-	out := s.session(origin)
-	out["issued_at"] = fmt.Sprint(s.opt.Now().UnixMilli())
-	out["signature"] = base64.StdEncoding.EncodeToString(random(32))
-	return jsonReply(200, out, "token issued")
+	return s.session(origin)
 }
 
 // maxAssertion is the longest life of an assertion: "exp … must be within 3
@@ -124,7 +120,7 @@ func (s *Sim) jwtBearer(origin, assertion string) reply {
 	case claims.Subject != s.opt.Username:
 		return oauthError(400, "invalid_grant", "user hasn't approved this consumer")
 	}
-	return jsonReply(200, s.session(origin), "token issued")
+	return s.session(origin)
 }
 
 // assertionClaims are the claims of an assertion. exp may be a number or, as
@@ -159,20 +155,14 @@ func (c *assertionClaims) UnmarshalJSON(b []byte) error {
 }
 
 // session issues a token. s.mu is held.
-func (s *Sim) session(origin string) map[string]string {
-	token := s.opt.OrgID[:15] + "!" + base64.RawURLEncoding.EncodeToString(random(60))
+func (s *Sim) session(origin string) reply {
+	token := s.opt.OrgID[:15] + "!" + rand.Text() + rand.Text()
 	s.sessions[token] = s.opt.Now()
-	return map[string]string{
+	return bare(jsonReply(200, map[string]string{
 		"access_token": token,
 		"instance_url": origin,
 		"id":           origin + "/id/" + s.opt.OrgID + "/005xx000001Sv6AAAS",
 		"token_type":   "Bearer",
 		"scope":        "api",
-	}
-}
-
-func random(n int) []byte {
-	b := make([]byte, n)
-	_, _ = rand.Read(b) // documented never to fail
-	return b
+	}, "token issued"))
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math"
 	"net/url"
 	"regexp"
@@ -86,12 +87,13 @@ func parserError(message string) reply {
 	return failed(400, "JSON_PARSER_ERROR", message+" at [line:1, column:1]")
 }
 
-func (s *Sim) subjectsOf(all []change) map[string]bool {
+// subjectsOf returns what a fault's Match can name of the rows. s.mu is held.
+func (s *Sim) subjectsOf(all ...change) map[string]bool {
 	subjects := map[string]bool{}
 	for _, c := range all {
 		s.about(subjects, c.id)
 		for _, f := range c.fields {
-			if made, ok := f.value.(string); ok && strings.EqualFold(f.name, "WHMCS_Order_ID__c") && made != "" {
+			if made, ok := f.value.(string); ok && strings.EqualFold(f.name, "WHMCS_Order_ID__c") {
 				subjects[made] = true
 			}
 		}
@@ -99,8 +101,20 @@ func (s *Sim) subjectsOf(all []change) map[string]bool {
 	return subjects
 }
 
-func journalled(all []change) []map[string]any {
-	out := make([]map[string]any, len(all))
+// updateJob is an update of rows, answered by then.
+func (s *Sim) updateJob(all []change, then func(f *Fault) reply) job {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return job{action: actionUpdate, params: map[string]any{"records": journalled(all)}, subjects: s.subjectsOf(all...), run: then}
+}
+
+// refusedUpdate is an update that is refused before a row is looked at.
+func refusedUpdate(out reply) job {
+	return job{action: actionUpdate, params: map[string]any{}, run: func(*Fault) reply { return out }}
+}
+
+func journalled(all []change) []any {
+	out := make([]any, len(all))
 	for i, c := range all {
 		fields := map[string]any{}
 		for _, f := range c.fields {
@@ -112,27 +126,18 @@ func journalled(all []change) []map[string]any {
 }
 
 func (s *Sim) singleJob(objectName, id string, body []byte) job {
-	refused := func(out reply) job {
-		return job{action: actionUpdate, params: map[string]any{"type": objectName, "id": long(id)}, run: func(*Fault) reply { return out }}
-	}
 	c, err := readRecord(body)
 	if err != nil {
-		return refused(parserError("Unexpected character or end of the body"))
+		return refusedUpdate(parserError("Unexpected character or end of the body"))
 	}
 	if c.id != "" {
-		return refused(failed(400, "INVALID_FIELD", "The Id field should not be specified in the sobject data."))
+		return refusedUpdate(failed(400, "INVALID_FIELD", "The Id field should not be specified in the sobject data."))
 	}
 	c.object, c.id = objectName, id
 	all := []change{c}
-	return job{action: actionUpdate, params: map[string]any{"records": journalled(all)}, subjects: s.subjectsOf(all), run: func(f *Fault) reply {
-		o, ok := s.schema[strings.ToLower(objectName)]
-		if !ok {
-			return notFound
-		}
-		if full, ok := order.To18(id); !ok || !strings.HasPrefix(full, o.prefix) {
-			return failed(404, "NOT_FOUND", "Provided external ID field does not exist or is not accessible: "+id)
-		} else if _, there := s.record(o.name, full); !there && !s.deleted[full] {
-			return notFound
+	return s.updateJob(all, func(f *Fault) reply {
+		if _, _, bad := s.find(objectName, id); bad != nil {
+			return *bad
 		}
 		out, bad := s.update(all, f)
 		if bad != nil {
@@ -140,62 +145,48 @@ func (s *Sim) singleJob(objectName, id string, body []byte) job {
 		}
 		if !out[0].Success {
 			e := out[0].Errors[0]
-			status := 400
-			if e.StatusCode == "ENTITY_IS_DELETED" {
-				status = 404
-			}
-			return failed(status, e.StatusCode, e.Message, e.Fields...)
+			return failed(400, e.StatusCode, e.Message, e.Fields...)
 		}
 		return reply{status: 204, effect: "1 row updated"}
-	}}
+	})
 }
 
-// collection is the body of composite/sobjects.
-type collection struct {
-	AllOrNone bool              `json:"allOrNone"`
-	Records   []json.RawMessage `json:"records"`
-}
-
-func readCollection(body []byte) ([]change, *reply) {
-	var in collection
+// readCollection reads the body of composite/sobjects.
+func readCollection(body []byte) (all []change, bad *reply) {
+	refuse := func(out reply) ([]change, *reply) { return nil, &out }
+	var in struct {
+		AllOrNone bool              `json:"allOrNone"`
+		Records   []json.RawMessage `json:"records"`
+	}
 	if err := json.Unmarshal(body, &in); err != nil {
-		out := parserError("The request body is not a collection")
-		return nil, &out
+		return refuse(parserError("The request body is not a collection"))
 	}
-	if in.AllOrNone {
-		out := failed(400, "INVALID_INPUT", "allOrNone is not simulated")
-		return nil, &out
+	switch {
+	case in.AllOrNone:
+		return refuse(failed(400, "INVALID_INPUT", "allOrNone is not simulated"))
+	case len(in.Records) == 0:
+		return refuse(failed(400, "REQUIRED_FIELD_MISSING", "The 'records' collection is required"))
+	case len(in.Records) > maxCollection:
+		return refuse(failed(400, "EXCEEDED_ID_LIMIT", "record limit reached. cannot submit more than 200 records into this call"))
 	}
-	if len(in.Records) == 0 {
-		out := failed(400, "REQUIRED_FIELD_MISSING", "The 'records' collection is required")
-		return nil, &out
-	}
-	if len(in.Records) > maxCollection {
-		out := failed(400, "EXCEEDED_ID_LIMIT", "record limit reached. cannot submit more than 200 records into this call")
-		return nil, &out
-	}
-	all := make([]change, len(in.Records))
 	chunks := 0
 	for i, raw := range in.Records {
 		c, err := readRecord(raw)
 		if err != nil {
-			out := parserError("Unexpected character in a record")
-			return nil, &out
+			return refuse(parserError("Unexpected character in a record"))
 		}
 		if c.object == "" {
-			out := failed(400, "INVALID_INPUT", "SObject type is required: attributes.type")
-			return nil, &out
+			return refuse(failed(400, "INVALID_INPUT", "SObject type is required: attributes.type"))
 		}
 		if i == 0 || !strings.EqualFold(c.object, all[i-1].object) {
 			chunks++
 		}
-		all[i] = c
+		all = append(all, c)
 	}
 	if chunks > maxChunks {
 		// The text is the platform's; the code that the REST API puts beside it
 		// is not documented.
-		out := failed(400, "LIMIT_EXCEEDED", "Cannot have more than 10 chunks in a single operation. Please rearrange the data to reduce chunking.")
-		return nil, &out
+		return refuse(failed(400, "LIMIT_EXCEEDED", "Cannot have more than 10 chunks in a single operation. Please rearrange the data to reduce chunking."))
 	}
 	return all, nil
 }
@@ -203,15 +194,15 @@ func readCollection(body []byte) ([]change, *reply) {
 func (s *Sim) collectionJob(body []byte) job {
 	all, bad := readCollection(body)
 	if bad != nil {
-		return job{action: actionUpdate, params: map[string]any{}, run: func(*Fault) reply { return *bad }}
+		return refusedUpdate(*bad)
 	}
-	return job{action: actionUpdate, params: map[string]any{"records": journalled(all)}, subjects: s.subjectsOf(all), run: func(f *Fault) reply {
+	return s.updateJob(all, func(f *Fault) reply {
 		out, bad := s.update(all, f)
 		if bad != nil {
 			return *bad
 		}
 		return jsonReply(200, out, tally(out))
-	}}
+	})
 }
 
 func tally(all []saved) string {
@@ -231,13 +222,6 @@ type subrequest struct {
 	Body        json.RawMessage `json:"body"`
 }
 
-type subreply struct {
-	Body   json.RawMessage   `json:"body"`
-	Header map[string]string `json:"httpHeaders"`
-	Status int               `json:"httpStatusCode"`
-	Ref    string            `json:"referenceId"`
-}
-
 var refName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_]*$`)
 
 func (s *Sim) compositeJob(base string, body []byte) job {
@@ -245,19 +229,16 @@ func (s *Sim) compositeJob(base string, body []byte) job {
 		AllOrNone bool         `json:"allOrNone"`
 		Requests  []subrequest `json:"compositeRequest"`
 	}
-	refused := func(out reply) job {
-		return job{action: actionUpdate, params: map[string]any{}, run: func(*Fault) reply { return out }}
-	}
 	if err := json.Unmarshal(body, &in); err != nil {
-		return refused(parserError("The request body is not a composite request"))
+		return refusedUpdate(parserError("The request body is not a composite request"))
 	}
 	switch {
 	case in.AllOrNone:
-		return refused(failed(400, "INVALID_INPUT", "allOrNone is not simulated"))
+		return refusedUpdate(failed(400, "INVALID_INPUT", "allOrNone is not simulated"))
 	case len(in.Requests) == 0:
-		return refused(failed(400, "MISSING_ARGUMENT", "compositeRequest is required"))
+		return refusedUpdate(failed(400, "MISSING_ARGUMENT", "compositeRequest is required"))
 	case len(in.Requests) > maxSubrequests:
-		return refused(failed(400, "LIMIT_EXCEEDED", "The composite request exceeds the limit of 25 subrequests"))
+		return refusedUpdate(failed(400, "LIMIT_EXCEEDED", "The composite request exceeds the limit of 25 subrequests"))
 	}
 	jobs := make([]job, len(in.Requests))
 	subjects := map[string]bool{}
@@ -265,45 +246,38 @@ func (s *Sim) compositeJob(base string, body []byte) job {
 	heavy, refs := 0, map[string]bool{}
 	for i, sub := range in.Requests {
 		if !refName.MatchString(sub.ReferenceID) || refs[sub.ReferenceID] {
-			return refused(failed(400, "INVALID_INPUT", "The referenceId must be unique, of letters, digits and underscores: "+sub.ReferenceID))
+			return refusedUpdate(failed(400, "INVALID_INPUT", "The referenceId must be unique, of letters, digits and underscores: "+sub.ReferenceID))
 		}
 		refs[sub.ReferenceID] = true
 		u, err := url.Parse(sub.URL)
 		if err != nil || !strings.HasPrefix(u.Path, base+"/") {
-			return refused(failed(400, "INVALID_INPUT", "The url of a subrequest must begin with "+base+"/"))
+			return refusedUpdate(failed(400, "INVALID_INPUT", "The url of a subrequest must begin with "+base+"/"))
 		}
 		rest := strings.Trim(strings.TrimPrefix(u.Path, base), "/")
 		if rest == "composite" {
-			return refused(failed(400, "INVALID_INPUT", "A composite request may not be nested"))
+			return refusedUpdate(failed(400, "INVALID_INPUT", "A composite request may not be nested"))
 		}
 		if rest == "composite/sobjects" || strings.HasPrefix(rest, "query") {
 			heavy++
 		}
-		jobs[i] = s.resource(sub.Method, base, rest, u.Query(), sub.Body, "", func(out reply) job {
-			return job{action: actionUpdate, run: func(*Fault) reply { return out }}
-		})
-		for k := range jobs[i].subjects {
-			subjects[k] = true
-		}
-		if rows, ok := jobs[i].params["records"].([]map[string]any); ok {
-			for _, r := range rows {
-				records = append(records, r)
-			}
-		}
+		jobs[i] = s.resource(sub.Method, base, rest, u.Query(), sub.Body)
+		maps.Copy(subjects, jobs[i].subjects)
+		rows, _ := jobs[i].params["records"].([]any)
+		records = append(records, rows...)
 	}
 	if heavy > maxHeavy {
-		return refused(failed(400, "LIMIT_EXCEEDED", "The composite request exceeds the limit of 5 sObject Collections or query subrequests"))
+		return refusedUpdate(failed(400, "LIMIT_EXCEEDED", "The composite request exceeds the limit of 5 sObject Collections or query subrequests"))
 	}
 	return job{action: actionUpdate, params: map[string]any{"records": records}, subjects: subjects, run: func(f *Fault) reply {
 		var parts []string
-		all := make([]subreply, len(jobs))
+		all := make([]map[string]any, len(jobs))
 		for i, j := range jobs {
 			out := j.run(f)
 			parts = append(parts, out.effect)
 			if len(out.body) == 0 {
 				out.body = []byte("null")
 			}
-			all[i] = subreply{Body: out.body, Header: map[string]string{}, Status: out.status, Ref: in.Requests[i].ReferenceID}
+			all[i] = map[string]any{"body": json.RawMessage(out.body), "httpHeaders": map[string]string{}, "httpStatusCode": out.status, "referenceId": in.Requests[i].ReferenceID}
 		}
 		return jsonReply(200, map[string]any{"compositeResponse": all}, strings.Join(parts, "; "))
 	}}
@@ -317,7 +291,8 @@ func (s *Sim) update(all []change, f *Fault) ([]saved, *reply) {
 	for _, c := range all {
 		o, ok := s.schema[strings.ToLower(c.object)]
 		if !ok {
-			out := failed(400, "INVALID_TYPE", fmt.Sprintf("sObject type '%s' is not supported.", c.object))
+			e := noType(c.object, 0)
+			out := failed(400, e.code, e.message)
 			return nil, &out
 		}
 		for _, m := range c.fields {
@@ -350,6 +325,10 @@ func refusedRow(code, message string, fields ...string) saved {
 	return saved{Errors: []rowError{{code, message, fields}}}
 }
 
+func notWritable(fields ...string) saved {
+	return refusedRow("INVALID_FIELD_FOR_INSERT_UPDATE", fmt.Sprintf("Unable to create/update fields: %s. Please check the security settings of this field and verify that it is read/write for your profile or permission set.", strings.Join(fields, ", ")), fields...)
+}
+
 func (s *Sim) save(c change, twice bool, f *Fault) saved {
 	o := s.schema[strings.ToLower(c.object)]
 	full, ok := order.To18(c.id)
@@ -364,11 +343,11 @@ func (s *Sim) save(c change, twice bool, f *Fault) saved {
 	case s.deleted[full]:
 		return refusedRow("ENTITY_IS_DELETED", "entity is deleted")
 	}
-	rec, there := s.record(o.name, full)
-	if !there || o.name != "Order" && o.name != "OrderItem" {
+	rec, there := s.record(o, full)
+	if !there {
 		return refusedRow("INVALID_CROSS_REFERENCE_KEY", "invalid cross reference id")
 	}
-	if f != nil && s.hits(f, o, full, c) {
+	if f != nil && (f.Match == "" || s.subjectsOf(c)[f.Match]) {
 		if out, hit := rowFault(f.Fault, o, c, full); hit {
 			return out
 		}
@@ -378,7 +357,7 @@ func (s *Sim) save(c change, twice bool, f *Fault) saved {
 	for _, m := range c.fields {
 		fl, _ := o.visible(m.name)
 		if !fl.writable || fl.access != AccessEdit {
-			return refusedRow("INVALID_FIELD_FOR_INSERT_UPDATE", fmt.Sprintf("Unable to create/update fields: %s. Please check the security settings of this field and verify that it is read/write for your profile or permission set.", fl.name), fl.name)
+			return notWritable(fl.name)
 		}
 		v, bad := convert(fl, m.value)
 		if bad != nil {
@@ -388,80 +367,33 @@ func (s *Sim) save(c change, twice bool, f *Fault) saved {
 	}
 	// The validation rule: Provisioning_Seq__c < PRIORVALUE(Provisioning_Seq__c),
 	// a blank counting as zero; equal passes, so that a push may be repeated.
-	if seq, set := next["Provisioning_Seq__c"]; set && number(seq) < number(rec["Provisioning_Seq__c"]) {
+	if seq, set := next["Provisioning_Seq__c"]; set && number(seq) < number(rec.fields["Provisioning_Seq__c"]) {
 		return refusedRow("FIELD_CUSTOM_VALIDATION_EXCEPTION", "A newer status is already here. [OB-STALE]", "Provisioning_Seq__c")
 	}
 
 	now := s.opt.Now()
-	changed := false
+	owner, item := rec, ""
+	if rec.order != "" {
+		owner, item = s.orders[rec.order], full
+	}
 	for _, m := range c.fields {
 		fl, _ := o.visible(m.name)
 		v := next[fl.name]
-		if equalValue(rec[fl.name], v) {
+		if rec.fields[fl.name] == v {
 			continue
 		}
-		rec[fl.name] = v
-		changed = true
-		s.remember(o.name, full, fl.name, v, now)
-	}
-	if changed {
-		rec["LastModifiedDate"], rec["SystemModstamp"] = now, now
+		rec.fields[fl.name], rec.fields["LastModifiedDate"] = v, now
+		if at, ok := v.(time.Time); ok {
+			v = dateTime(at)
+		}
+		owner.history = append(owner.history, Change{Field: fl.name, Value: v, At: now.UTC().Format("2006-01-02T15:04:05.000Z"), Item: item})
 	}
 	return saved{ID: &full, Success: true, Errors: []rowError{}}
-}
-
-func (s *Sim) remember(objectName, id, name string, v any, now time.Time) {
-	ch := Change{Field: name, Value: v, At: now.UTC().Format("2006-01-02T15:04:05.000Z")}
-	if at, ok := v.(time.Time); ok {
-		ch.Value = dateTime(at)
-	}
-	owner := id
-	if objectName == "OrderItem" {
-		ch.Item, owner = id, s.items[id].order
-	}
-	if r := s.orders[owner]; r != nil {
-		r.history = append(r.history, ch)
-	}
-}
-
-func equalValue(a, b any) bool {
-	if x, ok := a.(time.Time); ok {
-		y, ok := b.(time.Time)
-		return ok && x.Equal(y)
-	}
-	return a == b
 }
 
 func number(v any) float64 {
 	f, _ := v.(float64)
 	return f
-}
-
-// hits reports whether a row fault concerns this row.
-func (s *Sim) hits(f *Fault, o *object, id string, c change) bool {
-	if f.Match == "" || f.Match == id {
-		return true
-	}
-	owner := id
-	if it := s.items[id]; it != nil {
-		owner = it.order
-	}
-	if owner == f.Match {
-		return true
-	}
-	r := s.orders[owner]
-	if r == nil {
-		return false
-	}
-	if r.fields["WHMCS_Order_ID__c"] == f.Match {
-		return true
-	}
-	if r.account != nil && r.account["WHMCS_Client_ID__c"] != nil && fmt.Sprint(r.account["WHMCS_Client_ID__c"]) == f.Match {
-		return true
-	}
-	return slices.ContainsFunc(c.fields, func(p pair) bool {
-		return strings.EqualFold(p.name, "WHMCS_Order_ID__c") && p.value == f.Match
-	})
 }
 
 func rowFault(name string, o *object, c change, id string) (saved, bool) {
@@ -482,7 +414,7 @@ func rowFault(name string, o *object, c change, id string) (saved, bool) {
 				names = append(names, f.name)
 			}
 		}
-		return refusedRow("INVALID_FIELD_FOR_INSERT_UPDATE", fmt.Sprintf("Unable to create/update fields: %s. Please check the security settings of this field and verify that it is read/write for your profile or permission set.", strings.Join(names, ", ")), names...), true
+		return notWritable(names...), true
 	}
 	return saved{}, false
 }
@@ -506,39 +438,29 @@ func jsonType(f *field, v any) (want string, ok bool) {
 	if v == nil {
 		return "", true
 	}
+	text, isText := v.(string)
 	switch f.kind {
-	case kindDouble, kindCurrency:
+	case kindDouble:
 		_, ok = v.(json.Number)
 		return "double", ok
-	case kindBoolean:
-		_, ok = v.(bool)
-		return "boolean", ok
 	case kindDateTime:
-		text, isText := v.(string)
-		if isText {
-			_, err := parseDateTime(text)
-			ok = err == nil
-		}
-		return "datetime", ok
-	case kindAny:
-		switch v.(type) {
-		case string, json.Number:
-			return "", true
-		}
-		return "string", false
+		_, err := parseDateTime(text)
+		return "datetime", err == nil
 	}
-	_, ok = v.(string)
-	return "string", ok
+	return "string", isText
 }
 
 // convert makes the stored value, or the row's refusal.
 func convert(f *field, v any) (any, *saved) {
+	refuse := func(code, message string, args ...any) (any, *saved) {
+		out := refusedRow(code, f.label()+": "+fmt.Sprintf(message, args...), f.name)
+		return nil, &out
+	}
 	switch x := v.(type) {
 	case json.Number:
 		n, err := x.Float64()
-		if err != nil || f.digits > 0 && math.Abs(n) >= math.Pow10(f.digits) {
-			out := refusedRow("NUMBER_OUTSIDE_VALID_RANGE", fmt.Sprintf("%s: value outside of valid range on numeric field: %s", f.label, x), f.name)
-			return nil, &out
+		if err != nil || math.Abs(n) >= math.Pow10(f.digits) {
+			return refuse("NUMBER_OUTSIDE_VALID_RANGE", "value outside of valid range on numeric field: %s", x)
 		}
 		return n, nil
 	case string:
@@ -549,21 +471,11 @@ func convert(f *field, v any) (any, *saved) {
 		if x == "" {
 			return nil, nil // a blank text is null
 		}
-		if n := len(utf16.Encode([]rune(x))); f.length > 0 && n > f.length {
-			out := refusedRow("STRING_TOO_LONG", fmt.Sprintf("%s: data value too large: %.60s (max length=%d)", f.label, x, f.length), f.name)
-			return nil, &out
+		if n := len(utf16.Encode([]rune(x))); n > f.length {
+			return refuse("STRING_TOO_LONG", "data value too large: %.60s (max length=%d)", x, f.length)
 		}
-		if len(f.values) > 0 && !slices.Contains(f.values, x) {
-			out := refusedRow("INVALID_OR_NULL_FOR_RESTRICTED_PICKLIST", fmt.Sprintf("%s: bad value for restricted picklist field: %s", f.label, x), f.name)
-			return nil, &out
-		}
-		if f.kind == kindReference {
-			full, ok := order.To18(x)
-			if !ok {
-				out := refusedRow("MALFORMED_ID", fmt.Sprintf("%s: id value of incorrect type: %s", f.label, x), f.name)
-				return nil, &out
-			}
-			return full, nil
+		if f.kind == kindPicklist && !slices.Contains(statuses, x) {
+			return refuse("INVALID_OR_NULL_FOR_RESTRICTED_PICKLIST", "bad value for restricted picklist field: %s", x)
 		}
 	}
 	return v, nil

@@ -11,19 +11,19 @@ import (
 // collection, 5 collections a composite.
 const maxRows = 1000
 
-// cell is one row of the plan and the change that it belongs to.
+// cell is one row of the layout and the change that it belongs to.
 type cell struct {
-	row    Row
+	row    order.Shown
 	change int // index in the changes
 }
 
-// plan lays out the rows of changes for the calls: all orders first, then
-// their products, each sorted by account, order and product. So rows that lock
+// layout puts the rows of changes in the order of the calls: all orders first,
+// then their products, each sorted by account, order and product. So rows that lock
 // the same account stand together, a collection holds at most two types, and a
 // failed product never stands before an order. An id is there once: of two
 // orders that claim one product (a clone whose ids were copied), the newer one
 // wins.
-func plan(changes []Change) []cell {
+func layout(changes []Change) []cell {
 	turn := make([]int, len(changes))
 	for i := range turn {
 		turn[i] = i
@@ -35,16 +35,16 @@ func plan(changes []Change) []cell {
 	var heads, items []cell
 	at := map[string]int{} // product id -> index in items
 	for _, i := range turn {
-		head, lines := Rows(changes[i].Record)
+		head, lines := Show(changes[i].Record)
 		heads = append(heads, cell{head, i})
 		for _, line := range lines {
-			if j, twice := at[line.ID]; twice {
+			if j, twice := at[line.Item]; twice {
 				if changes[items[j].change].Record.Seq < changes[i].Record.Seq {
 					items[j] = cell{line, i}
 				}
 				continue
 			}
-			at[line.ID] = len(items)
+			at[line.Item] = len(items)
 			items = append(items, cell{line, i})
 		}
 	}

@@ -1,0 +1,177 @@
+package salesforce
+
+import (
+	"encoding/json"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"orderbridge/shared/order"
+)
+
+// The objects of the org that are read and written.
+const (
+	objectOrder = "Order"
+	objectItem  = "OrderItem"
+)
+
+// The fields of the org, as SOQL names them from the object that is read. No
+// other file holds the name of a field for anything but a text for people.
+const (
+	fieldID         = "Id"
+	fieldAccountID  = "AccountId"
+	fieldAccount    = "Account"
+	fieldReduction  = "IsReductionOrder"
+	fieldItems      = "OrderItems"
+	fieldQuantity   = "Quantity"
+	fieldProduct    = "Product2"
+	fieldName       = "Name"
+	fieldClientID   = "WHMCS_Client_ID__c"
+	fieldProductID  = "WH_Product_ID__c"
+	fieldCycle      = "Billing_Cycle__c"
+	fieldWHMCSOrder = "WHMCS_Order_ID__c"
+
+	fieldStatus       = "Provisioning_Status__c"
+	fieldAt           = "Last_Provisioning_At__c"
+	fieldSeq          = "Provisioning_Seq__c"
+	fieldErrorCode    = "Provisioning_Error_Code__c"
+	fieldErrorMessage = "Provisioning_Error_Message__c"
+	fieldServices     = "WHMCS_Service_ID__c"
+)
+
+// Optional holds the API names of fields that not every org has. An empty name
+// is never asked for, so an org without the field can be used.
+type Optional struct {
+	PromoCode     string // of Order, e.g. Promo_Code__c
+	CustomFields  string // of OrderItem, a JSON object, e.g. WHMCS_Custom_Fields__c
+	ConfigOptions string // of OrderItem, a JSON object, e.g. WHMCS_Config_Options__c
+	Domain        string // of OrderItem, e.g. Domain__c
+	Hostname      string // of OrderItem, e.g. Hostname__c
+}
+
+// ofItem returns the names that are set of OrderItem's fields.
+func (o Optional) ofItem() []string {
+	var set []string
+	for _, name := range []string{o.CustomFields, o.ConfigOptions, o.Domain, o.Hostname} {
+		if name != "" {
+			set = append(set, name)
+		}
+	}
+	return set
+}
+
+// selectOrders is the query for everything that Load reads, up to its WHERE.
+func selectOrders(o Optional) string {
+	heads := []string{fieldID, fieldAccountID, fieldAccount + "." + fieldName, fieldAccount + "." + fieldClientID, fieldReduction, fieldWHMCSOrder}
+	if o.PromoCode != "" {
+		heads = append(heads, o.PromoCode)
+	}
+	lines := append([]string{fieldID, fieldQuantity, fieldProduct + "." + fieldName, fieldProduct + "." + fieldProductID, fieldProduct + "." + fieldCycle}, o.ofItem()...)
+	return "SELECT " + strings.Join(heads, ", ") + ", (SELECT " + strings.Join(lines, ", ") + " FROM " + fieldItems + " ORDER BY " + fieldID + ") FROM " + objectOrder
+}
+
+const (
+	// messageUnits is the length of Provisioning_Error_Message__c. Salesforce's
+	// documents speak of characters and of bytes; UTF-16 units, what its
+	// runtime counts, is the bound that holds under both for a Text field.
+	messageUnits = 255
+	// serviceUnits is the length of WHMCS_Service_ID__c, a long text.
+	serviceUnits = 4096
+	// dateTime is Salesforce's form of a date and time in JSON, in UTC with
+	// milliseconds; dateTimeLiteral that of SOQL.
+	dateTime        = "2006-01-02T15:04:05.000Z"
+	dateTimeLiteral = "2006-01-02T15:04:05Z"
+)
+
+func literal(t time.Time) string { return t.UTC().Format(dateTimeLiteral) }
+
+// written lists every field that an update writes, with its value. A "" clears
+// the field, or, where keep is set, leaves it as it is.
+var written = []struct {
+	object, name string
+	keep         bool
+	value        func(order.Shown) any
+}{
+	{objectOrder, fieldStatus, false, func(s order.Shown) any { return string(s.Status) }},
+	{objectOrder, fieldAt, false, func(s order.Shown) any { return s.At.UTC().Format(dateTime) }},
+	{objectOrder, fieldSeq, false, func(s order.Shown) any { return int64(s.Seq) }},
+	{objectOrder, fieldErrorCode, false, func(s order.Shown) any { return string(s.Code) }},
+	{objectOrder, fieldErrorMessage, false, func(s order.Shown) any { return oneLine(s.Message, messageUnits) }},
+	{objectOrder, fieldWHMCSOrder, true, func(s order.Shown) any { return s.WHMCSOrderID }},
+	{objectItem, fieldServices, true, func(s order.Shown) any { return joined(s.Services) }},
+}
+
+// row is one record to update, as it goes over the wire.
+type row struct {
+	object, id string
+	fields     map[string]any // nil clears
+}
+
+func rowOf(s order.Shown) row {
+	r := row{objectOrder, s.ID.String(), map[string]any{}}
+	if s.Item != "" {
+		r.object, r.id = objectItem, s.Item
+	}
+	for _, f := range written {
+		if f.object != r.object {
+			continue
+		}
+		switch v := f.value(s); {
+		case v != "":
+			r.fields[f.name] = v
+		case !f.keep:
+			r.fields[f.name] = nil
+		}
+	}
+	return r
+}
+
+// MarshalJSON implements json.Marshaler. The type comes first, as in all of the
+// vendor's examples.
+func (r row) MarshalJSON() ([]byte, error) {
+	head, err := json.Marshal(struct {
+		Attributes map[string]string `json:"attributes"`
+		ID         string            `json:"id"`
+	}{map[string]string{"type": r.object}, r.id})
+	if err != nil || len(r.fields) == 0 {
+		return head, err
+	}
+	tail, err := json.Marshal(r.fields)
+	if err != nil {
+		return nil, err
+	}
+	return append(append(head[:len(head)-1], ','), tail[1:]...), nil
+}
+
+// joined lists ids with commas; what does not fit the field is cut at an id.
+func joined(ids []string) string {
+	s := strings.Join(ids, ",")
+	if len(s) <= serviceUnits {
+		return s
+	}
+	s = s[:serviceUnits-1]
+	return s[:strings.LastIndexByte(s, ',')] + ",…"
+}
+
+// oneLine returns s as one line of valid UTF-8, white space and control characters
+// being one space each run, of at most limit UTF-16 units: cut between two
+// runes, a cut text ending in an ellipsis.
+func oneLine(s string, limit int) string {
+	s = strings.ToValidUTF8(s, "\uFFFD")
+	s = strings.Join(strings.FieldsFunc(s, func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) }), " ")
+	units, end := 0, 0 // end: the longest prefix that leaves room for the ellipsis
+	for i, r := range s {
+		units++
+		if r > 0xFFFF {
+			units++
+		}
+		if units <= limit-1 {
+			end = i + utf8.RuneLen(r)
+		}
+	}
+	if units <= limit {
+		return s
+	}
+	return s[:end] + "…"
+}
