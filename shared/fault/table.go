@@ -187,7 +187,7 @@ var table = map[Code]Info{
 		},
 	},
 	AcceptOutcomeUnknown: {Status: 422, Kind: Permanent, Group: GroupOrder, Title: "AcceptOrder outcome unknown", Review: true,
-		Seen: "WHMCS may have accepted the order, which still reads Pending.",
+		Seen: "The order is in WHMCS, and it is not known whether it was accepted.",
 		Do:   "Accept nothing by hand. Ask the on-call engineer.",
 		OnCall: []Guide{
 			{At: []string{"added"},
@@ -296,11 +296,11 @@ var table = map[Code]Info{
 		},
 	},
 	NotVerified: {Status: 422, Kind: Permanent, Group: GroupOrder, Title: "Services not verified", Review: true,
-		Seen: "WHMCS accepted the order, and not every service became Active within 15 minutes.",
+		Seen: "WHMCS accepted the order, and not every service is known to be Active.",
 		Do:   "Activate the services in WHMCS, then click again.",
 		OnCall: []Guide{
 			{At: []string{"accepted"},
-				Seen: "AcceptOrder succeeded, and not every service of WHMCS order {order} became Active within 15 minutes.",
+				Seen: "AcceptOrder succeeded, and not every service of WHMCS order {order} is known to be Active.",
 				Steps: []string{
 					"In WHMCS, open order {order}, and Utilities, Module Queue. Activate the services that are not Active.",
 					"Click again, it verifies again: `orderctl callout {id}`",
