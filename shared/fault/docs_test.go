@@ -45,7 +45,7 @@ func TestTheDocsSayWhatTheTableSays(t *testing.T) {
 		switch {
 		case want == string(page):
 		case *update:
-			if err := os.WriteFile(path, []byte(want), 0o644); err != nil { //nolint:gosec // a page of the docs
+			if err := os.WriteFile(path, []byte(want), 0o644); err != nil {
 				t.Fatal(err)
 			}
 		default:
