@@ -131,7 +131,7 @@ func pointText(r order.Record) string {
 		return "nothing can have reached WHMCS"
 	case order.PointAdding:
 		if r.Add.Count == 0 {
-			return "a look in WHMCS comes first"
+			return "a search of WHMCS comes first"
 		}
 		return fmt.Sprintf("AddOrder may have reached WHMCS (%d sent)", r.Add.Count)
 	case order.PointAdded:
@@ -187,29 +187,30 @@ func advice(r order.Record, sides map[order.Side]order.Control, now time.Time) [
 	if r.State.Open() {
 		return adviceOpen(r, sides, now)
 	}
-	lines := []string{r.ErrorCode.Info().Advice}
-	if steps, ok := review[r.ErrorCode]; ok {
-		lines = steps
+	guide := r.ErrorCode.OnCall(string(r.RecoveryPoint))
+	lines := []string{guide.Seen}
+	if len(guide.Steps) == 0 {
+		lines = []string{r.ErrorCode.Info().Advice, "A click is the button in Salesforce, or: " + ctl("callout", r)}
+	}
+	for i, step := range guide.Steps {
+		mark := fmt.Sprintf("%d. ", i+1)
+		for line := range strings.SplitSeq(step, "\n") {
+			lines = append(lines, mark+line)
+			mark = "   "
+		}
 	}
 	fill := strings.NewReplacer(
+		"`", "",
 		"{id}", r.ID.String(),
 		"{marker}", r.ID.Marker(),
 		"{order}", orElse(r.WHMCSOrderID, "?"),
 		"{client}", clientText(r),
 		"{since}", sinceText(r),
-		"{again}", ctl("callout", r),
-		"{adopt}", ctl("resolve", r)+" --adopt N --by YOU --why TEXT",
-		"{none}", ctl("resolve", r)+" --none --by YOU --why TEXT",
-		"{stop}", ctl("resolve", r)+" --stop --by YOU --why TEXT",
 	)
-	filled := make([]string, 0, len(lines)+1)
-	for _, l := range lines {
-		filled = append(filled, fill.Replace(l))
+	for i, line := range lines {
+		lines[i] = fill.Replace(line)
 	}
-	if _, ok := review[r.ErrorCode]; !ok {
-		filled = append(filled, "A click is the button in Salesforce, or: "+ctl("callout", r))
-	}
-	return filled
+	return lines
 }
 
 func adviceOpen(r order.Record, sides map[order.Side]order.Control, now time.Time) []string {
@@ -219,10 +220,11 @@ func adviceOpen(r order.Record, sides map[order.Side]order.Control, now time.Tim
 		case s.Paused:
 			return []string{"Nothing for this order alone: work is paused. When the reason is gone: orderctl resume --by YOU"}
 		case s.Open(now) || s.ProbeDue(now):
-			return []string{
-				s.Why.Info().Advice,
-				"The breaker closes by itself once a probe succeeds; the order loses no try.",
+			lines := []string{s.Why.Info().Advice}
+			for _, step := range s.Why.OnCall("").Steps {
+				lines = append(lines, strings.ReplaceAll(step, "`", ""))
 			}
+			return append(lines, "The breaker closes by itself once a probe succeeds; the order loses no try.")
 		}
 	}
 	const late = 15 * time.Minute
@@ -231,71 +233,13 @@ func adviceOpen(r order.Record, sides map[order.Side]order.Control, now time.Tim
 		return []string{"Nothing: its worker died, and the clock gives the order to another one within a minute or two."}
 	case r.State != order.Working && !r.DueAt.IsZero() && now.Sub(r.DueAt) > late:
 		return []string{
-			"It has been due for " + span(now.Sub(r.DueAt)) + " and nobody takes it: workers are too few, or do not start.",
+			"It has been due for " + span(now.Sub(r.DueAt)) + " and no worker takes it: workers are too few, or do not start.",
 			"Look at the alarms of ProvisionFunction, its log and the age of the work queue.",
 		}
 	case r.ErrorCode != "":
 		return []string{"Nothing: it tries again " + until(r.DueAt, now) + ", for 72 hours.", r.ErrorCode.Info().Advice}
 	}
 	return []string{"Nothing: it is being provisioned."}
-}
-
-// review holds the steps for each code after which something may exist in
-// WHMCS. docs/runbook.md tells the same at length.
-var review = map[fault.Code][]string{
-	fault.AddOutcomeUnknown: {
-		"AddOrder was sent and its answer was lost; no order with the marker was found.",
-		"1. In WHMCS, list the orders of {client} since {since}; look for one with these products and without a marker.",
-		"2. There is one, number N:  {adopt}",
-		"   There is none:           {none}",
-	},
-	fault.AcceptOutcomeUnknown: {
-		"AcceptOrder of WHMCS order {order} was sent and its answer was lost; the order is still Pending.",
-		"1. In WHMCS, open order {order}, and look at the remote system whether its accounts exist.",
-		"2. They do not: accept the order in WHMCS. They do: set its services to Active by hand.",
-		"3. Then click again, it reads and verifies:  {again}",
-	},
-	fault.WHMCSOrderMismatch: {
-		"WHMCS order {order} is not what was ordered.",
-		"1. In WHMCS, compare order {order} with the Salesforce order, and mend it there.",
-		"2. Click again, it compares again:  {again}",
-		"   Another order is the right one, number N:  {adopt}",
-	},
-	fault.WHMCSOrderCancelled: {
-		"WHMCS order {order} was cancelled, marked as fraud or deleted.",
-		"1. Ask whoever did it whether the customer is still to be served.",
-		"2. No:                         {stop}",
-		"   Yes, by a new WHMCS order:  {none}",
-		"   Yes, by WHMCS order N:      {adopt}",
-	},
-	fault.WHMCSOrderAmbiguous: {
-		"Several WHMCS orders may be this one; the error names them.",
-		"1. In WHMCS, cancel those that are wrong; nothing was accepted for the customer yet.",
-		"2. Keep one, number N:  {adopt}",
-	},
-	fault.MarkerNotKept: {
-		"WHMCS order {order} lost its marker: every further order would be in danger, so the breaker is open.",
-		"1. Find what strips the notes (a hook, an addon) or set another WHMCS_MARKER.",
-		"2. In WHMCS, put this line back into the admin notes of order {order}:  {marker}",
-		"3. Click again:  {again}",
-	},
-	fault.WHMCSIDForeign: {
-		"WHMCS_Order_ID__c on this Salesforce order names the WHMCS order of another one, as a clone does.",
-		"1. In Salesforce, clear WHMCS_Order_ID__c.",
-		"2. Click again:  {again}",
-		"   It is this order's after all, number N:  {adopt}",
-	},
-	fault.NotVerified: {
-		"AcceptOrder succeeded, but not every service of WHMCS order {order} became Active in 15 minutes.",
-		"1. In WHMCS, open order {order}; see Utilities, Module Queue; activate what is not Active.",
-		"2. Click again, it verifies again:  {again}",
-	},
-	fault.ModuleFailed: {
-		"A provisioning module of WHMCS order {order} failed; the error says what it said.",
-		"1. On the remote system, look whether the account exists all the same.",
-		"2. Mend the cause. The account exists: set its service to Active in WHMCS.",
-		"3. Click again; while the order is Pending, the click consents to one more run:  {again}",
-	},
 }
 
 func ctl(verb string, r order.Record) string { return "orderctl " + verb + " " + r.ID.String() }

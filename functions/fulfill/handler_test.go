@@ -522,10 +522,10 @@ func TestAnswersOnceRecorded(t *testing.T) {
 			`{"type":"urn:orderbridge:problem:module_failed","title":"Module failed","status":422,"code":"module_failed","detail":"The module said: quota reached.","requestId":"request-1"}`,
 			map[string]string{"Content-Type": "application/problem+json"}},
 		{"failed without a text", order.Record{ID: id, State: order.Failed, ErrorCode: fault.AccountNotMapped}, 422,
-			`{"type":"urn:orderbridge:problem:account_not_mapped","title":"Account not mapped","status":422,"code":"account_not_mapped","detail":"Set WHMCS_Client_ID__c on the account, then click again.","requestId":"request-1"}`,
+			`{"type":"urn:orderbridge:problem:account_not_mapped","title":"Account not mapped","status":422,"code":"account_not_mapped","detail":"The account has no valid WHMCS client id. Set WHMCS_Client_ID__c on the account, then click again.","requestId":"request-1"}`,
 			map[string]string{"Content-Type": "application/problem+json"}},
 		{"failed with a code that is no order code", order.Record{ID: id, State: order.Failed, ErrorCode: fault.WHMCSUnavailable}, 422,
-			`{"type":"urn:orderbridge:problem:whmcs_unavailable","title":"WHMCS unavailable","status":422,"code":"whmcs_unavailable","detail":"Wait: WHMCS does not answer; the bridge tries again.","requestId":"request-1"}`,
+			`{"type":"urn:orderbridge:problem:whmcs_unavailable","title":"WHMCS unavailable","status":422,"code":"whmcs_unavailable","detail":"WHMCS does not answer. Wait: the bridge tries again.","requestId":"request-1"}`,
 			map[string]string{"Content-Type": "application/problem+json"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {

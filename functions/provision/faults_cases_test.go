@@ -178,7 +178,7 @@ func TestAddOrderUnknown(t *testing.T) {
 		play(t, options{config: func(c *provision.Config) { c.Resend = false }}, func(r *rig) {
 			r.arm(sideWHMCS, "AddOrder", "drop-before")
 			r.order(the)
-			r.failed(the, fault.AddOutcomeUnknown, "adopt or none")
+			r.failed(the, fault.AddOutcomeUnknown, "Ask the on-call engineer")
 			r.sent("AddOrder", 1)
 			r.ok(r.resolve(the, none))
 			r.recover()

@@ -884,6 +884,9 @@ func (r *rig) judge(id order.ID) {
 		if !rec.ErrorCode.Info().Review && len(made) > 0 {
 			r.Errorf("a plain failure, %s, but WHMCS has order %d", rec.ErrorCode, made[0].ID)
 		}
+		if rec.ErrorCode.Info().Review && len(rec.ErrorCode.OnCall(string(rec.RecoveryPoint)).Steps) == 0 {
+			r.Errorf("the table of codes has no guide for %s at %s", rec.ErrorCode, rec.RecoveryPoint)
+		}
 	default:
 		r.Errorf("stuck: %s at %s, due %s, %s", rec.State, rec.RecoveryPoint, rec.DueAt, rec.ErrorCode)
 	}

@@ -1,8 +1,9 @@
 // Package fault holds every error code that leaves the system, in one table.
 //
-// The rule it keeps: a code, once shipped, never changes its meaning, and each
-// code has one HTTP status, one kind and one advice to the operator. It must
-// not import anything but the standard library, and must never put a cause
+// The rule it keeps: a code, once shipped, never changes its meaning, and the
+// table is the only source of its HTTP status, its kind, the advice that
+// Salesforce shows and the on-call engineer's guide at each recovery point;
+// orderctl and the docs are made from it. It must not import anything but the standard library, and must never put a cause
 // into text that a caller or an operator sees.
 package fault
 
@@ -18,17 +19,17 @@ type Code string
 // text of a message.
 type Kind uint8
 
-// The kinds, from the harmless to the grave.
+// The kinds, by growing severity.
 const (
 	// Rejected: a request was refused at the edge and left no trace.
 	Rejected Kind = iota + 1
 	// Retryable: nothing happened; the same call may be made again.
 	Retryable
-	// Unknown: it may have happened; only a look decides, never a repeat.
+	// Unknown: it may have happened; only a read decides, never a repeat.
 	Unknown
-	// Permanent: a person must mend the data of this order.
+	// Permanent: a person must correct the data of this order.
 	Permanent
-	// Config: a person must mend the installation; it concerns every order.
+	// Config: a person must correct the installation; it concerns every order.
 	Config
 )
 
@@ -135,8 +136,8 @@ func TextOf(err error) string {
 
 // The three ways an effect on another system can fail to be confirmed. They
 // are types of their own, because what follows from them differs: after NotSent
-// the effect may be repeated, after Refused its text decides, after Unsure only
-// a look may.
+// the effect may be repeated, after Refused its code decides, after Unsure only
+// a search of the other system does.
 
 // NotSent says that no byte of the request can have been acted upon.
 type NotSent struct{ Err error }

@@ -399,7 +399,7 @@ func identifier(text string) (string, error) {
 func TestAValueIsParsedOnceAndCached(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := &manager{current: `{"identifier":"i","secret":"s"}`, rotated: time.Now()}
-		v := secret.New(m, "the-secret", fault.WHMCSSecret, identifier, time.Now)
+		v := secret.New(m, "the-secret", fault.WHMCSSecretUnavailable, identifier, time.Now)
 		for range 10 {
 			got, err := v.Get(t.Context())
 			if err != nil || got != "i" {
@@ -415,8 +415,8 @@ func TestAValueIsParsedOnceAndCached(t *testing.T) {
 			t.Errorf("a valid value is kept: %v", err)
 		}
 		time.Sleep(secret.MaxAge)
-		if _, err := v.Get(t.Context()); fault.CodeOf(err) != fault.WHMCSSecret {
-			t.Errorf("got %v, want %s", err, fault.WHMCSSecret)
+		if _, err := v.Get(t.Context()); fault.CodeOf(err) != fault.WHMCSSecretUnavailable {
+			t.Errorf("got %v, want %s", err, fault.WHMCSSecretUnavailable)
 		}
 		if m.called() != 3 {
 			t.Errorf("%d calls, want 3: %v", m.called(), m.calls)

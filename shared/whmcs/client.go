@@ -277,5 +277,5 @@ func withCode(err error) error {
 	if errors.As(err, &e) {
 		return err
 	}
-	return fault.Wrap(fault.WHMCSSecret, err)
+	return fault.Wrap(fault.WHMCSSecretUnavailable, err)
 }

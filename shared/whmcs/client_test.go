@@ -488,7 +488,7 @@ func TestCredentialsThatCannotBeHadSendNothing(t *testing.T) {
 	if outcome(err) != "not sent whmcs_secret_unavailable" || !errors.Is(err, cause) {
 		t.Errorf("add: %v", err)
 	}
-	if err := c.Probe(t.Context()); fault.CodeOf(err) != fault.WHMCSSecret {
+	if err := c.Probe(t.Context()); fault.CodeOf(err) != fault.WHMCSSecretUnavailable {
 		t.Errorf("probe: %v", err)
 	}
 	if n := len(w.sim.Journal()); n != 0 {
