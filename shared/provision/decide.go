@@ -195,7 +195,7 @@ func (d decision) load() (*order.Plan, *Move) {
 		m = d.ask(ReadSalesforceSwitch)
 	case d.salesforce.blocked != nil:
 		// Salesforce has a breaker of its own; only loading needs Salesforce.
-		m = d.park("any/blocked", d.r, d.salesforce.blocked.Until, nil, unspent, "salesforce: "+string(d.salesforce.blocked.Why))
+		m = d.park("none/salesforce-blocked", d.r, d.salesforce.blocked.Until, nil, unspent, "salesforce: "+string(d.salesforce.blocked.Why))
 	case d.request == nil:
 		m = d.ask(ReadRequest)
 	case d.products == nil:
