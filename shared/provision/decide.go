@@ -21,7 +21,7 @@ type facts struct {
 
 	whmcs      order.Control // the switch of WHMCS, as it was at whmcsAt
 	whmcsAt    time.Time
-	salesforce *admission // nil: not asked yet
+	salesforce *admission // its breaker's word; nil: not asked yet
 
 	request  *order.Request // nil: not loaded
 	account  string         // as Salesforce has it, also where the load failed
@@ -82,15 +82,14 @@ type Read uint8
 
 // The reads, in the order in which an undisturbed order makes them.
 const (
-	ReadSalesforceSwitch Read = iota + 1
-	ReadRequest
-	ReadCatalog // the client and the products of the request
-	ReadWHMCSSwitch
-	ReadHeldOrder
-	ReadOrder
+	ReadRequest   Read = iota + 1 // Salesforce's switch, then what was ordered
+	ReadCatalog                   // the client and the products of the request
+	ReadSwitch                    // WHMCS's
+	ReadHeldOrder                 // the WHMCS order of which Salesforce holds the id
+	ReadOrder                     // a WHMCS order
+	ReadServices                  // a WHMCS order, and which of its services stand in the module queue
 	ReadClientOrders
 	ReadAllOrders
-	ReadModuleQueue
 )
 
 // Next says what follows a move.
@@ -123,6 +122,7 @@ type Move struct {
 	Client        int64  // of that order, or whose orders are to be listed; 0: not known
 	Effect        *Effect
 	For           time.Duration // of Pause
+	Within        time.Duration // of Ask: how long the read may take
 	Side          order.Side    // of Trip and Count
 	Cause         error         // of Trip and Count
 }
@@ -133,6 +133,10 @@ type decision struct {
 	r   order.Record
 	now time.Time
 	c   Config
+	// left is how long this worker may still act on its own: until its lease
+	// ends, less the margin. lease is how long one that begins now may last: it
+	// never outlives the invocation.
+	left, lease time.Duration
 }
 
 // decide is the table of the protocol: what the record, and what is known
@@ -141,7 +145,7 @@ func decide(r order.Record, f facts, now time.Time, c Config) Move {
 	if f.account != "" {
 		r.AccountID = f.account // Salesforce has the last word
 	}
-	d := decision{facts: f, r: r, now: now, c: c}
+	d := decision{facts: f, r: r, now: now, c: c, left: r.LeaseUntil.Sub(now) - c.Margin, lease: min(c.Lease, f.deadline.Sub(now))}
 	switch {
 	case f.failed != nil:
 		return d.readFailed()
@@ -183,7 +187,7 @@ func (d decision) atNone() Move {
 func (d decision) searchFirst(row, why string) Move {
 	to := d.r
 	to.RecoveryPoint, to.Add = order.PointAdding, order.Sent{}
-	return d.write(row, to, "look_first", why)
+	return d.write(row, to, Again, "look_first", why)
 }
 
 // load returns the plan of what Salesforce holds, or the move that comes first.
@@ -191,15 +195,13 @@ func (d decision) searchFirst(row, why string) Move {
 func (d decision) load() (*order.Plan, *Move) {
 	var m Move
 	switch {
-	case d.salesforce == nil:
-		m = d.ask(ReadSalesforceSwitch)
-	case d.salesforce.blocked != nil:
+	case d.salesforce != nil && d.salesforce.blocked != nil:
 		// Salesforce has a breaker of its own; only loading needs Salesforce.
 		m = d.park("none/salesforce-blocked", d.r, d.salesforce.blocked.Until, nil, unspent, "salesforce: "+string(d.salesforce.blocked.Why))
 	case d.request == nil:
-		m = d.ask(ReadRequest)
+		m = d.ask(ReadRequest, "", 0)
 	case d.products == nil:
-		m = d.ask(ReadCatalog)
+		m = d.ask(ReadCatalog, "", 0)
 	default:
 		plan, err := makePlan(*d.request, d.products, d.c.PaymentMethod)
 		if err == nil {
@@ -228,7 +230,7 @@ func (d decision) atAdding() Move {
 	}
 	f, next, more := search(d.r, d.seen)
 	if more {
-		return d.askOrder(next, "", plan.ClientID)
+		return d.ask(next, "", plan.ClientID)
 	}
 	if h := d.seen.held; h != nil && h.exists && f.stable {
 		f = f.with(h.BillingOrder)
@@ -263,7 +265,7 @@ func (d decision) foreign(plan *order.Plan) (m Move, stop bool) {
 	id, h := d.request.WHMCSOrderID, d.seen.held
 	switch {
 	case h == nil:
-		return d.askOrder(ReadHeldOrder, id, plan.ClientID), true
+		return d.ask(ReadHeldOrder, id, plan.ClientID), true
 	case h.exists && ours(d.r, h.Marker), !h.exists && d.r.Word.Absent():
 		return Move{}, false
 	case !h.exists:
@@ -279,7 +281,7 @@ func (d decision) foreign(plan *order.Plan) (m Move, stop bool) {
 func (d decision) hit(plan *order.Plan, m order.BillingOrder) Move {
 	switch o := d.seen.order; {
 	case o == nil:
-		return d.askOrder(ReadOrder, m.ID, m.ClientID)
+		return d.ask(ReadOrder, m.ID, m.ClientID)
 	case !o.exists:
 		return d.cancelled("adding/dead", m.ID, "gone")
 	default:
@@ -289,7 +291,7 @@ func (d decision) hit(plan *order.Plan, m order.BillingOrder) Move {
 	}
 	to := d.r
 	to.RecoveryPoint, to.WHMCSOrderID, to.Plan = order.PointAdded, m.ID, plan
-	return d.write("adding/found", to, "adopted", "WHMCS order "+m.ID+" found by its marker")
+	return d.write("adding/found", to, Again, "adopted", "WHMCS order "+m.ID+" found by its marker")
 }
 
 // --- added: the WHMCS order is known.
@@ -302,7 +304,7 @@ func (d decision) atAdded() Move {
 		}
 		d.r.Plan = plan
 	}
-	o, m := d.known()
+	o, m := d.known(ReadOrder)
 	if m != nil {
 		return *m
 	}
@@ -329,11 +331,11 @@ func (d decision) atAdded() Move {
 }
 
 // known returns the known WHMCS order, alive, or the move that comes first.
-func (d decision) known() (order.BillingOrder, *Move) {
+func (d decision) known(read Read) (order.BillingOrder, *Move) {
 	var m Move
 	switch o := d.seen.order; {
 	case o == nil:
-		m = d.askOrder(ReadOrder, d.r.WHMCSOrderID, clientOf(d.r.Plan))
+		m = d.ask(read, d.r.WHMCSOrderID, clientOf(d.r.Plan))
 	case !o.exists:
 		m = d.cancelled("past/cancelled", d.r.WHMCSOrderID, "gone")
 	case o.Status.Dead():
@@ -350,7 +352,7 @@ func (d decision) atAccepting() Move {
 	if m, wait := d.unsettled("accepting/unsettled", acceptOrder()); wait {
 		return m
 	}
-	o, m := d.known()
+	o, m := d.known(ReadOrder)
 	switch {
 	case m != nil:
 		return *m
@@ -368,15 +370,12 @@ func (d decision) atAccepting() Move {
 // --- accepted: AcceptOrder answered; the services are to be verified.
 
 func (d decision) atAccepted() Move {
-	o, m := d.known()
+	o, m := d.known(ReadServices)
 	if m != nil {
 		return *m
 	}
 	if d.r.Plan == nil {
 		return d.mismatch("accepted/no-plan", o.ID, "it was adopted without a plan")
-	}
-	if d.seen.failures == nil {
-		return d.ask(ReadModuleQueue)
 	}
 	services, diff := match(*d.r.Plan, o.Services)
 	live := diff == ""
@@ -410,7 +409,7 @@ func (d decision) atAccepted() Move {
 	to.DueAt, to.LeaseUntil = time.Time{}, time.Time{}
 	to.ErrorCode, to.ErrorMessage, to.ErrorAt = "", "", time.Time{}
 	to.ExpiresAt = d.now.Add(d.c.Retention)
-	return d.logged(Move{Row: "accepted/verified", To: to, Signal: order.SignalStatus, Then: Finish}, "provisioned", "WHMCS order "+to.WHMCSOrderID)
+	return d.write("accepted/verified", to, Finish, "provisioned", "WHMCS order "+to.WHMCSOrderID)
 }
 
 // onlyOne is the last search of an order of which WHMCS may hold another one:
@@ -421,7 +420,7 @@ func (d decision) onlyOne() (m Move, stop bool) {
 	others := slices.DeleteFunc(slices.Clone(f.live), func(m order.BillingOrder) bool { return m.ID == d.r.WHMCSOrderID })
 	switch {
 	case more:
-		return d.askOrder(next, "", clientOf(d.r.Plan)), true
+		return d.ask(next, "", clientOf(d.r.Plan)), true
 	case !f.stable:
 		return d.retry(d.r, order.SideWHMCS, fault.New(fault.ListingUnstable, "")), true
 	case len(f.live) == 0 && !d.r.Word.Named():
@@ -458,30 +457,25 @@ func (d decision) unsettled(row string, e *Effect) (m Move, wait bool) {
 // clock allow it. The switch is read before the stamp, so that an order that is
 // held back is not marked as sent.
 func (d decision) send(row string, e *Effect) Move {
-	lease := d.leaseFrom(d.now)
-	if lease.Add(-d.c.Margin).Sub(d.now) < e.timeout(d.c) {
+	if d.lease-d.c.Margin < e.timeout(d.c) {
 		// No effect starts with less than its time-out and the margin left.
 		return d.park("any/no-time", d.r, d.now, nil, unspent, noTimeLeft)
 	}
 	if d.now.Sub(d.whmcsAt) > switchAge {
-		return d.ask(ReadWHMCSSwitch)
+		return d.ask(ReadSwitch, "", 0)
 	}
-	if blocked := d.blocked(); blocked != nil {
+	blocked := d.whmcs.Blocked(d.now)
+	if d.skewed != "" {
+		blocked = &order.Blocked{Until: d.now, Why: d.skewed}
+	}
+	if blocked != nil {
 		return d.park("any/blocked", d.r, blocked.Until, nil, unspent, "held before the send: "+string(blocked.Why))
 	}
 	to, detail := e.stamp(d.r, d.now, d.c)
-	to.LeaseUntil = lease
-	m := d.write(row, to, e.event, detail)
-	m.Then, m.Effect = Send, e
+	to.LeaseUntil = d.now.Add(d.lease)
+	m := d.write(row, to, Send, e.event, detail)
+	m.Effect = e
 	return m
-}
-
-// blocked says why no effect may leave now.
-func (d decision) blocked() *order.Blocked {
-	if d.skewed != "" {
-		return &order.Blocked{Until: d.now, Why: d.skewed}
-	}
-	return d.whmcs.Blocked(d.now)
 }
 
 // answered is what follows the answer to an effect.
@@ -516,7 +510,7 @@ func (d decision) answered() Move {
 
 // notPending follows WHMCS's ambiguous "not found or not Pending": a read decides.
 func (d decision) notPending() Move {
-	o, m := d.known()
+	o, m := d.known(ReadOrder)
 	switch {
 	case m != nil:
 		return *m
@@ -537,7 +531,7 @@ func (d decision) notDone(undone order.Record, kind outcome, err error) Move {
 			return d.fail("sent/refused", undone, err)
 		}
 	}
-	if d.resends+1 < readTries && d.left() > d.pauseMost(d.resends)+d.c.AcceptTimeout {
+	if d.resends+1 < readTries && d.left > pauseMost(d.c, d.resends)+d.c.AcceptTimeout {
 		m := d.stage("sent/not-done", undone)
 		m.Then, m.For = Pause, d.pause(d.resends)
 		return m
@@ -556,7 +550,7 @@ func (d decision) readFailed() Move {
 	case fault.Permanent:
 		return d.fail("any/permanent", d.r, f.err)
 	}
-	if f.tries < readTries && d.left() > d.pauseMost(f.tries-1) {
+	if f.tries < readTries && d.left > pauseMost(d.c, f.tries-1) {
 		m := d.stage("any/read-again", d.r)
 		m.Then, m.For = Pause, d.pause(f.tries-1)
 		return m
@@ -633,40 +627,18 @@ func (d decision) cancelled(row, id, how string) Move {
 
 // --- what every move is made of
 
-// left is how long this worker may still act on its own: until the lease or
-// the invocation ends, less the margin.
-func (d decision) left() time.Duration {
-	return timeLeft(d.r, d.deadline, d.now, d.c)
-}
-
-func timeLeft(r order.Record, deadline, now time.Time, c Config) time.Duration {
-	return earlier(r.LeaseUntil, deadline).Add(-c.Margin).Sub(now)
-}
-
-// leaseFrom is the end of a lease that begins, or is renewed, at t.
-func (d decision) leaseFrom(t time.Time) time.Time { return earlier(t.Add(d.c.Lease), d.deadline) }
-
-// ask reads, after the lease was renewed where that is due.
-func (d decision) ask(what Read) Move {
-	if d.now.Sub(d.renewed) >= min(renewEvery, d.c.Lease/2) || d.left() <= 0 {
-		lease := d.leaseFrom(d.now)
-		if lease.Sub(d.now) <= d.c.Margin {
-			return d.park("any/no-time", d.r, d.now, nil, unspent, noTimeLeft)
-		}
-		to := d.r
-		to.LeaseUntil = lease
-		m := d.write("any/renew", to, "", "")
-		m.Then = Repeat
-		return m
+// ask makes a read, after the lease was renewed where a minute of reading is
+// over; id and client are those of the WHMCS orders to be read.
+func (d decision) ask(what Read, id string, client int64) Move {
+	switch {
+	case d.now.Sub(d.renewed) < min(renewEvery, d.c.Lease/2) && d.left > 0:
+		return Move{Row: "any/read", To: d.r, Then: Ask, Read: what, ID: id, Client: client, Within: d.left}
+	case d.lease <= d.c.Margin:
+		return d.park("any/no-time", d.r, d.now, nil, unspent, noTimeLeft)
 	}
-	return Move{Row: "any/read", To: d.r, Then: Ask, Read: what}
-}
-
-// askOrder reads one WHMCS order of a client (0: not known).
-func (d decision) askOrder(what Read, id string, client int64) Move {
-	m := d.ask(what)
-	m.ID, m.Client = id, client
-	return m
+	to := d.r
+	to.LeaseUntil = d.now.Add(d.lease)
+	return d.write("any/renew", to, Repeat, "", "")
 }
 
 func clientOf(plan *order.Plan) int64 {
@@ -686,9 +658,18 @@ func (d decision) tell(how Next, side order.Side, cause error) Move {
 // stage goes on without a write.
 func (d decision) stage(row string, to order.Record) Move { return Move{Row: row, To: to} }
 
-// write goes on after a write that wakes no other function.
-func (d decision) write(row string, to order.Record, event, detail string) Move {
-	return d.logged(Move{Row: row, To: to, Signal: order.SignalLease}, event, detail)
+// write writes the record. The history gets a line, unless it says since the
+// order last moved on what a wait or a send would say again: three days of
+// retries must not push out the first lines.
+func (d decision) write(row string, to order.Record, then Next, event, detail string) Move {
+	m := Move{Row: row, To: to, Signal: order.SignalLease, Then: then}
+	if !to.State.Open() {
+		m.Signal = order.SignalStatus
+	}
+	if !alreadyLogged(d.r.History, event, detail) {
+		m.Event, m.Detail = event, detail
+	}
+	return m
 }
 
 // spending says whether a wait counts as a try.
@@ -711,9 +692,7 @@ func (d decision) park(row string, to order.Record, due time.Time, cause error, 
 			why = string(to.ErrorCode)
 		}
 	}
-	m := d.write(row, to, "waiting", fmt.Sprintf("at %s until %s: %s", to.RecoveryPoint, due.UTC().Format(time.RFC3339), why))
-	m.Then = Finish
-	return m
+	return d.write(row, to, Finish, "waiting", fmt.Sprintf("at %s until %s: %s", to.RecoveryPoint, due.UTC().Format(time.RFC3339), why))
 }
 
 // fail ends the order. Only a failure at none is forgotten one day: everywhere
@@ -728,21 +707,12 @@ func (d decision) fail(row string, to order.Record, cause error) Move {
 	if to.RecoveryPoint == order.PointNone {
 		to.ExpiresAt = d.now.Add(d.c.Retention)
 	}
-	return d.logged(Move{Row: row, To: to, Signal: order.SignalStatus, Then: Finish}, "failed", string(to.ErrorCode)+": "+to.ErrorMessage)
-}
-
-// logged adds the history's line, unless the history says since the order last
-// moved on what a wait or a send would say again: three days of retries must
-// not push out the first lines.
-func (d decision) logged(m Move, event, detail string) Move {
-	if !alreadyLogged(d.r.History, event, detail) {
-		m.Event, m.Detail = event, detail
-	}
-	return m
+	return d.write(row, to, Finish, "failed", string(to.ErrorCode)+": "+to.ErrorMessage)
 }
 
 func alreadyLogged(history []order.Entry, event, detail string) bool {
-	if !repeats(event) {
+	repeating := []string{"waiting", "add_sending", "accept_sending"}
+	if !slices.Contains(repeating, event) {
 		return false
 	}
 	detail = order.Cut(detail, order.MaxDetail)
@@ -750,15 +720,11 @@ func alreadyLogged(history []order.Entry, event, detail string) bool {
 		switch {
 		case e.Event == event && withoutTime(e.Detail) == withoutTime(detail):
 			return true
-		case e.By == writtenBy && !repeats(e.Event), e.Event == "reopened", strings.HasPrefix(e.Event, "resolved_"):
+		case e.By == writtenBy && !slices.Contains(repeating, e.Event), e.Event == "reopened", strings.HasPrefix(e.Event, "resolved_"):
 			return false
 		}
 	}
 	return false
-}
-
-func repeats(event string) bool {
-	return event == "waiting" || event == "add_sending" || event == "accept_sending"
 }
 
 // withoutTime is the detail of a wait without its end.
@@ -771,19 +737,11 @@ func withoutTime(detail string) string {
 	return point + ": " + why
 }
 
-// pauseMost is the longest wait before another try inside the invocation:
-// 1 s, then 4 s, at the default RetryBase.
-func (d decision) pauseMost(try int) time.Duration { return pauseMost(d.c, try) }
+// pause is the wait before another try inside the invocation.
 
 func (d decision) pause(try int) time.Duration {
 	return time.Duration(d.random * float64(pauseMost(d.c, try)))
 }
 
+// pauseMost is the longest such wait: 1 s, then 4 s, at the default RetryBase.
 func pauseMost(c Config, try int) time.Duration { return c.RetryBase / 60 << (2 * min(try, 2)) }
-
-func earlier(a, b time.Time) time.Time {
-	if a.Before(b) {
-		return a
-	}
-	return b
-}

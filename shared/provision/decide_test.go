@@ -249,7 +249,7 @@ var rows = []struct {
 		m.r.LeaseUntil = noon.Add(149 * time.Second)
 	}, "stage working adding add=1 → again in 500ms"},
 
-	{"any/read", func(m *moment) { m.f.request = nil }, "stage working none → read 2"},
+	{"any/read", func(m *moment) { m.f.request = nil }, "stage working none → read 1"},
 	{"any/renew", func(m *moment) { m.f.request, m.f.renewed = nil, noon.Add(-time.Minute) }, "lease working none → again"},
 	{"any/no-time", func(m *moment) { m.f.deadline = noon.Add(time.Minute) }, "lease waiting none due 0s tries 0 → end"},
 	{"any/blocked", func(m *moment) { m.f.whmcs.Paused = true }, "lease waiting none due 0s tries 0 → end"},

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
-	"strconv"
 
 	"orderbridge/shared/fault"
 	"orderbridge/shared/order"
@@ -72,7 +71,9 @@ func tooMany() error {
 // Services are taken in the order of their ids, as AddOrder made them.
 func match(plan order.Plan, made []order.BillingService) (services map[string][]string, diff string) {
 	rest := slices.Clone(made)
-	slices.SortStableFunc(rest, func(a, b order.BillingService) int { return byNumber(a.ID, b.ID) })
+	slices.SortStableFunc(rest, func(a, b order.BillingService) int { // ids are decimal numbers
+		return cmp.Or(cmp.Compare(len(a.ID), len(b.ID)), cmp.Compare(a.ID, b.ID))
+	})
 	services = map[string][]string{}
 	want := 0
 	for _, e := range plan.Entries {
@@ -99,13 +100,4 @@ func match(plan order.Plan, made []order.BillingService) (services map[string][]
 		diff = fmt.Sprintf("it has %d services, %d were ordered", len(made), want)
 	}
 	return services, diff
-}
-
-func byNumber(a, b string) int {
-	x, errX := strconv.ParseInt(a, 10, 64)
-	y, errY := strconv.ParseInt(b, 10, 64)
-	if errX == nil && errY == nil {
-		return cmp.Compare(x, y)
-	}
-	return cmp.Compare(a, b)
 }

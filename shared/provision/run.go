@@ -106,7 +106,7 @@ func (e *Engine) Run(ctx context.Context, id order.ID) (Result, error) {
 		return Result{End: EndBlocked, Code: blocked.Why}, nil
 	}
 	now := e.d.Clock.Now()
-	lease := order.Lease{Token: e.d.Token(), Now: now, Until: earlier(now.Add(e.cfg.Lease), deadline), Margin: e.cfg.Margin}
+	lease := order.Lease{Token: e.d.Token(), Now: now, Until: now.Add(min(e.cfg.Lease, deadline.Sub(now))), Margin: e.cfg.Margin}
 	if lease.Until.Sub(now) <= e.cfg.Margin {
 		return Result{End: EndNotDue}, nil
 	}
@@ -214,7 +214,7 @@ func (w *worker) write(ctx context.Context, m Move, now time.Time) error {
 			w.stored, w.rec = rec, rec
 			return nil
 		}
-		if fault.CodeOf(err) != fault.StoreUnavailable || try+1 == readTries || timeLeft(w.stored, w.facts.deadline, w.Clock.Now(), w.cfg) <= time.Second {
+		if fault.CodeOf(err) != fault.StoreUnavailable || try+1 == readTries || w.stored.LeaseUntil.Add(-w.cfg.Margin).Sub(w.Clock.Now()) <= time.Second {
 			return err
 		}
 		if err := w.Clock.Sleep(ctx, time.Duration(w.Random()*float64(pauseMost(w.cfg, try)))); err != nil {
@@ -225,52 +225,43 @@ func (w *worker) write(ctx context.Context, m Move, now time.Time) error {
 
 // ask makes one read and keeps what it says, or how it failed.
 func (w *worker) ask(ctx context.Context, m Move) {
-	bounded, cancel := context.WithTimeout(ctx, timeLeft(w.rec, w.facts.deadline, w.Clock.Now(), w.cfg))
-	side, err := w.read(bounded, m)
-	cancel()
-	if err == nil || fault.KindOf(err) == fault.Permanent {
-		w.served(ctx, side)
-	}
-	if err == nil {
-		w.tries = 0
-		return
-	}
-	w.tries++
-	w.facts.failed = &failure{side: side, err: err, tries: w.tries}
-}
-
-// read makes one read of a side; "" is the table.
-func (w *worker) read(ctx context.Context, m Move) (side order.Side, err error) {
 	f := &w.facts
+	ctx, cancel := context.WithTimeout(ctx, m.Within)
+	defer cancel()
+	side := order.SideWHMCS
+	var err error
 	switch m.Read {
-	case ReadSalesforceSwitch:
-		control, blocked, err := w.Salesforce.Admit(ctx)
-		if err == nil {
-			f.salesforce = &admission{control, blocked}
-		}
-		return "", err
-	case ReadWHMCSSwitch:
+	case ReadSwitch:
+		side = "" // the table's
 		asked := w.Clock.Now()
-		control, _, err := w.WHMCS.Admit(ctx)
-		if err == nil {
-			f.whmcs, f.whmcsAt = control, asked
+		if f.whmcs, _, err = w.WHMCS.Admit(ctx); err == nil {
+			f.whmcsAt = asked
 		}
-		return "", err
 	case ReadRequest:
-		request, err := w.Orders.Load(ctx, w.rec.ID)
-		f.account = request.AccountID
-		if err == nil {
-			f.request = &request
-		}
-		return order.SideSalesforce, err
+		side, err = w.load(ctx)
 	case ReadCatalog:
 		if err = w.Billing.Client(ctx, f.request.ClientID); err == nil {
-			f.products, err = read(w.Billing.Products(ctx, productIDs(*f.request)))
+			if f.products, err = w.Billing.Products(ctx, productIDs(*f.request)); f.products == nil && err == nil {
+				f.products = map[int64]order.ProductInfo{}
+			}
 		}
 	case ReadHeldOrder:
-		f.seen.held, err = w.lookup(ctx, m)
-	case ReadOrder:
-		f.seen.order, err = w.lookup(ctx, m)
+		var o lookup
+		if o.BillingOrder, o.exists, err = w.Billing.Order(ctx, m.ID, m.Client); err == nil {
+			f.seen.held = &o
+		}
+	case ReadOrder, ReadServices:
+		var o lookup
+		if o.BillingOrder, o.exists, err = w.Billing.Order(ctx, m.ID, m.Client); err == nil && m.Read == ReadServices && o.exists && !o.Status.Dead() {
+			ids := []string{}
+			for _, s := range o.Services {
+				ids = append(ids, s.ID)
+			}
+			f.seen.failures, err = w.Billing.ModuleFailures(ctx, ids)
+		}
+		if err == nil {
+			f.seen.order = &o
+		}
 	case ReadClientOrders:
 		var all []order.BillingOrder
 		var complete bool
@@ -283,31 +274,37 @@ func (w *worker) read(ctx context.Context, m Move) (side order.Side, err error) 
 		if all, complete, err = w.Billing.ListSince(ctx, searchedSince(w.rec)); err == nil {
 			f.seen.ofAll = f.seen.ofAll.add(all, complete, func(o order.BillingOrder) bool { return ours(w.rec, o.Marker) })
 		}
-	case ReadModuleQueue:
-		ids := []string{}
-		for _, s := range f.seen.order.Services {
-			ids = append(ids, s.ID)
+	}
+	if side != "" && (err == nil || fault.KindOf(err) == fault.Permanent) {
+		w.served(ctx, side)
+	}
+	if err == nil {
+		w.tries = 0
+		return
+	}
+	w.tries++
+	f.failed = &failure{side: side, err: err, tries: w.tries}
+}
+
+// load reads what was ordered, unless Salesforce's breaker is open.
+func (w *worker) load(ctx context.Context) (side order.Side, err error) {
+	f := &w.facts
+	if f.salesforce == nil {
+		control, blocked, err := w.Salesforce.Admit(ctx)
+		if err != nil {
+			return "", err
 		}
-		f.seen.failures, err = read(w.Billing.ModuleFailures(ctx, ids))
+		f.salesforce = &admission{control, blocked}
+		if blocked != nil {
+			return "", nil
+		}
 	}
-	return order.SideWHMCS, err
-}
-
-// read is what a read found: never nil once it succeeded, since nil means that
-// it was not made.
-func read[K comparable, V any](found map[K]V, err error) (map[K]V, error) {
-	if err == nil && found == nil {
-		found = map[K]V{}
+	request, err := w.Orders.Load(ctx, w.rec.ID)
+	f.account = request.AccountID
+	if err == nil {
+		f.request = &request
 	}
-	return found, err
-}
-
-func (w *worker) lookup(ctx context.Context, m Move) (*lookup, error) {
-	o, exists, err := w.Billing.Order(ctx, m.ID, m.Client)
-	if err != nil {
-		return nil, err
-	}
-	return &lookup{o, exists}, nil
+	return order.SideSalesforce, err
 }
 
 // send sends the effect whose stamp has been written; before is the record that
@@ -317,7 +314,7 @@ func (w *worker) send(ctx context.Context, e *Effect, before order.Record) {
 	a := &answer{effect: e, before: before}
 	w.facts.seen, w.facts.answer = seen{}, a
 	now := w.Clock.Now()
-	left, longest := timeLeft(w.rec, w.facts.deadline, now, w.cfg), e.timeout(w.cfg)
+	left, longest := w.rec.LeaseUntil.Sub(now)-w.cfg.Margin, e.timeout(w.cfg)
 	if err := w.Skewed(); err != nil {
 		a.blocked = &order.Blocked{Until: now, Why: fault.CodeOf(err)}
 		return
@@ -350,14 +347,11 @@ func (w *worker) tell(ctx context.Context, m Move) (err error) {
 	return err
 }
 
-// served notes that a side has answered. A table that does not take the note
-// keeps a count of faults that ends with the next answer.
+// served ends the count of faults of a side that has answered. A table that
+// does not take it keeps a count that ends with the next answer.
 func (w *worker) served(ctx context.Context, side order.Side) {
 	b, seen := w.WHMCS, &w.facts.whmcs
-	switch {
-	case side == "":
-		return
-	case side == order.SideSalesforce:
+	if side == order.SideSalesforce {
 		b, seen = w.Salesforce, &w.facts.salesforce.control
 	}
 	if err := b.Served(ctx, *seen); err != nil {
