@@ -137,6 +137,7 @@ type decision struct {
 	// ends, less the margin. lease is how long one that begins now may last: it
 	// never outlives the invocation.
 	left, lease time.Duration
+	client      int64 // of WHMCS, by the plan; 0: no plan
 }
 
 // decide is the table of the protocol: what the record, and what is known
@@ -146,6 +147,9 @@ func decide(r order.Record, f facts, now time.Time, c Config) Move {
 		r.AccountID = f.account // Salesforce has the last word
 	}
 	d := decision{facts: f, r: r, now: now, c: c, left: r.LeaseUntil.Sub(now) - c.Margin, lease: min(c.Lease, f.deadline.Sub(now))}
+	if r.Plan != nil {
+		d.client = r.Plan.ClientID
+	}
 	switch {
 	case f.failed != nil:
 		return d.readFailed()
@@ -302,7 +306,7 @@ func (d decision) atAdded() Move {
 		if m != nil {
 			return *m
 		}
-		d.r.Plan = plan
+		d.r.Plan, d.client = plan, plan.ClientID
 	}
 	o, m := d.known(ReadOrder)
 	if m != nil {
@@ -335,7 +339,7 @@ func (d decision) known(read Read) (order.BillingOrder, *Move) {
 	var m Move
 	switch o := d.seen.order; {
 	case o == nil:
-		m = d.ask(read, d.r.WHMCSOrderID, clientOf(d.r.Plan))
+		m = d.ask(read, d.r.WHMCSOrderID, d.client)
 	case !o.exists:
 		m = d.cancelled("past/cancelled", d.r.WHMCSOrderID, "gone")
 	case o.Status.Dead():
@@ -420,7 +424,7 @@ func (d decision) onlyOne() (m Move, stop bool) {
 	others := slices.DeleteFunc(slices.Clone(f.live), func(m order.BillingOrder) bool { return m.ID == d.r.WHMCSOrderID })
 	switch {
 	case more:
-		return d.ask(next, "", clientOf(d.r.Plan)), true
+		return d.ask(next, "", d.client), true
 	case !f.stable:
 		return d.retry(d.r, order.SideWHMCS, fault.New(fault.ListingUnstable, "")), true
 	case len(f.live) == 0 && !d.r.Word.Named():
@@ -639,13 +643,6 @@ func (d decision) ask(what Read, id string, client int64) Move {
 	to := d.r
 	to.LeaseUntil = d.now.Add(d.lease)
 	return d.write("any/renew", to, Repeat, "", "")
-}
-
-func clientOf(plan *order.Plan) int64 {
-	if plan == nil {
-		return 0
-	}
-	return plan.ClientID
 }
 
 const noTimeLeft = "no time left in this invocation"

@@ -78,6 +78,9 @@ func (w *world) judge(id order.ID) (wrong []string) {
 		if !info.Review && len(mine) > 0 {
 			say("plain failure %s, but something was made", rec.ErrorCode)
 		}
+		if info.Review && len(rec.ErrorCode.OnCall(string(rec.RecoveryPoint)).Steps) == 0 {
+			say("no guide for %s at %s", rec.ErrorCode, rec.RecoveryPoint)
+		}
 		if info.Review && !rec.ExpiresAt.IsZero() {
 			say("an outcome to review will be forgotten")
 		}
