@@ -577,7 +577,7 @@ func (d decision) retry(to order.Record, side order.Side, cause error) Move {
 	if !d.told {
 		return d.tell(Count, side, cause)
 	}
-	if !to.OpenedAt.IsZero() && d.now.Sub(to.OpenedAt) > d.c.GiveUp {
+	if d.triedTooLong(to) {
 		return d.fail("any/exhausted", to, &fault.Error{Code: exhausted(to.RecoveryPoint), Err: cause})
 	}
 	most := order.Doubled(d.c.RetryBase, max(to.Attempts-1, 0), maxBackoff)
@@ -586,6 +586,16 @@ func (d decision) retry(to order.Record, side order.Side, cause error) Move {
 		due = d.openUntil
 	}
 	return d.park("any/retry", to, due, cause, spent, "")
+}
+
+// triedTooLong reports whether the order is given up: GiveUp after it was
+// opened, or after work was resumed since: a pause is no try of the order.
+func (d decision) triedTooLong(r order.Record) bool {
+	since := r.OpenedAt
+	if resumed := d.whmcs.At; resumed.After(since) {
+		since = resumed
+	}
+	return !since.IsZero() && d.now.Sub(since) > d.c.GiveUp
 }
 
 // exhausted is the code of an order that was tried for too long: a plain one

@@ -286,6 +286,30 @@ func TestEachRowDecides(t *testing.T) {
 	}
 }
 
+func TestTheSeventyTwoHoursBeginWhenWorkMayGoOn(t *testing.T) {
+	ago := func(h int) time.Time { return noon.Add(-time.Duration(h) * time.Hour) }
+	for _, c := range []struct {
+		name            string
+		opened, resumed time.Time
+		row             string
+	}{
+		{"opened 71 hours ago", ago(71), time.Time{}, "any/retry"},
+		{"opened 73 hours ago", ago(73), time.Time{}, "any/exhausted"},
+		{"resumed 71 hours ago", ago(100), ago(71), "any/retry"},
+		{"resumed 73 hours ago", ago(100), ago(73), "any/exhausted"},
+		{"resumed before it was opened", ago(73), ago(100), "any/exhausted"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			m := newMoment(t)
+			m.fails(unavailable(), readTries)
+			m.f.told, m.r.OpenedAt, m.f.whmcs.At = true, c.opened, c.resumed
+			if got := decide(m.r, m.f, noon, m.c); got.Row != c.row {
+				t.Errorf("row %s, want %s", got.Row, c.row)
+			}
+		})
+	}
+}
+
 // The table of doc.go, the rows of decide and the cases above are one thing.
 func TestTheTableIsWhole(t *testing.T) {
 	var cases []string

@@ -98,7 +98,8 @@
 //	any/retry                 a read or an effect failed               waiting, due = backoff
 //	any/config                the installation is at fault             waiting until the breaker closes
 //	any/permanent             a person must correct data               failed; past none the point's review code
-//	any/exhausted             tried for 72 h                           failed retries_exhausted at none, else the unknown code
+//	any/exhausted             tried for 72 h since it was opened, or   failed retries_exhausted at none, else the unknown code
+//	                          work was resumed
 //
 // # When a side does not serve
 //

@@ -94,9 +94,6 @@ func (e *Engine) Run(ctx context.Context, id order.ID) (Result, error) {
 		return Result{}, errors.New("run engine: the context has no deadline")
 	}
 	deadline := until.Round(0)
-	if err := e.d.Skewed(); err != nil {
-		return Result{End: EndBlocked, Code: fault.CodeOf(err)}, nil
-	}
 	asked := e.d.Clock.Now()
 	whmcs, blocked, err := e.d.WHMCS.Admit(ctx)
 	if err != nil {
@@ -104,6 +101,11 @@ func (e *Engine) Run(ctx context.Context, id order.ID) (Result, error) {
 	}
 	if blocked != nil {
 		return Result{End: EndBlocked, Code: blocked.Why}, nil
+	}
+	// Asked after the table has answered: a cold worker knows of its clock by
+	// that answer alone.
+	if err := e.d.Skewed(); err != nil {
+		return Result{End: EndBlocked, Code: fault.CodeOf(err)}, nil
 	}
 	now := e.d.Clock.Now()
 	lease := order.Lease{Token: e.d.Token(), Now: now, Until: now.Add(min(e.cfg.Lease, deadline.Sub(now))), Margin: e.cfg.Margin}

@@ -97,18 +97,13 @@ func (c *ticking) Sleep(_ context.Context, d time.Duration) error {
 	return nil
 }
 
-func TestSearchIsNotDisturbedByOtherOrders(t *testing.T) {
-	id, err := order.ParseID("801000000000001")
-	if err != nil {
-		t.Fatal(err)
-	}
-	clock, billing, mem := &ticking{epoch}, &atWork{}, provisiontest.NewMemory()
-	if _, err := mem.Claim(t.Context(), order.Claim{ID: id, Nonce: "n", NonceExpiry: epoch.Add(time.Hour), Key: "k", By: order.NewToken(), Now: epoch}); err != nil {
-		t.Fatal(err)
-	}
+// engineOn returns an engine on the memory store, and a run of it.
+func engineOn(t *testing.T, mem *provisiontest.Memory, billing *atWork, clock *ticking, skewed func() error) func(order.ID) provision.Result {
+	t.Helper()
 	log := slog.New(slog.DiscardHandler)
-	deps := provision.Deps{Store: mem, Orders: asked{}, Billing: billing, Clock: clock, Log: log}
+	deps := provision.Deps{Store: mem, Orders: asked{}, Billing: billing, Clock: clock, Log: log, Skewed: skewed}
 	for side, b := range map[order.Side]*provision.Breaker{order.SideWHMCS: &deps.WHMCS, order.SideSalesforce: &deps.Salesforce} {
+		var err error
 		if *b, err = breaker.New(breaker.Deps{Controls: mem, Side: side, Probe: billing.Probe, Now: clock.Now, Log: log}, time.Minute); err != nil {
 			t.Fatal(err)
 		}
@@ -121,7 +116,7 @@ func TestSearchIsNotDisturbedByOtherOrders(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	run := func() provision.Result {
+	return func(id order.ID) provision.Result {
 		t.Helper()
 		ctx, cancel := context.WithDeadline(t.Context(), clock.now.Add(10*time.Minute))
 		defer cancel()
@@ -131,11 +126,54 @@ func TestSearchIsNotDisturbedByOtherOrders(t *testing.T) {
 		}
 		return res
 	}
-	if res := run(); res.End != provision.EndParked || res.Record.RecoveryPoint != order.PointAdding {
+}
+
+// clicked returns an order that was clicked at the clock's time.
+func clicked(t *testing.T, mem *provisiontest.Memory, now time.Time) order.ID {
+	t.Helper()
+	id, err := order.ParseID("801000000000001")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := mem.Claim(t.Context(), order.Claim{ID: id, Nonce: "n", NonceExpiry: now.Add(time.Hour), Key: "k", By: order.NewToken(), Now: now}); err != nil {
+		t.Fatal(err)
+	}
+	return id
+}
+
+func TestSearchIsNotDisturbedByOtherOrders(t *testing.T) {
+	clock, billing, mem := &ticking{epoch}, &atWork{}, provisiontest.NewMemory()
+	id := clicked(t, mem, epoch)
+	run := engineOn(t, mem, billing, clock, nil)
+	if res := run(id); res.End != provision.EndParked || res.Record.RecoveryPoint != order.PointAdding {
 		t.Fatalf("after the lost AddOrder: %+v", res)
 	}
 	clock.now = clock.now.Add(time.Hour)
-	if res := run(); res.End != provision.EndProvisioned || billing.sent != 2 {
+	if res := run(id); res.End != provision.EndProvisioned || billing.sent != 2 {
 		t.Errorf("after the search: %s %s, %d AddOrder", res.End, res.Code, billing.sent)
+	}
+}
+
+// A cold worker learns from the first answer of the table that its clock is
+// wrong; by then it must not have taken a lease.
+func TestAWorkerWhoseClockIsOffTakesNoLease(t *testing.T) {
+	clock, billing, mem := &ticking{epoch}, &atWork{}, provisiontest.NewMemory()
+	id := clicked(t, mem, epoch)
+	answers := 0
+	mem.After = func(_ context.Context, _ provisiontest.Op, _ order.Record, err error) error {
+		answers++
+		return err
+	}
+	run := engineOn(t, mem, billing, clock, func() error {
+		if answers == 0 {
+			return nil
+		}
+		return fault.New(fault.ClockSkewed, "")
+	})
+	if res := run(id); res.End != provision.EndBlocked || res.Code != fault.ClockSkewed {
+		t.Errorf("%s %s", res.End, res.Code)
+	}
+	if rec := mem.Records()[0]; rec.State != order.Queued || rec.Fence != 0 || billing.sent != 0 {
+		t.Errorf("%s, fence %d, %d AddOrder", rec.State, rec.Fence, billing.sent)
 	}
 }
