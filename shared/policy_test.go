@@ -25,6 +25,7 @@ var mayImport = map[string][]string{
 	"shared/order":      {"shared/fault"},
 	"shared/webhook":    {"shared/order", "shared/fault"},
 	"shared/provision":  {"shared/order", "shared/fault"},
+	"shared/breaker":    {"shared/order", "shared/fault"},
 	"shared/writeback":  {"shared/order", "shared/fault"},
 	"shared/store":      {"shared/order", "shared/fault"},
 	"shared/whmcs":      {"shared/order", "shared/fault"},
@@ -40,8 +41,8 @@ var mayImport = map[string][]string{
 	"shared/whmcs/whmcstest":           {"shared/order", "shared/fault"},
 	"shared/salesforce/salesforcetest": {"shared/order", "shared/fault"},
 
-	"functions/fulfill":    {"shared/*", "!shared/whmcs", "!shared/salesforce", "!shared/provision", "!shared/writeback"},
-	"functions/status":     {"shared/*", "!shared/whmcs", "!shared/salesforce", "!shared/provision", "!shared/writeback", "!shared/webhook", "!shared/secret"},
+	"functions/fulfill":    {"shared/*", "!shared/whmcs", "!shared/salesforce", "!shared/provision", "!shared/breaker", "!shared/writeback"},
+	"functions/status":     {"shared/*", "!shared/whmcs", "!shared/salesforce", "!shared/provision", "!shared/breaker", "!shared/writeback", "!shared/webhook", "!shared/secret"},
 	"functions/statuspush": {"shared/*", "!shared/whmcs", "!shared/provision", "!shared/webhook"},
 	"functions/provision":  {"shared/*", "!shared/webhook", "!shared/writeback"},
 	"cmd/orderctl":         {"shared/*"},
@@ -62,7 +63,7 @@ var mayUse = map[string][]string{
 }
 
 // domain packages do no I/O of their own.
-var domain = []string{"shared/fault", "shared/order", "shared/webhook", "shared/provision", "shared/writeback"}
+var domain = []string{"shared/fault", "shared/order", "shared/webhook", "shared/provision", "shared/breaker", "shared/writeback"}
 
 func TestImportsPointDownOnly(t *testing.T) {
 	eachFile(t, func(dir, path string, f *ast.File) {
