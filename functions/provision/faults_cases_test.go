@@ -41,9 +41,9 @@ func (r *rig) order(id order.ID) {
 // straight is the path of an order on which nothing goes wrong.
 func (r *rig) straight() []string {
 	return []string{
-		"Control.whmcs", "Lease", "Control.whmcs", "Control.salesforce", "token", "query", "GetClientsDetails", "GetProducts", "WhmcsDetails",
-		"Write.add_sending", "Control.whmcs", "AddOrder", "GetOrders.one", "GetClientsProducts",
-		"Write.accept_sending", "Control.whmcs", "AcceptOrder", "GetOrders.one", "GetClientsProducts", "GetModuleQueue", "Write.provisioned",
+		"Control.whmcs", "Lease", "Control.salesforce", "token", "query", "GetClientsDetails", "GetProducts", "WhmcsDetails",
+		"Write.add_sending", "AddOrder", "GetOrders.one", "GetClientsProducts",
+		"Write.accept_sending", "AcceptOrder", "GetOrders.one", "GetClientsProducts", "GetModuleQueue", "Write.provisioned",
 	}
 }
 
@@ -441,7 +441,7 @@ func TestMarkerNotKept(t *testing.T) {
 		r.seed(other, client)
 		r.click(other)
 		r.sweep("clock")
-		if res := r.run("worker", other); res.End != provision.EndHeld || res.Code != fault.MarkerNotKept {
+		if res := r.run("worker", other); res.End != provision.EndBlocked || res.Code != fault.MarkerNotKept {
 			t.Errorf("the other order ran: %+v", res)
 		}
 		r.sent("AddOrder", 1)
@@ -940,16 +940,13 @@ func TestResolve(t *testing.T) {
 
 func TestPause(t *testing.T) {
 	ctx := context.Background()
-	t.Run("between stamp and send: nothing leaves, no try is spent", func(t *testing.T) {
-		for _, effect := range []string{"AddOrder", "AcceptOrder"} {
+	t.Run("before a send, by a switch read more than 5 s ago: nothing leaves, no try is spent", func(t *testing.T) {
+		for effect, before := range map[string]string{"AddOrder": "GetProducts", "AcceptOrder": "GetClientsProducts"} {
 			play(t, options{}, func(r *rig) {
-				n := 0
-				for _, c := range r.straight()[:r.site(effect)] {
-					if c == "Control.whmcs" {
-						n++
-					}
-				}
-				r.at("Control.whmcs", n, func() { r.ok(r.mem.Pause(ctx, "upgrade", "ann", time.Now())) })
+				r.at(before, 1, func() {
+					time.Sleep(6 * time.Second)
+					r.ok(r.mem.Pause(ctx, "upgrade", "ann", time.Now()))
+				})
 				r.click(the)
 				res := r.run("worker", the)
 				if res.End != provision.EndParked || res.Record.Attempts != 0 {
@@ -975,7 +972,7 @@ func TestPause(t *testing.T) {
 			r.click(the)
 			for range 4 * 24 {
 				time.Sleep(time.Hour)
-				if res := r.run("worker", the); res.End != provision.EndHeld {
+				if res := r.run("worker", the); res.End != provision.EndBlocked {
 					t.Fatalf("%s while paused", res.End)
 				}
 				r.sweep("clock")
@@ -1011,7 +1008,7 @@ func TestBreaker(t *testing.T) {
 				t.Errorf("%s %s after %d tries: %s", res.End, res.Code, res.Record.Attempts, res.Record.ErrorMessage)
 			}
 			calls := len(r.whmcs.Journal())
-			if res := r.run("worker", ids[1]); res.End != provision.EndHeld || len(r.whmcs.Journal()) != calls {
+			if res := r.run("worker", ids[1]); res.End != provision.EndBlocked || len(r.whmcs.Journal()) != calls {
 				t.Errorf("%s, %d calls more", res.End, len(r.whmcs.Journal())-calls)
 			}
 			// Ten minutes: each open window ends in one probe, whoever comes.

@@ -50,7 +50,7 @@ type row struct {
 // reason why it cannot be.
 func rows(call string) []row {
 	switch {
-	case call == "Lease", strings.HasPrefix(call, "Write"), strings.HasPrefix(call, "Control"), strings.HasSuffix(call, "Breaker"), call == "WinProbe":
+	case call == "Lease", strings.HasPrefix(call, "Write"), strings.HasPrefix(call, "Control"), strings.HasSuffix(call, "Breaker"), strings.HasSuffix(call, "Fault"), strings.HasSuffix(call, "Faults"), call == "WinProbe", call == "NoChange":
 		return append(common(faultLostBefore, faultReplyLost, faultDoneLate, faultSecondReplyLost),
 			row{name: "refused retryable", fault: faultRefusedRetryable},
 			row{name: "refused permanent", none: "the table refuses a write by its condition alone: not_due and lease_lost, which the second worker shows"},

@@ -14,9 +14,11 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 
+	"orderbridge/shared/breaker"
 	"orderbridge/shared/config"
 	"orderbridge/shared/fault"
 	"orderbridge/shared/lambdaenv"
+	"orderbridge/shared/order"
 	"orderbridge/shared/provision"
 	"orderbridge/shared/salesforce"
 	"orderbridge/shared/secret"
@@ -60,9 +62,16 @@ func wire(ctx context.Context, getenv func(string) string, out io.Writer) (*hand
 	if err != nil {
 		return nil, err
 	}
+	deps := provision.Deps{Store: table, Orders: orders, Billing: billing, Clock: clock, Log: env.Log, Skewed: check.Check}
+	if deps.WHMCS, err = breaker.New(breaker.Deps{Controls: table, Side: order.SideWHMCS, Probe: billing.Probe, Now: clock.Now, Log: env.Log}, c.Engine.RetryBase); err != nil {
+		return nil, err
+	}
+	if deps.Salesforce, err = breaker.New(breaker.Deps{Controls: table, Side: order.SideSalesforce, Probe: orders.Probe, Now: clock.Now, Log: env.Log}, c.Engine.RetryBase); err != nil {
+		return nil, err
+	}
 	rules := provision.Config(c.Engine)
 	rules.GiveUp, rules.VerifyFor = provision.GiveUp, provision.VerifyFor
-	engine, err := provision.New(table, orders, billing, clock, env.Log, rules, provision.WithSkewCheck(check.Check))
+	engine, err := provision.New(deps, rules)
 	if err != nil {
 		return nil, err
 	}

@@ -20,6 +20,7 @@ import (
 	"testing"
 	"time"
 
+	"orderbridge/shared/breaker"
 	"orderbridge/shared/fault"
 	"orderbridge/shared/order"
 	"orderbridge/shared/provision"
@@ -284,14 +285,25 @@ func (r *rig) process(name string) *process {
 	if err != nil {
 		panic(err)
 	}
-	p.engine, err = provision.New(table{p}, orders, effects{billing, p}, p, log, r.cfg,
-		provision.WithRandom(func() float64 { return 0.5 }),
-		provision.WithTokens(func() order.Token {
+	d := provision.Deps{
+		Store: table{p}, Orders: orders, Billing: effects{billing, p}, Clock: p, Log: log, Random: func() float64 { return 0.5 },
+		Token: func() order.Token {
 			p.state.Lock()
 			defer p.state.Unlock()
 			p.token = order.NewToken()
 			return p.token
-		}))
+		},
+	}
+	for _, side := range []struct {
+		name  order.Side
+		probe func(context.Context) error
+		to    *provision.Breaker
+	}{{order.SideWHMCS, billing.Probe, &d.WHMCS}, {order.SideSalesforce, orders.Probe, &d.Salesforce}} {
+		if *side.to, err = breaker.New(breaker.Deps{Controls: table{p}, Side: side.name, Probe: side.probe, Now: p.Now, Log: log}, r.cfg.RetryBase); err != nil {
+			panic(err)
+		}
+	}
+	p.engine, err = provision.New(d, r.cfg)
 	if err != nil {
 		panic(err)
 	}
@@ -658,11 +670,11 @@ func (r *rig) version() (n int64) {
 	return n
 }
 
-func (s table) Lease(ctx context.Context, id order.ID, l provision.Lease) (order.Record, error) {
+func (s table) Lease(ctx context.Context, id order.ID, l order.Lease) (order.Record, error) {
 	return stored(ctx, s.p, "Lease", func(ctx context.Context) (order.Record, error) { return s.p.mem.Lease(ctx, id, l) })
 }
 
-func (s table) Write(ctx context.Context, step provision.Step) (order.Record, error) {
+func (s table) Write(ctx context.Context, step order.Step) (order.Record, error) {
 	name := "Write"
 	if step.Entry.Event != "" {
 		name += "." + step.Entry.Event
@@ -681,18 +693,27 @@ func (s table) Control(ctx context.Context, side order.Side) (order.Control, err
 	return stored(ctx, s.p, "Control."+string(side), func(ctx context.Context) (order.Control, error) { return s.p.mem.Control(ctx, side) })
 }
 
-func (s table) OpenBreaker(ctx context.Context, next order.Control) error {
-	_, err := stored(ctx, s.p, "OpenBreaker", func(ctx context.Context) (int, error) { return 0, s.p.mem.OpenBreaker(ctx, next) })
-	return err
-}
-
-func (s table) WinProbe(ctx context.Context, seen order.Control, until time.Time) (bool, error) {
-	return stored(ctx, s.p, "WinProbe", func(ctx context.Context) (bool, error) { return s.p.mem.WinProbe(ctx, seen, until) })
-}
-
-func (s table) CloseBreaker(ctx context.Context, seen order.Control, now time.Time) error {
-	_, err := stored(ctx, s.p, "CloseBreaker", func(ctx context.Context) (int, error) { return 0, s.p.mem.CloseBreaker(ctx, seen, now) })
-	return err
+// ChangeControl is named for what it does to the breaker.
+func (s table) ChangeControl(ctx context.Context, side order.Side, change func(order.Control) (order.Control, bool)) (order.Control, error) {
+	before, err := s.p.mem.Control(ctx, side)
+	if err != nil {
+		return before, err
+	}
+	after, write := change(before)
+	name := "CountFault"
+	switch {
+	case !write:
+		name = "NoChange"
+	case after.OpenUntil.IsZero() && !before.OpenUntil.IsZero():
+		name = "CloseBreaker"
+	case after.Probe != before.Probe:
+		name = "WinProbe"
+	case !after.OpenUntil.Equal(before.OpenUntil):
+		name = "OpenBreaker"
+	case after.Faults == 0:
+		name = "ResetFaults"
+	}
+	return stored(ctx, s.p, name, func(ctx context.Context) (order.Control, error) { return s.p.mem.ChangeControl(ctx, side, change) })
 }
 
 // --- what people and the platform do

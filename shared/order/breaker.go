@@ -1,15 +1,22 @@
 package order
 
-import "time"
+import (
+	"time"
 
-// Opened is c with its breaker open as next says, unless it is open until later
-// already; then changed is false.
-func (c Control) Opened(next Control) (opened Control, changed bool) {
-	until := ms(next.OpenUntil)
+	"orderbridge/shared/fault"
+)
+
+// The methods below are the states of a side's breaker: closed (OpenUntil is
+// zero), open, and half open (OpenUntil has passed: one worker probes).
+
+// Opened is c with its breaker open until then, after fails failed probes,
+// unless it is open until later already; then changed is false.
+func (c Control) Opened(until time.Time, why fault.Code, fails int) (opened Control, changed bool) {
+	until = ms(until)
 	if c.OpenUntil.After(until) {
 		return c, false
 	}
-	c.OpenUntil, c.Why, c.Fails = until, next.Why, next.Fails
+	c.OpenUntil, c.Why, c.Fails, c.Faults = until, why, fails, 0
 	return c, true
 }
 
@@ -28,6 +35,42 @@ func (c Control) Closed(seen Control, now time.Time) (closed Control, changed bo
 	if seen.OpenUntil.IsZero() || !c.OpenUntil.Equal(ms(seen.OpenUntil)) {
 		return c, false
 	}
-	c.OpenUntil, c.Probe, c.Fails, c.ClosedAt = time.Time{}, "", 0, ms(now)
+	c.OpenUntil, c.Probe, c.Fails, c.Faults, c.ClosedAt = time.Time{}, "", 0, 0, ms(now)
 	return c, true
+}
+
+// Served is c without faults in a row; changed is false where there were none.
+func (c Control) Served() (served Control, changed bool) {
+	changed = c.Faults != 0
+	c.Faults = 0
+	return c, changed
+}
+
+// Blocked says that work of a side must wait.
+type Blocked struct {
+	Until time.Time
+	Why   fault.Code // "" = paused
+}
+
+// Blocked returns why work must wait at now by this switch; nil: it need not. A
+// breaker that waits for its probe blocks.
+func (c Control) Blocked(now time.Time) *Blocked {
+	switch {
+	case c.Paused:
+		return &Blocked{Until: now}
+	case c.Open(now), c.ProbeDue(now):
+		return &Blocked{Until: c.OpenUntil, Why: c.Why}
+	}
+	return nil
+}
+
+// Doubled returns base doubled that many times, at most most.
+func Doubled(base time.Duration, times int, most time.Duration) time.Duration {
+	for range times {
+		if base >= most {
+			break
+		}
+		base *= 2
+	}
+	return min(base, most)
 }

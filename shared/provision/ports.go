@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"orderbridge/shared/fault"
 	"orderbridge/shared/order"
 )
 
@@ -24,50 +25,41 @@ type Store interface {
 	//   lease_until absent or lease_until + margin < now
 	// MaxSkew is only about promptness: a callout's due_at is another machine's
 	// now, and a worker whose clock is a little behind must not drop the hint.
-	Lease(ctx context.Context, id order.ID, l Lease) (order.Record, error)
+	Lease(ctx context.Context, id order.ID, l order.Lease) (order.Record, error)
 
 	// Write makes one transition of the table in doc.go under the fence
 	// F (lease = From.Lease and state = working) and returns the new image.
-	// It writes the engine's attributes that differ between From and To,
-	// bumps version, sets updated_at, appends Entry to the history, and for a
-	// visible Wrote sets seq = max(last+1, now in ms), where last is what the
-	// table holds, not what From saw. Nonces and keys are never touched.
+	// From is the image that the table returned last. It takes the engine's
+	// attributes from To, raises version, sets updated_at, appends Entry to the
+	// history, and for a visible Signal sets seq = max(last+1, now in ms), where
+	// last is what the table holds, not what From saw. Nonces and keys are never touched.
 	// Leaving working removes lease_until (lease stays, so that one's own
 	// retry is recognised; it is useless without state working); a state that
 	// is not open removes due_at and due_shard.
-	Write(ctx context.Context, s Step) (order.Record, error)
-
-	// Control reads the switch of one side, strongly consistent. A missing
-	// item is the zero Control with Side set.
-	Control(ctx context.Context, side order.Side) (order.Control, error)
-
-	// OpenBreaker writes next.OpenUntil, next.Why and next.Fails of next.Side,
-	// unless the table's open_until is later already (then nil, unchanged).
-	OpenBreaker(ctx context.Context, next order.Control) error
-
-	// WinProbe moves an open_until that has passed (seen.OpenUntil) to until;
-	// the one whose write succeeds owns the probe. false: another one won.
-	WinProbe(ctx context.Context, seen order.Control, until time.Time) (bool, error)
-
-	// CloseBreaker removes open_until and fails, and sets closed_at, if
-	// open_until is still what seen says.
-	CloseBreaker(ctx context.Context, seen order.Control, now time.Time) error
+	Write(ctx context.Context, s order.Step) (order.Record, error)
 }
 
-// Lease and Step are the domain's, because the adapter that keeps the table
-// speaks of them and must not import the engine.
-type (
-	// Lease is what a worker asks for.
-	Lease = order.Lease
-	// Step is one transition.
-	Step = order.Step
-)
+// Breaker is the breaker of one side (shared/breaker). Errors carry
+// store_unavailable: the table did not answer.
+type Breaker interface {
+	// Admit reads the switch of the side, strongly consistent, and makes the
+	// probe where one is due and this worker wins it. blocked is nil where work
+	// may go on.
+	Admit(ctx context.Context) (c order.Control, blocked *order.Blocked, err error)
+	// Trip opens the breaker and returns until when it is open.
+	Trip(ctx context.Context, why fault.Code) (until time.Time, err error)
+	// Fault counts a run that the side ended by a retryable fault; enough in a
+	// row open the breaker. until is zero while it stays closed.
+	Fault(ctx context.Context, why fault.Code) (until time.Time, err error)
+	// Served ends the count of faults, if seen, the switch as read, has some.
+	Served(ctx context.Context, seen order.Control) error
+}
 
 // Orders reads what was ordered (Salesforce).
 type Orders interface {
-	// Load returns the order mapped by facts/mapping: errors carry the order
-	// codes (account_not_mapped, …), a salesforce_* code of kind retryable, or
-	// one of kind config. When the account is known and something else is
+	// Load returns the order in WHMCS's terms. Errors carry the order codes
+	// (account_not_mapped, …), a salesforce_* code of kind retryable, or one of
+	// kind config. When the account is known and something else is
 	// wrong, the Request returned beside the error holds AccountID.
 	Load(ctx context.Context, id order.ID) (order.Request, error)
 	// Probe is the cheapest read that shows that Salesforce serves us.
@@ -87,11 +79,11 @@ type Billing interface {
 	Products(ctx context.Context, ids []int64) (map[int64]order.ProductInfo, error)
 
 	// Add sends AddOrder. On success it returns the WHMCS order id.
-	Add(ctx context.Context, gate Gate, id order.ID, plan order.Plan) (string, error)
+	Add(ctx context.Context, w order.SendWindow, id order.ID, plan order.Plan) (string, error)
 	// Accept sends AcceptOrder with autosetup. A Refused with code
 	// module_failed carries the module's text; with code state_changed it is
 	// WHMCS's ambiguous "not Pending": a read decides.
-	Accept(ctx context.Context, gate Gate, whmcsOrderID string) error
+	Accept(ctx context.Context, w order.SendWindow, whmcsOrderID string) error
 
 	// Order reads one WHMCS order with its services, following pages;
 	// ok=false: WHMCS has no such order.
@@ -109,10 +101,6 @@ type Billing interface {
 	// Probe is the cheapest read that shows that WHMCS serves us (WhmcsDetails).
 	Probe(ctx context.Context) error
 }
-
-// Gate is the send window of one effect. It lives with the domain, because
-// adapters take it and never import the engine.
-type Gate = order.SendWindow
 
 // Clock gives the wall time, without a monotonic reading (time.Now().Round(0)):
 // a frozen sandbox stops the monotonic clock.

@@ -179,9 +179,9 @@ func TestEverySafeguardIsNeeded(t *testing.T) {
 		want string
 	}{
 		"settle":                       {simOptions{noSettle: true}, "two orders"},
-		"stamp before the second send": {simOptions{off: "stamp"}, "two orders"},
+		"stamp before the second send": {simOptions{noStamp: true}, "two orders"},
 		"gate":                         {simOptions{noGate: true}, "two orders"},
-		"look only after settle":       {simOptions{off: "look", settle: 180 * time.Second, storm: true}, "two orders"},
+		"look only after settle":       {simOptions{earlySearch: 170 * time.Second, settle: 180 * time.Second, storm: true}, "two orders"},
 		"fence":                        {simOptions{noFence: true}, ""},
 		"A1, clocks that agree":        {simOptions{skew: 10 * time.Minute}, "two orders"},
 		"A3, a bound on WHMCS's run":   {simOptions{slowAdd: true}, "two orders"},

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"time"
 
+	"orderbridge/shared/breaker"
 	"orderbridge/shared/fault"
 	"orderbridge/shared/order"
 	"orderbridge/shared/provision"
@@ -102,7 +103,8 @@ type simOptions struct {
 	orders int
 	// safeguards
 	noSettle, noGate, noFence bool
-	off                       string        // "stamp", "look"
+	noStamp                   bool          // a second AddOrder does not move the stamp in the table
+	earlySearch               time.Duration // a search sees WHMCS as it was so long ago, before settle was over
 	ask                       bool          // WHMCS_RESEND=ask
 	settle                    time.Duration // 0 = the default of 300 s
 	// assumptions
@@ -292,13 +294,7 @@ func (w *world) hint(id order.ID, d time.Duration) {
 	}
 	w.spawn(d, kill, func() {
 		h := &hand{world: w, skew: skew}
-		opts := []provision.Option{provision.WithRandom(w.rng.Float64), provision.WithTokens(func() order.Token {
-			return order.Token(fmt.Sprintf("lease-%d", w.rng.Uint64()))
-		})}
-		if w.opt.off != "" {
-			opts = append(opts, provision.Off(w.opt.off))
-		}
-		e, err := provision.New(simStore{h}, simOrders{h}, simBilling{h}, simClock{h}, slog.New(slog.DiscardHandler), w.cfg, opts...)
+		e, err := h.engine()
 		if err != nil {
 			panic(err)
 		}
@@ -314,6 +310,24 @@ func (w *world) hint(id order.ID, d time.Duration) {
 type hand struct {
 	*world
 	skew time.Duration
+}
+
+func (h *hand) engine() (*provision.Engine, error) {
+	log := slog.New(slog.DiscardHandler)
+	d := provision.Deps{
+		Store: simStore{h}, Orders: simOrders{h}, Billing: simBilling{h}, Clock: simClock{h}, Log: log, Random: h.rng.Float64,
+		Token: func() order.Token { return order.Token(fmt.Sprintf("lease-%d", h.rng.Uint64())) },
+	}
+	var err error
+	d.WHMCS, err = breaker.New(breaker.Deps{Controls: simStore{h}, Side: order.SideWHMCS, Probe: d.Billing.Probe, Now: d.Clock.Now, Log: log}, h.cfg.RetryBase)
+	if err != nil {
+		return nil, err
+	}
+	d.Salesforce, err = breaker.New(breaker.Deps{Controls: simStore{h}, Side: order.SideSalesforce, Probe: d.Orders.Probe, Now: d.Clock.Now, Log: log}, h.cfg.RetryBase)
+	if err != nil {
+		return nil, err
+	}
+	return provision.New(d, h.cfg)
 }
 
 // step is the moment before or after a call at which anything may happen to a
@@ -357,12 +371,19 @@ func guarded[T any](h *hand, call func() (T, error)) (T, error) {
 	return got, err
 }
 
-func (s simStore) Lease(ctx context.Context, id order.ID, l provision.Lease) (order.Record, error) {
+func (s simStore) Lease(ctx context.Context, id order.ID, l order.Lease) (order.Record, error) {
 	return guarded(s.hand, func() (order.Record, error) { return s.mem.Lease(ctx, id, l) })
 }
 
-func (s simStore) Write(ctx context.Context, step provision.Step) (order.Record, error) {
+func (s simStore) Write(ctx context.Context, step order.Step) (order.Record, error) {
+	stamp := step.To.Add
+	if s.opt.noStamp && stamp.Count > 1 && stamp.Count > step.From.Add.Count {
+		step.To.Add.Until, step.To.Add.SettledAt = step.From.Add.Until, step.From.Add.SettledAt
+	}
 	rec, err := guarded(s.hand, func() (order.Record, error) { return s.mem.Write(ctx, step) })
+	if s.opt.noStamp {
+		rec.Add = stamp
+	}
 	if s.opt.noFence && fault.CodeOf(err) == fault.LeaseLost {
 		return step.To, nil // a worker that does not ask whether it may
 	}
@@ -373,18 +394,8 @@ func (s simStore) Control(ctx context.Context, side order.Side) (order.Control, 
 	return guarded(s.hand, func() (order.Control, error) { return s.mem.Control(ctx, side) })
 }
 
-func (s simStore) OpenBreaker(ctx context.Context, next order.Control) error {
-	_, err := guarded(s.hand, func() (int, error) { return 0, s.mem.OpenBreaker(ctx, next) })
-	return err
-}
-
-func (s simStore) WinProbe(ctx context.Context, seen order.Control, until time.Time) (bool, error) {
-	return guarded(s.hand, func() (bool, error) { return s.mem.WinProbe(ctx, seen, until) })
-}
-
-func (s simStore) CloseBreaker(ctx context.Context, seen order.Control, now time.Time) error {
-	_, err := guarded(s.hand, func() (int, error) { return 0, s.mem.CloseBreaker(ctx, seen, now) })
-	return err
+func (s simStore) ChangeControl(ctx context.Context, side order.Side, change func(order.Control) (order.Control, bool)) (order.Control, error) {
+	return guarded(s.hand, func() (order.Control, error) { return s.mem.ChangeControl(ctx, side, change) })
 }
 
 // --- Salesforce
@@ -456,7 +467,9 @@ func (s simBilling) Order(_ context.Context, id string, _ int64) (order.BillingO
 func (s simBilling) List(context.Context, int64) ([]order.BillingOrder, bool, error) {
 	all := []order.BillingOrder{}
 	for _, b := range s.books {
-		all = append(all, b.view())
+		if s.opt.earlySearch == 0 || s.now.Sub(b.made) > s.opt.earlySearch {
+			all = append(all, b.view())
+		}
 	}
 	if err := s.hand.read(); err != nil {
 		return nil, false, err

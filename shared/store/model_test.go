@@ -247,7 +247,15 @@ func (m *machine) control(r *rapid.T) {
 		want, werr := call(m.memory)
 		m.compare(what, got, want, err, werr)
 	}
-	switch rapid.IntRange(0, 5).Draw(r, "command") {
+	change := func(s provisiontest.Store, do func(order.Control) (order.Control, bool)) (changed bool, err error) {
+		_, err = s.ChangeControl(ctx, side, func(c order.Control) (next order.Control, write bool) {
+			next, write = do(c)
+			changed = write
+			return next, write
+		})
+		return changed, err
+	}
+	switch rapid.IntRange(0, 6).Draw(r, "command") {
 	case 0:
 		both("pause", func(s provisiontest.Store) (bool, error) { return false, s.Pause(ctx, "why", "who", m.now) })
 	case 1:
@@ -256,12 +264,20 @@ func (m *machine) control(r *rapid.T) {
 		both("look before", func(s provisiontest.Store) (bool, error) { return false, s.LookBefore(ctx, until, "who", m.now) })
 	case 3:
 		both("open", func(s provisiontest.Store) (bool, error) {
-			return false, s.OpenBreaker(ctx, order.Control{Side: side, OpenUntil: until, Why: fault.WHMCSBusy, Fails: m.n})
+			return change(s, func(c order.Control) (order.Control, bool) { return c.Opened(until, fault.WHMCSBusy, m.n) })
 		})
 	case 4:
-		both("probe", func(s provisiontest.Store) (bool, error) { return s.WinProbe(ctx, seen, until) })
+		both("probe", func(s provisiontest.Store) (bool, error) {
+			return change(s, func(c order.Control) (order.Control, bool) { return c.Probed(seen, until, "mine") })
+		})
 	case 5:
-		both("close", func(s provisiontest.Store) (bool, error) { return false, s.CloseBreaker(ctx, seen, m.now) })
+		both("close", func(s provisiontest.Store) (bool, error) {
+			return change(s, func(c order.Control) (order.Control, bool) { return c.Closed(seen, m.now) })
+		})
+	case 6:
+		both("fault", func(s provisiontest.Store) (bool, error) {
+			return change(s, func(c order.Control) (order.Control, bool) { c.Faults++; return c, true })
+		})
 	}
 	seen, err = m.table.Control(ctx, side)
 	want, werr = m.memory.Control(ctx, side)

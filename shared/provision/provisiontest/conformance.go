@@ -27,6 +27,8 @@ type Store interface {
 	Get(ctx context.Context, id order.ID) (order.Record, bool, error)
 	Due(ctx context.Context, now time.Time, limit int) ([]order.ID, error)
 
+	Control(ctx context.Context, side order.Side) (order.Control, error)
+	ChangeControl(ctx context.Context, side order.Side, change func(order.Control) (order.Control, bool)) (order.Control, error)
 	Pause(ctx context.Context, reason, by string, at time.Time) error
 	Resume(ctx context.Context, by string, at time.Time) error
 	LookBefore(ctx context.Context, before time.Time, by string, at time.Time) error

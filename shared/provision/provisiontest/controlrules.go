@@ -20,7 +20,7 @@ var controlRules = []rule{
 		want.Paused, want.Reason, want.By, want.At = true, "WHMCS upgrade", "ops", b.now
 		b.switchIs(want)
 		until := b.now.Add(30 * time.Second)
-		b.ok(b.OpenBreaker(b.ctx, order.Control{Side: order.SideWHMCS, OpenUntil: until, Why: fault.WHMCSCredentials, Fails: 2}))
+		b.ok(b.trip(order.SideWHMCS, until, fault.WHMCSCredentials, 2))
 		want.OpenUntil, want.Why, want.Fails = until, fault.WHMCSCredentials, 2
 		b.switchIs(want)
 		b.after(time.Minute)
@@ -30,7 +30,7 @@ var controlRules = []rule{
 		b.ok(b.Resume(b.ctx, "boss", b.now))
 		want.Paused, want.Reason, want.By, want.At = false, "", "boss", b.now
 		b.switchIs(want)
-		b.ok(b.CloseBreaker(b.ctx, want, b.now))
+		b.ok(b.shut(want))
 		want.OpenUntil, want.Fails, want.ClosedAt = time.Time{}, 0, b.now
 		b.switchIs(want)
 		b.ok(b.LookBefore(b.ctx, time.Time{}, "ops", b.now))
@@ -42,7 +42,6 @@ var controlRules = []rule{
 		b.refused(b.Pause(b.ctx, "why", "ops", time.Time{}), fault.Internal)
 		b.refused(b.Resume(b.ctx, "ops", time.Time{}), fault.Internal)
 		b.refused(b.LookBefore(b.ctx, b.now, "ops", time.Time{}), fault.Internal)
-		b.refused(b.OpenBreaker(b.ctx, order.Control{Side: order.SideWHMCS}), fault.Internal)
 		b.switchIs(order.Control{Side: order.SideWHMCS})
 	}},
 	{"control/a switch that is thrown often still works", func(b *bench) {
@@ -63,7 +62,7 @@ var controlRules = []rule{
 			case 1:
 				err = b.LookBefore(b.ctx, b.now, "ops", b.now)
 			default:
-				err = b.OpenBreaker(b.ctx, order.Control{Side: order.SideWHMCS, OpenUntil: b.now.Add(time.Duration(i) * time.Second), Fails: i})
+				err = b.trip(order.SideWHMCS, b.now.Add(time.Duration(i)*time.Second), "", i)
 			}
 			t.add(code(err))
 		})
@@ -77,7 +76,7 @@ var controlRules = []rule{
 	{"breaker/the longest opening stands", func(b *bench) {
 		open := func(d time.Duration, fails int) {
 			b.Helper()
-			b.ok(b.OpenBreaker(b.ctx, order.Control{Side: order.SideSalesforce, OpenUntil: b.now.Add(d), Why: fault.SalesforceCredentials, Fails: fails}))
+			b.ok(b.trip(order.SideSalesforce, b.now.Add(d), fault.SalesforceCredentials, fails))
 		}
 		open(time.Minute, 1)
 		open(time.Second, 7)
@@ -89,13 +88,13 @@ var controlRules = []rule{
 		b.switchIs(order.Control{Side: order.SideWHMCS})
 	}},
 	{"breaker/50 workers at once: one wins the probe", func(b *bench) {
-		b.ok(b.OpenBreaker(b.ctx, order.Control{Side: order.SideWHMCS, OpenUntil: b.now, Why: fault.WHMCSIPDenied, Fails: 1}))
+		b.ok(b.trip(order.SideWHMCS, b.now, fault.WHMCSIPDenied, 1))
 		seen, err := b.Control(b.ctx, order.SideWHMCS)
 		b.ok(err)
 		until := b.now.Add(time.Minute)
 		var t tally
 		together(50, func(int) {
-			won, err := b.WinProbe(b.ctx, seen, until)
+			won, err := b.win(seen, until)
 			t.add(code(err) + " " + strconv.FormatBool(won))
 		})
 		b.same(t.count, map[string]int{"ok true": 1, "ok false": 49})
@@ -103,28 +102,45 @@ var controlRules = []rule{
 		want.OpenUntil = until
 		b.switchIs(want)
 		// Who saw it before has no say any more.
-		b.ok(b.CloseBreaker(b.ctx, seen, b.now))
+		b.ok(b.shut(seen))
 		b.switchIs(want)
-		won, err := b.WinProbe(b.ctx, seen, until.Add(time.Minute))
+		won, err := b.win(seen, until.Add(time.Minute))
 		b.ok(err)
 		b.same(won, false)
 		b.switchIs(want)
-		b.ok(b.CloseBreaker(b.ctx, want, b.now))
+		b.ok(b.shut(want))
 		closed := want
 		closed.OpenUntil, closed.Fails, closed.ClosedAt = time.Time{}, 0, b.now
 		b.switchIs(closed)
-		won, err = b.WinProbe(b.ctx, want, until.Add(time.Minute))
+		won, err = b.win(want, until.Add(time.Minute))
 		b.ok(err)
 		b.same(won, false)
 		b.switchIs(closed)
 	}},
 	{"breaker/a closed one has no probe to win", func(b *bench) {
-		won, err := b.WinProbe(b.ctx, order.Control{Side: order.SideWHMCS}, b.now)
+		won, err := b.win(order.Control{Side: order.SideWHMCS}, b.now)
 		b.ok(err)
 		b.same(won, false)
-		b.ok(b.CloseBreaker(b.ctx, order.Control{Side: order.SideWHMCS}, b.now))
+		b.ok(b.shut(order.Control{Side: order.SideWHMCS}))
 		b.switchIs(order.Control{Side: order.SideWHMCS})
 	}},
+}
+
+// trip, win and shut change a breaker as shared/breaker does.
+func (b *bench) trip(side order.Side, until time.Time, why fault.Code, fails int) error {
+	_, err := b.ChangeControl(b.ctx, side, func(c order.Control) (order.Control, bool) { return c.Opened(until, why, fails) })
+	return err
+}
+
+func (b *bench) win(seen order.Control, until time.Time) (bool, error) {
+	mine := order.NewToken()
+	c, err := b.ChangeControl(b.ctx, seen.Side, func(c order.Control) (order.Control, bool) { return c.Probed(seen, until, mine) })
+	return err == nil && c.Probe == mine, err
+}
+
+func (b *bench) shut(seen order.Control) error {
+	_, err := b.ChangeControl(b.ctx, seen.Side, func(c order.Control) (order.Control, bool) { return c.Closed(seen, b.now) })
+	return err
 }
 
 func (b *bench) switchIs(want order.Control) {

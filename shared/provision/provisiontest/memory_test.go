@@ -107,8 +107,8 @@ func TestHooksRefuseAndLose(t *testing.T) {
 	if r := m.Records()[0]; r.State != order.Working {
 		t.Errorf("state %s", r.State)
 	}
-	if won, err := m.WinProbe(ctx, order.Control{Side: order.SideWHMCS, OpenUntil: now}, now.Add(1)); won || fault.CodeOf(err) != fault.StoreUnavailable {
-		t.Errorf("probe lost: %v, %v", won, err)
+	if _, err := m.ChangeControl(ctx, order.SideWHMCS, order.Control.Served); fault.CodeOf(err) != fault.StoreUnavailable {
+		t.Errorf("change of a control item lost: %v", err)
 	}
 	if _, ok, err := m.Get(ctx, c.ID); ok || fault.CodeOf(err) != fault.StoreUnavailable {
 		t.Errorf("get lost: %v, %v", ok, err)

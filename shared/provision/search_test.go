@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"orderbridge/shared/breaker"
 	"orderbridge/shared/fault"
 	"orderbridge/shared/order"
 	"orderbridge/shared/provision"
@@ -96,7 +97,7 @@ func (c *ticking) Sleep(_ context.Context, d time.Duration) error {
 	return nil
 }
 
-func TestLookIsNotDisturbedByOtherOrders(t *testing.T) {
+func TestSearchIsNotDisturbedByOtherOrders(t *testing.T) {
 	id, err := order.ParseID("801000000000001")
 	if err != nil {
 		t.Fatal(err)
@@ -105,7 +106,14 @@ func TestLookIsNotDisturbedByOtherOrders(t *testing.T) {
 	if _, err := mem.Claim(t.Context(), order.Claim{ID: id, Nonce: "n", NonceExpiry: epoch.Add(time.Hour), Key: "k", By: order.NewToken(), Now: epoch}); err != nil {
 		t.Fatal(err)
 	}
-	engine, err := provision.New(mem, asked{}, billing, clock, slog.New(slog.DiscardHandler), provision.Config{
+	log := slog.New(slog.DiscardHandler)
+	deps := provision.Deps{Store: mem, Orders: asked{}, Billing: billing, Clock: clock, Log: log}
+	for side, b := range map[order.Side]*provision.Breaker{order.SideWHMCS: &deps.WHMCS, order.SideSalesforce: &deps.Salesforce} {
+		if *b, err = breaker.New(breaker.Deps{Controls: mem, Side: side, Probe: billing.Probe, Now: clock.Now, Log: log}, time.Minute); err != nil {
+			t.Fatal(err)
+		}
+	}
+	engine, err := provision.New(deps, provision.Config{
 		Lease: 150 * time.Second, Window: 15 * time.Second, Margin: 5 * time.Second, Settle: 5 * time.Minute, AcceptSettle: 15 * time.Minute,
 		AddTimeout: time.Minute, AcceptTimeout: 2 * time.Minute, RetryBase: time.Minute, GiveUp: provision.GiveUp, VerifyFor: provision.VerifyFor,
 		Resend: true, PaymentMethod: "mailin", Retention: time.Hour,
@@ -128,6 +136,6 @@ func TestLookIsNotDisturbedByOtherOrders(t *testing.T) {
 	}
 	clock.now = clock.now.Add(time.Hour)
 	if res := run(); res.End != provision.EndProvisioned || billing.sent != 2 {
-		t.Errorf("after the look: %s %s, %d AddOrder", res.End, res.Code, billing.sent)
+		t.Errorf("after the search: %s %s, %d AddOrder", res.End, res.Code, billing.sent)
 	}
 }

@@ -1,0 +1,788 @@
+package provision
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"orderbridge/shared/fault"
+	"orderbridge/shared/order"
+)
+
+// facts are what a run knows besides the record: what it has read, what came
+// back from an effect, and how much time it has.
+type facts struct {
+	deadline time.Time // of the invocation
+	renewed  time.Time // when the lease was renewed last
+	random   float64   // in [0,1), fresh for each decision
+	skewed   fault.Code
+
+	whmcs      order.Control // the switch of WHMCS, as it was at whmcsAt
+	whmcsAt    time.Time
+	salesforce *admission // nil: not asked yet
+
+	request  *order.Request // nil: not loaded
+	account  string         // as Salesforce has it, also where the load failed
+	products map[int64]order.ProductInfo
+	seen     seen
+
+	failed *failure // the last read, where it failed
+	answer *answer  // to the last effect
+	// What the breaker of the side said to failed or answer: until when it is
+	// open (zero: closed).
+	told      bool
+	openUntil time.Time
+	resends   int // effects repeated inside this run after they were not sent
+}
+
+// admission is what a breaker said; blocked is nil where work may go on.
+type admission struct {
+	control order.Control
+	blocked *order.Blocked
+}
+
+// seen is what WHMCS showed. It holds for one recovery point, and until the
+// next effect.
+type seen struct {
+	held     *lookup // the order of which Salesforce holds the id
+	order    *lookup // the known order, or the one hit of a search
+	ofClient readings
+	ofAll    readings
+	failures map[string]string // of the module queue, by service id; nil: not read
+}
+
+// lookup is the answer to a read of one WHMCS order.
+type lookup struct {
+	order.BillingOrder
+	exists bool
+}
+
+// failure is a read that failed, tries times in a row.
+type failure struct {
+	side  order.Side
+	err   error
+	tries int
+}
+
+// answer is what came back from an effect.
+type answer struct {
+	effect *Effect
+	before order.Record // the record that the stamp was decided on
+	result string
+	err    error
+	// blocked: nothing was sent, because the time left, or the clock, did not
+	// allow it any more when the stamp was written.
+	blocked *order.Blocked
+}
+
+// Read is one thing to be read.
+type Read uint8
+
+// The reads, in the order in which an undisturbed order makes them.
+const (
+	ReadSalesforceSwitch Read = iota + 1
+	ReadRequest
+	ReadCatalog // the client and the products of the request
+	ReadWHMCSSwitch
+	ReadHeldOrder
+	ReadOrder
+	ReadClientOrders
+	ReadAllOrders
+	ReadModuleQueue
+)
+
+// Next says what follows a move.
+type Next uint8
+
+// What follows.
+const (
+	Again  Next = iota // decide again; what came back from a read or an effect has been used
+	Repeat             // decide again by the same facts
+	Ask                // make a read
+	Send               // send the effect; the move has written its stamp
+	Pause              // wait, then decide again
+	Trip               // open the breaker of a side, then decide again
+	Count              // count a fault of a side, then decide again
+	Finish             // the run is over
+)
+
+// Move is one decision: the record as it is to be from now on, whether that is
+// written, and what follows.
+type Move struct {
+	Row string // of the table: Rows
+	To  order.Record
+	// Signal is why To is written; "" = it is not written: a crash before the
+	// next write leads back to where the table is.
+	Signal        order.Signal
+	Event, Detail string // the history's line; an empty Event adds none
+	Then          Next
+	Read          Read
+	ID            string // of the WHMCS order to read
+	Client        int64  // of that order, or whose orders are to be listed; 0: not known
+	Effect        *Effect
+	For           time.Duration // of Pause
+	Side          order.Side    // of Trip and Count
+	Code          fault.Code    // of Trip and Count
+}
+
+// decision is decide's view of one moment.
+type decision struct {
+	facts
+	r   order.Record
+	now time.Time
+	c   Config
+}
+
+// decide is the table of the protocol: what the record, and what is known
+// besides, ask for now. It is pure, and the only place that decides.
+func decide(r order.Record, f facts, now time.Time, c Config) Move {
+	if f.account != "" {
+		r.AccountID = f.account // Salesforce has the last word
+	}
+	d := decision{facts: f, r: r, now: now, c: c}
+	switch {
+	case f.failed != nil:
+		return d.readFailed()
+	case f.answer != nil:
+		return d.answered()
+	}
+	switch r.RecoveryPoint {
+	case order.PointNone:
+		return d.atNone()
+	case order.PointAdding:
+		return d.atAdding()
+	case order.PointAdded:
+		return d.atAdded()
+	case order.PointAccepting:
+		return d.atAccepting()
+	}
+	return d.atAccepted()
+}
+
+// --- none: nothing can have reached WHMCS.
+
+func (d decision) atNone() Move {
+	if d.r.CreatedAt.Before(d.whmcs.LookBefore) {
+		// An order may exist in WHMCS, so even a load that fails must not end as
+		// if nothing were there.
+		return d.searchFirst("none/look-before", "created before the restore")
+	}
+	plan, m := d.load()
+	switch {
+	case m != nil:
+		return *m
+	case d.request.WHMCSOrderID != "":
+		return d.searchFirst("none/salesforce-holds-id", "Salesforce holds WHMCS order "+d.request.WHMCSOrderID)
+	}
+	d.r.Plan = plan
+	return d.send("none/send", addOrder())
+}
+
+func (d decision) searchFirst(row, why string) Move {
+	to := d.r
+	to.RecoveryPoint, to.Add = order.PointAdding, order.Sent{}
+	return d.write(row, to, "look_first", why)
+}
+
+// load returns the plan of what Salesforce holds, or the move that comes first.
+// The plan is used for this run alone; the stamp of the first send pins it.
+func (d decision) load() (*order.Plan, *Move) {
+	var m Move
+	switch {
+	case d.salesforce == nil:
+		m = d.ask(ReadSalesforceSwitch)
+	case d.salesforce.blocked != nil:
+		// Salesforce has a breaker of its own; only loading needs Salesforce.
+		m = d.park("any/blocked", d.r, d.salesforce.blocked.Until, nil, unspent, "salesforce: "+string(d.salesforce.blocked.Why))
+	case d.request == nil:
+		m = d.ask(ReadRequest)
+	case d.products == nil:
+		m = d.ask(ReadCatalog)
+	default:
+		plan, err := makePlan(*d.request, d.products, d.c.PaymentMethod)
+		if err == nil {
+			return &plan, nil
+		}
+		m = d.fail("any/permanent", d.r, err)
+	}
+	return nil, &m
+}
+
+// --- adding: AddOrder may have reached WHMCS.
+
+func (d decision) atAdding() Move {
+	if m, wait := d.unsettled("adding/unsettled", addOrder()); wait {
+		return m
+	}
+	plan := d.r.Plan
+	if plan == nil { // nothing was sent yet by this life of the order
+		var m *Move
+		if plan, m = d.load(); m != nil {
+			return *m
+		}
+	}
+	if m, stop := d.foreign(plan); stop {
+		return m
+	}
+	f, next, more := search(d.r, d.seen)
+	if more {
+		return d.askOrder(next, "", plan.ClientID)
+	}
+	if h := d.seen.held; h != nil && h.exists && f.stable {
+		f = f.with(h.BillingOrder)
+	}
+	switch {
+	case !f.stable:
+		return d.fail("adding/unstable", d.r, fault.New(fault.AddOutcomeUnknown,
+			"Click again to search once more: the list of orders in WHMCS changed each time it was read."))
+	case len(f.live) == 1:
+		return d.hit(plan, f.live[0])
+	case len(f.live) > 1:
+		return d.fail("adding/several", d.r, fault.New(fault.WHMCSOrderAmbiguous,
+			fmt.Sprintf("Cancel the wrong ones in WHMCS, then ask the on-call to adopt the right one: orders %s carry this order's marker.", idsOf(f.live))))
+	case len(f.dead) > 0 && !d.r.Word.Absent():
+		return d.cancelled("adding/dead", f.dead[0].ID, string(f.dead[0].Status))
+	case len(f.suspects) > 0 && d.r.Add.Count > 0:
+		return d.fail("adding/suspect", d.r, fault.New(fault.WHMCSOrderAmbiguous,
+			fmt.Sprintf("Look whether WHMCS order %s belongs to this one, then ask the on-call to resolve with adopt or none: it is this client's, new, and has no marker.", idsOf(f.suspects))))
+	case d.r.Add.Count == 0, d.c.Resend && d.r.Add.Count < maxSends:
+		d.r.Plan = plan
+		return d.send("adding/absent", addOrder())
+	}
+	return d.fail("adding/unknown", d.r, fault.New(fault.AddOutcomeUnknown, ""))
+}
+
+// foreign judges the WHMCS order of which Salesforce holds the id: it is
+// adopted only if it carries our marker, since a clone carries its original's id.
+func (d decision) foreign(plan *order.Plan) (m Move, stop bool) {
+	if d.request == nil || d.request.WHMCSOrderID == "" {
+		return Move{}, false
+	}
+	id, h := d.request.WHMCSOrderID, d.seen.held
+	switch {
+	case h == nil:
+		return d.askOrder(ReadHeldOrder, id, plan.ClientID), true
+	case h.exists && ours(d.r, h.Marker), !h.exists && d.r.Word.Absent():
+		return Move{}, false
+	case !h.exists:
+		return d.fail("adding/held-absent", d.r, fault.New(fault.WHMCSIDForeign,
+			fmt.Sprintf("Clear WHMCS_Order_ID__c, then click again: WHMCS has no order %s.", id))), true
+	}
+	return d.fail("adding/held-foreign", d.r, fault.New(fault.WHMCSIDForeign,
+		fmt.Sprintf("Clear WHMCS_Order_ID__c, then click again: WHMCS order %s does not carry this order's marker; was this order cloned?", id))), true
+}
+
+// hit compares the one live hit with the plan before it is taken as ours. Where
+// they differ nothing is adopted, so that the next search compares again.
+func (d decision) hit(plan *order.Plan, m order.BillingOrder) Move {
+	switch o := d.seen.order; {
+	case o == nil:
+		return d.askOrder(ReadOrder, m.ID, m.ClientID)
+	case !o.exists:
+		return d.cancelled("adding/dead", m.ID, "gone")
+	default:
+		if _, diff := match(*plan, o.Services); diff != "" {
+			return d.mismatch("adding/differs", m.ID, diff)
+		}
+	}
+	to := d.r
+	to.RecoveryPoint, to.WHMCSOrderID, to.Plan = order.PointAdded, m.ID, plan
+	return d.write("adding/found", to, "adopted", "WHMCS order "+m.ID+" found by its marker")
+}
+
+// --- added: the WHMCS order is known.
+
+func (d decision) atAdded() Move {
+	if d.r.Plan == nil { // named by a person before anything was sent
+		plan, m := d.load()
+		if m != nil {
+			return *m
+		}
+		d.r.Plan = plan
+	}
+	o, m := d.known()
+	if m != nil {
+		return *m
+	}
+	if !ours(d.r, o.Marker) && !d.r.Word.Named() {
+		if !d.told {
+			return d.tell(Trip, order.SideWHMCS, fault.MarkerNotKept)
+		}
+		return d.fail("added/marker-missing", d.r, fault.New(fault.MarkerNotKept,
+			fmt.Sprintf("Ask the on-call to correct the WHMCS installation and to restore the marker of WHMCS order %s (%s), then click again: WHMCS did not keep it.", o.ID, d.r.ID.Marker())))
+	}
+	services, diff := match(*d.r.Plan, o.Services)
+	if diff != "" {
+		return d.mismatch("added/differs", o.ID, diff)
+	}
+	d.r.ServiceIDs = services
+	switch o.Status {
+	case order.BillingActive: // accepted by a person, or adopted so
+		return d.stage("added/active", accepted(d.r, d.now))
+	case order.BillingPending:
+		return d.send("added/send", acceptOrder())
+	}
+	return d.mismatch("added/differs", o.ID, fmt.Sprintf("its status is %q", o.Status))
+}
+
+// known returns the known WHMCS order, alive, or the move that comes first.
+func (d decision) known() (order.BillingOrder, *Move) {
+	var m Move
+	switch o := d.seen.order; {
+	case o == nil:
+		m = d.askOrder(ReadOrder, d.r.WHMCSOrderID, clientOf(d.r.Plan))
+	case !o.exists:
+		m = d.cancelled("past/cancelled", d.r.WHMCSOrderID, "gone")
+	case o.Status.Dead():
+		m = d.cancelled("past/cancelled", d.r.WHMCSOrderID, string(o.Status))
+	default:
+		return o.BillingOrder, nil
+	}
+	return order.BillingOrder{}, &m
+}
+
+// --- accepting: AcceptOrder may have reached WHMCS.
+
+func (d decision) atAccepting() Move {
+	if m, wait := d.unsettled("accepting/unsettled", acceptOrder()); wait {
+		return m
+	}
+	o, m := d.known()
+	switch {
+	case m != nil:
+		return *m
+	case o.Status == order.BillingActive:
+		return d.stage("accepting/active", accepted(d.r, d.now))
+	case o.Status != order.BillingPending:
+		return d.mismatch("accepting/differs", o.ID, fmt.Sprintf("its status is %q", o.Status))
+	case d.r.Word.Rerun(), mayRunTwice(d.r.Plan, d.c.Idempotent):
+		return d.send("accepting/consent", acceptOrder())
+	}
+	return d.fail("accepting/unknown", d.r, fault.New(fault.AcceptOutcomeUnknown,
+		fmt.Sprintf("Look whether the services of WHMCS order %s exist, accept it there if not, then click again: it is not known whether the module ran.", d.r.WHMCSOrderID)))
+}
+
+// --- accepted: AcceptOrder answered; the services are to be verified.
+
+func (d decision) atAccepted() Move {
+	o, m := d.known()
+	if m != nil {
+		return *m
+	}
+	if d.r.Plan == nil {
+		return d.mismatch("accepted/no-plan", o.ID, "it was adopted without a plan")
+	}
+	if d.seen.failures == nil {
+		return d.ask(ReadModuleQueue)
+	}
+	services, diff := match(*d.r.Plan, o.Services)
+	live := diff == ""
+	for _, s := range o.Services {
+		if text, failed := d.seen.failures[s.ID]; failed {
+			return d.fail("accepted/module-queue", d.r, &fault.Error{Code: fault.ModuleFailed, Vendor: fmt.Sprintf("service %s: %s", s.ID, text)})
+		}
+		live = live && (s.Live() || !expected(services, s.ID))
+	}
+	if !live {
+		since := d.r.AcceptedAt
+		if d.r.OpenedAt.After(since) {
+			since = d.r.OpenedAt
+		}
+		if d.now.Sub(since) < d.c.VerifyFor {
+			return d.park("accepted/not-yet", d.r, d.now.Add(d.c.RetryBase), nil, unspent, "the services are not active yet")
+		}
+		if diff == "" {
+			diff = "a service is not active"
+		}
+		return d.fail("accepted/not-verified", d.r, fault.New(fault.NotVerified,
+			fmt.Sprintf("Check the services of WHMCS order %s, activate them, then click again: %s.", o.ID, diff)))
+	}
+	if d.r.Add.Count >= 2 || d.r.Word.Named() && d.r.Add.Count > 0 {
+		if m, stop := d.onlyOne(); stop {
+			return m
+		}
+	}
+	to := d.r
+	to.State, to.ServiceIDs = order.Provisioned, services
+	to.DueAt, to.LeaseUntil = time.Time{}, time.Time{}
+	to.ErrorCode, to.ErrorMessage, to.ErrorAt = "", "", time.Time{}
+	to.ExpiresAt = d.now.Add(d.c.Retention)
+	return d.logged(Move{Row: "accepted/verified", To: to, Signal: order.SignalStatus, Then: Finish}, "provisioned", "WHMCS order "+to.WHMCSOrderID)
+}
+
+// onlyOne is the last search of an order of which WHMCS may hold another one:
+// more than one AddOrder may have left, or a person named an order beside what
+// ours may have made. It is provisioned only if there is none.
+func (d decision) onlyOne() (m Move, stop bool) {
+	f, next, more := search(d.r, d.seen)
+	others := slices.DeleteFunc(slices.Clone(f.live), func(m order.BillingOrder) bool { return m.ID == d.r.WHMCSOrderID })
+	switch {
+	case more:
+		return d.askOrder(next, "", clientOf(d.r.Plan)), true
+	case !f.stable:
+		return d.retry(d.r, order.SideWHMCS, fault.New(fault.ListingUnstable, "")), true
+	case len(f.live) == 0 && !d.r.Word.Named():
+		return d.fail("accepted/marker-missing", d.r, fault.New(fault.MarkerNotKept,
+			fmt.Sprintf("Restore the marker of WHMCS order %s (%s), then click again: it is not found by it any more.", d.r.WHMCSOrderID, d.r.ID.Marker()))), true
+	case len(others) > 0:
+		return d.fail("accepted/several", d.r, fault.New(fault.WHMCSOrderAmbiguous,
+			fmt.Sprintf("Cancel the wrong ones in WHMCS, then click again: beside order %s, %s carry this order's marker.", d.r.WHMCSOrderID, idsOf(others)))), true
+	}
+	return Move{}, false
+}
+
+func expected(services map[string][]string, id string) bool {
+	for _, ids := range services {
+		if slices.Contains(ids, id) {
+			return true
+		}
+	}
+	return false
+}
+
+// --- effects: the same rows for each.
+
+// unsettled parks an order whose effect may still be running in WHMCS.
+func (d decision) unsettled(row string, e *Effect) (m Move, wait bool) {
+	end := e.sent(&d.r).SettledAt
+	if end.IsZero() || end.Before(d.now) {
+		return Move{}, false
+	}
+	return d.park(row, d.r, end.Add(time.Millisecond), nil, unspent, "until "+e.Name+" has settled"), true
+}
+
+// send stamps an effect and sends it, if the time, the switch of WHMCS and the
+// clock allow it. The switch is read before the stamp, so that an order that is
+// held back is not marked as sent.
+func (d decision) send(row string, e *Effect) Move {
+	lease := d.leaseFrom(d.now)
+	if lease.Add(-d.c.Margin).Sub(d.now) < e.timeout(d.c) {
+		// No effect starts with less than its time-out and the margin left.
+		return d.park("any/no-time", d.r, d.now, nil, unspent, noTimeLeft)
+	}
+	if d.now.Sub(d.whmcsAt) > switchAge {
+		return d.ask(ReadWHMCSSwitch)
+	}
+	if blocked := d.blocked(); blocked != nil {
+		return d.park("any/blocked", d.r, blocked.Until, nil, unspent, "held before the send: "+string(blocked.Why))
+	}
+	to, detail := e.stamp(d.r, d.now, d.c)
+	to.LeaseUntil = lease
+	m := d.write(row, to, e.event, detail)
+	m.Then, m.Effect = Send, e
+	return m
+}
+
+// blocked says why no effect may leave now.
+func (d decision) blocked() *order.Blocked {
+	if d.skewed != "" {
+		return &order.Blocked{Until: d.now, Why: d.skewed}
+	}
+	return d.whmcs.Blocked(d.now)
+}
+
+// answered is what follows the answer to an effect.
+func (d decision) answered() Move {
+	a := d.answer
+	undone := a.effect.unstamped(d.r, a.before)
+	if a.blocked != nil {
+		return d.park("sent/held-back", undone, a.blocked.Until, nil, unspent, "held before the send: "+string(a.blocked.Why))
+	}
+	kind := outcomeOf(a.err)
+	switch kind {
+	case outcomeDone:
+		to := d.r
+		to.RecoveryPoint = a.effect.done
+		a.effect.succeeded(&to, a.result, d.now)
+		return d.stage("sent/done", to)
+	case outcomeUnsure:
+		return d.park("sent/unsure", d.r, a.effect.sent(&d.r).SettledAt.Add(time.Millisecond), a.err, spent, "")
+	case outcomeRefused:
+		switch fault.CodeOf(a.err) {
+		case fault.ModuleFailed:
+			// The module has ended: its answer is the text.
+			sent := a.effect.sent(&d.r)
+			sent.Until, sent.SettledAt = time.Time{}, time.Time{}
+			return d.fail("sent/module-failed", d.r, a.err)
+		case fault.StateChanged:
+			return d.notPending()
+		}
+	}
+	return d.notDone(undone, kind, a.err)
+}
+
+// notPending follows WHMCS's ambiguous "not found or not Pending": a read decides.
+func (d decision) notPending() Move {
+	o, m := d.known()
+	switch {
+	case m != nil:
+		return *m
+	case o.Status == order.BillingActive:
+		return d.stage("sent/not-pending-active", accepted(d.r, d.now))
+	}
+	return d.park("sent/not-pending", d.r, d.answer.effect.sent(&d.r).SettledAt.Add(time.Millisecond), d.answer.err, spent, "")
+}
+
+// notDone follows an effect that certainly did nothing: the record is as before
+// its stamp.
+func (d decision) notDone(undone order.Record, kind outcome, err error) Move {
+	switch fault.KindOf(err) {
+	case fault.Config:
+		return d.config(undone, order.SideWHMCS, err)
+	case fault.Permanent:
+		if kind == outcomeRefused {
+			return d.fail("sent/refused", undone, err)
+		}
+	}
+	if d.resends+1 < readTries && d.left() > d.pauseMost(d.resends)+d.c.AcceptTimeout {
+		m := d.stage("sent/not-done", undone)
+		m.Then, m.For = Pause, d.pause(d.resends)
+		return m
+	}
+	return d.retry(undone, order.SideWHMCS, err)
+}
+
+// --- faults
+
+// readFailed is what follows a read that failed: its kind decides.
+func (d decision) readFailed() Move {
+	f := d.failed
+	switch fault.KindOf(f.err) {
+	case fault.Config:
+		return d.config(d.r, f.side, f.err)
+	case fault.Permanent:
+		return d.fail("any/permanent", d.r, f.err)
+	}
+	if f.tries < readTries && d.left() > d.pauseMost(f.tries-1) {
+		m := d.stage("any/read-again", d.r)
+		m.Then, m.For = Pause, d.pause(f.tries-1)
+		return m
+	}
+	return d.retry(d.r, f.side, f.err)
+}
+
+// config parks an order whose side's installation is at fault, until its
+// breaker closes; no try is spent.
+func (d decision) config(to order.Record, side order.Side, cause error) Move {
+	if !d.told {
+		return d.tell(Trip, side, fault.CodeOf(cause))
+	}
+	return d.park("any/config", to, d.openUntil, cause, unspent, "")
+}
+
+// retry parks an order after a fault that may pass, or gives it up when it has
+// been tried for GiveUp: this very try was the one last search or read.
+func (d decision) retry(to order.Record, side order.Side, cause error) Move {
+	if !d.told {
+		return d.tell(Count, side, fault.CodeOf(cause))
+	}
+	if !to.OpenedAt.IsZero() && d.now.Sub(to.OpenedAt) > d.c.GiveUp {
+		return d.fail("any/exhausted", to, &fault.Error{Code: exhausted(to.RecoveryPoint), Err: cause})
+	}
+	most := order.Doubled(d.c.RetryBase, max(to.Attempts-1, 0), maxBackoff)
+	due := d.now.Add(time.Duration(d.random * float64(most)))
+	if d.openUntil.After(due) {
+		due = d.openUntil
+	}
+	return d.park("any/retry", to, due, cause, spent, "")
+}
+
+// exhausted is the code of an order that was tried for too long: a plain one
+// only where nothing can have reached WHMCS.
+func exhausted(at order.RecoveryPoint) fault.Code {
+	switch at {
+	case order.PointNone:
+		return fault.RetriesExhausted
+	case order.PointAdding:
+		return fault.AddOutcomeUnknown
+	case order.PointAccepted:
+		return fault.NotVerified
+	}
+	return fault.AcceptOutcomeUnknown
+}
+
+// reviewCode is the code under which an order fails. A plain one says that
+// nothing was made; past none that is known only from WHMCS's own refusal of
+// the AddOrder that a search had shown to be needed. Any other cause then fails
+// under the review code of the point; the text stays the cause's.
+func reviewCode(at order.RecoveryPoint, cause error) fault.Code {
+	code := fault.CodeOf(cause)
+	var refused *fault.Refused
+	switch {
+	case code.Info().Review, at == order.PointNone, at == order.PointAdding && errors.As(cause, &refused):
+		return code
+	case at == order.PointAdded:
+		return fault.WHMCSOrderMismatch
+	}
+	return exhausted(at)
+}
+
+func (d decision) mismatch(row, id, diff string) Move {
+	return d.fail(row, d.r, fault.New(fault.WHMCSOrderMismatch,
+		fmt.Sprintf("Compare WHMCS order %s with this one, correct it there, then click again: %s.", id, diff)))
+}
+
+func (d decision) cancelled(row, id, how string) Move {
+	d.r.WHMCSOrderID = id
+	return d.fail(row, d.r, fault.New(fault.WHMCSOrderCancelled,
+		fmt.Sprintf("Ask the on-call to resolve with adopt or none: WHMCS order %s is %s.", id, how)))
+}
+
+// --- what every move is made of
+
+// left is how long this worker may still act on its own: until the lease or
+// the invocation ends, less the margin.
+func (d decision) left() time.Duration {
+	return timeLeft(d.r, d.deadline, d.now, d.c)
+}
+
+func timeLeft(r order.Record, deadline, now time.Time, c Config) time.Duration {
+	return earlier(r.LeaseUntil, deadline).Add(-c.Margin).Sub(now)
+}
+
+// leaseFrom is the end of a lease that begins, or is renewed, at t.
+func (d decision) leaseFrom(t time.Time) time.Time { return earlier(t.Add(d.c.Lease), d.deadline) }
+
+// ask reads, after the lease was renewed where that is due.
+func (d decision) ask(what Read) Move {
+	if d.now.Sub(d.renewed) >= min(renewEvery, d.c.Lease/2) || d.left() <= 0 {
+		lease := d.leaseFrom(d.now)
+		if lease.Sub(d.now) <= d.c.Margin {
+			return d.park("any/no-time", d.r, d.now, nil, unspent, noTimeLeft)
+		}
+		to := d.r
+		to.LeaseUntil = lease
+		m := d.write("any/renew", to, "", "")
+		m.Then = Repeat
+		return m
+	}
+	return Move{Row: "any/read", To: d.r, Then: Ask, Read: what}
+}
+
+// askOrder reads one WHMCS order of a client (0: not known).
+func (d decision) askOrder(what Read, id string, client int64) Move {
+	m := d.ask(what)
+	m.ID, m.Client = id, client
+	return m
+}
+
+func clientOf(plan *order.Plan) int64 {
+	if plan == nil {
+		return 0
+	}
+	return plan.ClientID
+}
+
+const noTimeLeft = "no time left in this invocation"
+
+// tell reports a fault to the breaker of a side; what it says decides then.
+func (d decision) tell(how Next, side order.Side, code fault.Code) Move {
+	return Move{Row: "any/tell-breaker", To: d.r, Then: how, Side: side, Code: code}
+}
+
+// stage goes on without a write.
+func (d decision) stage(row string, to order.Record) Move { return Move{Row: row, To: to} }
+
+// write goes on after a write that wakes no other function.
+func (d decision) write(row string, to order.Record, event, detail string) Move {
+	return d.logged(Move{Row: row, To: to, Signal: order.SignalLease}, event, detail)
+}
+
+// spending says whether a wait counts as a try.
+type spending bool
+
+const (
+	spent   spending = true
+	unspent spending = false // paused, breaker, settling: not the order's fault
+)
+
+// park ends the run with the order waiting until due.
+func (d decision) park(row string, to order.Record, due time.Time, cause error, s spending, why string) Move {
+	to.State, to.DueAt, to.LeaseUntil = order.Waiting, due, time.Time{}
+	if s == unspent {
+		to.Attempts = max(to.Attempts-1, 0)
+	}
+	if cause != nil {
+		to.ErrorCode, to.ErrorMessage, to.ErrorAt = fault.CodeOf(cause), fault.TextOf(cause), d.now
+		if why == "" {
+			why = string(to.ErrorCode)
+		}
+	}
+	m := d.write(row, to, "waiting", fmt.Sprintf("at %s until %s: %s", to.RecoveryPoint, due.UTC().Format(time.RFC3339), why))
+	m.Then = Finish
+	return m
+}
+
+// fail ends the order. Only a failure at none is forgotten one day: everywhere
+// else the item is the evidence of what may exist in WHMCS.
+func (d decision) fail(row string, to order.Record, cause error) Move {
+	to.State, to.Word = order.Failed, to.Word.WithoutRerun()
+	to.DueAt, to.LeaseUntil = time.Time{}, time.Time{}
+	if to.RecoveryPoint == order.PointAdding && to.Add.SettledAt.Before(d.now) {
+		to.Add = order.Sent{Count: to.Add.Count} // a person need not wait for it
+	}
+	to.ErrorCode, to.ErrorMessage, to.ErrorAt = reviewCode(to.RecoveryPoint, cause), fault.TextOf(cause), d.now
+	if to.RecoveryPoint == order.PointNone {
+		to.ExpiresAt = d.now.Add(d.c.Retention)
+	}
+	return d.logged(Move{Row: row, To: to, Signal: order.SignalStatus, Then: Finish}, "failed", string(to.ErrorCode)+": "+to.ErrorMessage)
+}
+
+// logged adds the history's line, unless the history says since the order last
+// moved on what a wait or a send would say again: three days of retries must
+// not push out the first lines.
+func (d decision) logged(m Move, event, detail string) Move {
+	if !alreadyLogged(d.r.History, event, detail) {
+		m.Event, m.Detail = event, detail
+	}
+	return m
+}
+
+func alreadyLogged(history []order.Entry, event, detail string) bool {
+	if !repeats(event) {
+		return false
+	}
+	detail = order.Cut(detail, order.MaxDetail)
+	for _, e := range slices.Backward(history) {
+		switch {
+		case e.Event == event && withoutTime(e.Detail) == withoutTime(detail):
+			return true
+		case e.By == writtenBy && !repeats(e.Event), e.Event == "reopened", strings.HasPrefix(e.Event, "resolved_"):
+			return false
+		}
+	}
+	return false
+}
+
+func repeats(event string) bool {
+	return event == "waiting" || event == "add_sending" || event == "accept_sending"
+}
+
+// withoutTime is the detail of a wait without its end.
+func withoutTime(detail string) string {
+	point, rest, ok := strings.Cut(detail, " until ")
+	if !ok {
+		return detail
+	}
+	_, why, _ := strings.Cut(rest, ": ")
+	return point + ": " + why
+}
+
+// pauseMost is the longest wait before another try inside the invocation:
+// 1 s, then 4 s, at the default RetryBase.
+func (d decision) pauseMost(try int) time.Duration { return pauseMost(d.c, try) }
+
+func (d decision) pause(try int) time.Duration {
+	return time.Duration(d.random * float64(pauseMost(d.c, try)))
+}
+
+func pauseMost(c Config, try int) time.Duration { return c.RetryBase / 60 << (2 * min(try, 2)) }
+
+func earlier(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
+}

@@ -1,0 +1,367 @@
+package provision
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"time"
+
+	"orderbridge/shared/fault"
+	"orderbridge/shared/order"
+)
+
+// Deps are the ports of an Engine and what it takes from the machine.
+type Deps struct {
+	Store   Store
+	Orders  Orders
+	Billing Billing
+	// WHMCS and Salesforce are the breakers of the two sides.
+	WHMCS, Salesforce Breaker
+	Clock             Clock
+	Log               *slog.Logger
+	// Skewed reports that this worker's clock cannot be trusted (A1); nil = no
+	// check. It is asked before each lease and each effect.
+	Skewed func() error
+	// Random gives a number in [0,1) for jitter; nil = math/rand.
+	Random func() float64
+	// Token names a lease; nil = order.NewToken.
+	Token func() order.Token
+}
+
+// Engine carries orders to their end. It holds no order state: any number of
+// engines may run the same order, and the table decides who acts.
+type Engine struct {
+	d   Deps
+	cfg Config
+}
+
+// New returns an engine. It fails with configuration_invalid when a time is
+// missing or contradictory, and when a port is missing.
+func New(d Deps, cfg Config) (*Engine, error) {
+	if d.Store == nil || d.Orders == nil || d.Billing == nil || d.WHMCS == nil || d.Salesforce == nil || d.Clock == nil || d.Log == nil {
+		return nil, errors.New("engine: a port is missing")
+	}
+	if err := cfg.check(); err != nil {
+		return nil, err
+	}
+	if d.Skewed == nil {
+		d.Skewed = func() error { return nil }
+	}
+	if d.Random == nil {
+		d.Random = rand.Float64
+	}
+	if d.Token == nil {
+		d.Token = order.NewToken
+	}
+	return &Engine{d: d, cfg: cfg}, nil
+}
+
+// End says how a run ended. It is for logs and metrics; what woke the engine
+// need not look at it.
+type End string
+
+// The ends of a run.
+const (
+	EndProvisioned End = "provisioned"
+	EndFailed      End = "failed"
+	EndParked      End = "parked"   // waits; the clock will come back
+	EndBlocked     End = "held"     // paused or a breaker is open; not leased
+	EndNotDue      End = "not_due"  // nothing to do, or another worker does it
+	EndLost        End = "lost"     // the lease went to another worker
+	EndUnstored    End = "unstored" // the table did not take the last write
+)
+
+// Result is what became of one run.
+type Result struct {
+	End  End
+	Code fault.Code // of the failure or the wait; may be empty
+	// Record is the last image this worker wrote or read; zero if it had no lease.
+	Record order.Record
+}
+
+// Run carries the order as far as it can go now. It is the only entrance:
+// queue, clock and operator hint, and recovery is the normal path. The context
+// must have a deadline: that of the invocation, after which the platform kills
+// the process.
+//
+// An error means that the table could not be asked; the order is unchanged or
+// its lease will run out. Everything else is a Result.
+func (e *Engine) Run(ctx context.Context, id order.ID) (Result, error) {
+	until, ok := ctx.Deadline()
+	if !ok {
+		return Result{}, errors.New("run engine: the context has no deadline")
+	}
+	deadline := until.Round(0)
+	if err := e.d.Skewed(); err != nil {
+		return Result{End: EndBlocked, Code: fault.CodeOf(err)}, nil
+	}
+	asked := e.d.Clock.Now()
+	whmcs, blocked, err := e.d.WHMCS.Admit(ctx)
+	if err != nil {
+		return Result{End: EndBlocked}, err
+	}
+	if blocked != nil {
+		return Result{End: EndBlocked, Code: blocked.Why}, nil
+	}
+	now := e.d.Clock.Now()
+	lease := order.Lease{Token: e.d.Token(), Now: now, Until: earlier(now.Add(e.cfg.Lease), deadline), Margin: e.cfg.Margin}
+	if lease.Until.Sub(now) <= e.cfg.Margin {
+		return Result{End: EndNotDue}, nil
+	}
+	rec, err := e.d.Store.Lease(ctx, id, lease)
+	switch fault.CodeOf(err) {
+	case "":
+	case fault.NotDue, fault.OrderNotFound:
+		return Result{End: EndNotDue}, nil
+	default:
+		return Result{}, err
+	}
+	w := &worker{Deps: e.d, cfg: e.cfg, stored: rec, rec: rec,
+		facts: facts{deadline: deadline, renewed: now, whmcs: whmcs, whmcsAt: asked}}
+	end, err := w.run(ctx)
+	switch fault.CodeOf(err) {
+	case fault.LeaseLost:
+		end, err = EndLost, nil
+	case fault.StoreUnavailable:
+		// The lease runs out and the clock comes back: nothing is lost.
+		end, err = EndUnstored, nil
+	}
+	e.d.Log.LogAttrs(ctx, slog.LevelInfo, "run ended",
+		slog.String("order_id", id.String()), slog.String("end", string(end)),
+		slog.String("state", string(w.stored.State)), slog.String("point", string(w.stored.RecoveryPoint)),
+		slog.Int64("fence", int64(w.stored.Fence)), slog.Int("attempts", w.stored.Attempts),
+		slog.String("code", string(w.stored.ErrorCode)))
+	return Result{End: end, Code: w.stored.ErrorCode, Record: w.stored}, err
+}
+
+// worker is one lease on one order.
+type worker struct {
+	Deps
+	cfg Config
+	// stored is the image in the table as this worker last wrote it; rec is what
+	// it has learnt since and not yet written. They differ only between an
+	// answer and the write that follows it: a crash in between is what the
+	// recovery points are for.
+	stored, rec order.Record
+	facts       facts
+	tries       int // of the current read that failed
+}
+
+// run decides and acts until the order ends or waits. Here is the only write
+// and, in its two methods, the only I/O.
+func (w *worker) run(ctx context.Context) (End, error) {
+	if !w.rec.RecoveryPoint.Valid() {
+		return EndUnstored, fault.Wrap(fault.Internal, fmt.Errorf("run order: unknown recovery point %q", w.rec.RecoveryPoint))
+	}
+	for {
+		w.facts.random, w.facts.skewed = w.Random(), fault.CodeOf(w.Skewed())
+		now := w.Clock.Now()
+		before := w.rec
+		m := decide(before, w.facts, now, w.cfg)
+		w.rec = m.To
+		if m.Signal != "" {
+			if err := w.write(ctx, m, now); err != nil {
+				return EndUnstored, err
+			}
+		}
+		if m.To.RecoveryPoint != before.RecoveryPoint {
+			w.facts.seen = seen{}
+		}
+		if m.Then == Pause && w.facts.answer != nil {
+			w.facts.resends++
+		}
+		if m.Then == Again || m.Then == Pause {
+			w.facts.failed, w.facts.answer = nil, nil
+			w.facts.told, w.facts.openUntil = false, time.Time{}
+		}
+		switch m.Then {
+		case Ask:
+			w.ask(ctx, m)
+		case Send:
+			w.send(ctx, m.Effect, before)
+		case Pause:
+			if w.Clock.Sleep(ctx, m.For) != nil {
+				w.tries, w.facts.resends = readTries, readTries // no time for another
+			}
+		case Trip, Count:
+			if err := w.tell(ctx, m); err != nil {
+				return EndUnstored, err
+			}
+		case Finish:
+			return map[order.State]End{order.Provisioned: EndProvisioned, order.Failed: EndFailed, order.Waiting: EndParked}[w.stored.State], nil
+		}
+	}
+}
+
+// writtenBy names the engine in the history.
+const writtenBy = "provision"
+
+// write makes the move's record the table's image under the fence. A write that
+// the table did not answer is sent again: the same step twice is the same image.
+func (w *worker) write(ctx context.Context, m Move, now time.Time) error {
+	step := order.Step{From: w.stored, To: m.To, Signal: m.Signal, Now: now}
+	if m.Event != "" {
+		step.Entry = order.Entry{At: now, Event: m.Event, Detail: m.Detail, By: writtenBy}
+	}
+	if !m.To.LeaseUntil.Equal(w.stored.LeaseUntil) {
+		w.facts.renewed = now
+	}
+	for try := 0; ; try++ {
+		rec, err := w.Store.Write(ctx, step)
+		if err == nil {
+			w.stored, w.rec = rec, rec
+			return nil
+		}
+		if fault.CodeOf(err) != fault.StoreUnavailable || try+1 == readTries || timeLeft(w.stored, w.facts.deadline, w.Clock.Now(), w.cfg) <= time.Second {
+			return err
+		}
+		if err := w.Clock.Sleep(ctx, time.Duration(w.Random()*float64(pauseMost(w.cfg, try)))); err != nil {
+			return fault.Wrap(fault.StoreUnavailable, err)
+		}
+	}
+}
+
+// ask makes one read and keeps what it says, or how it failed.
+func (w *worker) ask(ctx context.Context, m Move) {
+	bounded, cancel := context.WithTimeout(ctx, timeLeft(w.rec, w.facts.deadline, w.Clock.Now(), w.cfg))
+	side, err := w.read(bounded, m)
+	cancel()
+	if err == nil || fault.KindOf(err) == fault.Permanent {
+		w.served(ctx, side)
+	}
+	if err == nil {
+		w.tries = 0
+		return
+	}
+	w.tries++
+	w.facts.failed = &failure{side: side, err: err, tries: w.tries}
+}
+
+// read makes one read of a side; "" is the table.
+func (w *worker) read(ctx context.Context, m Move) (side order.Side, err error) {
+	f := &w.facts
+	switch m.Read {
+	case ReadSalesforceSwitch:
+		control, blocked, err := w.Salesforce.Admit(ctx)
+		if err == nil {
+			f.salesforce = &admission{control, blocked}
+		}
+		return "", err
+	case ReadWHMCSSwitch:
+		asked := w.Clock.Now()
+		control, _, err := w.WHMCS.Admit(ctx)
+		if err == nil {
+			f.whmcs, f.whmcsAt = control, asked
+		}
+		return "", err
+	case ReadRequest:
+		request, err := w.Orders.Load(ctx, w.rec.ID)
+		f.account = request.AccountID
+		if err == nil {
+			f.request = &request
+		}
+		return order.SideSalesforce, err
+	case ReadCatalog:
+		if err = w.Billing.Client(ctx, f.request.ClientID); err == nil {
+			f.products, err = read(w.Billing.Products(ctx, productIDs(*f.request)))
+		}
+	case ReadHeldOrder:
+		f.seen.held, err = w.lookup(ctx, m)
+	case ReadOrder:
+		f.seen.order, err = w.lookup(ctx, m)
+	case ReadClientOrders:
+		var all []order.BillingOrder
+		var complete bool
+		if all, complete, err = w.Billing.List(ctx, m.Client); err == nil {
+			f.seen.ofClient = f.seen.ofClient.add(all, complete, func(o order.BillingOrder) bool { return ours(w.rec, o.Marker) || suspect(w.rec, o) })
+		}
+	case ReadAllOrders:
+		var all []order.BillingOrder
+		var complete bool
+		if all, complete, err = w.Billing.ListSince(ctx, searchedSince(w.rec)); err == nil {
+			f.seen.ofAll = f.seen.ofAll.add(all, complete, func(o order.BillingOrder) bool { return ours(w.rec, o.Marker) })
+		}
+	case ReadModuleQueue:
+		ids := []string{}
+		for _, s := range f.seen.order.Services {
+			ids = append(ids, s.ID)
+		}
+		f.seen.failures, err = read(w.Billing.ModuleFailures(ctx, ids))
+	}
+	return order.SideWHMCS, err
+}
+
+// read is what a read found: never nil once it succeeded, since nil means that
+// it was not made.
+func read[K comparable, V any](found map[K]V, err error) (map[K]V, error) {
+	if err == nil && found == nil {
+		found = map[K]V{}
+	}
+	return found, err
+}
+
+func (w *worker) lookup(ctx context.Context, m Move) (*lookup, error) {
+	o, exists, err := w.Billing.Order(ctx, m.ID, m.Client)
+	if err != nil {
+		return nil, err
+	}
+	return &lookup{o, exists}, nil
+}
+
+// send sends the effect whose stamp has been written; before is the record that
+// the stamp was decided on. It asks once more what may have changed while the
+// stamp was written: the clock, and what is left of the lease.
+func (w *worker) send(ctx context.Context, e *Effect, before order.Record) {
+	a := &answer{effect: e, before: before}
+	w.facts.seen, w.facts.answer = seen{}, a
+	now := w.Clock.Now()
+	left, longest := timeLeft(w.rec, w.facts.deadline, now, w.cfg), e.timeout(w.cfg)
+	if err := w.Skewed(); err != nil {
+		a.blocked = &order.Blocked{Until: now, Why: fault.CodeOf(err)}
+		return
+	}
+	if left < longest*9/10 {
+		a.blocked = &order.Blocked{Until: now} // slow writes used up the lease
+		return
+	}
+	window := order.SendWindow{Until: e.sent(&w.rec).Until, Timeout: min(longest, left)}
+	if a.result, a.err = e.send(ctx, w.Billing, window, w.rec); a.err == nil {
+		w.served(ctx, order.SideWHMCS)
+	}
+}
+
+// tell reports a fault to the breaker of a side.
+func (w *worker) tell(ctx context.Context, m Move) (err error) {
+	w.facts.told = true
+	b := w.WHMCS
+	switch {
+	case m.Side == "":
+		return nil // the table's fault, no side's
+	case m.Side == order.SideSalesforce:
+		b = w.Salesforce
+	}
+	if m.Then == Trip {
+		w.facts.openUntil, err = b.Trip(ctx, m.Code)
+	} else {
+		w.facts.openUntil, err = b.Fault(ctx, m.Code)
+	}
+	return err
+}
+
+// served notes that a side has answered. A table that does not take the note
+// keeps a count of faults that ends with the next answer.
+func (w *worker) served(ctx context.Context, side order.Side) {
+	b, seen := w.WHMCS, &w.facts.whmcs
+	switch {
+	case side == "":
+		return
+	case side == order.SideSalesforce:
+		b, seen = w.Salesforce, &w.facts.salesforce.control
+	}
+	if err := b.Served(ctx, *seen); err != nil {
+		w.Log.LogAttrs(ctx, slog.LevelWarn, "faults of a side not reset", slog.String("side", string(side)), slog.Any("error", err))
+	}
+	seen.Faults = 0
+}
