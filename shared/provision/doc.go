@@ -38,7 +38,7 @@
 // Every row is one conditional write under F (lease = mine and state working);
 // neighbouring rows are written as one where nothing leaves between them, so
 // that an undisturbed order costs five writes: claim, lease, adding, accepting,
-// provisioned. Steps in steps.go and look.go carry the same words.
+// provisioned. decide follows them.
 //
 //	none       look_before applies             adding, adds 0              → look
 //	none       load fails, retryable           waiting, due = backoff
