@@ -197,7 +197,7 @@ const (
 	usageWhy = "`TEXT` that says why; kept in the history"
 )
 
-// accountable refuses a decision that nobody stands for.
+// accountable refuses a decision without a name and a reason.
 func accountable(by, why string) error {
 	if strings.TrimSpace(by) == "" || strings.TrimSpace(why) == "" {
 		return usagef("--by WHO and --why TEXT are needed: the history keeps who decided what")

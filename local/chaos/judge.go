@@ -380,7 +380,7 @@ func (r *run) report(t verdicts, calls journal) {
 	fmt.Fprintln(r.out)
 	row("orders", "%d", len(r.sales))
 	row("callouts", "%d (%d sent again, %d replays refused)", n("callouts"), n("callouts sent again"), n("replays refused"))
-	row("provisioned", "%d (%d of them mended by a person)", t.provisioned, n("mended"))
+	row("provisioned", "%d (%d of them corrected by a person)", t.provisioned, n("corrected"))
 	for _, code := range slices.Sorted(maps.Keys(t.failed)) {
 		row("failed, "+string(code), "%d", t.failed[code])
 	}

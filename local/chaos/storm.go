@@ -166,8 +166,8 @@ type breakage struct {
 }
 
 // breakage orders a fault. With fresh, those that struck nothing yet are taken
-// back first: an action that nobody calls for a while, such as a breaker's
-// probe, would meet nothing but a heap of faults.
+// back first: an action that is not called for a while, such as a breaker's
+// probe, would otherwise meet all the faults that were ordered meanwhile.
 func (r *run) breakage(ctx context.Context, base string, b breakage, fresh bool) error {
 	if fresh {
 		if err := r.ask(ctx, "DELETE", base+"/_sim/faults", nil, nil); err != nil {
