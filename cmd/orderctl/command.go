@@ -142,7 +142,7 @@ func report(c console, err error) int {
 func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }
 
 func overview(w io.Writer, all []command) {
-	fmt.Fprint(w, "orderctl shows and mends the orders of one installation.\n\n")
+	fmt.Fprint(w, "orderctl shows the orders of one installation and corrects them.\n\n")
 	for _, cmd := range all {
 		fmt.Fprintf(w, "  orderctl %-9s %s\n", cmd.name, cmd.summary)
 	}
