@@ -17,6 +17,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 
+	"orderbridge/shared/breaker"
 	"orderbridge/shared/lambdaenv"
 	"orderbridge/shared/order"
 	"orderbridge/shared/provision/provisiontest"
@@ -110,8 +111,12 @@ func (w *world) process(maxRows int) *Handler {
 	if err != nil {
 		w.t.Fatal(err)
 	}
+	switches, err := breaker.New(breaker.Deps{Controls: w.table, Side: order.SideSalesforce, Probe: org.Probe, Now: time.Now, Log: log}, time.Minute)
+	if err != nil {
+		w.t.Fatal(err)
+	}
 	pusher, err := writeback.New(writeback.Deps{
-		Salesforce: org, Items: w.table, Breaker: w.table, Dead: deadLetters{w.letters, "queue"},
+		Salesforce: org, Items: w.table, Breaker: switches, Dead: deadLetters{w.letters, "queue"},
 		Metrics: metrics, Log: log, Now: time.Now, Sleep: lambdaenv.Clock{}.Sleep, MaxRows: maxRows,
 	})
 	if err != nil {

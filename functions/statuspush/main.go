@@ -18,9 +18,11 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 
+	"orderbridge/shared/breaker"
 	"orderbridge/shared/config"
 	"orderbridge/shared/fault"
 	"orderbridge/shared/lambdaenv"
+	"orderbridge/shared/order"
 	"orderbridge/shared/salesforce"
 	"orderbridge/shared/secret"
 	"orderbridge/shared/store"
@@ -52,8 +54,12 @@ func wire(ctx context.Context, getenv func(string) string, out io.Writer) (*Hand
 	if err != nil {
 		return nil, err
 	}
+	switches, err := breaker.New(breaker.Deps{Controls: table, Side: order.SideSalesforce, Probe: org.Probe, Now: env.Clock.Now, Log: env.Log}, c.RetryBase)
+	if err != nil {
+		return nil, err
+	}
 	pusher, err := writeback.New(writeback.Deps{
-		Salesforce: org, Items: table, Breaker: table,
+		Salesforce: org, Items: table, Breaker: switches,
 		Dead:    deadLetters{sqs.NewFromConfig(env.AWS), c.DeadLetterURL},
 		Metrics: env.Metrics, Log: env.Log, Now: env.Clock.Now, Sleep: env.Clock.Sleep,
 	})

@@ -89,7 +89,7 @@ func (b *Breaker) Admit(ctx context.Context) (c order.Control, blocked *order.Bl
 	failure := b.d.Probe(probe)
 	cancel()
 	if failure != nil {
-		until, err := b.open(ctx, "probe failed", fault.CodeOf(failure), won.Fails+1)
+		until, err := b.open(ctx, "probe failed", failure, won.Fails+1)
 		return won, &order.Blocked{Until: until, Why: fault.CodeOf(failure)}, err
 	}
 	closed, err := b.d.Controls.ChangeControl(ctx, b.d.Side, func(now order.Control) (order.Control, bool) { return now.Closed(won, b.d.Now()) })
@@ -102,14 +102,14 @@ func (b *Breaker) Admit(ctx context.Context) (c order.Control, blocked *order.Bl
 
 // Trip opens the breaker at once, for a fault of the installation, and returns
 // until when. One that is open already stays as it is. Errors: store_unavailable.
-func (b *Breaker) Trip(ctx context.Context, why fault.Code) (until time.Time, err error) {
-	return b.open(ctx, "breaker opened", why, 0)
+func (b *Breaker) Trip(ctx context.Context, cause error) (until time.Time, err error) {
+	return b.open(ctx, "breaker opened", cause, 0)
 }
 
 // Fault counts one more run that the side ended by a retryable fault. The third
 // in a row opens the breaker; until is zero while it stays closed. Errors:
 // store_unavailable.
-func (b *Breaker) Fault(ctx context.Context, why fault.Code) (until time.Time, err error) {
+func (b *Breaker) Fault(ctx context.Context, cause error) (until time.Time, err error) {
 	c, err := b.d.Controls.ChangeControl(ctx, b.d.Side, func(c order.Control) (order.Control, bool) {
 		c.Faults++
 		return c, true
@@ -117,7 +117,7 @@ func (b *Breaker) Fault(ctx context.Context, why fault.Code) (until time.Time, e
 	if err != nil || c.Faults < faultsInRow {
 		return time.Time{}, err
 	}
-	return b.Trip(ctx, why)
+	return b.Trip(ctx, cause)
 }
 
 // Served notes that the side has answered as it should: faults are counted in a
@@ -133,8 +133,8 @@ func (b *Breaker) Served(ctx context.Context, seen order.Control) error {
 
 // open opens the breaker after fails failed probes (0: by a fault), unless it is
 // open already; a failed probe moves the end of its own window.
-func (b *Breaker) open(ctx context.Context, event string, why fault.Code, fails int) (time.Time, error) {
-	now := b.d.Now()
+func (b *Breaker) open(ctx context.Context, event string, cause error, fails int) (time.Time, error) {
+	now, why := b.d.Now(), fault.CodeOf(cause)
 	opened := false
 	c, err := b.d.Controls.ChangeControl(ctx, b.d.Side, func(c order.Control) (order.Control, bool) {
 		after := fails
@@ -152,7 +152,7 @@ func (b *Breaker) open(ctx context.Context, event string, why fault.Code, fails 
 	}
 	if opened {
 		b.d.Log.LogAttrs(ctx, slog.LevelError, event, slog.String("side", string(b.d.Side)),
-			slog.String("code", string(why)), slog.Time("until", c.OpenUntil), slog.Int("failed_probes", c.Fails))
+			slog.String("code", string(why)), slog.Time("until", c.OpenUntil), slog.Int("failed_probes", c.Fails), slog.Any("error", cause))
 	}
 	return c.OpenUntil, nil
 }

@@ -41,6 +41,7 @@ type StatusPush struct {
 	DeadLetterURL      string
 	SalesforceSecretID string
 	Salesforce         Salesforce
+	RetryBase          time.Duration
 	LogLevel           slog.Level
 }
 
@@ -156,6 +157,7 @@ func LoadStatusPush(getenv func(string) string) (StatusPush, error) {
 		DeadLetterURL:      r.required("STATUSPUSH_DEAD_LETTER_URL"),
 		SalesforceSecretID: r.required("SALESFORCE_SECRET_ID"),
 		Salesforce:         r.salesforce(),
+		RetryBase:          r.retryBase(),
 		LogLevel:           r.level("LOG_LEVEL"),
 	}
 	return c, r.err()
@@ -191,7 +193,7 @@ func LoadProvision(getenv func(string) string) (Provision, error) {
 			AcceptSettle:  r.duration("WHMCS_ACCEPT_SETTLE", "900", time.Second, 1, day),
 			AddTimeout:    whmcs.AddTimeout,
 			AcceptTimeout: whmcs.AcceptTimeout,
-			RetryBase:     r.duration("RETRY_BASE", "60", time.Second, 1, 900),
+			RetryBase:     r.retryBase(),
 			Resend:        r.oneOf("WHMCS_RESEND", "auto", "ask") == "auto",
 			PaymentMethod: whmcs.PaymentMethod,
 			Idempotent:    r.ids("WHMCS_IDEMPOTENT_PRODUCTS"),
@@ -394,6 +396,10 @@ func loopback(host string) bool {
 	}
 	a, err := netip.ParseAddr(host)
 	return err == nil && a.IsLoopback()
+}
+
+func (r *reader) retryBase() time.Duration {
+	return r.duration("RETRY_BASE", "60", time.Second, 1, 900)
 }
 
 func (r *reader) salesforce() Salesforce {

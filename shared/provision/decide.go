@@ -124,7 +124,7 @@ type Move struct {
 	Effect        *Effect
 	For           time.Duration // of Pause
 	Side          order.Side    // of Trip and Count
-	Code          fault.Code    // of Trip and Count
+	Cause         error         // of Trip and Count
 }
 
 // decision is decide's view of one moment.
@@ -195,7 +195,7 @@ func (d decision) load() (*order.Plan, *Move) {
 		m = d.ask(ReadSalesforceSwitch)
 	case d.salesforce.blocked != nil:
 		// Salesforce has a breaker of its own; only loading needs Salesforce.
-		m = d.park("any/blocked", d.r, d.salesforce.blocked.Until, nil, unspent, "salesforce: "+string(d.salesforce.blocked.Why))
+		m = d.park("none/salesforce-blocked", d.r, d.salesforce.blocked.Until, nil, unspent, "salesforce: "+string(d.salesforce.blocked.Why))
 	case d.request == nil:
 		m = d.ask(ReadRequest)
 	case d.products == nil:
@@ -307,11 +307,12 @@ func (d decision) atAdded() Move {
 		return *m
 	}
 	if !ours(d.r, o.Marker) && !d.r.Word.Named() {
+		missing := fault.New(fault.MarkerNotKept,
+			fmt.Sprintf("Ask the on-call to correct the WHMCS installation and to restore the marker of WHMCS order %s (%s), then click again: WHMCS did not keep it.", o.ID, d.r.ID.Marker()))
 		if !d.told {
-			return d.tell(Trip, order.SideWHMCS, fault.MarkerNotKept)
+			return d.tell(Trip, order.SideWHMCS, missing)
 		}
-		return d.fail("added/marker-missing", d.r, fault.New(fault.MarkerNotKept,
-			fmt.Sprintf("Ask the on-call to correct the WHMCS installation and to restore the marker of WHMCS order %s (%s), then click again: WHMCS did not keep it.", o.ID, d.r.ID.Marker())))
+		return d.fail("added/marker-missing", d.r, missing)
 	}
 	services, diff := match(*d.r.Plan, o.Services)
 	if diff != "" {
@@ -567,7 +568,7 @@ func (d decision) readFailed() Move {
 // breaker closes; no try is spent.
 func (d decision) config(to order.Record, side order.Side, cause error) Move {
 	if !d.told {
-		return d.tell(Trip, side, fault.CodeOf(cause))
+		return d.tell(Trip, side, cause)
 	}
 	return d.park("any/config", to, d.openUntil, cause, unspent, "")
 }
@@ -576,7 +577,7 @@ func (d decision) config(to order.Record, side order.Side, cause error) Move {
 // been tried for GiveUp: this very try was the one last search or read.
 func (d decision) retry(to order.Record, side order.Side, cause error) Move {
 	if !d.told {
-		return d.tell(Count, side, fault.CodeOf(cause))
+		return d.tell(Count, side, cause)
 	}
 	if !to.OpenedAt.IsZero() && d.now.Sub(to.OpenedAt) > d.c.GiveUp {
 		return d.fail("any/exhausted", to, &fault.Error{Code: exhausted(to.RecoveryPoint), Err: cause})
@@ -678,8 +679,8 @@ func clientOf(plan *order.Plan) int64 {
 const noTimeLeft = "no time left in this invocation"
 
 // tell reports a fault to the breaker of a side; what it says decides then.
-func (d decision) tell(how Next, side order.Side, code fault.Code) Move {
-	return Move{Row: "any/tell-breaker", To: d.r, Then: how, Side: side, Code: code}
+func (d decision) tell(how Next, side order.Side, cause error) Move {
+	return Move{Row: "any/tell-breaker", To: d.r, Then: how, Side: side, Cause: cause}
 }
 
 // stage goes on without a write.

@@ -23,8 +23,8 @@
 // and does nothing more. The fence counts leases and is never reset. The table's
 // condition cannot reach WHMCS, so the send window is the second fence: a
 // request leaves before add_until (accept_until) by the wall clock or never,
-// and nobody looks for its result, or repeats it, before that time, the clock
-// margin and the longest run of WHMCS (settle) have passed:
+// and no worker searches for its result, or repeats it, before that time, the
+// clock margin and the longest run of WHMCS (settle) have passed:
 //
 //	settled(x) = x_until + margin + settle < now
 //
@@ -35,59 +35,80 @@
 //	   │ click    park  │  └────▶ failed ──click with a new key, or resolve──▶ queued
 //	   └── waiting ◀────┘
 //
-// Every row is one conditional write under F (lease = mine and state working);
-// neighbouring rows are written as one where nothing leaves between them, so
-// that an undisturbed order costs five writes: claim, lease, adding, accepting,
-// provisioned. decide follows them.
+// decide is the table: from the record and what is known besides it makes a
+// Move, which names its row. Every write is conditional on F (lease = mine and
+// state working). Neighbouring rows are written as one where nothing leaves
+// between them ("staged"), so that an undisturbed order costs five writes:
+// claim, lease, adding, accepting, provisioned. decide_test.go has a case for
+// each row, in this order.
 //
-//	none       look_before applies             adding, adds 0              → look
-//	none       load fails, retryable           waiting, due = backoff
-//	none       load fails, permanent           failed, its code
-//	none       Salesforce holds a WHMCS id     adding, adds 0              → look
-//	none       loaded                          adding, adds 1, add_until   → AddOrder
-//	adding     not settled                     waiting, due = end of settle
-//	adding     look: one live hit as planned   added                       → compare
-//	adding     look: one that differs, several
-//	           live, only cancelled, a new
-//	           unmarked one, an unstable list  failed, a review code
-//	adding     look: nothing; adds 0, or
-//	           adds < 5 and resend = auto      adds+1, add_until           → AddOrder
-//	adding     look: nothing, otherwise        failed add_outcome_unknown
-//	adding     sent: success with id           added                       → compare
-//	adding     sent: certainly not done        adds−1; 0: back to none     → park, or failed
-//	adding     sent: anything else             waiting, due = end of settle
-//	added      as planned, marker there        accepting, accept_until     → AcceptOrder
-//	added      already Active                  accepted                    → verify
-//	added      differs                         failed whmcs_order_mismatch
-//	added      marker missing, not adopted     failed marker_not_kept; WHMCS's breaker opens
-//	any below  cancelled, fraud, gone          failed whmcs_order_cancelled
-//	accepting  sent: success, or not Pending
-//	           and a read says Active          accepted                    → verify
-//	accepting  sent: module text               failed module_failed
-//	accepting  sent: certainly not done        added                       → park
-//	accepting  sent: anything else             waiting, due = end of settle
-//	accepting  not settled                     waiting, due = end of settle
-//	accepting  settled: Active                 accepted                    → verify
-//	accepting  settled: Pending, and a person
-//	           clicked after module_failed, or
-//	           the product is idempotent       accepting, accept_until     → AcceptOrder
-//	accepting  settled: still Pending          failed accept_outcome_unknown
-//	accepted   one of ours in the module queue failed module_failed
-//	accepted   all active, queue empty, and if
-//	           adds ≥ 2, or adopted after an
-//	           AddOrder, no hit beside it      provisioned
-//	accepted   not yet, < 15 min               waiting
-//	accepted   not yet, later                  failed not_verified
-//	past none  load or a read fails, permanent failed, the point's review code
-//	open       tried for 72 h, settled         failed retries_exhausted at none, else the unknown code
+//	none/look-before          look_before applies                      adding, adds 0               → search
+//	none/salesforce-blocked   Salesforce's breaker is open             waiting until it closes
+//	none/salesforce-holds-id  Salesforce holds a WHMCS id              adding, adds 0               → search
+//	none/send                 loaded                                   adding, adds+1, add_until    → AddOrder
+//
+//	adding/unsettled          AddOrder may still run                   waiting until it has ended
+//	adding/held-absent        WHMCS lacks the order Salesforce names   failed whmcs_id_foreign
+//	adding/held-foreign       it lacks this order's marker             failed whmcs_id_foreign
+//	adding/unstable           the listings differ each time            failed add_outcome_unknown
+//	adding/several            several live hits                        failed whmcs_order_ambiguous
+//	adding/dead               the hits are cancelled, fraud or gone    failed whmcs_order_cancelled
+//	adding/suspect            a new order of the client, unmarked      failed whmcs_order_ambiguous
+//	adding/differs            one live hit, not as planned             failed whmcs_order_mismatch
+//	adding/found              one live hit, as planned                 added, its id                → compare
+//	adding/absent             no hit; adds 0, or < 5 and resend=auto   adding, adds+1, add_until    → AddOrder
+//	adding/unknown            no hit, otherwise                        failed add_outcome_unknown
+//
+//	added/marker-missing      not named by a person, no marker         failed marker_not_kept; WHMCS's breaker opens
+//	added/differs             lines or status not as planned           failed whmcs_order_mismatch
+//	added/active              Active already                           accepted, staged             → verify
+//	added/send                Pending, as planned                      accepting, accept_until      → AcceptOrder
+//	past/cancelled            cancelled, fraud or gone (from here on)  failed whmcs_order_cancelled
+//
+//	accepting/unsettled       AcceptOrder may still run                waiting until it has ended
+//	accepting/active          Active                                   accepted, staged             → verify
+//	accepting/differs         neither Active nor Pending               failed whmcs_order_mismatch
+//	accepting/consent         Pending; a click consents, or the module accepting, accept_until      → AcceptOrder
+//	                          may run twice
+//	accepting/unknown         Pending, otherwise                       failed accept_outcome_unknown
+//
+//	accepted/no-plan          nothing to compare with                  failed whmcs_order_mismatch
+//	accepted/module-queue     a service stands in the module queue     failed module_failed
+//	accepted/not-yet          not all active, < 15 min                 waiting
+//	accepted/not-verified     not all active, later                    failed not_verified
+//	accepted/marker-missing   adds ≥ 2, and no hit by the marker       failed marker_not_kept
+//	accepted/several          adds ≥ 2 or named: a hit beside it       failed whmcs_order_ambiguous
+//	accepted/verified         all active, module queue empty           provisioned, service ids
+//
+//	sent/held-back            the time or clock forbade it at last     waiting, as before the stamp
+//	sent/done                 success                                  added or accepted, staged
+//	sent/unsure               may have happened                        waiting until it has ended
+//	sent/module-failed        the module's text                        failed module_failed
+//	sent/not-pending-active   "not Pending", and a read says Active    accepted, staged             → verify
+//	sent/not-pending          "not Pending", and it is not Active      waiting until it has ended
+//	sent/refused              certainly not done, for this order       failed, as before the stamp
+//	sent/not-done             certainly not done, time for another     as before the stamp, staged  → again
+//
+//	any/read                  something is not known                   nothing                      → read it
+//	any/renew                 a minute of reading is over              the lease renewed
+//	any/no-time               too little time in this invocation       waiting, due now
+//	any/blocked               paused, breaker open, or clock skewed    waiting until it closes
+//	any/read-again            a read failed, time for another          nothing                      → read again
+//	any/tell-breaker          a side failed, its breaker is not told   nothing                      → tell it
+//	any/retry                 a read or an effect failed               waiting, due = backoff
+//	any/config                the installation is at fault             waiting until the breaker closes
+//	any/permanent             a person must correct data               failed; past none the point's review code
+//	any/exhausted             tried for 72 h                           failed retries_exhausted at none, else the unknown code
 //
 // # When a side does not serve
 //
 // A retryable fault is tried twice again inside the invocation, then by the
-// clock with full jitter; three runs in a row that end so open the side's
-// breaker. A fault of the installation opens it at once. While it is open, or
-// WHMCS is paused, orders wait and no try is spent. The one worker that wins
-// the probe by a conditional write asks with a read, never with an effect.
+// clock with full jitter; three runs in a row that end so, counted in the table,
+// open the side's breaker (package breaker). A fault of the installation opens
+// it at once. While it is open, or WHMCS is paused, orders wait and no try is
+// spent. The one worker that wins the probe by a conditional write asks with a
+// read, never with an effect. The switch of WHMCS that an effect goes by was
+// read at most 5 s before its stamp.
 //
 // # Trust
 //

@@ -4,7 +4,6 @@ import (
 	"context"
 	"time"
 
-	"orderbridge/shared/fault"
 	"orderbridge/shared/order"
 )
 
@@ -47,10 +46,10 @@ type Breaker interface {
 	// may go on.
 	Admit(ctx context.Context) (c order.Control, blocked *order.Blocked, err error)
 	// Trip opens the breaker and returns until when it is open.
-	Trip(ctx context.Context, why fault.Code) (until time.Time, err error)
+	Trip(ctx context.Context, cause error) (until time.Time, err error)
 	// Fault counts a run that the side ended by a retryable fault; enough in a
 	// row open the breaker. until is zero while it stays closed.
-	Fault(ctx context.Context, why fault.Code) (until time.Time, err error)
+	Fault(ctx context.Context, cause error) (until time.Time, err error)
 	// Served ends the count of faults, if seen, the switch as read, has some.
 	Served(ctx context.Context, seen order.Control) error
 }

@@ -343,9 +343,9 @@ func (w *worker) tell(ctx context.Context, m Move) (err error) {
 		b = w.Salesforce
 	}
 	if m.Then == Trip {
-		w.facts.openUntil, err = b.Trip(ctx, m.Code)
+		w.facts.openUntil, err = b.Trip(ctx, m.Cause)
 	} else {
-		w.facts.openUntil, err = b.Fault(ctx, m.Code)
+		w.facts.openUntil, err = b.Fault(ctx, m.Cause)
 	}
 	return err
 }

@@ -38,12 +38,18 @@ type Items interface {
 	Note(ctx context.Context, id order.ID, e order.Entry) error
 }
 
-// Breaker is the switch of Salesforce's side, shared with the engine.
+// Breaker is Salesforce's breaker (shared/breaker), the engine's too. Errors
+// carry store_unavailable: the table did not answer.
 type Breaker interface {
-	Control(ctx context.Context, side order.Side) (order.Control, error)
-	OpenBreaker(ctx context.Context, next order.Control) error
-	WinProbe(ctx context.Context, seen order.Control, until time.Time) (bool, error)
-	CloseBreaker(ctx context.Context, seen order.Control, now time.Time) error
+	// Admit reads the switch, and makes the probe where one is due and this
+	// caller wins it. blocked is nil where the org may be called.
+	Admit(ctx context.Context) (c order.Control, blocked *order.Blocked, err error)
+	// Trip opens the breaker and returns until when it is open.
+	Trip(ctx context.Context, cause error) (until time.Time, err error)
+	// Fault counts a call that failed as a whole; enough in a row open it.
+	Fault(ctx context.Context, cause error) (until time.Time, err error)
+	// Served ends the count of faults, if seen, the switch as read, has some.
+	Served(ctx context.Context, seen order.Control) error
 }
 
 // DeadLetters takes what a person has to look at before it is pushed again.

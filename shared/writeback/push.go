@@ -49,6 +49,8 @@ type Pusher struct {
 	size  int // rows of the next call
 	least int // to which it shrinks
 	fails int // calls failed in a row
+	// control is the switch as the last push saw it, until a call has worked.
+	control order.Control
 }
 
 // New returns a Pusher.
@@ -192,7 +194,7 @@ func (b *batch) send(ctx context.Context, indexes []int, size int) error {
 			p.callFailed(ctx, err, len(rows))
 			return b.unanswered(indexes, err)
 		}
-		p.callWorked()
+		p.callWorked(ctx)
 		for k, i := range part {
 			b.results[i].err, b.results[i].done = errs[k], true
 			if fault.CodeOf(errs[k]) == fault.SalesforceLimit {
@@ -279,7 +281,7 @@ func (b *batch) judge(ctx context.Context) {
 		}
 	}
 	if config != nil {
-		p.open(ctx, config)
+		p.trip(ctx, config)
 	}
 	var stale []int
 	shown := 0
@@ -360,7 +362,7 @@ func (b *batch) resolveStale(ctx context.Context, stale []int) {
 	seqs, err := p.d.Salesforce.Seqs(ctx, ids)
 	if err != nil {
 		if fault.KindOf(err) == fault.Config {
-			p.open(ctx, err)
+			p.trip(ctx, err)
 		}
 		for _, i := range stale {
 			b.retryCode[i] = fault.CodeOf(err)
@@ -431,11 +433,12 @@ func (p *Pusher) shrink() {
 	p.size = max(p.size/2, p.least)
 }
 
-func (p *Pusher) callWorked() {
+func (p *Pusher) callWorked(ctx context.Context) {
 	p.mu.Lock()
-	defer p.mu.Unlock()
 	p.fails = 0
 	p.size = min(2*p.size, p.d.MaxRows)
+	p.mu.Unlock()
+	p.served(ctx)
 }
 
 // callFailed makes the next calls smaller and waits, after a call that failed as
@@ -443,7 +446,7 @@ func (p *Pusher) callWorked() {
 func (p *Pusher) callFailed(ctx context.Context, err error, rows int) {
 	p.d.Log.WarnContext(ctx, "call to Salesforce failed", "code", string(fault.CodeOf(err)), "rows", rows, "error", err)
 	if fault.KindOf(err) == fault.Config {
-		p.open(ctx, err)
+		p.trip(ctx, err)
 		return
 	}
 	p.mu.Lock()
@@ -452,6 +455,9 @@ func (p *Pusher) callFailed(ctx context.Context, err error, rows int) {
 	pause := min(pauseFirst<<min(p.fails, 10), pauseMost)
 	p.fails++
 	p.mu.Unlock()
+	if rows <= p.least { // a smaller call would not help: the org does not serve
+		p.failed(ctx, err)
+	}
 	if until, ok := ctx.Deadline(); ok {
 		pause = min(pause, until.Sub(p.d.Now())-callTime)
 	}

@@ -45,7 +45,7 @@ func (p *Pusher) Sweep(ctx context.Context) (Swept, error) {
 	shown, err := p.d.Salesforce.Behind(ctx, now.Add(-quietAfter), now.Add(-failedWithin))
 	if err != nil {
 		if fault.KindOf(err) == fault.Config {
-			p.open(ctx, err)
+			p.trip(ctx, err)
 		}
 		return s, err
 	}

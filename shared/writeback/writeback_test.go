@@ -14,6 +14,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"orderbridge/shared/breaker"
 	"orderbridge/shared/fault"
 	"orderbridge/shared/order"
 	"orderbridge/shared/provision/provisiontest"
@@ -150,13 +151,22 @@ func newBench(t *testing.T) *bench {
 	b := &bench{org: &fake{}, table: provisiontest.NewMemory(), metrics: counter{}, now: noon}
 	var err error
 	b.pusher, err = writeback.New(writeback.Deps{
-		Salesforce: b.org, Items: b.table, Breaker: b.table, Dead: &b.dead, Metrics: b.metrics, Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
+		Salesforce: b.org, Items: b.table, Breaker: b.breaker(t, b.table), Dead: &b.dead, Metrics: b.metrics, Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
 		Now: func() time.Time { return b.now }, Sleep: func(_ context.Context, d time.Duration) error { b.now = b.now.Add(d); return nil },
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return b
+}
+
+func (b *bench) breaker(t *testing.T, c breaker.Controls) *breaker.Breaker {
+	t.Helper()
+	switches, err := breaker.New(breaker.Deps{Controls: c, Side: order.SideSalesforce, Probe: b.org.Probe, Now: func() time.Time { return b.now }, Log: slog.New(slog.DiscardHandler)}, time.Minute)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return switches
 }
 
 func TestTheLayoutOfCalls(t *testing.T) {
@@ -348,18 +358,22 @@ func TestAConfigErrorOfEveryRowOpensTheBreakerAndCountsForTheAlarm(t *testing.T)
 // lost is a breaker whose probe another process wins.
 type lost struct{ *provisiontest.Memory }
 
-func (lost) WinProbe(context.Context, order.Control, time.Time) (bool, error) { return false, nil }
+func (l lost) ChangeControl(ctx context.Context, side order.Side, _ func(order.Control) (order.Control, bool)) (order.Control, error) {
+	return l.Control(ctx, side)
+}
 
 func TestTheLoserOfTheProbeMakesNoCall(t *testing.T) {
 	b := newBench(t)
 	pusher, err := writeback.New(writeback.Deps{
-		Salesforce: b.org, Items: b.table, Breaker: lost{b.table}, Dead: &b.dead, Metrics: b.metrics, Log: slog.New(slog.DiscardHandler),
+		Salesforce: b.org, Items: b.table, Breaker: b.breaker(t, lost{b.table}), Dead: &b.dead, Metrics: b.metrics, Log: slog.New(slog.DiscardHandler),
 		Now: func() time.Time { return b.now }, Sleep: func(context.Context, time.Duration) error { return nil },
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := b.table.OpenBreaker(t.Context(), order.Control{Side: order.SideSalesforce, OpenUntil: b.now.Add(-time.Second), Why: fault.SalesforcePermission, Fails: 1}); err != nil {
+	if _, err := b.table.ChangeControl(t.Context(), order.SideSalesforce, func(c order.Control) (order.Control, bool) {
+		return c.Opened(b.now.Add(-time.Second), fault.SalesforcePermission, 1)
+	}); err != nil {
 		t.Fatal(err)
 	}
 	if again := pusher.Push(t.Context(), []writeback.Change{{Record: record(1, order.Provisioned)}}); !again[0] || len(b.org.calls) != 0 {
