@@ -177,7 +177,9 @@ func membersRead(t *testing.T) (read, required []string) {
 		for _, e := range lit.Elts {
 			switch lit.Type.(type) {
 			case *ast.MapType:
-				read = append(read, text(e.(*ast.KeyValueExpr).Key))
+				if pair, ok := e.(*ast.KeyValueExpr); ok {
+					read = append(read, text(pair.Key))
+				}
 			case *ast.ArrayType:
 				required = append(required, text(e))
 			}
