@@ -95,7 +95,7 @@ func (h hunt) run(ctx context.Context, r *run) {
 		select {
 		case frozen <- struct{}{}:
 		default:
-			continue // enough of them stand still
+			continue // enough of them are stopped
 		}
 		if !r.sys.Signal(p, syscall.SIGSTOP) {
 			<-frozen
@@ -120,7 +120,7 @@ func (r *run) pick(ctx context.Context, rng *rand.Rand, function string, busy bo
 	var all []launch.Process
 	began := time.Now()
 	for i := 0; time.Since(began) < patience; i++ {
-		if i%10 == 0 { // who is there costs more than who is busy
+		if i%10 == 0 { // it reads /proc, which takes longer than to ask which are busy
 			all = r.sys.Processes()
 		}
 		var some []launch.Process

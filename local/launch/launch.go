@@ -174,7 +174,7 @@ func (s *System) kill(sig syscall.Signal) error {
 	}
 	left := s.Processes()
 	for until := time.Now().Add(limit); len(left) > 0 && time.Now().Before(until); left = s.Processes() {
-		time.Sleep(5 * time.Millisecond) // the kernel is still burying them
+		time.Sleep(5 * time.Millisecond) // the kernel has not reaped them yet
 	}
 	for _, p := range left {
 		wrong = append(wrong, fmt.Errorf("process %d of %s is left behind", p.Pid, p.Function))
