@@ -32,7 +32,7 @@ func redriveCommand() command {
 	return command{
 		name:     "redrive",
 		synopsis: "[--by WHO]",
-		summary:  "push every order whose status Salesforce refused for good, once the cause is removed",
+		summary:  "push every order whose status Salesforce refused for good, once the cause is mended",
 		needs:    []string{"TABLE_NAME", "STATUSPUSH_DEAD_LETTER_URL", "AWS_REGION and credentials"},
 		examples: []string{"redrive --by ann"},
 		setup: func(flags *flag.FlagSet) action {

@@ -76,7 +76,7 @@ var codes = map[string]fault.Code{
 }
 
 // nested are causes that a trigger or flow of the org may wrap in
-// CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY: searched in its message, first match
+// CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY: looked for in its message, first match
 // wins. They pass when the row is tried again, alone or later.
 var nested = []struct {
 	text string
