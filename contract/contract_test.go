@@ -1,8 +1,17 @@
 package contract_test
 
 import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"maps"
+	"os"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/goccy/go-yaml"
 
 	"orderbridge/contract"
 	"orderbridge/shared/fault"
@@ -103,4 +112,84 @@ func TestTheContractListsEveryCode(t *testing.T) {
 			t.Errorf("%s %s lists %s, which it never answers", method, path, c)
 		}
 	}
+}
+
+// Each member of a callout's body that shared/webhook reads is described, those
+// that must be there are required, and no other member is described.
+func TestTheContractListsEveryMemberOfACallout(t *testing.T) {
+	raw, err := os.ReadFile("openapi.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var doc struct {
+		Components struct {
+			Schemas struct {
+				Callout struct {
+					Required   []string
+					Properties map[string]struct{ Type, Description string }
+				} `yaml:"Callout"`
+			}
+		}
+	}
+	if err := yaml.Unmarshal(raw, &doc); err != nil {
+		t.Fatal(err)
+	}
+	described := doc.Components.Schemas.Callout
+	read, required := membersRead(t)
+	if got := slices.Sorted(maps.Keys(described.Properties)); !slices.Equal(got, read) {
+		t.Errorf("the contract describes %q, shared/webhook reads %q", got, read)
+	}
+	if got := slices.Sorted(slices.Values(described.Required)); !slices.Equal(got, required) {
+		t.Errorf("the contract requires %q, shared/webhook %q", got, required)
+	}
+	for name, p := range described.Properties {
+		if p.Type != "string" || p.Description == "" {
+			t.Errorf("%s is a %s described as %q; shared/webhook takes strings alone", name, p.Type, p.Description)
+		}
+	}
+}
+
+// membersRead returns the members that shared/webhook reads of a body, from the
+// map of names to fields in parseBody, and those that it requires, from the list
+// of names there; both sorted.
+func membersRead(t *testing.T) (read, required []string) {
+	t.Helper()
+	file, err := parser.ParseFile(token.NewFileSet(), "../shared/webhook/body.go", nil, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := func(e ast.Expr) string {
+		lit, ok := e.(*ast.BasicLit)
+		if !ok {
+			return ""
+		}
+		s, err := strconv.Unquote(lit.Value)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	ast.Inspect(file, func(n ast.Node) bool {
+		lit, ok := n.(*ast.CompositeLit)
+		if !ok {
+			return true
+		}
+		for _, e := range lit.Elts {
+			switch lit.Type.(type) {
+			case *ast.MapType:
+				if pair, ok := e.(*ast.KeyValueExpr); ok {
+					read = append(read, text(pair.Key))
+				}
+			case *ast.ArrayType:
+				required = append(required, text(e))
+			}
+		}
+		return true
+	})
+	slices.Sort(read)
+	slices.Sort(required)
+	if len(read) < 3 || len(required) < 3 {
+		t.Fatalf("found %q and %q in parseBody: the search is broken", read, required)
+	}
+	return read, required
 }

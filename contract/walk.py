@@ -271,7 +271,7 @@ class Walk:
         fresh = secrets.token_urlsafe(48)
         try:
             # The rows before may have used up this minute's forced read: a
-            # process that was started anew has not.
+            # process that was started afresh has not.
             self.call(self.api, "POST", "/_local/kill", {"function": "fulfill"})
             self.row("3", "a fresh process, signed with the secret", self.callout(), 202, "Activating")
             put(fresh)
@@ -315,7 +315,7 @@ class Walk:
         a = self.callout(bad, idempotency="second")
         row("failed", "a new key reopens it", a, 202, "Activating", activating(a), ("Location", a.headers.get("location") == "/orders/" + bad))
         a = self.callout(bad, idempotency="second", prefer="wait=25")
-        row("done", "mended, wait=25", a, 200, "Provisioned", provisioned(a))
+        row("done", "corrected, wait=25", a, 200, "Provisioned", provisioned(a))
         a = self.callout(self.seed(new_order()), prefer="return=minimal, wait=oops")
         row("open", "unknown preferences are ignored", a, 202, "Activating", ("Preference-Applied", "preference-applied" not in a.headers))
         return o, first

@@ -205,7 +205,7 @@ func (s *system) warm(ctx context.Context) {
 		started.Add(1)
 		s.wait.Go(func() {
 			defer started.Done()
-			_ = s.host.Warm(ctx, name) // the host has told why
+			_ = s.host.Warm(ctx, name) // the host has logged why
 		})
 	}
 	all := make(chan struct{})
@@ -390,7 +390,7 @@ func randomText(n int) string {
 	for i := range b {
 		v, err := rand.Int(rand.Reader, big.NewInt(int64(len(letters))))
 		if err != nil {
-			panic(err) // the system's randomness is gone
+			panic(err) // the system gives no random bytes
 		}
 		b[i] = letters[v.Int64()]
 	}

@@ -41,8 +41,8 @@ var mayImport = map[string][]string{
 	"shared/whmcs/whmcstest":           {"shared/order", "shared/fault"},
 	"shared/salesforce/salesforcetest": {"shared/order", "shared/fault"},
 
-	"functions/fulfill":    {"shared/*", "!shared/whmcs", "!shared/salesforce", "!shared/provision", "!shared/writeback"},
-	"functions/status":     {"shared/*", "!shared/whmcs", "!shared/salesforce", "!shared/provision", "!shared/writeback", "!shared/webhook", "!shared/secret"},
+	"functions/fulfill":    {"shared/*", "!shared/whmcs", "!shared/salesforce", "!shared/provision", "!shared/breaker", "!shared/writeback"},
+	"functions/status":     {"shared/*", "!shared/whmcs", "!shared/salesforce", "!shared/provision", "!shared/breaker", "!shared/writeback", "!shared/webhook", "!shared/secret"},
 	"functions/statuspush": {"shared/*", "!shared/whmcs", "!shared/provision", "!shared/webhook"},
 	"functions/provision":  {"shared/*", "!shared/webhook", "!shared/writeback"},
 	"cmd/orderctl":         {"shared/*"},

@@ -142,7 +142,7 @@ func report(c console, err error) int {
 func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }
 
 func overview(w io.Writer, all []command) {
-	fmt.Fprint(w, "orderctl shows and mends the orders of one installation.\n\n")
+	fmt.Fprint(w, "orderctl shows the orders of one installation and corrects them.\n\n")
 	for _, cmd := range all {
 		fmt.Fprintf(w, "  orderctl %-9s %s\n", cmd.name, cmd.summary)
 	}
@@ -197,7 +197,7 @@ const (
 	usageWhy = "`TEXT` that says why; kept in the history"
 )
 
-// accountable refuses a decision that nobody stands for.
+// accountable refuses a decision without a name and a reason.
 func accountable(by, why string) error {
 	if strings.TrimSpace(by) == "" || strings.TrimSpace(why) == "" {
 		return usagef("--by WHO and --why TEXT are needed: the history keeps who decided what")

@@ -25,7 +25,7 @@ func resolveCommand() command {
 		setup: func(flags *flag.FlagSet) action {
 			var res order.Resolution
 			flags.StringVar(&res.Adopt, "adopt", "", "`N` is the WHMCS order of this one; provisioning goes on with it")
-			flags.BoolVar(&res.None, "none", false, "vouch that WHMCS has no order of this one; provisioning starts anew")
+			flags.BoolVar(&res.None, "none", false, "say that WHMCS has no order of this one; provisioning starts again")
 			flags.BoolVar(&res.Stop, "stop", false, "leave it failed with code stopped; a new click reopens it and looks first")
 			flags.StringVar(&res.By, "by", "", usageBy)
 			flags.StringVar(&res.Why, "why", "", usageWhy)

@@ -84,7 +84,7 @@
 #define ACCEPTED 4
 /* class of the error code of a failed order */
 #define PLAIN 1   /* says: nothing was made */
-#define REVIEW 2  /* asks a person to look */
+#define REVIEW 2  /* asks a person to search */
 #define MODULE 3  /* module_failed: a review code; a click consents to one more run */
 #define STOPPED 4 /* by resolve --stop: says nothing about WHMCS */
 /* the WHMCS order */
@@ -224,7 +224,7 @@ bit W_witness = 1;
 #else
 #define W2(x) skip
 #endif
-#if WITNESS == 3 /* a new order after a person cancelled the first and vouched */
+#if WITNESS == 3 /* a new order after a person cancelled the first and said --none */
 #define W3(x) W_witness = !(x); assert(W_witness)
 #else
 #define W3(x) skip
@@ -344,14 +344,14 @@ end:
 #else
        :: seen[me] = okind; pc[me] = P_DECIDE
 #endif
-#ifdef MISS /* a listing that looks stable may miss an order */
+#ifdef MISS /* a listing that reads as stable may miss an order */
        :: seen[me] = NOTHING; pc[me] = P_DECIDE
 #endif
        :: FENCED fail(REVIEW) ENDF                                   /* not stable; an order that may be ours */
        :: FENCED if :: late -> fail(REVIEW) :: !late -> park() fi ENDF /* the read fails */
 #endif
        fi }
-#ifdef LOOK_EARLY /* the clock is asked after the look */
+#ifdef LOOK_EARLY /* the clock is asked after the search */
   :: atomic { pc[me] == P_DECIDE && seen[me] == NOTHING && !(SETTLED) -> FENCED park() ENDF }
 #endif
   :: atomic { pc[me] == P_DECIDE && MAY_DECIDE ->
@@ -382,7 +382,7 @@ end:
             fi
          fi
        ENDF }
-#ifdef NO_LAST_LOOK /* the 72 h end says retries_exhausted without looking */
+#ifdef NO_LAST_LOOK /* the 72 h end says retries_exhausted without a search */
   :: atomic { pc[me] == P_ADDCHK && late && SETTLED -> FENCED fail(PLAIN) ENDF }
 #endif
 
@@ -607,7 +607,7 @@ end:
 #else
   :: atomic { st == FAILED && pt == ADDING && okind >= BARE && okind <= FULL -> pt = ADDED; until = 0; code = 0; st = QUEUED }
 #endif
-#ifndef NO_VOUCH /* resolve --none: the person has looked, and vouches */
+#ifndef NO_VOUCH /* resolve --none: the person has searched WHMCS and says that there is none */
   :: atomic { st == FAILED && (okind == NOTHING || okind == DEAD) && PAST(until, MARGIN + SETTLE, ERR) ->
        pt = NONE; adds = 0; until = 0; again = 0; code = 0; st = QUEUED }
 #endif

@@ -44,8 +44,8 @@ rows() {
 	A5-no-suspicion |provision|short|P1_one_order|-DCHECK=1 -DNO_MARK -DNO_SUSPECT|marker not kept, unmarked order not suspected
 	A6-miss         |provision|short|P1_one_order|-DCHECK=1 -DMISS|a stable list misses an order
 	A6-lag          |provision|short|P1_one_order|-DCHECK=1 -DLAG|a list shows an order only settle after it was made
-	A7-restore      |provision|short|P1_one_order|-DCHECK=1 -DRESTORE|table restored, no look first
-	A7-look-before  |provision|full |holds|$small -DCHECK=13 -DRESTORE -DLOOK_BEFORE|table restored, gap settled, look first: P1 P3 P4
+	A7-restore      |provision|short|P1_one_order|-DCHECK=1 -DRESTORE|table restored, no search first
+	A7-look-before  |provision|full |holds|$small -DCHECK=13 -DRESTORE -DLOOK_BEFORE|table restored, gap settled, search first: P1 P3 P4
 	A7-module       |provision|short|P6_module_once|-DCHECK=32 -DRESTORE -DLOOK_BEFORE|the same: a module may have run before the gap
 	A7-plain        |provision|short|P5_plain_means_nothing|-DCHECK=16 -DRESTORE -DLOOK_BEFORE|the same: a plain code knows nothing of the gap
 	ask-A1          |provision|full |holds|$ask -DERR=1|ask, clock error > margin
@@ -54,12 +54,12 @@ rows() {
 	ask-A5          |provision|full |holds|$ask -DNO_MARK -DNO_SUSPECT|ask, marker not kept, unmarked order not suspected
 	ask-A6          |provision|full |holds|$ask -DMISS|ask, a list misses an order
 	ask-A6-lag      |provision|full |holds|$ask -DLAG|ask, a list lags
-	ask-A3-vouch    |provision|short|P1_one_order|-DASK -DCHECK=1 -DSLOW|ask, A3 broken, a person vouches too early
+	ask-A3-vouch    |provision|short|P1_one_order|-DASK -DCHECK=1 -DSLOW|ask, A3 broken, a person says --none too early
 	ask-A4          |provision|short|P1_one_order|-DASK -DNO_VOUCH -DCHECK=1 -DREPEAT|ask does not help against a repeated POST
 	settle-from-lease|provision|short|P1_one_order|-DCHECK=1 -DANCHOR_LEASE|settle counted from the first lease
 	second-unrecorded|provision|short|P1_one_order|-DCHECK=1 -DNO_RESTAMP|the second send is not recorded
-	look-early      |provision|short|P1_one_order|-DCHECK=1 -DLOOK_EARLY|the look begins before settle ended
-	no-look         |provision|short|P1_one_order|-DCHECK=1 -DNO_LOOK|settle, but no look
+	look-early      |provision|short|P1_one_order|-DCHECK=1 -DLOOK_EARLY|the search begins before settle ended
+	no-look         |provision|short|P1_one_order|-DCHECK=1 -DNO_LOOK|settle, but no search
 	unsure-is-no    |provision|short|P1_one_order|-DCHECK=1 -DUNSURE_IS_FAILURE|no answer taken for a failure
 	no-fence        |provision|short|P3_no_write_without_lease|-DCHECK=4 -DNO_FENCE|no lease condition on writes
 	fence-counter   |provision|short|P3_no_write_without_lease|-DCHECK=4 -DCOUNTER|a counter as token: the loser's retry takes it for its own
@@ -69,7 +69,7 @@ rows() {
 	consent-kept    |provision|short|P6_module_once|-DCHECK=32 -DKEEP_CONSENT|a consent is not used up by the send
 	old-click       |provision|short|P6_module_once|-DCHECK=32 -DDUP_CLICK|a copy of an old click counts as a new one
 	adopt-anywhere  |provision|short|P6_module_once|-DCHECK=32 -DADOPT_ANY|adopt goes back from accepting to added
-	no-last-look    |provision|short|P5_plain_means_nothing|-DCHECK=16 -DNO_LAST_LOOK|retries_exhausted without the last look
+	no-last-look    |provision|short|P5_plain_means_nothing|-DCHECK=16 -DNO_LAST_LOOK|retries_exhausted without the last search
 	no-end          |provision|live |P2|$small -DMAXADDS=1 -DNO_END|no 72 h end
 	always-late     |provision|live |P2|$small -DMAXADDS=1 -DANY_OVERRUN|workers that outlive every lease
 	push            |writeback|full |holds||the write-back: W1

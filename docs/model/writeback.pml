@@ -119,7 +119,7 @@ end:
        if :: exists && !oldver -> oldver = a; oldseq = seq :: true fi;
 #endif
        a = 0 }
-#ifndef LIVE /* no one is bound to redrive */
+#ifndef LIVE /* a redrive need not happen */
   :: atomic { dead -> dead = 0; if :: exists -> pending = pending | BIT(ver) :: else fi }
 #endif
   od

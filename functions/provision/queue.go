@@ -29,7 +29,7 @@ type queue struct {
 // maxBatch is the most messages one call takes (SQS quotas, "Batched message").
 const maxBatch = 10
 
-// Waiting returns the approximate number of messages that nobody has taken.
+// Waiting returns the approximate number of messages that no worker has taken.
 func (q *queue) Waiting(ctx context.Context) (int, error) {
 	out, err := q.client.GetQueueAttributes(ctx, &sqs.GetQueueAttributesInput{
 		QueueUrl:       aws.String(q.url),

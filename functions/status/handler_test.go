@@ -164,7 +164,7 @@ func TestWhoMaySeeWhat(t *testing.T) {
 	}
 }
 
-// An order whose account is not known yet is nobody's, not everybody's.
+// An order whose account is not known yet is shown to no account, not to all.
 func TestAnOrderWithoutAccountIsNobodys(t *testing.T) {
 	orders := &shelf{orders: map[string]order.Record{mine: {ID: parseID(t, mine), State: order.Queued}}}
 	for _, claims := range []map[string]string{{"sf_account_id": ""}, {"sub": "u1"}, owner()} {

@@ -108,7 +108,8 @@ func parked() []fault.Code {
 	return []fault.Code{fault.AcceptOutcomeUnknown, fault.ModuleFailed, fault.AddOutcomeUnknown}
 }
 
-// judge looks at everything from outside and prints what it found.
+// judge compares the books of both vendors with the table and the portal, and
+// prints what it found.
 func (r *run) judge(ctx context.Context) error {
 	books, err := r.books(ctx)
 	if err != nil {
@@ -155,7 +156,7 @@ type verdicts struct {
 	failed                            map[fault.Code]int
 }
 
-// judgeOne looks at one sale.
+// judgeOne judges one sale.
 func (r *run) judgeOne(ctx context.Context, s *sale, made []whmcsOrder, calls journal, token string, t *verdicts) error {
 	rec, ok, err := r.table.Get(ctx, s.id)
 	if err != nil {
@@ -380,7 +381,7 @@ func (r *run) report(t verdicts, calls journal) {
 	fmt.Fprintln(r.out)
 	row("orders", "%d", len(r.sales))
 	row("callouts", "%d (%d sent again, %d replays refused)", n("callouts"), n("callouts sent again"), n("replays refused"))
-	row("provisioned", "%d (%d of them mended by a person)", t.provisioned, n("mended"))
+	row("provisioned", "%d (%d of them corrected by a person)", t.provisioned, n("corrected"))
 	for _, code := range slices.Sorted(maps.Keys(t.failed)) {
 		row("failed, "+string(code), "%d", t.failed[code])
 	}

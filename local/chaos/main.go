@@ -1,6 +1,6 @@
 // Command chaos starts the built system, carries orders through it while it
 // kills and freezes the functions' processes and breaks what is around them,
-// lets it come to rest, and looks from outside at what became of the orders.
+// waits until every order has ended, and judges what became of the orders.
 //
 // The rule it keeps: it judges by the books of the two simulators and by the
 // table, never by what a function says of itself; a run that finds a fault
@@ -114,7 +114,7 @@ func carry(ctx context.Context, o options, out io.Writer) (err error) {
 	return nil
 }
 
-// writeLog keeps the log of the system for who looks into a run.
+// writeLog keeps the log of the system, for a person who investigates a run.
 func (r *run) writeLog() error {
 	if r.o.log == "" {
 		return nil

@@ -75,11 +75,11 @@ func (r *run) until(ctx context.Context, limit time.Duration, left func(context.
 	}
 }
 
-// mend does to every other failed order what the advice of its code says,
-// clicks, and waits for it again; the rest stay as they are, for judge to see
-// that they are parked.
-func (r *run) mend(ctx context.Context) error {
-	rng := r.random("mend")
+// correct does to every other failed order what the advice of its code says,
+// clicks, and waits for it again; the others stay failed, and judge checks that
+// they do.
+func (r *run) correct(ctx context.Context) error {
+	rng := r.random("correct")
 	var todo []*sale
 	for _, s := range r.sales {
 		rec, ok, err := r.table.Get(ctx, s.id)
@@ -90,10 +90,10 @@ func (r *run) mend(ctx context.Context) error {
 			todo = append(todo, s)
 		}
 	}
-	r.seen.add("mended", len(todo))
-	const rounds = 3 // an unstable list is looked at again, then decided
+	r.seen.add("corrected", len(todo))
+	const rounds = 3 // an unstable list is searched again, then decided
 	for round := 0; round < rounds && len(todo) > 0; round++ {
-		r.say("mending %d failed orders as their codes advise", len(todo))
+		r.say("correcting %d failed orders as their codes advise", len(todo))
 		for _, s := range todo {
 			rec, _, err := r.table.Get(ctx, s.id)
 			if err != nil {
@@ -107,7 +107,7 @@ func (r *run) mend(ctx context.Context) error {
 				continue
 			}
 			s.consents.Add(1)
-			if err := r.click(ctx, s, fmt.Sprintf("mend-%s-%d", s.id, round), rng); err != nil {
+			if err := r.click(ctx, s, fmt.Sprintf("correct-%s-%d", s.id, round), rng); err != nil {
 				return err
 			}
 		}
@@ -125,7 +125,7 @@ func (r *run) mend(ctx context.Context) error {
 		todo = left
 	}
 	for _, s := range todo {
-		r.found(s.id, "was mended as its code advises, clicked, and is not provisioned")
+		r.found(s.id, "was corrected as its code advises, clicked, and is not provisioned")
 	}
 	return nil
 }
@@ -135,7 +135,7 @@ func (r *run) mend(ctx context.Context) error {
 func (r *run) repair(ctx context.Context, rec order.Record, round int) (decided bool, err error) {
 	if rec.ErrorCode == fault.AddOutcomeUnknown {
 		if round == 0 {
-			return false, nil // a look in peace may be enough
+			return false, nil // a search without faults may be enough
 		}
 		all, err := r.books(ctx)
 		if err != nil {

@@ -158,7 +158,8 @@ func (r *run) ask(ctx context.Context, method, url string, body, out any) error 
 	return nil
 }
 
-// carry is the whole run: seed, feed under fire, rest, mend, look.
+// carry is the whole run: orders are made and clicked under faults, come to
+// their end without faults, are corrected where they failed, and are judged.
 func (r *run) carry(ctx context.Context) error {
 	if err := r.seed(ctx); err != nil {
 		return err
@@ -188,7 +189,7 @@ func (r *run) carry(ctx context.Context) error {
 	if err := r.rest(ctx); err != nil {
 		return err
 	}
-	if err := r.mend(ctx); err != nil {
+	if err := r.correct(ctx); err != nil {
 		return err
 	}
 	if err := r.agree(ctx); err != nil {
@@ -197,7 +198,7 @@ func (r *run) carry(ctx context.Context) error {
 	return r.judge(ctx)
 }
 
-// alive reports an end of the system that nobody asked for.
+// alive reports an end of the system that the run did not ask for.
 func (r *run) alive() error {
 	select {
 	case <-r.sys.Exited():

@@ -53,7 +53,7 @@ type sale struct {
 	id     order.ID
 	client int64
 	lines  []line
-	// want is the code of a sale that a person has to mend in Salesforce, or in
+	// want is the code of a sale that a person has to correct in Salesforce, or in
 	// WHMCS's client; "" = it can be provisioned.
 	want fault.Code
 

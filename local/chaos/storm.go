@@ -95,7 +95,7 @@ func (h hunt) run(ctx context.Context, r *run) {
 		select {
 		case frozen <- struct{}{}:
 		default:
-			continue // enough of them stand still
+			continue // enough of them are stopped
 		}
 		if !r.sys.Signal(p, syscall.SIGSTOP) {
 			<-frozen
@@ -120,7 +120,7 @@ func (r *run) pick(ctx context.Context, rng *rand.Rand, function string, busy bo
 	var all []launch.Process
 	began := time.Now()
 	for i := 0; time.Since(began) < patience; i++ {
-		if i%10 == 0 { // who is there costs more than who is busy
+		if i%10 == 0 { // it reads /proc, which takes longer than to ask which are busy
 			all = r.sys.Processes()
 		}
 		var some []launch.Process
@@ -166,8 +166,8 @@ type breakage struct {
 }
 
 // breakage orders a fault. With fresh, those that struck nothing yet are taken
-// back first: an action that nobody calls for a while, such as a breaker's
-// probe, would meet nothing but a heap of faults.
+// back first: an action that is not called for a while, such as a breaker's
+// probe, would otherwise meet all the faults that were ordered meanwhile.
 func (r *run) breakage(ctx context.Context, base string, b breakage, fresh bool) error {
 	if fresh {
 		if err := r.ask(ctx, "DELETE", base+"/_sim/faults", nil, nil); err != nil {

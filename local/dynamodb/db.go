@@ -22,8 +22,9 @@ import (
 	"time"
 )
 
-// sweepEvery is how often TTL is looked after when nothing else is said. The
-// service promises "within a few days"; on one machine one wants to see it.
+// sweepEvery is how often expired items are deleted unless Options say
+// otherwise. The service promises "within a few days"; on one machine the effect
+// is to be seen.
 const sweepEvery = 3 * time.Second
 
 // Options are how a DB is made. The zero value is useful.

@@ -200,7 +200,7 @@ func TestOrderIsProvisionedOnce(t *testing.T) {
 		t.Errorf("an error is left: %v", o.Fields)
 	}
 
-	// The customer sees it; somebody else sees an order that was never seen.
+	// The customer sees it; to another caller it does not exist.
 	status, header, body := s.portal(id, account)
 	if status != 200 || body["status"] != "Provisioned" || body["final"] != true || body["whmcsOrderId"] != fmt.Sprint(books[0].ID) || header.Get("Etag") == "" {
 		t.Errorf("portal: %d %v %v", status, header, body)
@@ -300,7 +300,7 @@ func TestWhatIsLostOnTheWayMakesOneOrder(t *testing.T) {
 }
 
 // The worker is killed while WHMCS works on its AddOrder; another one takes
-// over, looks, and finds it.
+// over, searches WHMCS, and finds the order.
 func TestKilledWorkerIsReplaced(t *testing.T) {
 	t.Parallel()
 	s := start(t, quick)

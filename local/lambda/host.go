@@ -454,7 +454,7 @@ func (h *Host) boot(ctx context.Context, f *function) (*process, error) {
 	case <-p.exited:
 		e := &Error{Type: "Runtime.ExitError", Message: "init: Runtime exited with error: " + p.end()}
 		if p.wasKilled() {
-			return nil, e // by us: that says nothing about the next start
+			return nil, e // the host closed: no sign that the next start would fail
 		}
 		return nil, h.hold(f, e)
 	case <-timer.C:
@@ -469,8 +469,8 @@ func (h *Host) boot(ctx context.Context, f *function) (*process, error) {
 	}
 }
 
-// hold remembers a failed init, so that callers in a loop do not burn the
-// machine with processes that cannot start.
+// hold remembers a failed init, so that callers in a loop do not start
+// processes that cannot work one after the other.
 func (h *Host) hold(f *function, e *Error) *Error {
 	h.mu.Lock()
 	f.failures++

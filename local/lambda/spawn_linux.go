@@ -10,8 +10,8 @@ import (
 
 // spawner starts every child from one operating system thread. The kernel
 // sends Pdeathsig when the thread that forked ends, not when the process does,
-// so a child started from any goroutine could be killed at a whim of Go's
-// scheduler; this thread is locked and lives as long as the host.
+// so a child started from any goroutine could be killed when Go ends that
+// goroutine's thread; this thread is locked and lives as long as the host.
 type spawner struct {
 	start chan func()
 	stop  chan struct{}

@@ -174,7 +174,7 @@ func (s *System) kill(sig syscall.Signal) error {
 	}
 	left := s.Processes()
 	for until := time.Now().Add(limit); len(left) > 0 && time.Now().Before(until); left = s.Processes() {
-		time.Sleep(5 * time.Millisecond) // the kernel is still burying them
+		time.Sleep(5 * time.Millisecond) // the kernel has not reaped them yet
 	}
 	for _, p := range left {
 		wrong = append(wrong, fmt.Errorf("process %d of %s is left behind", p.Pid, p.Function))
@@ -229,8 +229,8 @@ func (s *System) owns(pid int) (function string, ok bool) {
 }
 
 // Signal sends a signal to one of this system's function processes. The
-// process is looked at again after it is held, so that a pid that went to
-// somebody else meanwhile is not touched. false: it is gone.
+// process is checked again once a handle holds it, so that a process that was
+// given the same pid meanwhile is not touched. false: it is gone.
 func (s *System) Signal(p Process, sig syscall.Signal) bool {
 	held, err := os.FindProcess(p.Pid) // on Linux a handle of this very process
 	if err != nil {

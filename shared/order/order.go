@@ -78,7 +78,7 @@ const (
 type Signal string
 
 // The reasons. Queued wakes provision and statuspush, Status wakes statuspush,
-// Lease and Note wake nobody.
+// Lease and Note wake no function.
 const (
 	SignalQueued Signal = "queued"
 	SignalStatus Signal = "status"

@@ -20,7 +20,7 @@ type DueStore interface {
 
 // Hints is the queue that wakes the engine.
 type Hints interface {
-	// Waiting is about how many hints nobody has taken yet.
+	// Waiting is about how many hints no worker has taken yet.
 	Waiting(ctx context.Context) (int, error)
 	// Send adds one hint per order; losing some is harmless.
 	Send(ctx context.Context, ids []order.ID) error
