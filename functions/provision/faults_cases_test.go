@@ -255,6 +255,36 @@ func TestEditedInWHMCS(t *testing.T) {
 			r.sent("AddOrder", 1)
 		})
 	})
+	for edit, kept := range map[string]bool{
+		the.Marker() + ", called the customer":          true,
+		"see " + the.Marker() + ".":                     true,
+		"sfOrderId=801000000000002AAA\n" + the.Marker(): true,
+		"SFORDERID = " + the.String() + " (cpanel)":     true,
+		the.String():                                      true,
+		"sfOrderId=801000000000001AA":                     false,
+		"sfOrderId=801000000000001XAA":                    false,
+		"sfOrderId=801000000000001":                       false,
+		"sfOrderId=":                                      false,
+		"order 801000000000001 beside 801000000000002AAA": false,
+		"called the customer":                             false,
+	} {
+		t.Run("after a lost answer the notes read "+edit, func(t *testing.T) {
+			play(t, options{}, func(r *rig) {
+				r.lose()
+				r.click(the)
+				r.start("worker", the)
+				r.waits()
+				r.patch(whmcstest.Edit{Notes: text(edit)})
+				r.recover()
+				if kept {
+					r.provisioned(the)
+				} else {
+					r.failed(the, fault.WHMCSOrderAmbiguous, "marker does not say")
+				}
+				r.sent("AddOrder", 1)
+			})
+		})
+	}
 	t.Run("the marker written back: a click finds it", func(t *testing.T) {
 		play(t, options{}, func(r *rig) {
 			r.arm(sideWHMCS, "AddOrder", whmcstest.MarkerLost)

@@ -981,7 +981,7 @@ func (r *rig) judgeHistory(rec order.Record) {
 // concerns returns the Salesforce order of an effect's call.
 func (r *rig) concerns(c whmcstest.Call) string {
 	if c.Action == "AddOrder" {
-		return order.FindMarker(c.Params["notes"])
+		return string(order.ReadMarker(c.Params["notes"]))
 	}
 	for _, o := range r.whmcs.Orders() {
 		if fmt.Sprint(o.ID) == c.Params["orderid"] {

@@ -56,7 +56,7 @@ func (r *run) books(ctx context.Context) (map[string][]whmcsOrder, error) {
 	}
 	by := map[string][]whmcsOrder{}
 	for _, o := range all {
-		m := order.FindMarker(o.Notes)
+		m := string(order.ReadMarker(o.Notes))
 		by[m] = append(by[m], o)
 	}
 	return by, nil
@@ -84,7 +84,7 @@ func (r *run) journal(ctx context.Context) (journal, error) {
 	for _, c := range all {
 		switch {
 		case c.Action == "AddOrder":
-			m := order.FindMarker(c.Params["notes"])
+			m := string(order.ReadMarker(c.Params["notes"]))
 			j.adds[m]++
 			j.longestAdd = max(j.longestAdd, j.adds[m])
 			if c.Effect != "" {

@@ -71,21 +71,3 @@ func To18(s string) (string, bool) {
 	}
 	return full, true
 }
-
-// MarkerPrefix stands before the order id in the marker that WHMCS keeps.
-const MarkerPrefix = "sfOrderId="
-
-// Marker is the text by which a WHMCS order is known to be this order's.
-// Its alphabet survives HTML escaping.
-func (id ID) Marker() string { return MarkerPrefix + id.v }
-
-// FindMarker returns the Salesforce order id of the first marker line in text,
-// or "" when there is none. It does not judge the id.
-func FindMarker(text string) string {
-	for line := range strings.FieldsFuncSeq(text, func(r rune) bool { return r == '\n' || r == '\r' || r == ';' || r == ' ' || r == '\t' }) {
-		if id, ok := strings.CutPrefix(line, MarkerPrefix); ok {
-			return id
-		}
-	}
-	return ""
-}

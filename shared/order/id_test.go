@@ -35,22 +35,3 @@ func TestTo18KnownVector(t *testing.T) {
 		t.Errorf("got %q, %v", got, ok)
 	}
 }
-
-func TestFindMarker(t *testing.T) {
-	id, err := order.ParseID("801000000000001")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for in, want := range map[string]string{
-		"":                                    "",
-		"call the customer":                   "",
-		id.Marker():                           id.String(),
-		"call first\r\n" + id.Marker() + "\n": id.String(),
-		id.Marker() + ";k=abc":                id.String(),
-		"xsfOrderId=801000000000001AAA":       "",
-	} {
-		if got := order.FindMarker(in); got != want {
-			t.Errorf("FindMarker(%q) = %q, want %q", in, got, want)
-		}
-	}
-}

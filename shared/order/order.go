@@ -284,9 +284,7 @@ type BillingOrder struct {
 	ID       string
 	ClientID int64
 	Status   BillingStatus
-	// Marker is the Salesforce order id found in the order's marker, "" if it
-	// has none that can be read.
-	Marker string
+	Marker   Marker
 	// Date is when WHMCS says it was made, in WHMCS's own time zone, unmarked;
 	// good to the day only.
 	Date     time.Time

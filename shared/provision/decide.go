@@ -252,7 +252,7 @@ func (d decision) atAdding() Move {
 		return d.cancelled("adding/dead", f.dead[0].ID, string(f.dead[0].Status))
 	case len(f.suspects) > 0 && d.r.Add.Count > 0:
 		return d.fail("adding/suspect", d.r, fault.New(fault.WHMCSOrderAmbiguous,
-			fmt.Sprintf("Look whether WHMCS order %s belongs to this one, then ask the on-call to resolve with adopt or none: it is this client's, new, and has no marker.", idsOf(f.suspects))))
+			fmt.Sprintf("Look whether WHMCS order %s belongs to this one, then ask the on-call to resolve with adopt or none: it is this client's, new, and its marker does not say whose it is.", idsOf(f.suspects))))
 	case d.r.Add.Count == 0, d.c.Resend && d.r.Add.Count < maxSends:
 		d.r.Plan = plan
 		return d.send("adding/absent", addOrder())
@@ -270,7 +270,7 @@ func (d decision) foreign(plan *order.Plan) (m Move, stop bool) {
 	switch {
 	case h == nil:
 		return d.ask(ReadHeldOrder, id, plan.ClientID), true
-	case h.exists && ours(d.r, h.Marker), !h.exists && d.r.Word.Absent():
+	case h.exists && h.Marker.Names(d.r.ID), !h.exists && d.r.Word.Absent():
 		return Move{}, false
 	case !h.exists:
 		return d.fail("adding/held-absent", d.r, fault.New(fault.WHMCSIDForeign,
@@ -312,7 +312,7 @@ func (d decision) atAdded() Move {
 	if m != nil {
 		return *m
 	}
-	if !ours(d.r, o.Marker) && !d.r.Word.Named() {
+	if !o.Marker.Names(d.r.ID) && !d.r.Word.Named() {
 		missing := fault.New(fault.MarkerNotKept,
 			fmt.Sprintf("Ask the on-call to correct the WHMCS installation and to restore the marker of WHMCS order %s (%s), then click again: WHMCS did not keep it.", o.ID, d.r.ID.Marker()))
 		if !d.told {
@@ -421,7 +421,8 @@ func (d decision) atAccepted() Move {
 // ours may have made. It is provisioned only if there is none.
 func (d decision) onlyOne() (m Move, stop bool) {
 	f, next, more := search(d.r, d.seen)
-	others := slices.DeleteFunc(slices.Clone(f.live), func(m order.BillingOrder) bool { return m.ID == d.r.WHMCSOrderID })
+	known := func(m order.BillingOrder) bool { return m.ID == d.r.WHMCSOrderID }
+	others, suspects := slices.DeleteFunc(slices.Clone(f.live), known), slices.DeleteFunc(slices.Clone(f.suspects), known)
 	switch {
 	case more:
 		return d.ask(next, "", d.client), true
@@ -433,6 +434,9 @@ func (d decision) onlyOne() (m Move, stop bool) {
 	case len(others) > 0:
 		return d.fail("accepted/several", d.r, fault.New(fault.WHMCSOrderAmbiguous,
 			fmt.Sprintf("Cancel the wrong ones in WHMCS, then click again: beside order %s, %s carry this order's marker.", d.r.WHMCSOrderID, idsOf(others)))), true
+	case len(suspects) > 0:
+		return d.fail("accepted/suspect", d.r, fault.New(fault.WHMCSOrderAmbiguous,
+			fmt.Sprintf("Look whether WHMCS order %s belongs to this one beside order %s, cancel it or correct its notes, then click again: its marker does not say whose it is.", idsOf(suspects), d.r.WHMCSOrderID))), true
 	}
 	return Move{}, false
 }

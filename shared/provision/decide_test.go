@@ -75,7 +75,7 @@ func (m *moment) at(p order.RecoveryPoint) *moment {
 // shows makes WHMCS show the known order.
 func (m *moment) shows(status order.BillingStatus) {
 	service := order.BillingService{ID: "5", ProductID: 1, Cycle: order.Monthly, Quantity: 1, Status: string(status)}
-	m.f.seen.order = &lookup{order.BillingOrder{ID: "77", ClientID: 7, Status: status, Marker: m.r.ID.String(), Services: []order.BillingService{service}}, true}
+	m.f.seen.order = &lookup{order.BillingOrder{ID: "77", ClientID: 7, Status: status, Marker: order.ReadMarker(m.r.ID.Marker()), Services: []order.BillingService{service}}, true}
 }
 
 // finds makes the listings of WHMCS stable, with these orders.
@@ -85,7 +85,7 @@ func (m *moment) finds(all ...order.BillingOrder) {
 }
 
 func (m *moment) ours(id string, status order.BillingStatus) order.BillingOrder {
-	return order.BillingOrder{ID: id, ClientID: 7, Status: status, Marker: m.r.ID.String(), Date: noon}
+	return order.BillingOrder{ID: id, ClientID: 7, Status: status, Marker: order.ReadMarker(m.r.ID.Marker()), Date: noon}
 }
 
 // sent makes an effect have been sent a second ago, with this answer.
@@ -222,6 +222,10 @@ var rows = []struct {
 	}, "status failed accepted add=2 until -10m0s accept=1 until -20m0s whmcs=77 marker_not_kept → end"},
 	{"accepted/several", func(m *moment) {
 		m.at(order.PointAccepted).finds(m.ours("77", order.BillingActive), m.ours("78", order.BillingPending))
+		m.r.Add.Count = 2
+	}, "status failed accepted add=2 until -10m0s accept=1 until -20m0s whmcs=77 whmcs_order_ambiguous → end"},
+	{"accepted/suspect", func(m *moment) {
+		m.at(order.PointAccepted).finds(m.ours("77", order.BillingActive), order.BillingOrder{ID: "78", ClientID: 7, Status: order.BillingPending, Marker: "?", Date: noon})
 		m.r.Add.Count = 2
 	}, "status failed accepted add=2 until -10m0s accept=1 until -20m0s whmcs=77 whmcs_order_ambiguous → end"},
 	{"accepted/verified", func(m *moment) { m.at(order.PointAccepted) }, "status provisioned accepted add=1 until -10m0s accept=1 until -20m0s whmcs=77 → end"},

@@ -53,7 +53,8 @@
 //	adding/unstable           the listings differ each time            failed add_outcome_unknown
 //	adding/several            several live hits                        failed whmcs_order_ambiguous
 //	adding/dead               the hits are cancelled, fraud or gone    failed whmcs_order_cancelled
-//	adding/suspect            a new order of the client, unmarked      failed whmcs_order_ambiguous
+//	adding/suspect            a new order of the client whose marker   failed whmcs_order_ambiguous
+//	                          does not say whose it is
 //	adding/differs            one live hit, not as planned             failed whmcs_order_mismatch
 //	adding/found              one live hit, as planned                 added, its id                → compare
 //	adding/absent             no hit; adds 0, or < 5 and resend=auto   adding, adds+1, add_until    → AddOrder
@@ -78,6 +79,8 @@
 //	accepted/not-verified     not all active, later                    failed not_verified
 //	accepted/marker-missing   adds ≥ 2, and no hit by the marker       failed marker_not_kept
 //	accepted/several          adds ≥ 2 or named: a hit beside it       failed whmcs_order_ambiguous
+//	accepted/suspect          the same, and a new one whose marker     failed whmcs_order_ambiguous
+//	                          does not say whose it is
 //	accepted/verified         all active, module queue empty           provisioned, service ids
 //
 //	sent/held-back            the time or clock forbade it at last     waiting, as before the stamp

@@ -268,13 +268,13 @@ func (w *worker) ask(ctx context.Context, m Move) {
 		var all []order.BillingOrder
 		var complete bool
 		if all, complete, err = w.Billing.List(ctx, m.Client); err == nil {
-			f.seen.ofClient = f.seen.ofClient.add(all, complete, func(o order.BillingOrder) bool { return ours(w.rec, o.Marker) || suspect(w.rec, o) })
+			f.seen.ofClient = f.seen.ofClient.add(all, complete, func(o order.BillingOrder) bool { return o.Marker.Names(w.rec.ID) || suspect(w.rec, o) })
 		}
 	case ReadAllOrders:
 		var all []order.BillingOrder
 		var complete bool
 		if all, complete, err = w.Billing.ListSince(ctx, searchedSince(w.rec)); err == nil {
-			f.seen.ofAll = f.seen.ofAll.add(all, complete, func(o order.BillingOrder) bool { return ours(w.rec, o.Marker) })
+			f.seen.ofAll = f.seen.ofAll.add(all, complete, func(o order.BillingOrder) bool { return o.Marker.Names(w.rec.ID) })
 		}
 	}
 	if side != "" && (err == nil || fault.KindOf(err) == fault.Permanent) {

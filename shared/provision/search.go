@@ -37,7 +37,7 @@ func (l readings) add(all []order.BillingOrder, complete bool, counts func(order
 func (l readings) over() bool { return l.stable || l.n == maxListings }
 
 // found is what a search of WHMCS has found: what carries our marker, alive or
-// dead, and new orders of the client that carry none. It was made after every
+// dead, and new orders of the client that may be ours. It was made after every
 // AddOrder that may have left has ended; so what it does not find does not
 // exist (A3, A6).
 type found struct {
@@ -55,16 +55,10 @@ func searchedSince(r order.Record) time.Time {
 	return since.Add(-24 * time.Hour)
 }
 
-// ours reports whether a marker names the order.
-func ours(r order.Record, marker string) bool {
-	id, err := order.ParseID(marker)
-	return err == nil && id == r.ID
-}
-
-// suspect reports whether a WHMCS order may be this one although it carries no
-// marker.
+// suspect reports whether a live, new WHMCS order may be this one although its
+// marker does not name it.
 func suspect(r order.Record, m order.BillingOrder) bool {
-	return m.Marker == "" && !m.Status.Dead() && !m.Date.Before(searchedSince(r))
+	return !m.Marker.Names(r.ID) && m.Marker.MayName(r.ID) && !m.Status.Dead() && !m.Date.Before(searchedSince(r))
 }
 
 // search says what the readings have found, or which listing is to be read
@@ -96,7 +90,7 @@ func search(r order.Record, s seen) (result found, next Read, more bool) {
 func hits(r order.Record, all []order.BillingOrder) (live, dead []order.BillingOrder) {
 	for _, m := range all {
 		switch {
-		case !ours(r, m.Marker):
+		case !m.Marker.Names(r.ID):
 		case m.Status.Dead():
 			dead = append(dead, m)
 		default:

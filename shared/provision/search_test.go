@@ -38,7 +38,7 @@ func (b *atWork) Add(_ context.Context, _ order.SendWindow, id order.ID, plan or
 	if b.sent++; b.sent == 1 {
 		return "", &fault.Unsure{Err: fault.Wrap(fault.WHMCSUnavailable, errors.New("connection reset"))}
 	}
-	b.made = &order.BillingOrder{ID: "77", ClientID: plan.ClientID, Status: order.BillingPending, Marker: id.String(), Date: epoch,
+	b.made = &order.BillingOrder{ID: "77", ClientID: plan.ClientID, Status: order.BillingPending, Marker: order.ReadMarker(id.Marker()), Date: epoch,
 		Services: []order.BillingService{{ID: "5", ProductID: 1, Cycle: order.Monthly, Quantity: 1, Status: "Pending"}}}
 	return b.made.ID, nil
 }

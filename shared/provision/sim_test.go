@@ -88,7 +88,7 @@ type fate struct {
 type booked struct {
 	id       string
 	sf       order.ID
-	marker   string
+	notes    string
 	status   order.BillingStatus
 	made     time.Time
 	runs     int
@@ -501,7 +501,7 @@ func (w *world) find(id string) *booked {
 }
 
 func (b *booked) view() order.BillingOrder {
-	m := order.BillingOrder{ID: b.id, ClientID: 7, Status: b.status, Marker: b.marker, Date: b.made}
+	m := order.BillingOrder{ID: b.id, ClientID: 7, Status: b.status, Marker: order.ReadMarker(b.notes), Date: b.made}
 	for _, s := range b.services {
 		s.Status = "Pending"
 		if b.live {
@@ -566,19 +566,33 @@ func (s simBilling) Add(_ context.Context, gate order.SendWindow, id order.ID, p
 			return nil, &fault.Refused{Err: fault.New(fault.WHMCSCredentials, "")}
 		}
 		w.sleep(run)
-		b := &booked{id: strconv.Itoa(len(w.books) + 1), sf: id, marker: id.String(), status: order.BillingPending, made: w.now}
+		b := &booked{id: strconv.Itoa(len(w.books) + 1), sf: id, notes: id.Marker(), status: order.BillingPending, made: w.now}
 		for _, e := range plan.Entries {
 			for range e.Services {
 				b.services = append(b.services, order.BillingService{ID: fmt.Sprintf("%s%03d", b.id, len(b.services)), ProductID: e.ProductID, Cycle: e.Cycle, Quantity: 1})
 			}
 		}
 		w.books = append(w.books, b)
+		if w.chance(0.05) {
+			w.spawn(w.between(0, 30*time.Minute), time.Time{}, func() { w.edit(b) })
+		}
 		return b.id, nil
 	})
 	if err != nil {
 		return "", err
 	}
 	return got.(string), nil
+}
+
+// edit is an admin who writes into an order's notes, and perhaps damages the
+// marker.
+func (w *world) edit(b *booked) {
+	id := b.sf.String()
+	notes := []string{
+		b.notes + ", called the customer", "see " + b.notes + ".", "sfOrderId=801999999999999AAA\n" + b.notes, "SFORDERID=" + id,
+		"sfOrderId=" + id[:17], "sfOrderId=" + id[:15], "sfOrderId=" + id[:16] + "X" + id[17:], "called the customer", "",
+	}
+	b.notes = notes[w.rng.IntN(len(notes))]
 }
 
 // longestAdd is how long after the window AddOrder may still run: all of

@@ -152,7 +152,7 @@ func TestAnOrderIsAddedReadAcceptedAndVerified(t *testing.T) {
 	if err != nil || !ok {
 		t.Fatal(ok, err)
 	}
-	if got.Marker != id.String() || got.ClientID != clientID || got.Status != order.BillingPending || got.Date.IsZero() {
+	if string(got.Marker) != id.String() || got.ClientID != clientID || got.Status != order.BillingPending || got.Date.IsZero() {
 		t.Errorf("made %+v", got)
 	}
 	var lines []string
@@ -177,7 +177,7 @@ func TestAnOrderIsAddedReadAcceptedAndVerified(t *testing.T) {
 	if failed, err := w.ModuleFailures(ctx, []string{got.Services[0].ID, got.Services[1].ID}); err != nil || len(failed) != 0 {
 		t.Errorf("module failures %v, %v", failed, err)
 	}
-	if all, complete, err := w.List(ctx, clientID); err != nil || !complete || len(all) != 1 || all[0].Marker != id.String() {
+	if all, complete, err := w.List(ctx, clientID); err != nil || !complete || len(all) != 1 || string(all[0].Marker) != id.String() {
 		t.Errorf("list %v %v %v", all, complete, err)
 	}
 	if err := w.Accept(ctx, gate(), made); outcome(err) != "refused state_changed" {

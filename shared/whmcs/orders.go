@@ -259,7 +259,7 @@ func (c *Client) assemble(ctx context.Context, rows map[string]object, complete 
 	if len(c.fields) == 0 {
 		return all, complete, nil
 	}
-	markers := map[string]string{} // by order id
+	markers := map[string]order.Marker{} // by order id
 	read := map[int64]bool{}
 	for _, m := range all {
 		if read[m.ClientID] {
@@ -306,7 +306,7 @@ func (c *Client) parseOrder(row object) order.BillingOrder {
 	m.ClientID, _ = row.number("userid")
 	m.Date, _ = date(row)
 	if len(c.fields) == 0 {
-		m.Marker = order.FindMarker(plain(row.text("notes")))
+		m.Marker = order.ReadMarker(plain(row.text("notes")))
 	}
 	return m
 }
@@ -321,12 +321,11 @@ func parseService(row object) order.BillingService {
 	return s
 }
 
-// fieldMarker returns the Salesforce order id that a service's custom field
-// holds.
-func (c *Client) fieldMarker(row object) string {
+// fieldMarker reads the marker of a service's custom fields.
+func (c *Client) fieldMarker(row object) order.Marker {
 	for _, f := range row.child("customfields").list("customfield", "") {
 		if slices.Contains(c.fields, f.id("id")) {
-			if m := order.FindMarker(plain(f.text("value"))); m != "" {
+			if m := order.ReadMarker(plain(f.text("value"))); m != "" {
 				return m
 			}
 		}

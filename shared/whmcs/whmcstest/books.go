@@ -477,14 +477,14 @@ func (st *state) cart(f Form) []Service {
 // marker returns the Salesforce order id of an AddOrder, from its notes or its
 // custom fields.
 func marker(f Form) string {
-	if m := order.FindMarker(f.Get("notes")); m != "" {
-		return m
+	if m := order.ReadMarker(f.Get("notes")); m != "" {
+		return string(m)
 	}
 	for _, e := range f.array("customfields") {
 		fields, _ := unserialize(e.value)
 		for _, v := range fields {
-			if m := order.FindMarker(v); m != "" {
-				return m
+			if m := order.ReadMarker(v); m != "" {
+				return string(m)
 			}
 		}
 	}

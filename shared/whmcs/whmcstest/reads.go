@@ -340,7 +340,7 @@ func (st *state) names(action string, f Form) map[string]bool {
 
 func (st *state) nameOrder(found map[string]bool, o *Order) {
 	found[strconv.FormatInt(o.ID, 10)] = true
-	for _, m := range []string{o.Salesforce, order.FindMarker(o.Notes)} {
+	for _, m := range append(strings.Fields(string(order.ReadMarker(o.Notes))), o.Salesforce) {
 		if m != "" {
 			found[m] = true
 		}
