@@ -1,6 +1,7 @@
 package whmcs
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -137,14 +138,12 @@ func New(deps Deps, cfg Config) (*Client, error) {
 			c.fields = append(c.fields, strconv.FormatInt(n, 10))
 		}
 	}
-	for _, d := range []*time.Duration{&c.cfg.ReadTimeout, &c.cfg.AddTimeout, &c.cfg.AcceptTimeout} {
-		if *d < 0 {
-			return nil, errors.New("whmcs: a time-out is negative")
-		}
+	if min(cfg.ReadTimeout, cfg.AddTimeout, cfg.AcceptTimeout) < 0 {
+		return nil, errors.New("whmcs: a time-out is negative")
 	}
-	orElse(&c.cfg.ReadTimeout, 30*time.Second)
-	orElse(&c.cfg.AddTimeout, 60*time.Second)
-	orElse(&c.cfg.AcceptTimeout, 120*time.Second)
+	c.cfg.ReadTimeout = cmp.Or(cfg.ReadTimeout, 30*time.Second)
+	c.cfg.AddTimeout = cmp.Or(cfg.AddTimeout, 60*time.Second)
+	c.cfg.AcceptTimeout = cmp.Or(cfg.AcceptTimeout, 120*time.Second)
 	if c.deps.Dial == nil {
 		c.deps.Dial = (&net.Dialer{Timeout: connectTimeout}).DialContext
 	}
@@ -166,12 +165,6 @@ func New(deps Deps, cfg Config) (*Client, error) {
 
 // Close drops the idle connections of the reads.
 func (c *Client) Close() { c.reads.CloseIdleConnections() }
-
-func orElse(d *time.Duration, standard time.Duration) {
-	if *d == 0 {
-		*d = standard
-	}
-}
 
 // clock returns the time without a monotonic reading, which stands still in a
 // frozen sandbox.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -81,10 +82,7 @@ func (c *Client) list(ctx context.Context, action, plural, singular string, filt
 }
 
 func page(filter form, start int) form {
-	f := slices.Clone(filter)
-	f.number("limitstart", int64(start))
-	f.number("limitnum", pageSize)
-	return f
+	return append(slices.Clone(filter), number("limitstart", int64(start)), number("limitnum", pageSize))
 }
 
 // List reads one complete listing of the orders of a client, all pages, without
@@ -92,9 +90,7 @@ func page(filter form, start int) form {
 // them in. complete=false: the list changed while it was read, or the count
 // did not equal totalresults.
 func (c *Client) List(ctx context.Context, clientID int64) ([]order.BillingOrder, bool, error) {
-	var filter form
-	filter.number("userid", clientID)
-	p, err := c.list(ctx, "GetOrders", "orders", "order", filter)
+	p, err := c.list(ctx, "GetOrders", "orders", "order", form{number("userid", clientID)})
 	if err != nil {
 		return nil, false, err
 	}
@@ -208,9 +204,7 @@ func (c *Client) Order(ctx context.Context, whmcsOrderID string, clientID int64)
 	if !ok || n <= 0 {
 		return order.BillingOrder{}, false, nil
 	}
-	var filter form
-	filter.number("id", n)
-	p, err := c.list(ctx, "GetOrders", "orders", "order", filter)
+	p, err := c.list(ctx, "GetOrders", "orders", "order", form{number("id", n)})
 	if fault.CodeOf(err) == fault.StateChanged { // "Order ID Not Found"
 		return order.BillingOrder{}, false, nil
 	}
@@ -225,9 +219,7 @@ func (c *Client) Order(ctx context.Context, whmcsOrderID string, clientID int64)
 		return order.BillingOrder{}, false, nil
 	}
 	found := c.parseOrder(row)
-	if found.ClientID == 0 {
-		found.ClientID = clientID
-	}
+	found.ClientID = cmp.Or(found.ClientID, clientID)
 	services, complete, err := c.services(ctx, found.ClientID)
 	if err != nil {
 		return order.BillingOrder{}, false, err
@@ -286,17 +278,11 @@ func (c *Client) assemble(ctx context.Context, rows map[string]object, complete 
 // services reads all services of a client, by id in ascending order: WHMCS
 // numbers them as it makes them, line by line.
 func (c *Client) services(ctx context.Context, clientID int64) ([]object, bool, error) {
-	var filter form
-	filter.number("clientid", clientID)
-	p, err := c.list(ctx, "GetClientsProducts", "products", "product", filter)
+	p, err := c.list(ctx, "GetClientsProducts", "products", "product", form{number("clientid", clientID)})
 	if err != nil {
 		return nil, false, err
 	}
-	all := make([]object, 0, len(p.rows))
-	for _, row := range p.rows {
-		all = append(all, row)
-	}
-	slices.SortFunc(all, func(a, b object) int { return compareIDs(a.id("id"), b.id("id")) })
+	all := slices.SortedFunc(maps.Values(p.rows), func(a, b object) int { return compareIDs(a.id("id"), b.id("id")) })
 	return all, p.complete, nil
 }
 
