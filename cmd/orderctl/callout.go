@@ -59,7 +59,7 @@ func calloutCommand() command {
 		name:     "callout",
 		synopsis: "ORDER [--wait [N]] [--key K] [--dry-run | --event]",
 		summary:  "sign a callout and send it as Salesforce does",
-		needs:    []string{"API_URL", "WEBHOOK_SECRET_ID", "SF_ORG_ID (if the installation checks it)", "AWS_REGION and credentials"},
+		needs:    "API_URL, WEBHOOK_SECRET_ID, SF_ORG_ID (if the installation checks it)",
 		examples: []string{
 			"callout 801000000000001AAA",
 			"callout 801000000000001AAA --wait        # up to 25 s for the end",

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"flag"
@@ -20,21 +21,13 @@ func showCommand() command {
 		name:     "show",
 		synopsis: "ID [--json]",
 		summary:  "show how far an order is, what to do next, and its history",
-		needs:    []string{"TABLE_NAME", "AWS_REGION and credentials"},
+		needs:    "TABLE_NAME",
 		examples: []string{"show 801000000000001AAA", "show 801000000000001AAA --json | jq .history"},
 		setup: func(flags *flag.FlagSet) action {
 			asJSON := flags.Bool("json", false, "print the order as one JSON object")
-			return func(ctx context.Context, c console, args []string) error {
-				id, err := oneOrder(args)
-				if err != nil {
-					return err
-				}
-				table, err := c.ledger(ctx)
-				if err != nil {
-					return err
-				}
+			return onOrder(nil, func(ctx context.Context, c console, table ledger, id order.ID) error {
 				return show(ctx, c, table, id, *asJSON)
-			}
+			})
 		},
 	}
 }
@@ -148,11 +141,9 @@ func pointText(r order.Record) string {
 }
 
 func whmcsText(r order.Record) string {
-	var parts []string
+	parts := []string{"no order known"}
 	if r.WHMCSOrderID != "" {
-		parts = append(parts, "order "+r.WHMCSOrderID)
-	} else {
-		parts = append(parts, "no order known")
+		parts[0] = "order " + r.WHMCSOrderID
 	}
 	if r.Plan != nil {
 		parts = append(parts, fmt.Sprintf("client %d", r.Plan.ClientID))
@@ -203,7 +194,7 @@ func advice(r order.Record, sides map[order.Side]order.Control, now time.Time) [
 		"`", "",
 		"{id}", r.ID.String(),
 		"{marker}", r.ID.Marker(),
-		"{order}", orElse(r.WHMCSOrderID, "?"),
+		"{order}", cmp.Or(r.WHMCSOrderID, "?"),
 		"{client}", clientText(r),
 		"{since}", sinceText(r),
 	)
@@ -271,13 +262,6 @@ func short(t order.Token) string {
 		return string(t[:8]) + "…"
 	}
 	return string(t)
-}
-
-func orElse(s, otherwise string) string {
-	if s == "" {
-		return otherwise
-	}
-	return s
 }
 
 func ago(t, now time.Time) string {

@@ -6,6 +6,7 @@
 package config
 
 import (
+	"cmp"
 	"fmt"
 	"log/slog"
 	"net/netip"
@@ -201,9 +202,8 @@ func LoadProvision(getenv func(string) string) (Provision, error) {
 	}
 	// No effect starts with less than its time-out and the margin left of the
 	// lease, so a shorter lease would never start one.
-	if e := c.Engine; e.Lease < max(e.AddTimeout, e.AcceptTimeout)+e.Margin && len(r.problems) == 0 {
-		need := max(e.AddTimeout, e.AcceptTimeout) + e.Margin
-		r.problem("PROVISION_LEASE", "is %d s, shorter than the longer of WHMCS_ADD_TIMEOUT and WHMCS_ACCEPT_TIMEOUT plus CLOCK_MARGIN (%d s)", int(e.Lease.Seconds()), int(need.Seconds()))
+	if need := max(whmcs.AddTimeout, whmcs.AcceptTimeout) + c.Engine.Margin; c.Engine.Lease < need && len(r.problems) == 0 {
+		r.problem("PROVISION_LEASE", "is %d s, shorter than the longer of WHMCS_ADD_TIMEOUT and WHMCS_ACCEPT_TIMEOUT plus CLOCK_MARGIN (%d s)", int(c.Engine.Lease.Seconds()), int(need.Seconds()))
 	}
 	return c, r.err()
 }
@@ -226,10 +226,7 @@ func (r *reader) err() error {
 }
 
 func (r *reader) optional(name, fallback string) string {
-	if v := r.getenv(name); v != "" {
-		return v
-	}
-	return fallback
+	return cmp.Or(r.getenv(name), fallback)
 }
 
 func (r *reader) required(name string) string {
@@ -290,14 +287,22 @@ func (r *reader) level(name string) slog.Level {
 	return l
 }
 
-func (r *reader) prefixes(name string) []netip.Prefix {
-	var all []netip.Prefix
+// list takes values separated by commas; none where the variable is empty.
+func (r *reader) list(name string) []string {
 	v := r.getenv(name)
 	if v == "" {
 		return nil
 	}
-	for part := range strings.SplitSeq(v, ",") {
-		part = strings.TrimSpace(part)
+	all := strings.Split(v, ",")
+	for i := range all {
+		all[i] = strings.TrimSpace(all[i])
+	}
+	return all
+}
+
+func (r *reader) prefixes(name string) []netip.Prefix {
+	var all []netip.Prefix
+	for _, part := range r.list(name) {
 		p, err := netip.ParsePrefix(part)
 		if err != nil {
 			if a, errAddr := netip.ParseAddr(part); errAddr == nil && a.Zone() == "" {
@@ -318,12 +323,8 @@ func (r *reader) prefixes(name string) []netip.Prefix {
 
 func (r *reader) ids(name string) []int64 {
 	var all []int64
-	v := r.getenv(name)
-	if v == "" {
-		return nil
-	}
-	for part := range strings.SplitSeq(v, ",") {
-		n, err := strconv.ParseInt(strings.TrimSpace(part), 10, 64)
+	for _, part := range r.list(name) {
+		n, err := strconv.ParseInt(part, 10, 64)
 		if err != nil || n < 1 {
 			r.problem(name, "must be product ids separated by commas; %.60q is none", part)
 			continue
@@ -337,16 +338,12 @@ func (r *reader) ids(name string) []int64 {
 // field's name is one is for package salesforce, which writes it into queries.
 func (r *reader) optionalFields(name string) Optional {
 	var o Optional
-	v := r.getenv(name)
-	if v == "" {
-		return o
-	}
 	fields := map[string]*string{
 		"promoCode": &o.PromoCode, "domain": &o.Domain, "hostname": &o.Hostname,
 		"customFields": &o.CustomFields, "configOptions": &o.ConfigOptions,
 	}
-	for pair := range strings.SplitSeq(v, ",") {
-		what, is, _ := strings.Cut(strings.TrimSpace(pair), "=")
+	for _, pair := range r.list(name) {
+		what, is, _ := strings.Cut(pair, "=")
 		field := fields[what]
 		if field == nil || *field != "" || is == "" {
 			r.problem(name, "must be pairs like domain=Domain__c, once each, of promoCode, domain, hostname, customFields, configOptions; %.60q is none", pair)

@@ -86,7 +86,7 @@ func (c *Client) mapped(req order.Request, o record, items []record) (order.Requ
 	if len(items) == 0 {
 		return refuse(fault.OrderEmpty, "Add products to the order, then click again: it has no lines.")
 	}
-	req.PromoCode = optional(o, c.cfg.Optional.PromoCode)
+	req.PromoCode = o.text(c.cfg.Optional.PromoCode)
 	for _, it := range items {
 		line, err := c.line(it)
 		if err != nil {
@@ -136,25 +136,17 @@ func (c *Client) line(it record) (order.Line, error) {
 		return bad(fault.QuantityInvalid, "Correct the quantity of the product %s, then click again: %s.", name, why)
 	}
 	opt := c.cfg.Optional
-	l := order.Line{ItemID: id, ProductID: pid, Cycle: cycle, Quantity: int(quantity), Domain: optional(it, opt.Domain), Hostname: optional(it, opt.Hostname)}
+	l := order.Line{ItemID: id, ProductID: pid, Cycle: cycle, Quantity: int(quantity), Domain: it.text(opt.Domain), Hostname: it.text(opt.Hostname)}
 	for _, f := range []struct {
 		name string
 		into *map[string]string
 	}{{opt.CustomFields, &l.CustomFields}, {opt.ConfigOptions, &l.ConfigOptions}} {
 		var err error
-		if *f.into, err = object(optional(it, f.name)); err != nil {
+		if *f.into, err = object(it.text(f.name)); err != nil {
 			return bad(fault.ProductNotMapped, "Correct %s on the line of product %s, then click again: it is not a JSON object of ids and values.", f.name, name)
 		}
 	}
 	return l, nil
-}
-
-// optional returns a field that may not be configured.
-func optional(r record, name string) string {
-	if name == "" {
-		return ""
-	}
-	return r.text(name)
 }
 
 var cycles = []order.Cycle{order.Monthly, order.OneTime, order.Quarterly, order.SemiAnnually, order.Annually, order.Biennially, order.Triennially, order.Free}

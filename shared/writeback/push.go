@@ -161,11 +161,7 @@ func (b *batch) run(ctx context.Context) {
 	for _, c := range layout(b.changes) {
 		b.results = append(b.results, result{cell: c})
 	}
-	all := make([]int, len(b.results))
-	for i := range all {
-		all[i] = i
-	}
-	if b.send(ctx, all, b.p.rows()) == nil {
+	if b.send(ctx, upTo(len(b.results)), b.p.rows()) == nil {
 		b.secondTry(ctx)
 	}
 	b.judge(ctx)
