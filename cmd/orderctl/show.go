@@ -243,11 +243,7 @@ func clientText(r order.Record) string {
 }
 
 func sinceText(r order.Record) string {
-	at := r.FirstAddAt
-	if at.IsZero() {
-		at = r.OpenedAt
-	}
-	return at.UTC().Format("2006-01-02 15:04Z")
+	return cmp.Or(r.FirstAddAt, r.OpenedAt).UTC().Format("2006-01-02 15:04Z")
 }
 
 func byText(by string) string {

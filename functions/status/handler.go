@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
@@ -125,10 +126,7 @@ func (h *Handler) show(id order.ID, r order.Record, ifNoneMatch string) httpapi.
 // poll returns when to ask again: a twelfth of the time that the order has
 // been open, within bounds.
 func (h *Handler) poll(r order.Record) time.Duration {
-	opened := r.OpenedAt
-	if opened.IsZero() {
-		opened = r.CreatedAt
-	}
+	opened := cmp.Or(r.OpenedAt, r.CreatedAt)
 	if opened.IsZero() {
 		return firstPoll
 	}

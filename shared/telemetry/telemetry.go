@@ -102,9 +102,7 @@ func Scrub(s string) string {
 	return b.String()
 }
 
-func hexDigit(c byte) bool {
-	return '0' <= c && c <= '9' || 'a' <= c && c <= 'f' || 'A' <= c && c <= 'F'
-}
+func hexDigit(c byte) bool { return strings.IndexByte("0123456789abcdefABCDEF", c) >= 0 }
 
 // Namespace is where CloudWatch keeps the metrics.
 const Namespace = "orderbridge"
