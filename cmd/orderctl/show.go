@@ -99,7 +99,10 @@ func page(w io.Writer, r order.Record, sides map[order.Side]order.Control, now t
 		fmt.Fprint(w, "  none\n")
 	}
 	for _, e := range r.History {
-		line := fmt.Sprintf("  %s  %-20s %s%s", e.At.UTC().Format("2006-01-02 15:04:05Z"), e.Event, oneLine(e.Detail), byText(e.By))
+		line := fmt.Sprintf("  %s  %-20s %s", e.At.UTC().Format("2006-01-02 15:04:05Z"), e.Event, oneLine(e.Detail))
+		if e.By != "" {
+			line += " (" + e.By + ")"
+		}
 		fmt.Fprintln(w, strings.TrimRight(line, " "))
 	}
 }
@@ -244,13 +247,6 @@ func clientText(r order.Record) string {
 
 func sinceText(r order.Record) string {
 	return cmp.Or(r.FirstAddAt, r.OpenedAt).UTC().Format("2006-01-02 15:04Z")
-}
-
-func byText(by string) string {
-	if by == "" {
-		return ""
-	}
-	return " (" + by + ")"
 }
 
 func short(t order.Token) string {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 
@@ -166,16 +167,9 @@ func (h *Handler) waitFor(prefer string) (wait time.Duration, applied string) {
 	}
 	if p.HasWait {
 		wait = min(p.Wait, maxWait)
-		honoured = append(honoured, "wait="+wholeSeconds(wait))
+		honoured = append(honoured, "wait="+strconv.Itoa(int(wait.Seconds())))
 	}
 	return min(wait, maxWait), strings.Join(honoured, ", ")
-}
-
-func wholeSeconds(d time.Duration) string {
-	if d == 0 {
-		return "0"
-	}
-	return httpapi.Seconds(d)
 }
 
 // watch reads the order until it ends, is parked, or wait is over. The callout

@@ -56,10 +56,10 @@ func quote(s string) string {
 // record is an object in it, a subquery a page.
 type record map[string]json.RawMessage
 
-// raw returns the JSON of a field; nil where it is absent or null, or where the
-// name is empty because it is not configured. Names are
-// compared without regard to case, as the platform does: an optional field is
-// spelled as a person configured it.
+// raw returns the JSON of a field; nil where it is absent or null, or where its
+// name is empty because it is not configured. Names are compared without regard
+// to case, as the platform does: an optional field is spelled as a person
+// configured it.
 func (r record) raw(name string) json.RawMessage {
 	for k, v := range r {
 		if strings.EqualFold(k, name) && string(v) != "null" {
