@@ -117,7 +117,6 @@ func (e wireError) of(unlisted fault.Code) fault.Code {
 	return unlisted
 }
 
-// as returns e under our code, with the vendor's words.
 func (e wireError) as(code fault.Code) error {
 	words := e.code() + ": " + oneLine(e.Message, maxMessage)
 	if len(e.Fields) > 0 {

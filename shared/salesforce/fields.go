@@ -50,7 +50,6 @@ type Optional struct {
 	Hostname      string // of OrderItem, e.g. Hostname__c
 }
 
-// ofItem returns the names that are set of OrderItem's fields.
 func (o Optional) ofItem() []string {
 	var set []string
 	for _, name := range []string{o.CustomFields, o.ConfigOptions, o.Domain, o.Hostname} {
@@ -102,7 +101,6 @@ var written = []struct {
 	{objectItem, fieldServices, true, func(s order.Shown) any { return joined(s.Services) }},
 }
 
-// row is one record to update, as it goes over the wire.
 type row struct {
 	object, id string
 	fields     map[string]any // nil clears

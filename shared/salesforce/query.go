@@ -11,7 +11,6 @@ import (
 	"orderbridge/shared/fault"
 )
 
-// page is one page of a query or of a subquery.
 type page[T any] struct {
 	Done    bool   `json:"done"`
 	Next    string `json:"nextRecordsUrl"`
@@ -21,7 +20,6 @@ type page[T any] struct {
 // maxPages ends a query whose pages never end.
 const maxPages = 200
 
-// query answers soql with the records of all its pages.
 func query[T any](ctx context.Context, c *Client, soql string) ([]T, error) {
 	var first page[T]
 	if err := c.data(ctx, http.MethodGet, c.base()+"/query?q="+url.QueryEscape(soql), nil, &first); err != nil {
@@ -47,7 +45,6 @@ func follow[T any](ctx context.Context, c *Client, p page[T]) ([]T, error) {
 	return all, nil
 }
 
-// quote writes a text literal of SOQL.
 func quote(s string) string {
 	return "'" + strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(s) + "'"
 }

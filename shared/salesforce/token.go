@@ -107,7 +107,6 @@ func audience(loginURL string) string {
 	return strings.TrimRight(loginURL, "/")
 }
 
-// session is one token and where it is good.
 type session struct {
 	token    string
 	instance string // scheme and host

@@ -23,7 +23,6 @@ import (
 	"orderbridge/shared/order"
 )
 
-// The two effects.
 const (
 	addOrder    = "AddOrder"
 	acceptOrder = "AcceptOrder"

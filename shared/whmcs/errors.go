@@ -54,7 +54,6 @@ func (a answer) cause(action string) error {
 	return fmt.Errorf("%s answered HTTP %d, %s", action, a.status, what)
 }
 
-// meaning is what one text of WHMCS says.
 type meaning struct {
 	prefix string // case-folded
 	code   fault.Code
@@ -217,7 +216,6 @@ func unsure(action string, a answer) error {
 	return &fault.Unsure{Err: fault.Wrap(code, a.cause(action))}
 }
 
-// lost is the error of a call without an answer.
 func lost(action string, err error) error {
 	return fault.Wrap(fault.WHMCSUnavailable, fmt.Errorf("%s got no answer: %w", action, err))
 }

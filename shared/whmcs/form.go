@@ -13,10 +13,8 @@ type form []field
 
 type field struct{ name, value string }
 
-// number returns the field of a whole number.
 func number(name string, n int64) field { return field{name, strconv.FormatInt(n, 10)} }
 
-// set appends one field.
 func (f *form) set(name, value string) { *f = append(*f, field{name, value}) }
 
 // array appends name[0], name[1], … in numeric order. An array without any

@@ -59,7 +59,6 @@ func (p *pages) add(o object, plural, singular string) (int, error) {
 	return len(list), nil
 }
 
-// list reads all pages of one list.
 func (c *Client) list(ctx context.Context, action, plural, singular string, filter form) (pages, error) {
 	var p pages
 	start := 0
@@ -286,7 +285,6 @@ func (c *Client) services(ctx context.Context, clientID int64) ([]object, bool, 
 	return all, p.complete, nil
 }
 
-// parseOrder reads a row of GetOrders.
 func (c *Client) parseOrder(row object) order.BillingOrder {
 	m := order.BillingOrder{ID: row.id("id"), Status: order.BillingStatus(row.text("status"))}
 	m.ClientID, _ = row.number("userid")
@@ -297,7 +295,6 @@ func (c *Client) parseOrder(row object) order.BillingOrder {
 	return m
 }
 
-// parseService reads a row of GetClientsProducts.
 func parseService(row object) order.BillingService {
 	s := order.BillingService{ID: row.id("id"), Cycle: cycle(row.text("billingcycle")), Status: row.text("status"), Quantity: 1}
 	s.ProductID, _ = row.number("pid")
@@ -348,7 +345,6 @@ func cycle(shown string) order.Cycle {
 	return order.Cycle(s)
 }
 
-// compareIDs orders ids by their number.
 func compareIDs(a, b string) int {
 	x, _ := strconv.ParseInt(a, 10, 64)
 	y, _ := strconv.ParseInt(b, 10, 64)

@@ -41,7 +41,6 @@ func (c *Client) installedVersion(ctx context.Context) (version, error) {
 	return c.details(ctx)
 }
 
-// details reads the version and keeps it.
 func (c *Client) details(ctx context.Context) (version, error) {
 	o, err := c.read(ctx, "WhmcsDetails", nil)
 	if err != nil {
