@@ -14,6 +14,7 @@ import (
 
 	"orderbridge/shared/fault"
 	"orderbridge/shared/order"
+	"orderbridge/shared/store"
 )
 
 func showCommand() command {
@@ -51,6 +52,24 @@ func show(ctx context.Context, c console, table ledger, id order.ID, asJSON bool
 	}
 	page(c.out, r, sides, c.now())
 	return nil
+}
+
+// orderView is an order as show --json prints it: the item of the table, with
+// its own names, and what follows from it.
+type orderView struct {
+	ID     string `json:"sfOrderId"`
+	Status string `json:"status"`
+	Review bool   `json:"review"`
+	store.Item
+}
+
+func view(r order.Record) orderView {
+	return orderView{
+		ID:     r.ID.String(),
+		Status: string(r.Status()),
+		Review: r.State == order.Failed && r.ErrorCode.Info().Review,
+		Item:   store.ItemOf(r),
+	}
 }
 
 // unknownOrder says that the table has no such order.

@@ -123,7 +123,7 @@ type Engine struct {
 // LoadFulfill reads the environment of functions/fulfill.
 func LoadFulfill(getenv func(string) string) (Fulfill, error) {
 	r := reader{getenv: getenv}
-	c := Fulfill{
+	return Fulfill{
 		TableName:       r.required("TABLE_NAME"),
 		WebhookSecretID: r.required("WEBHOOK_SECRET_ID"),
 		RotationOverlap: r.duration("WEBHOOK_ROTATION_OVERLAP", "24", time.Hour, 0, 24*30),
@@ -134,32 +134,29 @@ func LoadFulfill(getenv func(string) string) (Fulfill, error) {
 		},
 		Wait:     r.duration("FULFILL_WAIT", "0", time.Second, 0, 25),
 		LogLevel: r.level("LOG_LEVEL"),
-	}
-	return c, r.err()
+	}, r.err()
 }
 
 // LoadStatus reads the environment of functions/status.
 func LoadStatus(getenv func(string) string) (Status, error) {
 	r := reader{getenv: getenv}
-	c := Status{
+	return Status{
 		TableName:    r.required("TABLE_NAME"),
 		AccountClaim: r.optional("PORTAL_ACCOUNT_CLAIM", "sf_account_id"),
 		LogLevel:     r.level("LOG_LEVEL"),
-	}
-	return c, r.err()
+	}, r.err()
 }
 
 // LoadStatusPush reads the environment of functions/statuspush.
 func LoadStatusPush(getenv func(string) string) (StatusPush, error) {
 	r := reader{getenv: getenv}
-	c := StatusPush{
+	return StatusPush{
 		TableName:          r.required("TABLE_NAME"),
 		DeadLetterURL:      r.required("STATUSPUSH_DEAD_LETTER_URL"),
 		SalesforceSecretID: r.required("SALESFORCE_SECRET_ID"),
 		Salesforce:         r.salesforce(),
 		LogLevel:           r.level("LOG_LEVEL"),
-	}
-	return c, r.err()
+	}, r.err()
 }
 
 // LoadProvision reads the environment of functions/provision.

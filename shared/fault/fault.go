@@ -8,7 +8,10 @@
 // operator sees.
 package fault
 
-import "errors"
+import (
+	"cmp"
+	"errors"
+)
 
 // Code is a stable snake_case name for one way to fail. The list is append-only.
 type Code string
@@ -105,10 +108,7 @@ func TextOf(err error) string {
 	if !errors.As(err, &e) {
 		return Internal.Info().Advice
 	}
-	text := e.Advice
-	if text == "" {
-		text = e.Code.Info().Advice
-	}
+	text := cmp.Or(e.Advice, e.Code.Info().Advice)
 	if e.Vendor != "" {
 		text += " " + e.Code.vendor() + ": " + e.Vendor
 	}

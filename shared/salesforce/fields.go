@@ -2,6 +2,7 @@ package salesforce
 
 import (
 	"encoding/json"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -50,24 +51,15 @@ type Optional struct {
 	Hostname      string // of OrderItem, e.g. Hostname__c
 }
 
-func (o Optional) ofItem() []string {
-	var set []string
-	for _, name := range []string{o.CustomFields, o.ConfigOptions, o.Domain, o.Hostname} {
-		if name != "" {
-			set = append(set, name)
-		}
-	}
-	return set
-}
-
 // selectOrders is the query for everything that Load reads, up to its WHERE.
 func selectOrders(o Optional) string {
-	heads := []string{fieldID, fieldAccountID, fieldAccount + "." + fieldName, fieldAccount + "." + fieldClientID, fieldReduction, fieldWHMCSOrder}
-	if o.PromoCode != "" {
-		heads = append(heads, o.PromoCode)
+	set := func(names ...string) string {
+		return strings.Join(slices.DeleteFunc(names, func(name string) bool { return name == "" }), ", ")
 	}
-	lines := append([]string{fieldID, fieldQuantity, fieldProduct + "." + fieldName, fieldProduct + "." + fieldProductID, fieldProduct + "." + fieldCycle}, o.ofItem()...)
-	return "SELECT " + strings.Join(heads, ", ") + ", (SELECT " + strings.Join(lines, ", ") + " FROM " + fieldItems + " ORDER BY " + fieldID + ") FROM " + objectOrder
+	heads := set(fieldID, fieldAccountID, fieldAccount+"."+fieldName, fieldAccount+"."+fieldClientID, fieldReduction, fieldWHMCSOrder, o.PromoCode)
+	lines := set(fieldID, fieldQuantity, fieldProduct+"."+fieldName, fieldProduct+"."+fieldProductID, fieldProduct+"."+fieldCycle,
+		o.CustomFields, o.ConfigOptions, o.Domain, o.Hostname)
+	return "SELECT " + heads + ", (SELECT " + lines + " FROM " + fieldItems + " ORDER BY " + fieldID + ") FROM " + objectOrder
 }
 
 const (

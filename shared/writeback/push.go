@@ -56,9 +56,7 @@ func New(d Deps) (*Pusher, error) {
 	if d.Salesforce == nil || d.Items == nil || d.Breaker == nil || d.Dead == nil || d.Metrics == nil || d.Log == nil || d.Now == nil || d.Sleep == nil {
 		return nil, errors.New("pusher: a port is missing")
 	}
-	if d.MaxRows == 0 {
-		d.MaxRows = maxRows
-	}
+	d.MaxRows = cmp.Or(d.MaxRows, maxRows)
 	if d.MaxRows < 0 || d.MaxRows > maxRows {
 		return nil, fmt.Errorf("pusher: %d rows a call, the most are %d", d.MaxRows, maxRows)
 	}
