@@ -80,11 +80,7 @@ type Salesforce struct {
 // Optional is salesforce.Optional: the fields that this org has for what an
 // order may hold besides. A field without a name is not asked for.
 type Optional struct {
-	PromoCode     string
-	CustomFields  string
-	ConfigOptions string
-	Domain        string
-	Hostname      string
+	PromoCode, CustomFields, ConfigOptions, Domain, Hostname string
 }
 
 // WHMCS is whmcs.Config.
@@ -98,19 +94,11 @@ type WHMCS struct {
 
 // Engine is provision.Config.
 type Engine struct {
-	Lease  time.Duration
-	Window time.Duration
-	Margin time.Duration
-
-	Settle       time.Duration
-	AcceptSettle time.Duration
-
-	AddTimeout    time.Duration
-	AcceptTimeout time.Duration
-
-	RetryBase time.Duration
-	GiveUp    time.Duration // not set by the environment
-	VerifyFor time.Duration // not set by the environment
+	Lease, Window, Margin     time.Duration
+	Settle, AcceptSettle      time.Duration
+	AddTimeout, AcceptTimeout time.Duration
+	RetryBase                 time.Duration
+	GiveUp, VerifyFor         time.Duration // not set by the environment
 
 	Resend        bool // send an AddOrder again whose outcome a search could not find (assumptions A3 and A6)
 	PaymentMethod string
