@@ -27,28 +27,15 @@ type Orders interface {
 	Get(ctx context.Context, id order.ID) (order.Record, bool, error)
 }
 
-// Deps are what the handler needs from outside.
-type Deps struct {
+// Handler answers GET /orders/{sfOrderId}.
+type Handler struct {
 	Orders  Orders
 	Now     func() time.Time
 	Log     *slog.Logger
 	Metrics *telemetry.Metrics
-}
-
-// Config is what an installation may set.
-type Config struct {
 	// AccountClaim is the claim that holds the caller's Salesforce account id.
 	AccountClaim string
 }
-
-// Handler answers GET /orders/{sfOrderId}.
-type Handler struct {
-	Deps
-	Config
-}
-
-// New returns a handler.
-func New(d Deps, c Config) *Handler { return &Handler{Deps: d, Config: c} }
 
 // scopeAny lets a token see the orders of every account.
 const scopeAny = "orders.read.any"
