@@ -86,7 +86,6 @@ type Optional struct {
 // WHMCS is whmcs.Config.
 type WHMCS struct {
 	BaseURL                                string // without /includes/api.php and trailing slash
-	PaymentMethod                          string
 	Marker                                 string // "notes" or a product custom field id
 	ReadTimeout, AddTimeout, AcceptTimeout time.Duration
 	RequirePayMethod                       bool
@@ -153,7 +152,6 @@ func LoadProvision(getenv func(string) string) (Provision, error) {
 	const day = 86_400
 	whmcs := WHMCS{
 		BaseURL:          strings.TrimSuffix(r.httpsURL("WHMCS_API_URL"), "/includes/api.php"),
-		PaymentMethod:    r.matching("WHMCS_PAYMENT_METHOD", "mailin", isWord, "a WHMCS gateway name"),
 		Marker:           r.matching("WHMCS_MARKER", "notes", isMarker, `"notes" or a product custom field id`),
 		ReadTimeout:      r.duration("WHMCS_READ_TIMEOUT", "30", time.Second, 1, 300),
 		AddTimeout:       r.duration("WHMCS_ADD_TIMEOUT", "60", time.Second, 1, 600),
@@ -179,7 +177,7 @@ func LoadProvision(getenv func(string) string) (Provision, error) {
 			AcceptTimeout: whmcs.AcceptTimeout,
 			RetryBase:     r.duration("RETRY_BASE", "60", time.Second, 1, 900),
 			Resend:        r.oneOf("WHMCS_RESEND", "auto", "ask") == "auto",
-			PaymentMethod: whmcs.PaymentMethod,
+			PaymentMethod: r.matching("WHMCS_PAYMENT_METHOD", "mailin", isWord, "a WHMCS gateway name"),
 			Idempotent:    r.ids("WHMCS_IDEMPOTENT_PRODUCTS"),
 			Retention:     r.duration("ORDER_RETENTION_DAYS", "400", 24*time.Hour, 1, 3650),
 		},

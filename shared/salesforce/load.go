@@ -27,7 +27,7 @@ func (c *Client) Load(ctx context.Context, id order.ID) (order.Request, error) {
 	if err := c.braked(); err != nil {
 		return order.Request{}, err
 	}
-	found, err := query[record](ctx, c, selectOrders(c.cfg.Optional)+whereID(id))
+	found, err := c.query(ctx, selectOrders(c.cfg.Optional)+" WHERE "+fieldID+" = "+quote(id.String()))
 	if err != nil {
 		return order.Request{}, err
 	}
@@ -45,11 +45,11 @@ func (c *Client) Load(ctx context.Context, id order.ID) (order.Request, error) {
 	}
 	var items []record
 	if raw := o.raw(fieldItems); raw != nil {
-		var first page[record]
+		var first page
 		if err := json.Unmarshal(raw, &first); err != nil {
 			return req, fault.Wrap(fault.SalesforceUnavailable, fmt.Errorf("read order products: %w", err))
 		}
-		if items, err = follow(ctx, c, first); err != nil {
+		if items, err = c.follow(ctx, first); err != nil {
 			return req, err
 		}
 	}
@@ -58,8 +58,6 @@ func (c *Client) Load(ctx context.Context, id order.ID) (order.Request, error) {
 	}
 	return req, nil
 }
-
-func whereID(id order.ID) string { return " WHERE " + fieldID + " = " + quote(id.String()) }
 
 func refuse(code fault.Code, format string, args ...any) error {
 	return fault.New(code, fmt.Sprintf(format, args...))

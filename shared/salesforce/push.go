@@ -153,7 +153,7 @@ func (c *Client) Probe(ctx context.Context) error {
 	if err := c.braked(); err != nil {
 		return err
 	}
-	var found page[json.RawMessage]
+	var found page
 	if err := c.data(ctx, http.MethodGet, c.base()+"/query?q="+url.QueryEscape(selectOrders(c.cfg.Optional)+" LIMIT 1"), nil, &found); err != nil {
 		return err
 	}
@@ -222,7 +222,7 @@ func (c *Client) Behind(ctx context.Context, quiet, since time.Time) (map[order.
 }
 
 func (c *Client) seqs(ctx context.Context, soql string, into map[order.ID]order.Seq) error {
-	rows, err := query[record](ctx, c, soql)
+	rows, err := c.query(ctx, soql)
 	if err != nil {
 		return err
 	}

@@ -11,32 +11,32 @@ import (
 	"orderbridge/shared/fault"
 )
 
-type page[T any] struct {
-	Done    bool   `json:"done"`
-	Next    string `json:"nextRecordsUrl"`
-	Records []T    `json:"records"`
+type page struct {
+	Done    bool     `json:"done"`
+	Next    string   `json:"nextRecordsUrl"`
+	Records []record `json:"records"`
 }
 
 // maxPages ends a query whose pages never end.
 const maxPages = 200
 
-func query[T any](ctx context.Context, c *Client, soql string) ([]T, error) {
-	var first page[T]
+func (c *Client) query(ctx context.Context, soql string) ([]record, error) {
+	var first page
 	if err := c.data(ctx, http.MethodGet, c.base()+"/query?q="+url.QueryEscape(soql), nil, &first); err != nil {
 		return nil, err
 	}
-	return follow(ctx, c, first)
+	return c.follow(ctx, first)
 }
 
 // follow returns the records of p and of the pages after it.
-func follow[T any](ctx context.Context, c *Client, p page[T]) ([]T, error) {
+func (c *Client) follow(ctx context.Context, p page) ([]record, error) {
 	all := p.Records
 	for n := 1; !p.Done; n++ {
 		if n == maxPages || !strings.HasPrefix(p.Next, "/services/data/") {
 			return nil, fault.Wrap(fault.SalesforceUnavailable, fmt.Errorf("query does not end: page %d, next %.60q", n, p.Next))
 		}
 		next := p.Next
-		p = page[T]{}
+		p = page{}
 		if err := c.data(ctx, http.MethodGet, next, nil, &p); err != nil {
 			return nil, err
 		}

@@ -44,9 +44,6 @@ type Config struct {
 	// any; "includes/api.php" is added. http is for loopback alone (the caller
 	// sees to that).
 	BaseURL string
-	// PaymentMethod is the system name of the gateway for orders whose plan
-	// names none, such as "mailin".
-	PaymentMethod string
 	// Marker is MarkerNotes, or the id of the product custom field that keeps
 	// the marker. Custom fields belong to one product: with several products
 	// it is their ids, separated by commas; WHMCS ignores those of others.

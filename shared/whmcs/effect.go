@@ -105,7 +105,7 @@ func (c *Client) addForm(id order.ID, plan order.Plan) (marked, rest form) {
 	} else {
 		marked.array("customfields", fields)
 	}
-	rest = append(rest, number("clientid", plan.ClientID), field{"paymentmethod", cmp.Or(plan.PaymentMethod, c.cfg.PaymentMethod)})
+	rest = append(rest, number("clientid", plan.ClientID), field{"paymentmethod", plan.PaymentMethod})
 	rest.array("pid", column(func(e order.PlanEntry) string { return strconv.FormatInt(e.ProductID, 10) }))
 	rest.array("qty", column(func(e order.PlanEntry) string { return strconv.Itoa(e.Quantity) }))
 	rest.array("billingcycle", column(func(e order.PlanEntry) string { return string(e.Cycle) }))
