@@ -388,9 +388,9 @@ func (r *reader) secretARN(name string) string {
 	return r.arn("secretsmanager", "secret:"+name+"-local1")
 }
 
-// named finds the resource that a member names by an ARN.
-func (p *props) named(name, what, kind, attr string) (res resource, arn string) {
-	arn = p.required(name)
+// named returns the resource that a member names by an ARN, and the ARN.
+func (p *props) named(name, what, kind, attr string) (resource, string) {
+	arn := p.required(name)
 	for _, res := range p.r.order {
 		if v, ok := p.r.attribute(res, attr); ok && v == arn && res.kind == kind {
 			return res, arn
