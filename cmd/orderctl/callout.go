@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -59,7 +60,7 @@ func calloutCommand() command {
 		name:     "callout",
 		synopsis: "ORDER [--wait [N]] [--key K] [--dry-run | --event]",
 		summary:  "sign a callout and send it as Salesforce does",
-		needs:    []string{"API_URL", "WEBHOOK_SECRET_ID", "SF_ORG_ID (if the installation checks it)", "AWS_REGION and credentials"},
+		needs:    "API_URL, WEBHOOK_SECRET_ID, SF_ORG_ID (if the installation checks it)",
 		examples: []string{
 			"callout 801000000000001AAA",
 			"callout 801000000000001AAA --wait        # up to 25 s for the end",
@@ -165,17 +166,13 @@ func signed(ctx context.Context, c console, base string, id order.ID, o calloutO
 	if err != nil {
 		return nil, nil, fmt.Errorf("make request: %w", err)
 	}
-	key := o.key
-	if key == "" {
-		key = "orderctl-" + string(order.NewToken())
-	}
 	prefer := "respond-async"
 	if o.wait.seconds > 0 {
 		prefer = "wait=" + strconv.Itoa(o.wait.seconds)
 	}
 	for name, value := range map[string]string{
 		"Content-Type":    "application/json",
-		"Idempotency-Key": key,
+		"Idempotency-Key": cmp.Or(o.key, "orderctl-"+string(order.NewToken())),
 		"Prefer":          prefer,
 		"User-Agent":      "orderctl",
 		"X-SF-Nonce":      b.Nonce,
@@ -185,15 +182,6 @@ func signed(ctx context.Context, c console, base string, id order.ID, o calloutO
 		req.Header.Set(name, value)
 	}
 	return req, body, nil
-}
-
-// problem is what an error says of itself: a problem document, or the gateway's
-// own message.
-type problem struct {
-	Code      string `json:"code"`
-	Detail    string `json:"detail"`
-	RequestID string `json:"requestId"`
-	Message   string `json:"message"`
 }
 
 func send(c console, req *http.Request, wait waitFlag) error {
@@ -216,7 +204,12 @@ func send(c console, req *http.Request, wait waitFlag) error {
 		fmt.Fprintf(c.out, "%s\n", bytes.TrimSpace(text))
 		return nil
 	}
-	var p problem
+	var p struct { // a problem document, or the gateway's own message
+		Code      string `json:"code"`
+		Detail    string `json:"detail"`
+		RequestID string `json:"requestId"`
+		Message   string `json:"message"`
+	}
 	_ = json.Unmarshal(text, &p) // whatever it is, the status says enough
 	if p.Code == "" {
 		return errors.New(strings.TrimSuffix(fmt.Sprintf("HTTP %s: %s", res.Status, p.Message), ": "))

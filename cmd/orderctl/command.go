@@ -39,7 +39,7 @@ type command struct {
 	synopsis string // what follows the name
 	summary  string
 	examples []string
-	needs    []string // environment variables it reads, for the help
+	needs    string // environment variables it reads beside those of AWS, for the help
 	// setup declares the flags and returns what runs after they were parsed.
 	setup func(*flag.FlagSet) action
 }
@@ -163,7 +163,7 @@ func help(w io.Writer, cmd command, flags *flag.FlagSet) {
 		}
 		fmt.Fprintf(w, "  %-24s %s\n", strings.TrimSpace("--"+f.Name+" "+name), text)
 	})
-	fmt.Fprintf(w, "\nenvironment: %s\n\nexamples:\n", strings.Join(cmd.needs, ", "))
+	fmt.Fprintf(w, "\nenvironment: %s, AWS_REGION and credentials\n\nexamples:\n", cmd.needs)
 	for _, e := range cmd.examples {
 		fmt.Fprintf(w, "  orderctl %s\n", e)
 	}
@@ -203,6 +203,33 @@ func accountable(by, why string) error {
 		return usagef("--by WHO and --why TEXT are needed: the history keeps who decided what")
 	}
 	return nil
+}
+
+// onTable returns an action that works on the table: check looks at the
+// positional arguments and the flags before the table is opened.
+func onTable(check func(args []string) error, do func(ctx context.Context, c console, table ledger) error) action {
+	return func(ctx context.Context, c console, args []string) error {
+		if err := check(args); err != nil {
+			return err
+		}
+		table, err := c.ledger(ctx)
+		if err != nil {
+			return err
+		}
+		return do(ctx, c, table)
+	}
+}
+
+// onOrder is onTable for the one order that the argument names; check looks at
+// the flags, nil = any will do.
+func onOrder(check func() error, do func(ctx context.Context, c console, table ledger, id order.ID) error) action {
+	var id order.ID
+	return onTable(func(args []string) (err error) {
+		if id, err = oneOrder(args); err != nil || check == nil {
+			return err
+		}
+		return check()
+	}, func(ctx context.Context, c console, table ledger) error { return do(ctx, c, table, id) })
 }
 
 // ledger opens the table that the environment names.

@@ -5,7 +5,6 @@ import (
 	"flag"
 	"fmt"
 	"regexp"
-	"time"
 
 	"orderbridge/shared/fault"
 	"orderbridge/shared/order"
@@ -16,7 +15,7 @@ func resolveCommand() command {
 		name:     "resolve",
 		synopsis: "ID (--adopt N | --none | --stop) --by WHO --why TEXT",
 		summary:  "record what a person found out about a failed order",
-		needs:    []string{"TABLE_NAME", "AWS_REGION and credentials"},
+		needs:    "TABLE_NAME",
 		examples: []string{
 			`resolve 801000000000001AAA --adopt 1234 --by ann --why "order 1234 is it, see the client's notes"`,
 			`resolve 801000000000001AAA --none --by ann --why "searched client 42 and all orders of that day"`,
@@ -29,18 +28,8 @@ func resolveCommand() command {
 			flags.BoolVar(&res.Stop, "stop", false, "leave it failed with code stopped; a new click reopens it and looks first")
 			flags.StringVar(&res.By, "by", "", usageBy)
 			flags.StringVar(&res.Why, "why", "", usageWhy)
-			return func(ctx context.Context, c console, args []string) error {
-				id, err := oneOrder(args)
-				if err != nil {
-					return err
-				}
-				if err := decided(res); err != nil {
-					return err
-				}
-				table, err := c.ledger(ctx)
-				if err != nil {
-					return err
-				}
+			check := func() error { return decided(res) }
+			return onOrder(check, func(ctx context.Context, c console, table ledger, id order.ID) error {
 				res.ID, res.Now = id, c.now()
 				r, err := table.Resolve(ctx, res)
 				if err != nil {
@@ -48,7 +37,7 @@ func resolveCommand() command {
 				}
 				fmt.Fprintf(c.out, "%s is %s at point %s\n", r.ID, r.State, r.RecoveryPoint)
 				return nil
-			}
+			})
 		},
 	}
 }
@@ -76,28 +65,24 @@ func pauseCommand() command {
 		name:     "pause",
 		synopsis: "--by WHO --why TEXT",
 		summary:  "stop all work on WHMCS; callouts are still accepted and queued",
-		needs:    []string{"TABLE_NAME", "AWS_REGION and credentials"},
+		needs:    "TABLE_NAME",
 		examples: []string{`pause --by ann --why "WHMCS is being upgraded"`},
 		setup: func(flags *flag.FlagSet) action {
 			by := flags.String("by", "", usageBy)
 			why := flags.String("why", "", usageWhy)
-			return func(ctx context.Context, c console, args []string) error {
+			check := func(args []string) error {
 				if len(args) > 0 {
 					return usagef("pause concerns all orders and takes no argument; one order is stopped by resolve --stop")
 				}
-				if err := accountable(*by, *why); err != nil {
-					return err
-				}
-				table, err := c.ledger(ctx)
-				if err != nil {
-					return err
-				}
+				return accountable(*by, *why)
+			}
+			return onTable(check, func(ctx context.Context, c console, table ledger) error {
 				if err := table.Pause(ctx, *why, *by, c.now()); err != nil {
 					return err
 				}
 				fmt.Fprint(c.out, "paused: a send that has begun ends, no other one begins\n")
 				return nil
-			}
+			})
 		},
 	}
 }
@@ -107,27 +92,26 @@ func resumeCommand() command {
 		name:     "resume",
 		synopsis: "--by WHO",
 		summary:  "take work up again; the clock fills the queue within a minute",
-		needs:    []string{"TABLE_NAME", "AWS_REGION and credentials"},
+		needs:    "TABLE_NAME",
 		examples: []string{"resume --by ann"},
 		setup: func(flags *flag.FlagSet) action {
 			by := flags.String("by", "", usageBy)
-			return func(ctx context.Context, c console, args []string) error {
+			check := func(args []string) error {
 				if len(args) > 0 {
 					return usagef("resume takes no argument")
 				}
 				if *by == "" {
 					return usagef("--by WHO is needed")
 				}
-				table, err := c.ledger(ctx)
-				if err != nil {
-					return err
-				}
+				return nil
+			}
+			return onTable(check, func(ctx context.Context, c console, table ledger) error {
 				if err := table.Resume(ctx, *by, c.now()); err != nil {
 					return err
 				}
 				fmt.Fprint(c.out, "resumed\n")
 				return nil
-			}
+			})
 		},
 	}
 }
@@ -137,36 +121,28 @@ func pushCommand() command {
 		name:     "push",
 		synopsis: "ID --by WHO",
 		summary:  "tell Salesforce once more what this order is, with a newer seq",
-		needs:    []string{"TABLE_NAME", "AWS_REGION and credentials"},
+		needs:    "TABLE_NAME",
 		examples: []string{"push 801000000000001AAA --by ann"},
 		setup: func(flags *flag.FlagSet) action {
 			by := flags.String("by", "orderctl", usageBy)
-			return func(ctx context.Context, c console, args []string) error {
-				id, err := oneOrder(args)
-				if err != nil {
-					return err
-				}
-				table, err := c.ledger(ctx)
-				if err != nil {
-					return err
-				}
-				r, err := push(ctx, table, id, *by, c.now())
-				if err != nil {
-					return err
-				}
-				fmt.Fprintf(c.out, "%s: %s with seq %d goes to Salesforce\n", r.ID, r.Status(), r.Seq)
-				return nil
-			}
+			return onOrder(nil, func(ctx context.Context, c console, table ledger, id order.ID) error {
+				return push(ctx, c, table, id, *by)
+			})
 		},
 	}
 }
 
 // push makes Salesforce hear of an order once more: the write wakes
 // StatusPushFunction, which reads the item.
-func push(ctx context.Context, table ledger, id order.ID, by string, now time.Time) (order.Record, error) {
+func push(ctx context.Context, c console, table ledger, id order.ID, by string) error {
+	now := c.now()
 	r, err := table.Bump(ctx, id, 0, now, order.Entry{At: now, Event: "push", By: by})
-	if fault.CodeOf(err) == fault.OrderNotFound {
-		return r, unknownOrder(id)
+	switch {
+	case fault.CodeOf(err) == fault.OrderNotFound:
+		return unknownOrder(id)
+	case err != nil:
+		return err
 	}
-	return r, err
+	fmt.Fprintf(c.out, "%s: %s with seq %d goes to Salesforce\n", r.ID, r.Status(), r.Seq)
+	return nil
 }

@@ -33,7 +33,7 @@ func redriveCommand() command {
 		name:     "redrive",
 		synopsis: "[--by WHO]",
 		summary:  "push every order whose status Salesforce refused for good, once the cause is mended",
-		needs:    []string{"TABLE_NAME", "STATUSPUSH_DEAD_LETTER_URL", "AWS_REGION and credentials"},
+		needs:    "TABLE_NAME, STATUSPUSH_DEAD_LETTER_URL",
 		examples: []string{"redrive --by ann"},
 		setup: func(flags *flag.FlagSet) action {
 			by := flags.String("by", "orderctl", usageBy)
@@ -84,7 +84,10 @@ func redrive(ctx context.Context, c console, table ledger, letters queue, url, b
 				continue
 			}
 			if !seen[id] {
-				if err := redriveOne(ctx, c, table, id, by); err != nil {
+				err := push(ctx, c, table, id, by)
+				if fault.CodeOf(err) == fault.OrderNotFound {
+					fmt.Fprintf(c.out, "%s: forgotten since, nothing to push\n", id)
+				} else if err != nil {
 					return err
 				}
 				seen[id] = true
@@ -101,14 +104,11 @@ func redrive(ctx context.Context, c console, table ledger, letters queue, url, b
 	return nil
 }
 
-// deadLetter is what statuspush writes of an order that Salesforce refused.
-type deadLetter struct {
-	OrderID string `json:"sfOrderId"`
-}
-
-// refused returns the order of a dead letter.
+// refused returns the order of a dead letter of statuspush.
 func refused(m types.Message) (order.ID, error) {
-	var letter deadLetter
+	var letter struct {
+		OrderID string `json:"sfOrderId"`
+	}
 	if err := json.Unmarshal([]byte(aws.ToString(m.Body)), &letter); err != nil {
 		return order.ID{}, fmt.Errorf("read dead letter: %w", err)
 	}
@@ -117,17 +117,4 @@ func refused(m types.Message) (order.ID, error) {
 		return order.ID{}, fmt.Errorf("read dead letter: %w", err)
 	}
 	return id, nil
-}
-
-func redriveOne(ctx context.Context, c console, table ledger, id order.ID, by string) error {
-	r, err := push(ctx, table, id, by, c.now())
-	switch {
-	case fault.CodeOf(err) == fault.OrderNotFound:
-		fmt.Fprintf(c.out, "%s: forgotten since, nothing to push\n", id)
-	case err != nil:
-		return err
-	default:
-		fmt.Fprintf(c.out, "%s: %s with seq %d goes to Salesforce\n", r.ID, r.Status(), r.Seq)
-	}
-	return nil
 }

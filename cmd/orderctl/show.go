@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"flag"
@@ -13,6 +14,7 @@ import (
 
 	"orderbridge/shared/fault"
 	"orderbridge/shared/order"
+	"orderbridge/shared/store"
 )
 
 func showCommand() command {
@@ -20,21 +22,13 @@ func showCommand() command {
 		name:     "show",
 		synopsis: "ID [--json]",
 		summary:  "show how far an order is, what to do next, and its history",
-		needs:    []string{"TABLE_NAME", "AWS_REGION and credentials"},
+		needs:    "TABLE_NAME",
 		examples: []string{"show 801000000000001AAA", "show 801000000000001AAA --json | jq .history"},
 		setup: func(flags *flag.FlagSet) action {
 			asJSON := flags.Bool("json", false, "print the order as one JSON object")
-			return func(ctx context.Context, c console, args []string) error {
-				id, err := oneOrder(args)
-				if err != nil {
-					return err
-				}
-				table, err := c.ledger(ctx)
-				if err != nil {
-					return err
-				}
+			return onOrder(nil, func(ctx context.Context, c console, table ledger, id order.ID) error {
 				return show(ctx, c, table, id, *asJSON)
-			}
+			})
 		},
 	}
 }
@@ -58,6 +52,24 @@ func show(ctx context.Context, c console, table ledger, id order.ID, asJSON bool
 	}
 	page(c.out, r, sides, c.now())
 	return nil
+}
+
+// orderView is an order as show --json prints it: the item of the table, with
+// its own names, and what follows from it.
+type orderView struct {
+	ID     string `json:"sfOrderId"`
+	Status string `json:"status"`
+	Review bool   `json:"review"`
+	store.Item
+}
+
+func view(r order.Record) orderView {
+	return orderView{
+		ID:     r.ID.String(),
+		Status: string(r.Status()),
+		Review: r.State == order.Failed && r.ErrorCode.Info().Review,
+		Item:   store.ItemOf(r),
+	}
 }
 
 // unknownOrder says that the table has no such order.
@@ -106,7 +118,10 @@ func page(w io.Writer, r order.Record, sides map[order.Side]order.Control, now t
 		fmt.Fprint(w, "  none\n")
 	}
 	for _, e := range r.History {
-		line := fmt.Sprintf("  %s  %-20s %s%s", e.At.UTC().Format("2006-01-02 15:04:05Z"), e.Event, oneLine(e.Detail), byText(e.By))
+		line := fmt.Sprintf("  %s  %-20s %s", e.At.UTC().Format("2006-01-02 15:04:05Z"), e.Event, oneLine(e.Detail))
+		if e.By != "" {
+			line += " (" + e.By + ")"
+		}
 		fmt.Fprintln(w, strings.TrimRight(line, " "))
 	}
 }
@@ -148,11 +163,9 @@ func pointText(r order.Record) string {
 }
 
 func whmcsText(r order.Record) string {
-	var parts []string
+	parts := []string{"no order known"}
 	if r.WHMCSOrderID != "" {
-		parts = append(parts, "order "+r.WHMCSOrderID)
-	} else {
-		parts = append(parts, "no order known")
+		parts[0] = "order " + r.WHMCSOrderID
 	}
 	if r.Plan != nil {
 		parts = append(parts, fmt.Sprintf("client %d", r.Plan.ClientID))
@@ -203,7 +216,7 @@ func advice(r order.Record, sides map[order.Side]order.Control, now time.Time) [
 		"`", "",
 		"{id}", r.ID.String(),
 		"{marker}", r.ID.Marker(),
-		"{order}", orElse(r.WHMCSOrderID, "?"),
+		"{order}", cmp.Or(r.WHMCSOrderID, "?"),
 		"{client}", clientText(r),
 		"{since}", sinceText(r),
 	)
@@ -252,18 +265,7 @@ func clientText(r order.Record) string {
 }
 
 func sinceText(r order.Record) string {
-	at := r.FirstAddAt
-	if at.IsZero() {
-		at = r.OpenedAt
-	}
-	return at.UTC().Format("2006-01-02 15:04Z")
-}
-
-func byText(by string) string {
-	if by == "" {
-		return ""
-	}
-	return " (" + by + ")"
+	return cmp.Or(r.FirstAddAt, r.OpenedAt).UTC().Format("2006-01-02 15:04Z")
 }
 
 func short(t order.Token) string {
@@ -271,13 +273,6 @@ func short(t order.Token) string {
 		return string(t[:8]) + "…"
 	}
 	return string(t)
-}
-
-func orElse(s, otherwise string) string {
-	if s == "" {
-		return otherwise
-	}
-	return s
 }
 
 func ago(t, now time.Time) string {

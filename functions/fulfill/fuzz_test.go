@@ -165,9 +165,8 @@ func TestAMutatedCalloutIsNeverAnother(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		d := discard
-		d.Verifier, d.Claims = v, claims
-		h := New(d, Config{})
+		h := discard
+		h.Verifier, h.Claims = v, claims
 		res, err := h.Handle(t.Context(), e)
 		if err != nil {
 			t.Fatal(err)

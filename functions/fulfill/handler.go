@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 
@@ -30,30 +31,17 @@ type Claims interface {
 	Control(ctx context.Context, side order.Side) (order.Control, error)
 }
 
-// Deps are what the handler needs from outside.
-type Deps struct {
+// Handler answers POST /orders/{sfOrderId}/fulfill.
+type Handler struct {
 	Verifier *webhook.Verifier
 	Claims   Claims
 	Now      func() time.Time
 	Sleep    func(ctx context.Context, d time.Duration) error
 	Log      *slog.Logger
 	Metrics  *telemetry.Metrics
-}
-
-// Config is what an installation may set.
-type Config struct {
 	// Wait is how long a caller without a Prefer header waits for the end.
 	Wait time.Duration
 }
-
-// Handler answers POST /orders/{sfOrderId}/fulfill.
-type Handler struct {
-	Deps
-	Config
-}
-
-// New returns a handler.
-func New(d Deps, c Config) *Handler { return &Handler{Deps: d, Config: c} }
 
 const (
 	// maxWait leaves the rest of the gateway's 30 s (HTTP API quotas,
@@ -166,16 +154,9 @@ func (h *Handler) waitFor(prefer string) (wait time.Duration, applied string) {
 	}
 	if p.HasWait {
 		wait = min(p.Wait, maxWait)
-		honoured = append(honoured, "wait="+wholeSeconds(wait))
+		honoured = append(honoured, "wait="+strconv.Itoa(int(wait.Seconds())))
 	}
 	return min(wait, maxWait), strings.Join(honoured, ", ")
-}
-
-func wholeSeconds(d time.Duration) string {
-	if d == 0 {
-		return "0"
-	}
-	return httpapi.Seconds(d)
 }
 
 // watch reads the order until it ends, is parked, or wait is over. The callout

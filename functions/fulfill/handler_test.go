@@ -110,11 +110,11 @@ func newBench(t testing.TB, claims Claims, k webhook.Keys, c webhook.Config) ben
 	var out bytes.Buffer
 	w := &lockedWriter{w: &out}
 	clock := func() time.Time { return noon }
-	return bench{New(Deps{
+	return bench{&Handler{
 		Verifier: v, Claims: claims, Now: clock, Sleep: func(context.Context, time.Duration) error { return nil },
 		Log:     telemetry.NewLogger(w, slog.LevelDebug, "fulfill"),
 		Metrics: telemetry.NewMetrics(w, "fulfill", clock),
-	}, Config{}), &out}
+	}, &out}
 }
 
 type lockedWriter struct {
@@ -640,7 +640,7 @@ func TestWatchKeepsTheDeadline(t *testing.T) {
 }
 
 // discard is the part of a handler that a property does not look at.
-var discard = Deps{
+var discard = Handler{
 	Now:     func() time.Time { return noon },
 	Sleep:   func(context.Context, time.Duration) error { return nil },
 	Log:     slog.New(slog.DiscardHandler),

@@ -42,7 +42,7 @@ func wire(_ context.Context, getenv func(string) string, out io.Writer) (*Handle
 	if err != nil {
 		return nil, err
 	}
-	return New(Deps{
-		Verifier: verifier, Claims: table, Now: env.Clock.Now, Sleep: env.Clock.Sleep, Log: env.Log, Metrics: env.Metrics,
-	}, Config{Wait: c.Wait}), nil
+	return &Handler{
+		Verifier: verifier, Claims: table, Now: env.Clock.Now, Sleep: env.Clock.Sleep, Log: env.Log, Metrics: env.Metrics, Wait: c.Wait,
+	}, nil
 }

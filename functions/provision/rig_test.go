@@ -261,7 +261,7 @@ func (r *rig) process(name string) *process {
 	n := len(r.procs) + 1
 	p := &process{rig: r, kind: name, busy: true, name: fmt.Sprintf("%s-%d", name, n), lag: 10*time.Millisecond + time.Duration(n)*137*time.Microsecond}
 	r.procs = append(r.procs, p)
-	wc := whmcs.Config{BaseURL: "http://whmcs.test/billing", PaymentMethod: "mailin", Marker: whmcs.MarkerNotes}
+	wc := whmcs.Config{BaseURL: "http://whmcs.test/billing", Marker: whmcs.MarkerNotes}
 	if r.opts.whmcs != nil {
 		r.opts.whmcs(&wc)
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
@@ -26,28 +27,15 @@ type Orders interface {
 	Get(ctx context.Context, id order.ID) (order.Record, bool, error)
 }
 
-// Deps are what the handler needs from outside.
-type Deps struct {
+// Handler answers GET /orders/{sfOrderId}.
+type Handler struct {
 	Orders  Orders
 	Now     func() time.Time
 	Log     *slog.Logger
 	Metrics *telemetry.Metrics
-}
-
-// Config is what an installation may set.
-type Config struct {
 	// AccountClaim is the claim that holds the caller's Salesforce account id.
 	AccountClaim string
 }
-
-// Handler answers GET /orders/{sfOrderId}.
-type Handler struct {
-	Deps
-	Config
-}
-
-// New returns a handler.
-func New(d Deps, c Config) *Handler { return &Handler{Deps: d, Config: c} }
 
 // scopeAny lets a token see the orders of every account.
 const scopeAny = "orders.read.any"
@@ -125,10 +113,7 @@ func (h *Handler) show(id order.ID, r order.Record, ifNoneMatch string) httpapi.
 // poll returns when to ask again: a twelfth of the time that the order has
 // been open, within bounds.
 func (h *Handler) poll(r order.Record) time.Duration {
-	opened := r.OpenedAt
-	if opened.IsZero() {
-		opened = r.CreatedAt
-	}
+	opened := cmp.Or(r.OpenedAt, r.CreatedAt)
 	if opened.IsZero() {
 		return firstPoll
 	}

@@ -64,10 +64,11 @@ func full(t testing.TB) *shelf {
 func newHandler(orders Orders) (*Handler, *bytes.Buffer) {
 	var out bytes.Buffer
 	clock := func() time.Time { return noon }
-	return New(Deps{
+	return &Handler{
 		Orders: orders, Now: clock,
 		Log: telemetry.NewLogger(&out, slog.LevelDebug, "status"), Metrics: telemetry.NewMetrics(&out, "status", clock),
-	}, Config{AccountClaim: "sf_account_id"}), &out
+		AccountClaim: "sf_account_id",
+	}, &out
 }
 
 func get(id string) events.APIGatewayV2HTTPRequest {

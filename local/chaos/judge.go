@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 	"github.com/aws/aws-sdk-go-v2/service/sqs/types"
 
@@ -330,10 +329,7 @@ func (r *run) judgePortal(ctx context.Context, s *sale, rec order.Record, token 
 
 // deadLetters is how many status messages were given up.
 func (r *run) deadLetters(ctx context.Context) (string, error) {
-	queues := sqs.NewFromConfig(aws.Config{
-		Region: r.sys.Exports["AWS_REGION"], BaseEndpoint: &r.sys.AWS,
-		Credentials: credentials.NewStaticCredentialsProvider(r.sys.Exports["AWS_ACCESS_KEY_ID"], r.sys.Exports["AWS_SECRET_ACCESS_KEY"], ""),
-	})
+	queues := sqs.NewFromConfig(r.aws())
 	const waiting = types.QueueAttributeNameApproximateNumberOfMessages
 	out, err := queues.GetQueueAttributes(ctx, &sqs.GetQueueAttributesInput{QueueUrl: aws.String(r.sys.Exports["STATUSPUSH_DEAD_LETTER_URL"]), AttributeNames: []types.QueueAttributeName{waiting}})
 	if err != nil {

@@ -81,15 +81,20 @@ func begin(o options, out io.Writer) (*run, error) {
 		return nil, err
 	}
 	r := &run{o: o, out: out, began: time.Now(), sys: sys, client: &http.Client{Timeout: 40 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 32, IdleConnTimeout: 30 * time.Second}}}
-	r.table, err = store.New(dynamodb.NewFromConfig(aws.Config{
-		Region: sys.Exports["AWS_REGION"], BaseEndpoint: &sys.AWS,
-		Credentials: credentials.NewStaticCredentialsProvider(sys.Exports["AWS_ACCESS_KEY_ID"], sys.Exports["AWS_SECRET_ACCESS_KEY"], ""),
-		HTTPClient:  lambdaenv.WholeBody(awshttp.NewBuildableClient()),
-	}), sys.Exports["TABLE_NAME"])
+	r.table, err = store.New(dynamodb.NewFromConfig(r.aws()), sys.Exports["TABLE_NAME"])
 	if err != nil {
 		return nil, errors.Join(err, sys.Stop())
 	}
 	return r, nil
+}
+
+// aws points at the services of the system.
+func (r *run) aws() aws.Config {
+	return aws.Config{
+		Region: r.sys.Exports["AWS_REGION"], BaseEndpoint: &r.sys.AWS,
+		Credentials: credentials.NewStaticCredentialsProvider(r.sys.Exports["AWS_ACCESS_KEY_ID"], r.sys.Exports["AWS_SECRET_ACCESS_KEY"], ""),
+		HTTPClient:  lambdaenv.WholeBody(awshttp.NewBuildableClient()),
+	}
 }
 
 // end ends the system and keeps its log. Its functions may be stopped still;

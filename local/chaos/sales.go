@@ -193,10 +193,7 @@ func (r *run) feed(ctx context.Context) error {
 		})
 	}
 	clicking.Wait()
-	if err := context.Cause(ctx); err != nil {
-		return err
-	}
-	return nil
+	return context.Cause(ctx)
 }
 
 // clicks are all clicks of one sale.

@@ -388,52 +388,29 @@ func (r *reader) secretARN(name string) string {
 	return r.arn("secretsmanager", "secret:"+name+"-local1")
 }
 
-// lookup finds the resource that an ARN names.
-func (r *reader) lookup(arn, kind, attr string) (resource, bool) {
-	for _, res := range r.order {
-		if res.kind != kind {
-			continue
-		}
-		if v, ok := r.attribute(res, attr); ok && v == arn {
-			return res, true
+// named returns the resource that a member names by an ARN, and the ARN.
+func (p *props) named(name, what, kind, attr string) (resource, string) {
+	arn := p.required(name)
+	for _, res := range p.r.order {
+		if v, ok := p.r.attribute(res, attr); ok && v == arn && res.kind == kind {
+			return res, arn
 		}
 	}
-	return resource{}, false
+	p.fail(name, "names no %s of this template: %s", what, arn)
+	return resource{}, arn
 }
 
-// functionOf finds the function that a member names by its ARN.
 func (p *props) functionOf(name string) string {
-	v := p.required(name)
-	if p.err != nil {
-		return ""
-	}
-	res, ok := p.r.lookup(v, "AWS::Serverless::Function", "Arn")
-	if !ok {
-		p.fail(name, "names no function of this template: %s", v)
-	}
+	res, _ := p.named(name, "function", "AWS::Serverless::Function", "Arn")
 	return shortName(res.id)
 }
 
 func (p *props) tableOf(name string) string {
-	v := p.required(name)
-	if p.err != nil {
-		return ""
-	}
-	res, ok := p.r.lookup(v, "AWS::DynamoDB::Table", "StreamArn")
-	if !ok {
-		p.fail(name, "names no stream of a table of this template: %s", v)
-		return ""
-	}
+	res, _ := p.named(name, "stream of a table", "AWS::DynamoDB::Table", "StreamArn")
 	return p.r.physical(res)
 }
 
 func (p *props) queueOf(name string) string {
-	v := p.required(name)
-	if p.err != nil {
-		return ""
-	}
-	if _, ok := p.r.lookup(v, "AWS::SQS::Queue", "Arn"); !ok {
-		p.fail(name, "names no queue of this template: %s", v)
-	}
-	return v
+	_, arn := p.named(name, "queue", "AWS::SQS::Queue", "Arn")
+	return arn
 }

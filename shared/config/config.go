@@ -6,6 +6,7 @@
 package config
 
 import (
+	"cmp"
 	"fmt"
 	"log/slog"
 	"net/netip"
@@ -80,17 +81,12 @@ type Salesforce struct {
 // Optional is salesforce.Optional: the fields that this org has for what an
 // order may hold besides. A field without a name is not asked for.
 type Optional struct {
-	PromoCode     string
-	CustomFields  string
-	ConfigOptions string
-	Domain        string
-	Hostname      string
+	PromoCode, CustomFields, ConfigOptions, Domain, Hostname string
 }
 
 // WHMCS is whmcs.Config.
 type WHMCS struct {
 	BaseURL                                string // without /includes/api.php and trailing slash
-	PaymentMethod                          string
 	Marker                                 string // "notes" or a product custom field id
 	ReadTimeout, AddTimeout, AcceptTimeout time.Duration
 	RequirePayMethod                       bool
@@ -98,19 +94,11 @@ type WHMCS struct {
 
 // Engine is provision.Config.
 type Engine struct {
-	Lease  time.Duration
-	Window time.Duration
-	Margin time.Duration
-
-	Settle       time.Duration
-	AcceptSettle time.Duration
-
-	AddTimeout    time.Duration
-	AcceptTimeout time.Duration
-
-	RetryBase time.Duration
-	GiveUp    time.Duration // not set by the environment
-	VerifyFor time.Duration // not set by the environment
+	Lease, Window, Margin     time.Duration
+	Settle, AcceptSettle      time.Duration
+	AddTimeout, AcceptTimeout time.Duration
+	RetryBase                 time.Duration
+	GiveUp, VerifyFor         time.Duration // not set by the environment
 
 	Resend        bool // send an AddOrder again whose outcome a search could not find (assumptions A3 and A6)
 	PaymentMethod string
@@ -123,7 +111,7 @@ type Engine struct {
 // LoadFulfill reads the environment of functions/fulfill.
 func LoadFulfill(getenv func(string) string) (Fulfill, error) {
 	r := reader{getenv: getenv}
-	c := Fulfill{
+	return Fulfill{
 		TableName:       r.required("TABLE_NAME"),
 		WebhookSecretID: r.required("WEBHOOK_SECRET_ID"),
 		RotationOverlap: r.duration("WEBHOOK_ROTATION_OVERLAP", "24", time.Hour, 0, 24*30),
@@ -134,33 +122,30 @@ func LoadFulfill(getenv func(string) string) (Fulfill, error) {
 		},
 		Wait:     r.duration("FULFILL_WAIT", "0", time.Second, 0, 25),
 		LogLevel: r.level("LOG_LEVEL"),
-	}
-	return c, r.err()
+	}, r.err()
 }
 
 // LoadStatus reads the environment of functions/status.
 func LoadStatus(getenv func(string) string) (Status, error) {
 	r := reader{getenv: getenv}
-	c := Status{
+	return Status{
 		TableName:    r.required("TABLE_NAME"),
 		AccountClaim: r.optional("PORTAL_ACCOUNT_CLAIM", "sf_account_id"),
 		LogLevel:     r.level("LOG_LEVEL"),
-	}
-	return c, r.err()
+	}, r.err()
 }
 
 // LoadStatusPush reads the environment of functions/statuspush.
 func LoadStatusPush(getenv func(string) string) (StatusPush, error) {
 	r := reader{getenv: getenv}
-	c := StatusPush{
+	return StatusPush{
 		TableName:          r.required("TABLE_NAME"),
 		DeadLetterURL:      r.required("STATUSPUSH_DEAD_LETTER_URL"),
 		SalesforceSecretID: r.required("SALESFORCE_SECRET_ID"),
 		Salesforce:         r.salesforce(),
 		RetryBase:          r.retryBase(),
 		LogLevel:           r.level("LOG_LEVEL"),
-	}
-	return c, r.err()
+	}, r.err()
 }
 
 // LoadProvision reads the environment of functions/provision.
@@ -169,7 +154,6 @@ func LoadProvision(getenv func(string) string) (Provision, error) {
 	const day = 86_400
 	whmcs := WHMCS{
 		BaseURL:          strings.TrimSuffix(r.httpsURL("WHMCS_API_URL"), "/includes/api.php"),
-		PaymentMethod:    r.matching("WHMCS_PAYMENT_METHOD", "mailin", isWord, "a WHMCS gateway name"),
 		Marker:           r.matching("WHMCS_MARKER", "notes", isMarker, `"notes" or a product custom field id`),
 		ReadTimeout:      r.duration("WHMCS_READ_TIMEOUT", "30", time.Second, 1, 300),
 		AddTimeout:       r.duration("WHMCS_ADD_TIMEOUT", "60", time.Second, 1, 600),
@@ -195,7 +179,7 @@ func LoadProvision(getenv func(string) string) (Provision, error) {
 			AcceptTimeout: whmcs.AcceptTimeout,
 			RetryBase:     r.retryBase(),
 			Resend:        r.oneOf("WHMCS_RESEND", "auto", "ask") == "auto",
-			PaymentMethod: whmcs.PaymentMethod,
+			PaymentMethod: r.matching("WHMCS_PAYMENT_METHOD", "mailin", isWord, "a WHMCS gateway name"),
 			Idempotent:    r.ids("WHMCS_IDEMPOTENT_PRODUCTS"),
 			Retention:     r.duration("ORDER_RETENTION_DAYS", "400", 24*time.Hour, 1, 3650),
 		},
@@ -203,9 +187,8 @@ func LoadProvision(getenv func(string) string) (Provision, error) {
 	}
 	// No effect starts with less than its time-out and the margin left of the
 	// lease, so a shorter lease would never start one.
-	if e := c.Engine; e.Lease < max(e.AddTimeout, e.AcceptTimeout)+e.Margin && len(r.problems) == 0 {
-		need := max(e.AddTimeout, e.AcceptTimeout) + e.Margin
-		r.problem("PROVISION_LEASE", "is %d s, shorter than the longer of WHMCS_ADD_TIMEOUT and WHMCS_ACCEPT_TIMEOUT plus CLOCK_MARGIN (%d s)", int(e.Lease.Seconds()), int(need.Seconds()))
+	if need := max(whmcs.AddTimeout, whmcs.AcceptTimeout) + c.Engine.Margin; c.Engine.Lease < need && len(r.problems) == 0 {
+		r.problem("PROVISION_LEASE", "is %d s, shorter than the longer of WHMCS_ADD_TIMEOUT and WHMCS_ACCEPT_TIMEOUT plus CLOCK_MARGIN (%d s)", int(c.Engine.Lease.Seconds()), int(need.Seconds()))
 	}
 	return c, r.err()
 }
@@ -228,10 +211,7 @@ func (r *reader) err() error {
 }
 
 func (r *reader) optional(name, fallback string) string {
-	if v := r.getenv(name); v != "" {
-		return v
-	}
-	return fallback
+	return cmp.Or(r.getenv(name), fallback)
 }
 
 func (r *reader) required(name string) string {
@@ -292,14 +272,22 @@ func (r *reader) level(name string) slog.Level {
 	return l
 }
 
-func (r *reader) prefixes(name string) []netip.Prefix {
-	var all []netip.Prefix
+// list takes values separated by commas; none where the variable is empty.
+func (r *reader) list(name string) []string {
 	v := r.getenv(name)
 	if v == "" {
 		return nil
 	}
-	for part := range strings.SplitSeq(v, ",") {
-		part = strings.TrimSpace(part)
+	all := strings.Split(v, ",")
+	for i := range all {
+		all[i] = strings.TrimSpace(all[i])
+	}
+	return all
+}
+
+func (r *reader) prefixes(name string) []netip.Prefix {
+	var all []netip.Prefix
+	for _, part := range r.list(name) {
 		p, err := netip.ParsePrefix(part)
 		if err != nil {
 			if a, errAddr := netip.ParseAddr(part); errAddr == nil && a.Zone() == "" {
@@ -320,12 +308,8 @@ func (r *reader) prefixes(name string) []netip.Prefix {
 
 func (r *reader) ids(name string) []int64 {
 	var all []int64
-	v := r.getenv(name)
-	if v == "" {
-		return nil
-	}
-	for part := range strings.SplitSeq(v, ",") {
-		n, err := strconv.ParseInt(strings.TrimSpace(part), 10, 64)
+	for _, part := range r.list(name) {
+		n, err := strconv.ParseInt(part, 10, 64)
 		if err != nil || n < 1 {
 			r.problem(name, "must be product ids separated by commas; %.60q is none", part)
 			continue
@@ -339,16 +323,12 @@ func (r *reader) ids(name string) []int64 {
 // field's name is one is for package salesforce, which writes it into queries.
 func (r *reader) optionalFields(name string) Optional {
 	var o Optional
-	v := r.getenv(name)
-	if v == "" {
-		return o
-	}
 	fields := map[string]*string{
 		"promoCode": &o.PromoCode, "domain": &o.Domain, "hostname": &o.Hostname,
 		"customFields": &o.CustomFields, "configOptions": &o.ConfigOptions,
 	}
-	for pair := range strings.SplitSeq(v, ",") {
-		what, is, _ := strings.Cut(strings.TrimSpace(pair), "=")
+	for _, pair := range r.list(name) {
+		what, is, _ := strings.Cut(pair, "=")
 		field := fields[what]
 		if field == nil || *field != "" || is == "" {
 			r.problem(name, "must be pairs like domain=Domain__c, once each, of promoCode, domain, hostname, customFields, configOptions; %.60q is none", pair)

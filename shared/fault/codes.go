@@ -1,6 +1,7 @@
 package fault
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"strings"
@@ -162,10 +163,7 @@ func (c Code) Info() Info {
 	if !ok {
 		i = table[Internal]
 	}
-	i.Advice = i.Seen
-	if i.Do != "" {
-		i.Advice += " " + i.Do
-	}
+	i.Advice = strings.TrimSpace(i.Seen + " " + i.Do)
 	return i
 }
 
@@ -183,9 +181,7 @@ func (c Code) OnCall(point string) Guide {
 			guide = g
 		}
 	}
-	if guide.Seen == "" {
-		guide.Seen = i.Seen
-	}
+	guide.Seen = cmp.Or(guide.Seen, i.Seen)
 	return guide
 }
 

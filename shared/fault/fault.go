@@ -3,13 +3,14 @@
 // The rule it keeps: a code, once shipped, never changes its meaning, and the
 // table is the only source of its HTTP status, its kind, the advice that
 // Salesforce shows and the on-call engineer's guide at each recovery point;
-// orderctl and the docs are made from it. It must not import anything but the standard library, and must never put a cause
-// into text that a caller or an operator sees.
+// orderctl and the docs are made from it. It must not import anything but the
+// standard library, and must never put a cause into text that a caller or an
+// operator sees.
 package fault
 
 import (
+	"cmp"
 	"errors"
-	"fmt"
 )
 
 // Code is a stable snake_case name for one way to fail. The list is append-only.
@@ -32,23 +33,6 @@ const (
 	// Config: a person must correct the installation; it concerns every order.
 	Config
 )
-
-// String returns the kind as log lines and metrics spell it.
-func (k Kind) String() string {
-	switch k {
-	case Rejected:
-		return "rejected"
-	case Retryable:
-		return "retryable"
-	case Unknown:
-		return "unknown"
-	case Permanent:
-		return "permanent"
-	case Config:
-		return "config"
-	}
-	return fmt.Sprintf("kind(%d)", uint8(k))
-}
 
 // Error is an error with a stable code.
 type Error struct {
@@ -124,10 +108,7 @@ func TextOf(err error) string {
 	if !errors.As(err, &e) {
 		return Internal.Info().Advice
 	}
-	text := e.Advice
-	if text == "" {
-		text = e.Code.Info().Advice
-	}
+	text := cmp.Or(e.Advice, e.Code.Info().Advice)
 	if e.Vendor != "" {
 		text += " " + e.Code.vendor() + ": " + e.Vendor
 	}

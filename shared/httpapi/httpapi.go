@@ -8,6 +8,7 @@
 package httpapi
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
 	"encoding/json"
@@ -184,10 +185,7 @@ func Reject(ctx context.Context, log *slog.Logger, c Counter, what, requestID st
 // Failure answers the stored failure of an order: 422 with the order's code
 // and, where it has one, the text that was shown with it.
 func Failure(requestID string, code fault.Code, message string, headers map[string]string) Response {
-	if message == "" {
-		message = code.Info().Advice
-	}
-	return problemOf(http.StatusUnprocessableEntity, requestID, code, message, headers)
+	return problemOf(http.StatusUnprocessableEntity, requestID, code, cmp.Or(message, code.Info().Advice), headers)
 }
 
 func problemOf(status int, requestID string, code fault.Code, detail string, headers map[string]string) Response {

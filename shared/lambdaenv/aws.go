@@ -1,6 +1,7 @@
 package lambdaenv
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"strings"
@@ -31,15 +32,11 @@ const (
 // a local run that silently called real AWS would be the worst of faults.
 //
 // It reads AWS_REGION (or AWS_DEFAULT_REGION), the AWS_ACCESS_KEY_ID family,
-// AWS_ENDPOINT_URL,
-// AWS_ENDPOINT_URL_<SERVICE> and AWS_IGNORE_CONFIGURED_ENDPOINT_URLS. An empty
-// value is unset. It fails, naming the variable, when the region or the
+// AWS_ENDPOINT_URL, AWS_ENDPOINT_URL_<SERVICE> and
+// AWS_IGNORE_CONFIGURED_ENDPOINT_URLS. An empty value is unset. It fails, naming the variable, when the region or the
 // credentials are missing.
 func awsConfig(getenv func(string) string) (aws.Config, error) {
-	region := getenv("AWS_REGION")
-	if region == "" {
-		region = getenv("AWS_DEFAULT_REGION")
-	}
+	region := cmp.Or(getenv("AWS_REGION"), getenv("AWS_DEFAULT_REGION"))
 	if region == "" {
 		return aws.Config{}, errors.New("AWS_REGION is missing")
 	}

@@ -11,25 +11,28 @@ import (
 
 // httpClient returns the client under the SDK: one attempt of at most
 // attemptTimeout, its answer included, that asks for no pause.
+//
+// It drops the header by which a service asks for one. The SDK obeys that header
+// for up to 5 s an attempt (aws-sdk-go-v2 v1.48.0, aws/retry/middleware.go,
+// adjustForRetryAfterHeader), after the retryer's MaxBackoff was applied; the
+// only attempts that could still save the call would not be made within
+// callTimeout.
 func httpClient(c *awshttp.BuildableClient) aws.HTTPClient {
-	return noRetryAfter{WholeBody(c.WithTimeout(attemptTimeout))}
+	next := WholeBody(c.WithTimeout(attemptTimeout))
+	return doer(func(r *http.Request) (*http.Response, error) {
+		res, err := next.Do(r)
+		if err == nil {
+			res.Header.Del("X-Amz-Retry-After")
+		}
+		return res, err
+	})
 }
 
-// noRetryAfter drops the header by which a service asks for a pause. The SDK
-// obeys it for up to 5 s an attempt (aws-sdk-go-v2 v1.48.0,
-// aws/retry/middleware.go, adjustForRetryAfterHeader), after the retryer's
-// MaxBackoff was applied; the only attempts that could still save the call
-// would not be made within callTimeout.
-type noRetryAfter struct{ next aws.HTTPClient }
+// doer is an aws.HTTPClient made of a function.
+type doer func(*http.Request) (*http.Response, error)
 
 // Do implements aws.HTTPClient.
-func (n noRetryAfter) Do(r *http.Request) (*http.Response, error) {
-	res, err := n.next.Do(r)
-	if err == nil {
-		res.Header.Del("X-Amz-Retry-After")
-	}
-	return res, err
-}
+func (d doer) Do(r *http.Request) (*http.Response, error) { return d(r) }
 
 // WholeBody returns a client that hands each request's body to next in one
 // piece that is never closed. Every client of a near server needs it.
@@ -40,20 +43,17 @@ func (n noRetryAfter) Do(r *http.Request) (*http.Response, error) {
 // the transport drops the connection under the answer ("use of closed network
 // connection"), and the SDK repeats a request that was carried out: about 1 in
 // 25 on loopback. The bodies of this system are a few kilobytes.
-func WholeBody(next aws.HTTPClient) aws.HTTPClient { return wholeBody{next} }
-
-type wholeBody struct{ next aws.HTTPClient }
-
-// Do implements aws.HTTPClient.
-func (w wholeBody) Do(r *http.Request) (*http.Response, error) {
-	if r.Body == nil || r.Body == http.NoBody {
-		return w.next.Do(r)
-	}
-	b, err := io.ReadAll(r.Body)
-	if err != nil {
-		return nil, err
-	}
-	r = r.Clone(r.Context())
-	r.Body = io.NopCloser(bytes.NewReader(b))
-	return w.next.Do(r)
+func WholeBody(next aws.HTTPClient) aws.HTTPClient {
+	return doer(func(r *http.Request) (*http.Response, error) {
+		if r.Body == nil || r.Body == http.NoBody {
+			return next.Do(r)
+		}
+		b, err := io.ReadAll(r.Body)
+		if err != nil {
+			return nil, err
+		}
+		r = r.Clone(r.Context())
+		r.Body = io.NopCloser(bytes.NewReader(b))
+		return next.Do(r)
+	})
 }

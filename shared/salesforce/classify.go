@@ -1,6 +1,7 @@
 package salesforce
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -9,103 +10,79 @@ import (
 	"orderbridge/shared/fault"
 )
 
-// codes is the one table from Salesforce's error codes to ours. A code that is
+// codeOf is the one table from Salesforce's error codes to ours. A code that is
 // not here is judged by where it came: salesforce_row_refused for a row,
 // salesforce_unavailable for a whole call.
 //
 // Sources: SOAP API Developer Guide, "Core Data Types Used in API Calls",
 // StatusCode and ExceptionCode; REST API Developer Guide, "Status Codes and
 // Error Responses".
-var codes = map[string]fault.Code{
-	// Another transaction holds the record, or its parent.
-	"UNABLE_TO_LOCK_ROW": fault.SalesforceRowLocked,
+func codeOf(code string) (fault.Code, bool) {
+	switch code {
+	case "UNABLE_TO_LOCK_ROW": // another transaction holds the record, or its parent
+		return fault.SalesforceRowLocked, true
 
-	// The platform cannot, for the moment.
-	"SERVER_UNAVAILABLE":                    fault.SalesforceUnavailable,
-	"UNKNOWN_EXCEPTION":                     fault.SalesforceUnavailable,
-	"QUERY_TIMEOUT":                         fault.SalesforceUnavailable,
-	"REQUEST_RUNNING_TOO_LONG":              fault.SalesforceUnavailable,
-	"FUNCTIONALITY_TEMPORARILY_UNAVAILABLE": fault.SalesforceUnavailable,
-	"INVALID_QUERY_LOCATOR":                 fault.SalesforceUnavailable, // the cursor ended; the query may be sent again
-	"INVALID_REPLICATION_DATE":              fault.SalesforceUnavailable,
-	"ALL_OR_NONE_OPERATION_ROLLED_BACK":     fault.SalesforceUnavailable,
-	"PROCESSING_HALTED":                     fault.SalesforceUnavailable,
+	// The platform cannot, for the moment. INVALID_QUERY_LOCATOR: the cursor
+	// ended; the query may be sent again.
+	case "SERVER_UNAVAILABLE", "UNKNOWN_EXCEPTION", "QUERY_TIMEOUT", "REQUEST_RUNNING_TOO_LONG",
+		"FUNCTIONALITY_TEMPORARILY_UNAVAILABLE", "INVALID_QUERY_LOCATOR", "INVALID_REPLICATION_DATE",
+		"ALL_OR_NONE_OPERATION_ROLLED_BACK", "PROCESSING_HALTED":
+		return fault.SalesforceUnavailable, true
 
-	// Used up; needs time.
-	"REQUEST_LIMIT_EXCEEDED":        fault.SalesforceLimit,
-	"TOTAL_REQUESTS_LIMIT_EXCEEDED": fault.SalesforceLimit,
-	"TXN_SECURITY_METERING_ERROR":   fault.SalesforceLimit,
+	case "REQUEST_LIMIT_EXCEEDED", "TOTAL_REQUESTS_LIMIT_EXCEEDED", "TXN_SECURITY_METERING_ERROR":
+		return fault.SalesforceLimit, true
 
-	// The token ended.
-	"INVALID_SESSION_ID":  fault.SalesforceSession,
-	"INVALID_AUTH_HEADER": fault.SalesforceSession,
+	case "INVALID_SESSION_ID", "INVALID_AUTH_HEADER":
+		return fault.SalesforceSession, true
 
 	// A person must correct the org: fields, permissions, API access, version.
-	"INVALID_FIELD":                                 fault.SalesforcePermission,
-	"INVALID_TYPE":                                  fault.SalesforcePermission,
-	"INVALID_FIELD_FOR_INSERT_UPDATE":               fault.SalesforcePermission,
-	"INSUFFICIENT_ACCESS":                           fault.SalesforcePermission,
-	"INSUFFICIENT_ACCESS_OR_READONLY":               fault.SalesforcePermission,
-	"INSUFFICIENT_ACCESS_ON_CROSS_REFERENCE_ENTITY": fault.SalesforcePermission,
-	"JSON_PARSER_ERROR":                             fault.SalesforcePermission, // a field of another type than ours
-	"API_DISABLED_FOR_ORG":                          fault.SalesforcePermission,
-	"API_CURRENTLY_DISABLED":                        fault.SalesforcePermission,
-	"FUNCTIONALITY_NOT_ENABLED":                     fault.SalesforcePermission,
-	"MALFORMED_QUERY":                               fault.SalesforcePermission,
-	"INVALID_QUERY_FILTER_OPERATOR":                 fault.SalesforcePermission,
-	"UNSUPPORTED_API_VERSION":                       fault.SalesforcePermission,
-	"ORG_LOCKED":                                    fault.SalesforcePermission,
-	"CLIENT_NOT_ACCESSIBLE_FOR_USER":                fault.SalesforcePermission,
-	"PASSWORD_LOCKOUT":                              fault.SalesforceCredentials,
-	"LOGIN_MUST_USE_SECURITY_TOKEN":                 fault.SalesforceCredentials,
-	"INVALID_LOGIN":                                 fault.SalesforceCredentials,
+	// JSON_PARSER_ERROR: a field of another type than ours.
+	case "INVALID_FIELD", "INVALID_TYPE", "INVALID_FIELD_FOR_INSERT_UPDATE", "INSUFFICIENT_ACCESS",
+		"INSUFFICIENT_ACCESS_OR_READONLY", "INSUFFICIENT_ACCESS_ON_CROSS_REFERENCE_ENTITY", "JSON_PARSER_ERROR",
+		"API_DISABLED_FOR_ORG", "API_CURRENTLY_DISABLED", "FUNCTIONALITY_NOT_ENABLED", "MALFORMED_QUERY",
+		"INVALID_QUERY_FILTER_OPERATOR", "UNSUPPORTED_API_VERSION", "ORG_LOCKED", "CLIENT_NOT_ACCESSIBLE_FOR_USER":
+		return fault.SalesforcePermission, true
+	case "PASSWORD_LOCKOUT", "LOGIN_MUST_USE_SECURITY_TOKEN", "INVALID_LOGIN":
+		return fault.SalesforceCredentials, true
 
 	// A person must correct this row or the rule that refuses it.
-	"FIELD_CUSTOM_VALIDATION_EXCEPTION":       fault.SalesforceRowRefused,
-	"STRING_TOO_LONG":                         fault.SalesforceRowRefused,
-	"NUMBER_OUTSIDE_VALID_RANGE":              fault.SalesforceRowRefused,
-	"MALFORMED_ID":                            fault.SalesforceRowRefused,
-	"NOT_FOUND":                               fault.SalesforceRowRefused,
-	"ENTITY_IS_DELETED":                       fault.SalesforceRowRefused,
-	"ENTITY_IS_LOCKED":                        fault.SalesforceRowRefused, // an approval holds it
-	"INVALID_CROSS_REFERENCE_KEY":             fault.SalesforceRowRefused,
-	"DUPLICATE_VALUE":                         fault.SalesforceRowRefused,
-	"REQUIRED_FIELD_MISSING":                  fault.SalesforceRowRefused,
-	"INVALID_OR_NULL_FOR_RESTRICTED_PICKLIST": fault.SalesforceRowRefused,
-	"CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY":    fault.SalesforceRowRefused,
+	// ENTITY_IS_LOCKED: an approval holds it.
+	case "FIELD_CUSTOM_VALIDATION_EXCEPTION", "STRING_TOO_LONG", "NUMBER_OUTSIDE_VALID_RANGE", "MALFORMED_ID",
+		"NOT_FOUND", "ENTITY_IS_DELETED", "ENTITY_IS_LOCKED", "INVALID_CROSS_REFERENCE_KEY", "DUPLICATE_VALUE",
+		"REQUIRED_FIELD_MISSING", "INVALID_OR_NULL_FOR_RESTRICTED_PICKLIST", "CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY":
+		return fault.SalesforceRowRefused, true
+	}
+	return "", false
 }
 
-// nested are causes that a trigger or flow of the org may wrap in
-// CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY: looked for in its message, first match
-// wins. They pass when the row is tried again, alone or later.
-var nested = []struct {
-	text string
-	code fault.Code
-}{
-	{"UNABLE_TO_LOCK_ROW", fault.SalesforceRowLocked},
-	{"QUERY_TIMEOUT", fault.SalesforceUnavailable},
-	{"System.LimitException", fault.SalesforceLimit}, // a governor limit of the transaction: fewer rows fit
+// nestedCode returns the code of a cause that a trigger or flow of the org may
+// wrap in CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY; "" for any other. Such a cause
+// passes when the row is tried again, alone or later.
+func nestedCode(message string) fault.Code {
+	switch {
+	case strings.Contains(message, "UNABLE_TO_LOCK_ROW"):
+		return fault.SalesforceRowLocked
+	case strings.Contains(message, "QUERY_TIMEOUT"):
+		return fault.SalesforceUnavailable
+	case strings.Contains(message, "System.LimitException"): // a governor limit of the transaction: fewer rows fit
+		return fault.SalesforceLimit
+	}
+	return ""
 }
 
-// loginCodes is the table of the token endpoint (RFC 6749 and Salesforce Help,
+// loginCode is the table of the token endpoint (RFC 6749 and Salesforce Help,
 // "OAuth 2.0 Errors"). What is not here is retryable.
-var loginCodes = map[string]fault.Code{
-	"invalid_grant":              fault.SalesforceCredentials,
-	"invalid_client":             fault.SalesforceCredentials,
-	"invalid_client_id":          fault.SalesforceCredentials,
-	"invalid_client_credentials": fault.SalesforceCredentials,
-	"invalid_assertion":          fault.SalesforceCredentials,
-	"invalid_assertion_type":     fault.SalesforceCredentials,
-	"invalid_app_access":         fault.SalesforceCredentials,
-	"invalid_request":            fault.SalesforceCredentials,
-	"invalid_scope":              fault.SalesforceCredentials,
-	"access_denied":              fault.SalesforceCredentials,
-	"app_not_found":              fault.SalesforceCredentials,
-	"unauthorized_client":        fault.SalesforceCredentials,
-	"unsupported_grant_type":     fault.SalesforceCredentials,
-	"inactive_user":              fault.SalesforceCredentials,
-	"inactive_org":               fault.SalesforceCredentials,
-	"rate_limit_exceeded":        fault.SalesforceLimit,
+func loginCode(name string) fault.Code {
+	switch name {
+	case "invalid_grant", "invalid_client", "invalid_client_id", "invalid_client_credentials",
+		"invalid_assertion", "invalid_assertion_type", "invalid_app_access", "invalid_request",
+		"invalid_scope", "access_denied", "app_not_found", "unauthorized_client",
+		"unsupported_grant_type", "inactive_user", "inactive_org":
+		return fault.SalesforceCredentials
+	case "rate_limit_exceeded":
+		return fault.SalesforceLimit
+	}
+	return fault.SalesforceUnavailable
 }
 
 // staleToken stands in the message of the validation rule on
@@ -121,12 +98,7 @@ type wireError struct {
 	Fields     []string `json:"fields"`
 }
 
-func (e wireError) code() string {
-	if e.ErrorCode != "" {
-		return e.ErrorCode
-	}
-	return e.StatusCode
-}
+func (e wireError) code() string { return cmp.Or(e.ErrorCode, e.StatusCode) }
 
 // of returns our code for e; unlisted for a code that the table lacks.
 func (e wireError) of(unlisted fault.Code) fault.Code {
@@ -135,19 +107,16 @@ func (e wireError) of(unlisted fault.Code) fault.Code {
 		return fault.SalesforceStale
 	}
 	if code == "CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY" {
-		for _, n := range nested {
-			if strings.Contains(e.Message, n.text) {
-				return n.code
-			}
+		if inner := nestedCode(e.Message); inner != "" {
+			return inner
 		}
 	}
-	if known, ok := codes[code]; ok {
+	if known, ok := codeOf(code); ok {
 		return known
 	}
 	return unlisted
 }
 
-// as returns e under our code, with the vendor's words.
 func (e wireError) as(code fault.Code) error {
 	words := e.code() + ": " + oneLine(e.Message, maxMessage)
 	if len(e.Fields) > 0 {
@@ -220,9 +189,5 @@ func classifyLogin(status int, raw []byte) error {
 		}
 		return fault.Wrap(fault.SalesforceUnavailable, fmt.Errorf("token error without a code (HTTP %d)", status))
 	}
-	code, ok := loginCodes[in.Error]
-	if !ok {
-		code = fault.SalesforceUnavailable
-	}
-	return &fault.Error{Code: code, Vendor: oneLine(in.Error, 60) + ": " + oneLine(in.Description, maxMessage)}
+	return &fault.Error{Code: loginCode(in.Error), Vendor: oneLine(in.Error, 60) + ": " + oneLine(in.Description, maxMessage)}
 }

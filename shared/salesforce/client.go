@@ -2,6 +2,7 @@ package salesforce
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -73,6 +74,11 @@ const (
 	// more: a sandbox that was frozen meanwhile finds it dead, and the call
 	// would be lost on it.
 	idleMost = 20 * time.Second
+	// dialTimeout bounds the TLS handshake; an org that is near takes 50 ms.
+	dialTimeout = 10 * time.Second
+	// connections that one process keeps to the org; its calls are few and
+	// follow one another.
+	connections = 4
 )
 
 // maxBody is the largest answer that is read, in bytes. A page of 2,000 orders
@@ -95,20 +101,40 @@ func New(deps Deps, cfg Config) (*Client, error) {
 	if !apiVersion.MatchString(cfg.APIVersion) {
 		return nil, fault.New(fault.ConfigurationInvalid, "SF_API_VERSION must be like 67.0")
 	}
-	for _, name := range append(cfg.Optional.ofItem(), cfg.Optional.PromoCode) {
+	o := cfg.Optional
+	for _, name := range []string{o.CustomFields, o.ConfigOptions, o.Domain, o.Hostname, o.PromoCode} {
 		if name != "" && !apiName.MatchString(name) {
 			return nil, fault.New(fault.ConfigurationInvalid, fmt.Sprintf("SF_OPTIONAL_FIELDS: %.60q is not the API name of a field", name))
 		}
 	}
-	if cfg.Timeout == 0 {
-		cfg.Timeout = defaultTimeout
-	}
+	cfg.Timeout = cmp.Or(cfg.Timeout, defaultTimeout)
 	cfg.LoginURL = strings.TrimRight(cfg.LoginURL, "/")
 	h := *deps.HTTP
 	h.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	c := &Client{cfg: cfg, deps: deps, http: &h, login: make(chan struct{}, 1)}
 	c.login <- struct{}{}
 	return c, nil
+}
+
+// Connect is New for a function at its start. A login host that the
+// credentials cannot use is refused now, not with the first order
+// (configuration_invalid, naming SF_LOGIN_URL); a secret that cannot be read
+// now may be later, and is only logged. A nil d.HTTP becomes a client of its
+// own that goes by no proxy of the environment.
+func Connect(ctx context.Context, d Deps, c Config) (*Client, error) {
+	if cred, err := d.Credentials(ctx); err == nil {
+		if err := ValidateGrant(c.LoginURL, cred); err != nil {
+			return nil, err
+		}
+	} else {
+		d.Log.WarnContext(ctx, "Salesforce secret not read at start", "code", string(fault.CodeOf(err)), "error", err)
+	}
+	if d.HTTP == nil {
+		d.HTTP = &http.Client{Transport: &http.Transport{
+			ForceAttemptHTTP2: true, MaxConnsPerHost: connections, TLSHandshakeTimeout: dialTimeout,
+		}}
+	}
+	return New(d, c)
 }
 
 // data makes one call of the data API and decodes its answer into out. path

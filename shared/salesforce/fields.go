@@ -2,6 +2,7 @@ package salesforce
 
 import (
 	"encoding/json"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -50,25 +51,15 @@ type Optional struct {
 	Hostname      string // of OrderItem, e.g. Hostname__c
 }
 
-// ofItem returns the names that are set of OrderItem's fields.
-func (o Optional) ofItem() []string {
-	var set []string
-	for _, name := range []string{o.CustomFields, o.ConfigOptions, o.Domain, o.Hostname} {
-		if name != "" {
-			set = append(set, name)
-		}
-	}
-	return set
-}
-
 // selectOrders is the query for everything that Load reads, up to its WHERE.
 func selectOrders(o Optional) string {
-	heads := []string{fieldID, fieldAccountID, fieldAccount + "." + fieldName, fieldAccount + "." + fieldClientID, fieldReduction, fieldWHMCSOrder}
-	if o.PromoCode != "" {
-		heads = append(heads, o.PromoCode)
+	set := func(names ...string) string {
+		return strings.Join(slices.DeleteFunc(names, func(name string) bool { return name == "" }), ", ")
 	}
-	lines := append([]string{fieldID, fieldQuantity, fieldProduct + "." + fieldName, fieldProduct + "." + fieldProductID, fieldProduct + "." + fieldCycle}, o.ofItem()...)
-	return "SELECT " + strings.Join(heads, ", ") + ", (SELECT " + strings.Join(lines, ", ") + " FROM " + fieldItems + " ORDER BY " + fieldID + ") FROM " + objectOrder
+	heads := set(fieldID, fieldAccountID, fieldAccount+"."+fieldName, fieldAccount+"."+fieldClientID, fieldReduction, fieldWHMCSOrder, o.PromoCode)
+	lines := set(fieldID, fieldQuantity, fieldProduct+"."+fieldName, fieldProduct+"."+fieldProductID, fieldProduct+"."+fieldCycle,
+		o.CustomFields, o.ConfigOptions, o.Domain, o.Hostname)
+	return "SELECT " + heads + ", (SELECT " + lines + " FROM " + fieldItems + " ORDER BY " + fieldID + ") FROM " + objectOrder
 }
 
 const (
@@ -102,7 +93,6 @@ var written = []struct {
 	{objectItem, fieldServices, true, func(s order.Shown) any { return joined(s.Services) }},
 }
 
-// row is one record to update, as it goes over the wire.
 type row struct {
 	object, id string
 	fields     map[string]any // nil clears

@@ -27,7 +27,7 @@ func (c *Client) Load(ctx context.Context, id order.ID) (order.Request, error) {
 	if err := c.braked(); err != nil {
 		return order.Request{}, err
 	}
-	found, err := query[record](ctx, c, selectOrders(c.cfg.Optional)+whereID(id))
+	found, err := c.query(ctx, selectOrders(c.cfg.Optional)+" WHERE "+fieldID+" = "+quote(id.String()))
 	if err != nil {
 		return order.Request{}, err
 	}
@@ -45,25 +45,27 @@ func (c *Client) Load(ctx context.Context, id order.ID) (order.Request, error) {
 	}
 	var items []record
 	if raw := o.raw(fieldItems); raw != nil {
-		var first page[record]
+		var first page
 		if err := json.Unmarshal(raw, &first); err != nil {
 			return req, fault.Wrap(fault.SalesforceUnavailable, fmt.Errorf("read order products: %w", err))
 		}
-		if items, err = follow(ctx, c, first); err != nil {
+		if items, err = c.follow(ctx, first); err != nil {
 			return req, err
 		}
 	}
-	return c.mapped(req, o, items)
+	if err := c.mapInto(&req, o, items); err != nil {
+		return order.Request{ID: req.ID, AccountID: req.AccountID}, err
+	}
+	return req, nil
 }
 
-func whereID(id order.ID) string { return " WHERE " + fieldID + " = " + quote(id.String()) }
+func refuse(code fault.Code, format string, args ...any) error {
+	return fault.New(code, fmt.Sprintf(format, args...))
+}
 
-// mapped is the mapping table: it checks the account first, then the lines in
+// mapInto is the mapping table: it checks the account first, then the lines in
 // their order, and stops at the first thing that a person must correct.
-func (c *Client) mapped(req order.Request, o record, items []record) (order.Request, error) {
-	refuse := func(code fault.Code, format string, args ...any) (order.Request, error) {
-		return order.Request{ID: req.ID, AccountID: req.AccountID}, fault.New(code, fmt.Sprintf(format, args...))
-	}
+func (c *Client) mapInto(req *order.Request, o record, items []record) error {
 	if req.AccountID == "" {
 		return refuse(fault.AccountNotMapped, "Set an account on the order, then click again: it has none.")
 	}
@@ -86,15 +88,15 @@ func (c *Client) mapped(req order.Request, o record, items []record) (order.Requ
 	if len(items) == 0 {
 		return refuse(fault.OrderEmpty, "Add products to the order, then click again: it has no lines.")
 	}
-	req.PromoCode = optional(o, c.cfg.Optional.PromoCode)
+	req.PromoCode = o.text(c.cfg.Optional.PromoCode)
 	for _, it := range items {
 		line, err := c.line(it)
 		if err != nil {
-			return order.Request{ID: req.ID, AccountID: req.AccountID}, err
+			return err
 		}
 		req.Lines = append(req.Lines, line)
 	}
-	return req, nil
+	return nil
 }
 
 const (
@@ -104,28 +106,25 @@ const (
 )
 
 func (c *Client) line(it record) (order.Line, error) {
-	bad := func(code fault.Code, format string, args ...any) (order.Line, error) {
-		return order.Line{}, fault.New(code, fmt.Sprintf(format, args...))
-	}
 	id, ok := order.To18(it.text(fieldID))
 	if !ok {
 		return order.Line{}, fault.Wrap(fault.SalesforceUnavailable, fmt.Errorf("OrderItem.Id %.20q is no id", it.text(fieldID)))
 	}
 	product := it.related(fieldProduct)
 	if product == nil {
-		return bad(fault.SalesforcePermission, "Give the integration user read access to Product2: it cannot read the product of order product %s. Orders wait until then.", id)
+		return order.Line{}, refuse(fault.SalesforcePermission, "Give the integration user read access to Product2: it cannot read the product of order product %s. Orders wait until then.", id)
 	}
 	name, number := oneLine(product.text(fieldName), maxName), product.text(fieldProductID)
 	if number == "" {
-		return bad(fault.ProductNotMapped, "Set WH_Product_ID__c on the product %s, then click again: it is empty.", name)
+		return order.Line{}, refuse(fault.ProductNotMapped, "Set WH_Product_ID__c on the product %s, then click again: it is empty.", name)
 	}
 	pid, ok := whole(number, 1)
 	if !ok {
-		return bad(fault.ProductNotMapped, "Correct WH_Product_ID__c on the product %s, then click again: %s is not a product number.", name, oneLine(number, maxValue))
+		return order.Line{}, refuse(fault.ProductNotMapped, "Correct WH_Product_ID__c on the product %s, then click again: %s is not a product number.", name, oneLine(number, maxValue))
 	}
 	cycle, ok := billingCycle(product.text(fieldCycle))
 	if !ok {
-		return bad(fault.BillingCycleInvalid, "Correct Billing_Cycle__c on the product %s, then click again: %s is not a billing cycle of WHMCS.", name, cmp.Or(oneLine(product.text(fieldCycle), maxValue), "an empty one"))
+		return order.Line{}, refuse(fault.BillingCycleInvalid, "Correct Billing_Cycle__c on the product %s, then click again: %s is not a billing cycle of WHMCS.", name, cmp.Or(oneLine(product.text(fieldCycle), maxValue), "an empty one"))
 	}
 	quantity, ok := whole(it.text(fieldQuantity), 1)
 	if !ok || quantity > maxQuantity {
@@ -133,28 +132,20 @@ func (c *Client) line(it record) (order.Line, error) {
 		if q := it.text(fieldQuantity); q != "" {
 			why = oneLine(q, maxValue) + " is not a whole number of 1 or more"
 		}
-		return bad(fault.QuantityInvalid, "Correct the quantity of the product %s, then click again: %s.", name, why)
+		return order.Line{}, refuse(fault.QuantityInvalid, "Correct the quantity of the product %s, then click again: %s.", name, why)
 	}
 	opt := c.cfg.Optional
-	l := order.Line{ItemID: id, ProductID: pid, Cycle: cycle, Quantity: int(quantity), Domain: optional(it, opt.Domain), Hostname: optional(it, opt.Hostname)}
+	l := order.Line{ItemID: id, ProductID: pid, Cycle: cycle, Quantity: int(quantity), Domain: it.text(opt.Domain), Hostname: it.text(opt.Hostname)}
 	for _, f := range []struct {
 		name string
 		into *map[string]string
 	}{{opt.CustomFields, &l.CustomFields}, {opt.ConfigOptions, &l.ConfigOptions}} {
 		var err error
-		if *f.into, err = object(optional(it, f.name)); err != nil {
-			return bad(fault.ProductNotMapped, "Correct %s on the line of product %s, then click again: it is not a JSON object of ids and values.", f.name, name)
+		if *f.into, err = object(it.text(f.name)); err != nil {
+			return order.Line{}, refuse(fault.ProductNotMapped, "Correct %s on the line of product %s, then click again: it is not a JSON object of ids and values.", f.name, name)
 		}
 	}
 	return l, nil
-}
-
-// optional returns a field that may not be configured.
-func optional(r record, name string) string {
-	if name == "" {
-		return ""
-	}
-	return r.text(name)
 }
 
 var cycles = []order.Cycle{order.Monthly, order.OneTime, order.Quarterly, order.SemiAnnually, order.Annually, order.Biennially, order.Triennially, order.Free}

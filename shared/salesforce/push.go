@@ -27,16 +27,14 @@ const (
 	behindLimit        = 5000
 )
 
-type collectionBody struct {
-	AllOrNone bool  `json:"allOrNone"`
-	Records   []row `json:"records"`
-}
-
 type subrequest struct {
-	Method string         `json:"method"`
-	URL    string         `json:"url"`
-	Ref    string         `json:"referenceId"`
-	Body   collectionBody `json:"body"`
+	Method string `json:"method"`
+	URL    string `json:"url"`
+	Ref    string `json:"referenceId"`
+	Body   struct {
+		AllOrNone bool  `json:"allOrNone"`
+		Records   []row `json:"records"`
+	} `json:"body"`
 }
 
 type composite struct {
@@ -52,11 +50,6 @@ type subanswer struct {
 
 type compositeAnswer struct {
 	Responses []subanswer `json:"compositeResponse"`
-}
-
-type savedRow struct {
-	Success bool        `json:"success"`
-	Errors  []wireError `json:"errors"`
 }
 
 // Update shows up to MaxRows rows in one API call, each on its own. It returns
@@ -83,10 +76,9 @@ func (c *Client) Update(ctx context.Context, shown []order.Shown) ([]error, erro
 	}
 	var body composite
 	for part := range slices.Chunk(rows, rowsPerCollection) {
-		body.Requests = append(body.Requests, subrequest{
-			Method: http.MethodPatch, URL: c.base() + "/composite/sobjects", Ref: "rows" + strconv.Itoa(len(body.Requests)),
-			Body: collectionBody{Records: part},
-		})
+		sub := subrequest{Method: http.MethodPatch, URL: c.base() + "/composite/sobjects", Ref: "rows" + strconv.Itoa(len(body.Requests))}
+		sub.Body.Records = part
+		body.Requests = append(body.Requests, sub)
 	}
 	var out compositeAnswer
 	if err := c.data(ctx, http.MethodPost, c.base()+"/composite", body, &out); err != nil {
@@ -117,19 +109,21 @@ func (c *Client) collectionResults(req subrequest, out compositeAnswer) []error 
 	if err := classify(sub.Status, sub.Body, fault.SalesforceLimit); err != nil {
 		return fill(err)
 	}
-	var saved []savedRow
+	var saved []struct {
+		Success bool        `json:"success"`
+		Errors  []wireError `json:"errors"`
+	}
 	if err := json.Unmarshal(sub.Body, &saved); err != nil || len(saved) != len(all) {
 		return fill(fault.Wrap(fault.SalesforceUnavailable, fmt.Errorf("collection answer has %d rows, want %d", len(saved), len(all))))
 	}
 	for i, s := range saved {
-		if s.Success {
-			continue
-		}
-		if len(s.Errors) == 0 {
+		switch {
+		case s.Success:
+		case len(s.Errors) == 0:
 			all[i] = fault.Wrap(fault.SalesforceUnavailable, errors.New("row refused without an error"))
-			continue
+		default:
+			all[i] = rowError(s.Errors)
 		}
-		all[i] = rowError(s.Errors)
 	}
 	return all
 }
@@ -159,7 +153,7 @@ func (c *Client) Probe(ctx context.Context) error {
 	if err := c.braked(); err != nil {
 		return err
 	}
-	var found page[json.RawMessage]
+	var found page
 	if err := c.data(ctx, http.MethodGet, c.base()+"/query?q="+url.QueryEscape(selectOrders(c.cfg.Optional)+" LIMIT 1"), nil, &found); err != nil {
 		return err
 	}
@@ -228,7 +222,7 @@ func (c *Client) Behind(ctx context.Context, quiet, since time.Time) (map[order.
 }
 
 func (c *Client) seqs(ctx context.Context, soql string, into map[order.ID]order.Seq) error {
-	rows, err := query[record](ctx, c, soql)
+	rows, err := c.query(ctx, soql)
 	if err != nil {
 		return err
 	}

@@ -11,34 +11,32 @@ import (
 	"orderbridge/shared/fault"
 )
 
-// page is one page of a query or of a subquery.
-type page[T any] struct {
-	Done    bool   `json:"done"`
-	Next    string `json:"nextRecordsUrl"`
-	Records []T    `json:"records"`
+type page struct {
+	Done    bool     `json:"done"`
+	Next    string   `json:"nextRecordsUrl"`
+	Records []record `json:"records"`
 }
 
 // maxPages ends a query whose pages never end.
 const maxPages = 200
 
-// query answers soql with the records of all its pages.
-func query[T any](ctx context.Context, c *Client, soql string) ([]T, error) {
-	var first page[T]
+func (c *Client) query(ctx context.Context, soql string) ([]record, error) {
+	var first page
 	if err := c.data(ctx, http.MethodGet, c.base()+"/query?q="+url.QueryEscape(soql), nil, &first); err != nil {
 		return nil, err
 	}
-	return follow(ctx, c, first)
+	return c.follow(ctx, first)
 }
 
 // follow returns the records of p and of the pages after it.
-func follow[T any](ctx context.Context, c *Client, p page[T]) ([]T, error) {
+func (c *Client) follow(ctx context.Context, p page) ([]record, error) {
 	all := p.Records
 	for n := 1; !p.Done; n++ {
 		if n == maxPages || !strings.HasPrefix(p.Next, "/services/data/") {
 			return nil, fault.Wrap(fault.SalesforceUnavailable, fmt.Errorf("query does not end: page %d, next %.60q", n, p.Next))
 		}
 		next := p.Next
-		p = page[T]{}
+		p = page{}
 		if err := c.data(ctx, http.MethodGet, next, nil, &p); err != nil {
 			return nil, err
 		}
@@ -47,7 +45,6 @@ func follow[T any](ctx context.Context, c *Client, p page[T]) ([]T, error) {
 	return all, nil
 }
 
-// quote writes a text literal of SOQL.
 func quote(s string) string {
 	return "'" + strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(s) + "'"
 }
@@ -56,9 +53,10 @@ func quote(s string) string {
 // record is an object in it, a subquery a page.
 type record map[string]json.RawMessage
 
-// raw returns the JSON of a field; nil where it is absent or null. Names are
-// compared without regard to case, as the platform does: an optional field is
-// spelled as a person configured it.
+// raw returns the JSON of a field; nil where it is absent or null, or where its
+// name is empty because it is not configured. Names are compared without regard
+// to case, as the platform does: an optional field is spelled as a person
+// configured it.
 func (r record) raw(name string) json.RawMessage {
 	for k, v := range r {
 		if strings.EqualFold(k, name) && string(v) != "null" {

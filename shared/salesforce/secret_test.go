@@ -25,6 +25,6 @@ func TestASecretThatCannotBeReadKeepsItsCode(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := c.Probe(t.Context()); fault.CodeOf(err) != fault.SalesforceSecretUnavailable || fault.KindOf(err) != fault.Config {
-		t.Errorf("got %v (%s)", err, fault.KindOf(err))
+		t.Errorf("got %v (%d)", err, fault.KindOf(err))
 	}
 }

@@ -76,29 +76,21 @@ func ParseCredentials(secret string) (Credentials, error) {
 }
 
 // ValidateGrant refuses credentials whose grant cannot work at loginURL
-// (configuration_invalid); a function calls it at start. Client credentials are answered at the org's My Domain alone
-// (Salesforce Help, "OAuth 2.0 Client Credentials Flow").
+// (configuration_invalid). Client credentials are answered at the org's My
+// Domain alone (Salesforce Help, "OAuth 2.0 Client Credentials Flow").
 func ValidateGrant(loginURL string, c Credentials) error {
-	if c.PrivateKey == nil && sharedLogin(loginURL) != "" {
+	if host := loginHost(loginURL); c.PrivateKey == nil && (host == "login.salesforce.com" || host == "test.salesforce.com") {
 		return fault.New(fault.ConfigurationInvalid, fmt.Sprintf("SF_LOGIN_URL is %s, which does not answer client credentials; use the org's My Domain (https://….my.salesforce.com)", loginURL))
 	}
 	return nil
 }
 
-// sharedLogin returns "login" or "test" if the URL is one of the login hosts
-// that all orgs share, else "".
-func sharedLogin(loginURL string) string {
+func loginHost(loginURL string) string {
 	u, err := url.Parse(loginURL)
 	if err != nil {
 		return ""
 	}
-	switch strings.ToLower(strings.TrimSuffix(u.Hostname(), ".")) {
-	case "login.salesforce.com":
-		return "login"
-	case "test.salesforce.com":
-		return "test"
-	}
-	return ""
+	return strings.ToLower(strings.TrimSuffix(u.Hostname(), "."))
 }
 
 // audience is the "aud" of a JWT assertion: the login host of production or of
@@ -106,21 +98,15 @@ func sharedLogin(loginURL string) string {
 // "OAuth 2.0 JWT Bearer Flow"). A host that is not Salesforce's, a simulator,
 // is its own audience.
 func audience(loginURL string) string {
-	u, err := url.Parse(loginURL)
-	if err != nil {
-		return loginURL
-	}
-	host := strings.ToLower(u.Hostname())
-	switch {
-	case sharedLogin(loginURL) == "test", strings.HasSuffix(host, ".sandbox.my.salesforce.com"), strings.HasSuffix(host, ".scratch.my.salesforce.com"):
+	switch host := loginHost(loginURL); {
+	case host == "test.salesforce.com", strings.HasSuffix(host, ".sandbox.my.salesforce.com"), strings.HasSuffix(host, ".scratch.my.salesforce.com"):
 		return "https://test.salesforce.com"
-	case sharedLogin(loginURL) == "login", strings.HasSuffix(host, ".my.salesforce.com"):
+	case host == "login.salesforce.com", strings.HasSuffix(host, ".my.salesforce.com"):
 		return "https://login.salesforce.com"
 	}
 	return strings.TrimRight(loginURL, "/")
 }
 
-// session is one token and where it is good.
 type session struct {
 	token    string
 	instance string // scheme and host

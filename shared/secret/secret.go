@@ -178,9 +178,5 @@ func readStage(ctx context.Context, api API, id, stage string) (version, error) 
 	if out.SecretString == nil {
 		return version{}, fmt.Errorf("read %s: the secret is not a string", stage)
 	}
-	v := version{text: *out.SecretString}
-	if out.CreatedDate != nil {
-		v.created = *out.CreatedDate
-	}
-	return v, nil
+	return version{*out.SecretString, aws.ToTime(out.CreatedDate)}, nil
 }

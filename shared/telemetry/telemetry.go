@@ -102,9 +102,7 @@ func Scrub(s string) string {
 	return b.String()
 }
 
-func hexDigit(c byte) bool {
-	return '0' <= c && c <= '9' || 'a' <= c && c <= 'f' || 'A' <= c && c <= 'F'
-}
+func hexDigit(c byte) bool { return strings.IndexByte("0123456789abcdefABCDEF", c) >= 0 }
 
 // Namespace is where CloudWatch keeps the metrics.
 const Namespace = "orderbridge"
@@ -137,37 +135,16 @@ func (m *Metrics) Duration(name, code string, d time.Duration) {
 // Gauge records a value without a unit.
 func (m *Metrics) Gauge(name, code string, v float64) { m.put(name, "None", code, v) }
 
-type metricName struct {
-	Name string `json:"Name"`
-	Unit string `json:"Unit"`
-}
-
-type directive struct {
-	Namespace  string       `json:"Namespace"`
-	Dimensions [][]string   `json:"Dimensions"`
-	Metrics    []metricName `json:"Metrics"`
-}
-
-type metadata struct {
-	Timestamp         int64       `json:"Timestamp"`
-	CloudWatchMetrics []directive `json:"CloudWatchMetrics"`
-}
-
 func (m *Metrics) put(name, unit, code string, value float64) {
-	dimensions := []string{"function"}
+	dimensions := `"function"`
 	line := map[string]any{"function": m.function, name: value}
 	if code != "" {
-		dimensions = append(dimensions, "code")
+		dimensions += `,"code"`
 		line["code"] = code
 	}
-	line["_aws"] = metadata{
-		Timestamp: m.now().UnixMilli(),
-		CloudWatchMetrics: []directive{{
-			Namespace:  Namespace,
-			Dimensions: [][]string{dimensions},
-			Metrics:    []metricName{{Name: name, Unit: unit}},
-		}},
-	}
+	line["_aws"] = json.RawMessage(fmt.Sprintf(
+		`{"Timestamp":%d,"CloudWatchMetrics":[{"Namespace":%q,"Dimensions":[[%s]],"Metrics":[{"Name":%q,"Unit":%q}]}]}`,
+		m.now().UnixMilli(), Namespace, dimensions, name, unit))
 	b, err := json.Marshal(line)
 	if err != nil { // a NaN: no metric rather than a failed request
 		return

@@ -1,6 +1,7 @@
 package whmcs
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -16,8 +17,7 @@ import (
 // whmcs_client_not_found, whmcs_client_closed, payment_method_missing (only
 // when the installation asks for a stored pay method).
 func (c *Client) Client(ctx context.Context, clientID int64) error {
-	var f form
-	f.number("clientid", clientID)
+	f := form{number("clientid", clientID)}
 	o, err := c.read(ctx, "GetClientsDetails", f)
 	if err != nil {
 		return err
@@ -26,11 +26,7 @@ func (c *Client) Client(ctx context.Context, clientID int64) error {
 	if len(details) == 0 {
 		details = o // before 8.0, and still beside it
 	}
-	id := details.id("id")
-	if id == "" {
-		id = details.id("userid")
-	}
-	if id != strconv.FormatInt(clientID, 10) {
+	if cmp.Or(details.id("id"), details.id("userid")) != strconv.FormatInt(clientID, 10) {
 		return fault.Wrap(fault.WHMCSUnavailable, errors.New("GetClientsDetails answered without this client"))
 	}
 	switch strings.ToLower(details.text("status")) {
@@ -46,13 +42,13 @@ func (c *Client) Client(ctx context.Context, clientID int64) error {
 	if o, err = c.read(ctx, "GetPayMethods", f); err != nil {
 		return err
 	}
-	if _, listed := o["paymethods"]; !listed && len(o.list("paymethods", "paymethod")) == 0 {
+	if len(o.list("paymethods", "paymethod")) > 0 {
+		return nil
+	}
+	if _, listed := o["paymethods"]; !listed {
 		return fault.Wrap(fault.WHMCSUnavailable, errors.New("GetPayMethods answered without a list"))
 	}
-	if len(o.list("paymethods", "paymethod")) == 0 {
-		return fault.New(fault.PaymentMethodMissing, "")
-	}
-	return nil
+	return fault.New(fault.PaymentMethodMissing, "")
 }
 
 // Products returns what is known of the products; one that WHMCS does not list
@@ -130,11 +126,7 @@ func (c *Client) ModuleFailures(ctx context.Context, serviceIDs []string) (map[s
 		if !slices.Contains(serviceIDs, id) || kind != "" && !strings.EqualFold(kind, "service") || row.on("completed") {
 			continue
 		}
-		text := tidy(plain(row.text("lastAttemptError")))
-		if text == "" {
-			text = "the module gave no text"
-		}
-		failed[id] = text
+		failed[id] = cmp.Or(tidy(plain(row.text("lastAttemptError"))), "the module gave no text")
 	}
 	return failed, nil
 }

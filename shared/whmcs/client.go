@@ -1,6 +1,7 @@
 package whmcs
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -43,9 +44,6 @@ type Config struct {
 	// any; "includes/api.php" is added. http is for loopback alone (the caller
 	// sees to that).
 	BaseURL string
-	// PaymentMethod is the system name of the gateway for orders whose plan
-	// names none, such as "mailin".
-	PaymentMethod string
 	// Marker is MarkerNotes, or the id of the product custom field that keeps
 	// the marker. Custom fields belong to one product: with several products
 	// it is their ids, separated by commas; WHMCS ignores those of others.
@@ -137,14 +135,12 @@ func New(deps Deps, cfg Config) (*Client, error) {
 			c.fields = append(c.fields, strconv.FormatInt(n, 10))
 		}
 	}
-	for _, d := range []*time.Duration{&c.cfg.ReadTimeout, &c.cfg.AddTimeout, &c.cfg.AcceptTimeout} {
-		if *d < 0 {
-			return nil, errors.New("whmcs: a time-out is negative")
-		}
+	if min(cfg.ReadTimeout, cfg.AddTimeout, cfg.AcceptTimeout) < 0 {
+		return nil, errors.New("whmcs: a time-out is negative")
 	}
-	orElse(&c.cfg.ReadTimeout, 30*time.Second)
-	orElse(&c.cfg.AddTimeout, 60*time.Second)
-	orElse(&c.cfg.AcceptTimeout, 120*time.Second)
+	c.cfg.ReadTimeout = cmp.Or(cfg.ReadTimeout, 30*time.Second)
+	c.cfg.AddTimeout = cmp.Or(cfg.AddTimeout, 60*time.Second)
+	c.cfg.AcceptTimeout = cmp.Or(cfg.AcceptTimeout, 120*time.Second)
 	if c.deps.Dial == nil {
 		c.deps.Dial = (&net.Dialer{Timeout: connectTimeout}).DialContext
 	}
@@ -166,12 +162,6 @@ func New(deps Deps, cfg Config) (*Client, error) {
 
 // Close drops the idle connections of the reads.
 func (c *Client) Close() { c.reads.CloseIdleConnections() }
-
-func orElse(d *time.Duration, standard time.Duration) {
-	if *d == 0 {
-		*d = standard
-	}
-}
 
 // clock returns the time without a monotonic reading, which stands still in a
 // frozen sandbox.

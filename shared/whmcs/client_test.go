@@ -66,7 +66,7 @@ func newWorld(t *testing.T, change func(*whmcs.Config), opts ...func(*whmcstest.
 	sim := whmcstest.New(o)
 	server := httptest.NewServer(sim)
 	w := &world{sim: sim, url: server.URL + "/billing", log: &syncBuffer{}}
-	cfg := whmcs.Config{BaseURL: w.url, PaymentMethod: "mailin", Marker: whmcs.MarkerNotes}
+	cfg := whmcs.Config{BaseURL: w.url, Marker: whmcs.MarkerNotes}
 	if change != nil {
 		change(&cfg)
 	}

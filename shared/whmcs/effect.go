@@ -3,11 +3,13 @@ package whmcs
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"strconv"
@@ -21,7 +23,6 @@ import (
 	"orderbridge/shared/order"
 )
 
-// The two effects.
 const (
 	addOrder    = "AddOrder"
 	acceptOrder = "AcceptOrder"
@@ -70,10 +71,7 @@ func (c *Client) Accept(ctx context.Context, window order.SendWindow, whmcsOrder
 	if !ok || n <= 0 {
 		return &fault.NotSent{Err: fault.Wrap(fault.Internal, errors.New("not a WHMCS order id"))}
 	}
-	var f form
-	f.number("orderid", n)
-	f.flag("autosetup", true)
-	a, err := c.effect(ctx, window, c.cfg.AcceptTimeout, acceptOrder, nil, f)
+	a, err := c.effect(ctx, window, c.cfg.AcceptTimeout, acceptOrder, nil, form{number("orderid", n), {"autosetup", "1"}})
 	if err != nil {
 		return err
 	}
@@ -83,9 +81,8 @@ func (c *Client) Accept(ctx context.Context, window order.SendWindow, whmcsOrder
 // addForm returns the fields that carry the marker, which go first, and the
 // others of AddOrder.
 func (c *Client) addForm(id order.ID, plan order.Plan) (marked, rest form) {
-	n := len(plan.Entries)
 	column := func(of func(order.PlanEntry) string) []string {
-		all := make([]string, n)
+		all := make([]string, len(plan.Entries))
 		for i, e := range plan.Entries {
 			all[i] = of(e)
 		}
@@ -96,9 +93,7 @@ func (c *Client) addForm(id order.ID, plan order.Plan) (marked, rest form) {
 			return customFields(e.CustomFields)
 		}
 		with := map[string]string{}
-		for k, v := range e.CustomFields {
-			with[k] = v
-		}
+		maps.Copy(with, e.CustomFields)
 		for _, f := range c.fields {
 			with[f] = id.Marker()
 		}
@@ -110,12 +105,7 @@ func (c *Client) addForm(id order.ID, plan order.Plan) (marked, rest form) {
 	} else {
 		marked.array("customfields", fields)
 	}
-	rest.number("clientid", plan.ClientID)
-	method := plan.PaymentMethod
-	if method == "" {
-		method = c.cfg.PaymentMethod
-	}
-	rest.set("paymentmethod", method)
+	rest = append(rest, number("clientid", plan.ClientID), field{"paymentmethod", plan.PaymentMethod})
 	rest.array("pid", column(func(e order.PlanEntry) string { return strconv.FormatInt(e.ProductID, 10) }))
 	rest.array("qty", column(func(e order.PlanEntry) string { return strconv.Itoa(e.Quantity) }))
 	rest.array("billingcycle", column(func(e order.PlanEntry) string { return string(e.Cycle) }))
@@ -126,9 +116,7 @@ func (c *Client) addForm(id order.ID, plan order.Plan) (marked, rest form) {
 		rest.set("promocode", plan.PromoCode)
 	}
 	// Customers hear from the portal, and are invoiced by Salesforce.
-	rest.flag("noinvoice", true)
-	rest.flag("noemail", true)
-	return marked, rest
+	return marked, append(rest, field{"noinvoice", "1"}, field{"noemail", "1"})
 }
 
 // effect sends one effect over a connection of its own and reads the answer.
@@ -197,11 +185,8 @@ func (c *Client) exchange(ctx context.Context, until time.Time, request []byte) 
 	}
 	dialing, cancel := context.WithTimeout(ctx, min(connectTimeout, left))
 	defer cancel()
-	host := c.api.Host
-	if c.api.Port() == "" {
-		host = net.JoinHostPort(c.api.Hostname(), map[string]string{"http": "80", "https": "443"}[c.api.Scheme])
-	}
-	inner, err := c.deps.Dial(dialing, "tcp", host)
+	port := cmp.Or(c.api.Port(), map[string]string{"http": "80", "https": "443"}[c.api.Scheme])
+	inner, err := c.deps.Dial(dialing, "tcp", net.JoinHostPort(c.api.Hostname(), port))
 	if err != nil {
 		return answer{}, false, fmt.Errorf("dial: %w", err)
 	}

@@ -54,79 +54,68 @@ func (a answer) cause(action string) error {
 	return fmt.Errorf("%s answered HTTP %d, %s", action, a.status, what)
 }
 
-// meaning is what one text of WHMCS says.
 type meaning struct {
 	prefix string // case-folded
 	code   fault.Code
+	when   stage
 }
 
-// installation lists the texts that refuse the caller, whatever the action:
-// WHMCS checked address, credential and role before it looked at the action
-// (seen with HTTP 403, "Invalid IP" with 400 as well).
-func installation() []meaning {
-	return []meaning{
-		{"invalid ip", fault.WHMCSIPDenied},
-		{"forbidden ip", fault.WHMCSIPDenied},
-		{"invalid or missing credentials", fault.WHMCSCredentials},
-		{"authentication failed", fault.WHMCSCredentials},
-		{"invalid password provided", fault.WHMCSCredentials},
-		{"administrator account disabled", fault.WHMCSCredentials},
-		{"access denied", fault.WHMCSCredentials},
-		{"invalid permissions", fault.WHMCSRoleDenied},
-		// The call did not arrive whole, or this WHMCS has no such action.
-		{"empty action request", fault.WHMCSMisconfigured},
-		{"command not found", fault.WHMCSMisconfigured},
-	}
-}
+// stage says at which point of an action WHMCS gives a text.
+type stage uint8
 
-// business lists the documented refusals that WHMCS gives before it changes
-// anything (developers.whmcs.com, "Error Responses" of each action).
-func business() []meaning {
-	return []meaning{
-		{"client id not found", fault.WHMCSClientNotFound},
-		{"client not found", fault.WHMCSClientNotFound},
-		{"unable to add order when client status is closed", fault.WHMCSClientClosed},
-		{"invalid payment method", fault.WHMCSRejected},
-		{"no items added to cart", fault.WHMCSRejected},
-		{"expecting parameter ", fault.WHMCSRejected},
-		{"addon id invalid", fault.WHMCSRejected},
-		{"service id ", fault.WHMCSRejected},
-		{"service not assigned to a module", fault.WHMCSRejected},
-		{"either clientid or email is required", fault.WHMCSRejected},
-		{"client id is required", fault.WHMCSRejected},
-		{"order id not found", fault.StateChanged},
-		{"the order status must be in cancelled or fraud", fault.StateChanged},
-	}
-}
+const (
+	// late: the action may have changed something.
+	late stage = iota
+	// early: AddOrder has not made an order yet.
+	early
+	// entry: WHMCS refused the caller, whatever the action: it checked address,
+	// credential and role before it looked at the action.
+	entry
+)
 
-// addCheck reports whether AddOrder gives this refusal of business before it
-// makes an order. Any other text of AddOrder may come after the order was made.
-func addCheck(code fault.Code, folded string) bool {
-	switch code {
-	case fault.WHMCSClientNotFound, fault.WHMCSClientClosed:
-		return true
-	case fault.WHMCSRejected:
-		for _, p := range []string{
-			"invalid payment method", "no items added to cart", "expecting parameter ", "addon id invalid",
-			"service id not owned by client id", "client id is required",
-		} {
-			if strings.HasPrefix(folded, p) {
-				return true
-			}
-		}
-		return strings.HasPrefix(folded, "service id ") && strings.Contains(folded, "can not be renewed")
-	}
-	return false
-}
-
-func find(list []meaning, text string) (fault.Code, bool) {
+// meaningOf returns what a text says; the zero meaning if it is not known. The
+// texts at entry were seen with HTTP 403, "Invalid IP" with 400 as well; the
+// others are the documented refusals (developers.whmcs.com, "Error Responses" of
+// each action).
+func meaningOf(text string) meaning {
 	folded := strings.ToLower(text)
-	for _, m := range list {
+	renewal := late
+	if strings.Contains(folded, "can not be renewed") {
+		renewal = early
+	}
+	for _, m := range []meaning{
+		{"invalid ip", fault.WHMCSIPDenied, entry},
+		{"forbidden ip", fault.WHMCSIPDenied, entry},
+		{"invalid or missing credentials", fault.WHMCSCredentials, entry},
+		{"authentication failed", fault.WHMCSCredentials, entry},
+		{"invalid password provided", fault.WHMCSCredentials, entry},
+		{"administrator account disabled", fault.WHMCSCredentials, entry},
+		{"access denied", fault.WHMCSCredentials, entry},
+		{"invalid permissions", fault.WHMCSRoleDenied, entry},
+		// The call did not arrive whole, or this WHMCS has no such action.
+		{"empty action request", fault.WHMCSMisconfigured, entry},
+		{"command not found", fault.WHMCSMisconfigured, entry},
+
+		{"client id not found", fault.WHMCSClientNotFound, early},
+		{"client not found", fault.WHMCSClientNotFound, early},
+		{"unable to add order when client status is closed", fault.WHMCSClientClosed, early},
+		{"invalid payment method", fault.WHMCSRejected, early},
+		{"no items added to cart", fault.WHMCSRejected, early},
+		{"expecting parameter ", fault.WHMCSRejected, early},
+		{"addon id invalid", fault.WHMCSRejected, early},
+		{"service id not owned by client id", fault.WHMCSRejected, early},
+		{"service id ", fault.WHMCSRejected, renewal},
+		{"service not assigned to a module", fault.WHMCSRejected, late},
+		{"either clientid or email is required", fault.WHMCSRejected, late},
+		{"client id is required", fault.WHMCSRejected, early},
+		{"order id not found", fault.StateChanged, late},
+		{"the order status must be in cancelled or fraud", fault.StateChanged, late},
+	} {
 		if strings.HasPrefix(folded, m.prefix) {
-			return m.code, true
+			return m
 		}
 	}
-	return "", false
+	return meaning{}
 }
 
 // coded makes the error of one refusal. The advice names the address or the
@@ -170,15 +159,10 @@ func readError(action string, a answer) error {
 		return &fault.Error{Code: fault.WHMCSMisconfigured, Err: a.cause(action),
 			Advice: "Set WHMCS_API_URL to the address that WHMCS redirects to" + at(a.location) + "."}
 	}
-	if text := a.refusal(); text != "" {
-		if code, ok := find(installation(), text); ok {
-			return coded(code, action, a)
-		}
-		if code, ok := find(business(), text); ok {
-			return coded(code, action, a)
-		}
-	}
+	m := meaningOf(a.refusal())
 	switch {
+	case m.code != "":
+		return coded(m.code, action, a)
 	case a.status == 429:
 		return fault.Wrap(fault.WHMCSBusy, a.cause(action))
 	case a.status == 404 && a.body == nil:
@@ -197,11 +181,8 @@ func addError(a answer) error {
 	if text == "" || a.status/100 == 3 {
 		return unsure(addOrder, a)
 	}
-	if code, ok := find(installation(), text); ok {
-		return &fault.Refused{Err: coded(code, addOrder, a)}
-	}
-	if code, ok := find(business(), text); ok && addCheck(code, strings.ToLower(text)) {
-		return &fault.Refused{Err: coded(code, addOrder, a)}
+	if m := meaningOf(text); m.when != late {
+		return &fault.Refused{Err: coded(m.code, addOrder, a)}
 	}
 	return unsure(addOrder, a)
 }
@@ -217,14 +198,12 @@ func acceptError(a answer) error {
 	if text == "" || a.status/100 == 3 {
 		return unsure(acceptOrder, a)
 	}
-	if a.status != 200 {
-		if code, ok := find(installation(), text); ok {
-			return &fault.Refused{Err: coded(code, acceptOrder, a)}
-		}
+	m := meaningOf(text)
+	switch {
+	case a.status != 200 && m.when != entry:
 		return unsure(acceptOrder, a)
-	}
-	if code, _ := find(business(), text); code == fault.StateChanged {
-		return &fault.Refused{Err: coded(code, acceptOrder, a)}
+	case a.status != 200 || m.code == fault.StateChanged:
+		return &fault.Refused{Err: coded(m.code, acceptOrder, a)}
 	}
 	return &fault.Refused{Err: &fault.Error{Code: fault.ModuleFailed, Vendor: text, Err: a.cause(acceptOrder)}}
 }
@@ -237,7 +216,6 @@ func unsure(action string, a answer) error {
 	return &fault.Unsure{Err: fault.Wrap(code, a.cause(action))}
 }
 
-// lost is the error of a call without an answer.
 func lost(action string, err error) error {
 	return fault.Wrap(fault.WHMCSUnavailable, fmt.Errorf("%s got no answer: %w", action, err))
 }

@@ -13,19 +13,9 @@ type form []field
 
 type field struct{ name, value string }
 
-// set appends one field.
+func number(name string, n int64) field { return field{name, strconv.FormatInt(n, 10)} }
+
 func (f *form) set(name, value string) { *f = append(*f, field{name, value}) }
-
-// number appends a whole number.
-func (f *form) number(name string, n int64) { f.set(name, strconv.FormatInt(n, 10)) }
-
-// flag appends 1 for true and nothing for false: PHP takes the text "false"
-// for true.
-func (f *form) flag(name string, on bool) {
-	if on {
-		f.set(name, "1")
-	}
-}
 
 // array appends name[0], name[1], … in numeric order. An array without any
 // value is left out whole; otherwise empty values keep the indexes aligned.

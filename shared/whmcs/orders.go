@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -58,7 +59,6 @@ func (p *pages) add(o object, plural, singular string) (int, error) {
 	return len(list), nil
 }
 
-// list reads all pages of one list.
 func (c *Client) list(ctx context.Context, action, plural, singular string, filter form) (pages, error) {
 	var p pages
 	start := 0
@@ -81,10 +81,7 @@ func (c *Client) list(ctx context.Context, action, plural, singular string, filt
 }
 
 func page(filter form, start int) form {
-	f := slices.Clone(filter)
-	f.number("limitstart", int64(start))
-	f.number("limitnum", pageSize)
-	return f
+	return append(slices.Clone(filter), number("limitstart", int64(start)), number("limitnum", pageSize))
 }
 
 // List reads one complete listing of the orders of a client, all pages, without
@@ -92,9 +89,7 @@ func page(filter form, start int) form {
 // them in. complete=false: the list changed while it was read, or the count
 // did not equal totalresults.
 func (c *Client) List(ctx context.Context, clientID int64) ([]order.BillingOrder, bool, error) {
-	var filter form
-	filter.number("userid", clientID)
-	p, err := c.list(ctx, "GetOrders", "orders", "order", filter)
+	p, err := c.list(ctx, "GetOrders", "orders", "order", form{number("userid", clientID)})
 	if err != nil {
 		return nil, false, err
 	}
@@ -208,9 +203,7 @@ func (c *Client) Order(ctx context.Context, whmcsOrderID string, clientID int64)
 	if !ok || n <= 0 {
 		return order.BillingOrder{}, false, nil
 	}
-	var filter form
-	filter.number("id", n)
-	p, err := c.list(ctx, "GetOrders", "orders", "order", filter)
+	p, err := c.list(ctx, "GetOrders", "orders", "order", form{number("id", n)})
 	if fault.CodeOf(err) == fault.StateChanged { // "Order ID Not Found"
 		return order.BillingOrder{}, false, nil
 	}
@@ -225,9 +218,7 @@ func (c *Client) Order(ctx context.Context, whmcsOrderID string, clientID int64)
 		return order.BillingOrder{}, false, nil
 	}
 	found := c.parseOrder(row)
-	if found.ClientID == 0 {
-		found.ClientID = clientID
-	}
+	found.ClientID = cmp.Or(found.ClientID, clientID)
 	services, complete, err := c.services(ctx, found.ClientID)
 	if err != nil {
 		return order.BillingOrder{}, false, err
@@ -286,21 +277,14 @@ func (c *Client) assemble(ctx context.Context, rows map[string]object, complete 
 // services reads all services of a client, by id in ascending order: WHMCS
 // numbers them as it makes them, line by line.
 func (c *Client) services(ctx context.Context, clientID int64) ([]object, bool, error) {
-	var filter form
-	filter.number("clientid", clientID)
-	p, err := c.list(ctx, "GetClientsProducts", "products", "product", filter)
+	p, err := c.list(ctx, "GetClientsProducts", "products", "product", form{number("clientid", clientID)})
 	if err != nil {
 		return nil, false, err
 	}
-	all := make([]object, 0, len(p.rows))
-	for _, row := range p.rows {
-		all = append(all, row)
-	}
-	slices.SortFunc(all, func(a, b object) int { return compareIDs(a.id("id"), b.id("id")) })
+	all := slices.SortedFunc(maps.Values(p.rows), func(a, b object) int { return compareIDs(a.id("id"), b.id("id")) })
 	return all, p.complete, nil
 }
 
-// parseOrder reads a row of GetOrders.
 func (c *Client) parseOrder(row object) order.BillingOrder {
 	m := order.BillingOrder{ID: row.id("id"), Status: order.BillingStatus(row.text("status"))}
 	m.ClientID, _ = row.number("userid")
@@ -311,7 +295,6 @@ func (c *Client) parseOrder(row object) order.BillingOrder {
 	return m
 }
 
-// parseService reads a row of GetClientsProducts.
 func parseService(row object) order.BillingService {
 	s := order.BillingService{ID: row.id("id"), Cycle: cycle(row.text("billingcycle")), Status: row.text("status"), Quantity: 1}
 	s.ProductID, _ = row.number("pid")
@@ -361,7 +344,6 @@ func cycle(shown string) order.Cycle {
 	return order.Cycle(s)
 }
 
-// compareIDs orders ids by their number.
 func compareIDs(a, b string) int {
 	x, _ := strconv.ParseInt(a, 10, 64)
 	y, _ := strconv.ParseInt(b, 10, 64)

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/base64"
 	"encoding/json"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -34,11 +35,7 @@ func encodePHP(m map[string]string, value func(string) string) string {
 // phpMap serializes m in ascending order of its keys, integers first, so that
 // the same order always makes the same body.
 func phpMap(m map[string]string, value func(string) string) string {
-	keys := make([]string, 0, len(m))
-	for k := range m {
-		keys = append(keys, k)
-	}
-	slices.SortFunc(keys, func(a, b string) int {
+	keys := slices.SortedFunc(maps.Keys(m), func(a, b string) int {
 		x, xok := phpInteger(a)
 		y, yok := phpInteger(b)
 		switch {
@@ -54,41 +51,34 @@ func phpMap(m map[string]string, value func(string) string) string {
 	var b strings.Builder
 	b.WriteString("a:" + strconv.Itoa(len(keys)) + ":{")
 	for _, k := range keys {
-		if n, ok := phpInteger(k); ok {
-			b.WriteString(phpInt(n))
-		} else {
-			b.WriteString(phpString(k))
-		}
-		b.WriteString(value(m[k]))
+		b.WriteString(phpScalar(k) + value(m[k]))
 	}
 	b.WriteString("}")
 	return b.String()
 }
 
 func phpOption(s string) string {
-	if n, ok := phpInteger(s); ok {
-		return phpInt(n)
-	}
 	var object map[string]json.Number
 	if err := json.Unmarshal([]byte(s), &object); err == nil && len(object) > 0 {
 		fields := make(map[string]string, len(object))
 		for k, n := range object {
 			fields[k] = n.String()
 		}
-		return phpMap(fields, func(s string) string {
-			if n, ok := phpInteger(s); ok {
-				return phpInt(n)
-			}
-			return phpString(s)
-		})
+		return phpMap(fields, phpOption)
+	}
+	return phpScalar(s)
+}
+
+// phpScalar writes what PHP makes an integer as one, other text as a string.
+func phpScalar(s string) string {
+	if _, ok := phpInteger(s); ok {
+		return "i:" + s + ";"
 	}
 	return phpString(s)
 }
 
 // phpString writes a string; its length counts bytes.
 func phpString(s string) string { return "s:" + strconv.Itoa(len(s)) + `:"` + s + `";` }
-
-func phpInt(n int64) string { return "i:" + strconv.FormatInt(n, 10) + ";" }
 
 // phpInteger reports whether PHP makes s an integer when it is an array key:
 // decimal, without leading zeros, plus sign or "-0", inside 64 bits.

@@ -126,32 +126,25 @@ func (o object) list(plural, singular string) []object {
 	return rows(v)
 }
 
+// rows returns the objects of a list, or of an object that stands for one.
 func rows(v any) []object {
-	switch v := v.(type) {
-	case []any:
-		all := make([]object, 0, len(v))
-		for _, e := range v {
-			if m, ok := e.(map[string]any); ok {
-				all = append(all, m)
-			}
+	list, _ := v.([]any)
+	if m, ok := v.(map[string]any); ok {
+		keys, ok := indexes(m)
+		if !ok {
+			return []object{m}
 		}
-		return all
-	case map[string]any:
-		if len(v) == 0 {
-			return nil
+		for _, k := range keys {
+			list = append(list, m[strconv.FormatInt(k, 10)])
 		}
-		if keys, ok := indexes(v); ok {
-			all := make([]object, 0, len(keys))
-			for _, k := range keys {
-				if m, ok := v[strconv.FormatInt(k, 10)].(map[string]any); ok {
-					all = append(all, m)
-				}
-			}
-			return all
-		}
-		return []object{v}
 	}
-	return nil
+	var all []object
+	for _, e := range list {
+		if m, ok := e.(map[string]any); ok {
+			all = append(all, m)
+		}
+	}
+	return all
 }
 
 // indexes returns the keys of m in ascending order when all are PHP integers.

@@ -1,6 +1,7 @@
 package whmcs
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"strconv"
@@ -40,18 +41,13 @@ func (c *Client) installedVersion(ctx context.Context) (version, error) {
 	return c.details(ctx)
 }
 
-// details reads the version and keeps it.
 func (c *Client) details(ctx context.Context) (version, error) {
 	o, err := c.read(ctx, "WhmcsDetails", nil)
 	if err != nil {
 		return version{}, err
 	}
 	w := o.child("whmcs")
-	name := w.text("canonicalversion")
-	if name == "" {
-		name = w.text("version")
-	}
-	v, ok := parseVersion(name)
+	v, ok := parseVersion(cmp.Or(w.text("canonicalversion"), w.text("version")))
 	if !ok {
 		return version{}, fault.Wrap(fault.WHMCSUnavailable, errors.New("WhmcsDetails answered without a version"))
 	}

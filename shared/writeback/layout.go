@@ -2,6 +2,7 @@ package writeback
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 
 	"orderbridge/shared/order"
@@ -24,10 +25,7 @@ type cell struct {
 // orders that claim one product (a clone whose ids were copied), the newer one
 // wins.
 func layout(changes []Change) []cell {
-	turn := make([]int, len(changes))
-	for i := range turn {
-		turn[i] = i
-	}
+	turn := upTo(len(changes))
 	slices.SortFunc(turn, func(a, b int) int {
 		x, y := changes[a].Record, changes[b].Record
 		return cmp.Or(cmp.Compare(x.AccountID, y.AccountID), cmp.Compare(x.ID.String(), y.ID.String()))
@@ -51,24 +49,23 @@ func layout(changes []Change) []cell {
 	return append(heads, items...)
 }
 
+// upTo returns the indexes of n things.
+func upTo(n int) []int {
+	all := make([]int, n)
+	for i := range all {
+		all[i] = i
+	}
+	return all
+}
+
 // newest returns the indexes of the changes that hold the newest image of
-// their order, in order of first appearance. Of two with the same seq the
-// later one counts.
+// their order. Of two with the same seq the later one counts.
 func newest(changes []Change) []int {
 	at := map[order.ID]int{}
-	var ids []order.ID
 	for i, c := range changes {
-		j, seen := at[c.Record.ID]
-		if !seen {
-			ids = append(ids, c.Record.ID)
-		}
-		if !seen || c.Record.Seq >= changes[j].Record.Seq {
+		if j, seen := at[c.Record.ID]; !seen || c.Record.Seq >= changes[j].Record.Seq {
 			at[c.Record.ID] = i
 		}
 	}
-	out := make([]int, len(ids))
-	for k, id := range ids {
-		out[k] = at[id]
-	}
-	return out
+	return slices.Sorted(maps.Values(at))
 }

@@ -58,9 +58,7 @@ func New(d Deps) (*Pusher, error) {
 	if d.Salesforce == nil || d.Items == nil || d.Breaker == nil || d.Dead == nil || d.Metrics == nil || d.Log == nil || d.Now == nil || d.Sleep == nil {
 		return nil, errors.New("pusher: a port is missing")
 	}
-	if d.MaxRows == 0 {
-		d.MaxRows = maxRows
-	}
+	d.MaxRows = cmp.Or(d.MaxRows, maxRows)
 	if d.MaxRows < 0 || d.MaxRows > maxRows {
 		return nil, fmt.Errorf("pusher: %d rows a call, the most are %d", d.MaxRows, maxRows)
 	}
@@ -163,11 +161,7 @@ func (b *batch) run(ctx context.Context) {
 	for _, c := range layout(b.changes) {
 		b.results = append(b.results, result{cell: c})
 	}
-	all := make([]int, len(b.results))
-	for i := range all {
-		all[i] = i
-	}
-	if b.send(ctx, all, b.p.rows()) == nil {
+	if b.send(ctx, upTo(len(b.results)), b.p.rows()) == nil {
 		b.secondTry(ctx)
 	}
 	b.judge(ctx)
