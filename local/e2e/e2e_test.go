@@ -440,6 +440,46 @@ func TestFieldsThatAnInstallationNamesAreSent(t *testing.T) {
 	t.Errorf("no AddOrder in %v", calls)
 }
 
+// A table that asks for a pause of 5 s after each refusal holds no callout for
+// so long: the SDK would obey, for 10 s in all. The time is the platform's to
+// measure: it ends an invocation after 4 s, which the caller sees as a 500.
+func TestATableThatAsksForLongPausesHoldsNoCallout(t *testing.T) {
+	t.Parallel()
+	template, err := os.ReadFile(built.Template)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const timeout = "Timeout: 29 "
+	if n := strings.Count(string(template), timeout); n != 1 {
+		t.Fatalf("%q is %d times in the template, want once, in FulfillFunction", timeout, n)
+	}
+	o := built
+	o.Template = filepath.Join(t.TempDir(), "template.yaml")
+	if err := os.WriteFile(o.Template, []byte(strings.Replace(string(template), timeout, "Timeout: 4 ", 1)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s := &system{localtest.Start(t, o), t}
+	const id = "80100000000000EAAQ"
+	s.seed(id, "19")
+	const many = 1000
+	s.JSON("POST", s.API+"/_local/dynamo", map[string]any{"throttle": map[string]any{"op": "PutItem", "times": many, "match": id, "error": "ThrottlingException", "retryAfterMs": 5000}}, nil)
+	out, code := s.orderctl("callout", id)
+	if code == 0 || !strings.Contains(out, "503") || !strings.Contains(out, "try_again") {
+		t.Errorf("callout: %d %s", code, out)
+	}
+	var table struct {
+		Throttle []struct{ Times int }
+	}
+	s.JSON("GET", s.API+"/_local/dynamo", nil, &table)
+	// Had the header been obeyed, the bound of the call would have left one try.
+	if len(table.Throttle) != 1 || many-table.Throttle[0].Times != 3 {
+		t.Errorf("left of %d refusals: %+v; want that of 3 tries", many, table.Throttle)
+	}
+	s.JSON("DELETE", s.API+"/_local/dynamo", nil, nil)
+	s.orderctl("callout", id)
+	s.shows(id, "Provisioned")
+}
+
 func TestUnreliableHintsLoseNothing(t *testing.T) {
 	t.Parallel()
 	s := start(t, quick)

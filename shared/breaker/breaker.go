@@ -137,14 +137,11 @@ func (b *Breaker) open(ctx context.Context, event string, cause error, fails int
 	now, why := b.d.Now(), fault.CodeOf(cause)
 	opened := false
 	c, err := b.d.Controls.ChangeControl(ctx, b.d.Side, func(c order.Control) (order.Control, bool) {
-		after := fails
-		if fails == 0 {
-			if c.Open(now) {
-				return c, false
-			}
-			after = max(c.Fails, 1)
+		if fails == 0 && c.Open(now) {
+			return c, false
 		}
-		c, opened = c.Opened(now.Add(b.openFor(max(fails, c.Fails))), why, after)
+		after := max(fails, c.Fails)
+		c, opened = c.Opened(now.Add(b.openFor(after)), why, after)
 		return c, opened
 	})
 	if err != nil {
