@@ -46,8 +46,8 @@ def read_by_config(struct):
         return rest[: rest.index("\n}\n")]
 
     load = body(f"func Load{struct}(")
-    if "r.salesforce()" in load:
-        load += body("func (r *reader) salesforce()")
+    for shared in set(re.findall(r"\br\.(\w+)\(\)", load)):  # read in one place for several functions
+        load += body(f"func (r *reader) {shared}()")
     return set(re.findall(r'r\.[a-zA-Z]+\("([A-Z][A-Z0-9_]+)"', load))
 
 
@@ -160,7 +160,7 @@ class Template(unittest.TestCase):
         sources = [p.read_text() for d in ("functions", "shared") for p in (ROOT / d).rglob("*.go") if not p.name.endswith("_test.go")]
         written = set(re.findall(r'"([A-Z][A-Za-z]+)"', "\n".join(sources)))
         # functions/provision writes Run + the name of the end.
-        ends = (ROOT / "shared/provision/engine.go").read_text()
+        ends = "\n".join(p.read_text() for p in (ROOT / "shared/provision").glob("*.go"))
         written |= {"Run" + e.title().replace("_", "") for e in re.findall(r'End = "(\w+)"', ends)}
         for name, alarm in of_type("AWS::CloudWatch::Alarm").items():
             for m in alarm["Properties"].get("Metrics", []):
