@@ -202,14 +202,17 @@ func (s *stream) end() uint64 {
 	return s.start
 }
 
-type getShardIteratorInput struct{ StreamArn, ShardId, ShardIteratorType, SequenceNumber string }
+type getShardIteratorInput struct {
+	StreamArn, ShardIteratorType, SequenceNumber string
+	ShardID                                      string `json:"ShardId"`
+}
 
 func (db *DB) getShardIterator(in *getShardIteratorInput) (any, error) {
 	s, err := db.streamOf(in.StreamArn)
 	if err != nil {
 		return nil, err
 	}
-	if in.ShardId != s.shard {
+	if in.ShardID != s.shard {
 		return nil, notFound("Shard does not exist")
 	}
 	s.mu.Lock()

@@ -90,9 +90,10 @@ func (t *table) keys(schema []keyElement, types ...string) (names []string, err 
 	if len(schema) != len(types) {
 		return nil, unsupported("a KeySchema here that is not of %v", types)
 	}
-	for i, e := range schema {
-		if e.KeyType != types[i] {
-			return nil, invalid("Invalid KeySchema: The KeySchemaElement %s is not a %s key type", e.AttributeName, types[i])
+	for i, want := range types {
+		e := schema[i]
+		if e.KeyType != want {
+			return nil, invalid("Invalid KeySchema: The KeySchemaElement %s is not a %s key type", e.AttributeName, want)
 		}
 		if t.attrs[e.AttributeName] == "" || slices.Contains(names, e.AttributeName) {
 			return nil, invalid("One or more parameter values were invalid: Some key attributes are not defined in AttributeDefinitions, or used twice: %s", e.AttributeName)

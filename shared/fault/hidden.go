@@ -5,7 +5,7 @@ import "log/slog"
 // Redacted stands wherever a text was that must not be written.
 const Redacted = "[redacted]"
 
-// Hidden, embedded in a struct, keeps the whole struct out of formatted text
+// Hidden is for embedding in a struct: it keeps the whole struct out of formatted text
 // and logs: it is written as Redacted.
 type Hidden struct{}
 
