@@ -35,7 +35,7 @@ func verdict(seed uint64, opt simOptions) (wrong []string, w *world) {
 	for _, id := range w.ids {
 		wrong = append(wrong, w.judge(id)...)
 	}
-	return wrong, w
+	return append(wrong, w.wrongSteps...), w
 }
 
 // judge checks the whole-state invariants of one order.

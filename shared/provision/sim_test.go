@@ -74,6 +74,8 @@ type world struct {
 
 	books  []*booked
 	people int // who may still click
+	// wrongSteps are the writes that were no step of the protocol.
+	wrongSteps []string
 }
 
 // fate is what the run knows of one order besides the table.
@@ -132,6 +134,12 @@ func newWorld(seed uint64, opt simOptions) *world {
 		w.cfg.Settle, w.cfg.AcceptSettle = time.Millisecond, time.Millisecond
 	}
 	w.mem = provisiontest.NewMemory()
+	steps := provisiontest.NewSteps()
+	w.mem.Wrote = func(to order.Record) {
+		if err := steps.Saw(to, w.now); err != nil {
+			w.wrongSteps = append(w.wrongSteps, err.Error())
+		}
+	}
 	return w
 }
 

@@ -35,6 +35,10 @@ type Memory struct {
 	// error; a non-nil result replaces them: an answer that was lost.
 	After func(ctx context.Context, op Op, rec order.Record, err error) error
 
+	// Wrote is told each new image of an order, in the order of the writes. It
+	// runs under the lock and must not call the Memory.
+	Wrote func(to order.Record)
+
 	mu       sync.Mutex
 	orders   map[order.ID]order.Record
 	controls map[order.Side]order.Control
@@ -118,6 +122,9 @@ func (m *Memory) change(ctx context.Context, method string, id order.ID, do func
 			return order.Record{}, err
 		}
 		m.orders[id] = next.Normal()
+		if m.Wrote != nil {
+			m.Wrote(next.Normal())
+		}
 		return next.Normal(), nil
 	})
 }
