@@ -93,7 +93,7 @@ type line struct {
 // ItemOf returns a record as it is stored.
 func ItemOf(r order.Record) Item {
 	v := Item{
-		PK: orderKey(r.ID), State: string(r.State), Point: string(r.RecoveryPoint), Signal: string(r.Signal),
+		PK: OrderKey(r.ID), State: string(r.State), Point: string(r.RecoveryPoint), Signal: string(r.Signal),
 		Seq: int64(r.Seq), Version: r.Version, Marks: texts(r.Marks),
 		Lease: string(r.Lease), Fence: int64(r.Fence), LeaseUntil: millisOf(r.LeaseUntil),
 		Adds: r.Add.Count, AddUntil: millisOf(r.Add.Until), AddSettledAt: millisOf(r.Add.SettledAt),
@@ -135,7 +135,7 @@ func ItemOf(r order.Record) Item {
 
 // record is the inverse of ItemOf; false for a key that is not an order's.
 func (v Item) record() (order.Record, bool) {
-	id, ok := orderID(v.PK)
+	id, ok := OrderID(v.PK)
 	r := order.Record{
 		ID: id, State: order.State(v.State), RecoveryPoint: order.RecoveryPoint(v.Point), Signal: order.Signal(v.Signal),
 		Seq: order.Seq(v.Seq), Version: v.Version,
