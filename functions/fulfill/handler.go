@@ -108,6 +108,7 @@ func (h *Handler) Handle(ctx context.Context, e events.APIGatewayV2HTTPRequest) 
 		By:          order.NewToken(),
 		RequestedBy: callout.RequestedBy,
 		AccountID:   callout.AccountID,
+		SignedAt:    callout.Timestamp,
 		Now:         now,
 	})
 	if err != nil {

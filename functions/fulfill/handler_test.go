@@ -253,7 +253,7 @@ func TestRecordedEventsAreAccepted(t *testing.T) {
 			c := claims.claims[0]
 			want := order.Claim{
 				ID: orderID(t), Nonce: "0123456789abcdef0123456789abcdef", NonceExpiry: noon.Add(10*time.Minute + webhook.ClockSkew),
-				Key: "provision-801000000000001AAA-1", By: c.By, Now: noon,
+				Key: "provision-801000000000001AAA-1", By: c.By, SignedAt: noon, Now: noon,
 			}
 			if c != want || len(c.By) != 32 {
 				t.Errorf("claimed %+v, want %+v", c, want)

@@ -12,6 +12,7 @@ import (
 
 	"orderbridge/shared/order"
 	"orderbridge/shared/provision"
+	"orderbridge/shared/store"
 )
 
 // runner carries one order as far as it can go.
@@ -51,9 +52,6 @@ type hint struct {
 	PK string `json:"pk"`
 }
 
-// keyPrefix stands before the order id in an item's key.
-const keyPrefix = "order#"
-
 // wake is what all events of this function share: a queue's has Records, a
 // tick's has none.
 type wake struct {
@@ -81,18 +79,14 @@ func (h *handler) Handle(ctx context.Context, raw json.RawMessage) error {
 
 func (h *handler) message(ctx context.Context, m events.SQSMessage) error {
 	var body hint
-	if err := json.Unmarshal([]byte(m.Body), &body); err != nil {
-		// A message that no redelivery can mend; the order, if there is one, is
+	err := json.Unmarshal([]byte(m.Body), &body)
+	id, ok := store.OrderID(body.PK)
+	if err != nil || !ok {
+		// No redelivery can make it readable; the order, if there is one, is
 		// found by the clock.
 		h.log.ErrorContext(ctx, "hint dropped: not readable", "messageId", m.MessageId)
 		h.meter.Count("HintUnreadable", "", 1)
-		return nil //nolint:nilerr // trying again cannot mend it
-	}
-	id, err := order.ParseID(strings.TrimPrefix(body.PK, keyPrefix))
-	if err != nil {
-		h.log.ErrorContext(ctx, "hint dropped: no order id", "messageId", m.MessageId)
-		h.meter.Count("HintUnreadable", "", 1)
-		return nil //nolint:nilerr // trying again cannot mend it
+		return nil
 	}
 	began := h.now()
 	res, err := h.engine.Run(ctx, id)

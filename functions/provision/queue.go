@@ -12,6 +12,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sqs/types"
 
 	"orderbridge/shared/order"
+	"orderbridge/shared/store"
 )
 
 // sqsAPI is what the clock needs of SQS.
@@ -50,7 +51,7 @@ func (q *queue) Send(ctx context.Context, ids []order.ID) error {
 	for some := range slices.Chunk(ids, maxBatch) {
 		in := &sqs.SendMessageBatchInput{QueueUrl: aws.String(q.url)}
 		for i, id := range some {
-			body, err := json.Marshal(hint{PK: keyPrefix + id.String()})
+			body, err := json.Marshal(hint{PK: store.OrderKey(id)})
 			if err != nil {
 				return fmt.Errorf("write hint: %w", err)
 			}

@@ -13,7 +13,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+
 	"orderbridge/local/localtest"
+	"orderbridge/local/watch"
 )
 
 const account = "001000000000001AAA"
@@ -70,7 +74,28 @@ func start(t *testing.T, env map[string]string) *system {
 	t.Helper()
 	o := built
 	o.Env = env
-	return &system{localtest.Start(t, o), t}
+	s := &system{localtest.Start(t, o), t}
+	s.checkWrites()
+	return s
+}
+
+// checkWrites asks of every write of an order, as the table's stream shows it,
+// whether it is a step of the protocol.
+func (s *system) checkWrites() {
+	cfg := aws.Config{
+		Region: s.Exports["AWS_REGION"], BaseEndpoint: aws.String(s.AWS),
+		Credentials: credentials.NewStaticCredentialsProvider(s.Exports["AWS_ACCESS_KEY_ID"], s.Exports["AWS_SECRET_ACCESS_KEY"], ""),
+	}
+	w, err := watch.Start(s.t.Context(), cfg, s.Exports["TABLE_NAME"])
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Cleanup(func() {
+		_, wrong, _ := w.Stop() // the test may have ended the system by then
+		for _, step := range wrong {
+			s.t.Errorf("a write that is no step of the protocol: %s", step)
+		}
+	})
 }
 
 // salesforceOrder is what an operator sees.

@@ -20,7 +20,10 @@ type Claim struct {
 	By          Token     // names this request: a nonce with our own By is the SDK's retry
 	RequestedBy string    // Salesforce user id, for the history; may be empty
 	AccountID   string    // 18 characters; may be empty
-	Now         time.Time
+	// SignedAt is when the sender signed it: a callout that was signed before an
+	// order failed consents to nothing that came after it. Zero: not known.
+	SignedAt time.Time
+	Now      time.Time
 }
 
 // Outcome says what the callout met.
@@ -34,7 +37,8 @@ const (
 	AlreadyOpen
 	// AlreadyProvisioned: the order was provisioned before.
 	AlreadyProvisioned
-	// StoredFailure: the order failed and this key was seen before.
+	// StoredFailure: the order failed, and this key was seen before, or the
+	// callout was signed before it failed.
 	StoredFailure
 	// Reopened: the order had failed; a new key reopened it.
 	Reopened
@@ -101,7 +105,7 @@ func (r Record) Claim(c Claim) (Record, Outcome, error) {
 	case r.ID.IsZero():
 		return NewRecord(c), Created, nil
 	}
-	now, met := ms(c.Now), r.meets(c.Key)
+	now, met := ms(c.Now), r.meets(c)
 	if old, there := r.Nonces[c.Nonce]; there {
 		switch {
 		case old.By == c.By:
@@ -134,17 +138,23 @@ func (r Record) Claim(c Claim) (Record, Outcome, error) {
 	return r.line(c.Entry(met, failure)), met, nil
 }
 
-// meets says what a callout with this key meets.
-func (r Record) meets(key string) Outcome {
+// meets says what a callout meets.
+func (r Record) meets(c Claim) Outcome {
 	switch {
 	case r.State.Open():
 		return AlreadyOpen
 	case r.State == Provisioned:
 		return AlreadyProvisioned
-	case slices.Contains(r.Keys, key):
+	case slices.Contains(r.Keys, c.Key), c.signedBefore(r.ErrorAt):
 		return StoredFailure
 	}
 	return Reopened
+}
+
+// signedBefore reports whether the callout was signed in an earlier second than
+// the failure; a timestamp may have no more than seconds.
+func (c Claim) signedBefore(failure time.Time) bool {
+	return !c.SignedAt.IsZero() && c.SignedAt.Truncate(time.Second).Before(failure.Truncate(time.Second))
 }
 
 // reopen queues a failed order at its recovery point: a new try, due now. What

@@ -118,6 +118,11 @@ type simOptions struct {
 	storm bool
 }
 
+// broken reports whether a safeguard or an assumption is.
+func (o simOptions) broken() bool {
+	return o.noSettle || o.noGate || o.noFence || o.noStamp || o.earlySearch > 0 || o.slowAdd || o.skew > 0
+}
+
 func newWorld(seed uint64, opt simOptions) *world {
 	w := &world{now: epoch, rng: rand.New(rand.NewPCG(seed, 0x6f72646572)), turn: make(chan struct{}), opt: opt, seen: map[order.ID]*fate{}}
 	w.cfg = provision.Config{
@@ -225,6 +230,9 @@ func (w *world) start() {
 // person clicks, sometimes twice, and clicks again after a failure.
 func (w *world) person(id order.ID) {
 	w.click(id)
+	if w.chance(0.1) {
+		w.click(id) // a double click
+	}
 	for range 1 + w.rng.IntN(3) {
 		w.sleep(w.between(time.Second, 40*time.Minute))
 		rec, ok := w.get(id)
@@ -234,18 +242,24 @@ func (w *world) person(id order.ID) {
 	}
 }
 
+// click is a callout; Salesforce may hold one back for minutes, and an order may
+// fail in between: the person has not read that failure, so it is no consent.
 func (w *world) click(id order.ID) {
 	f := w.seen[id]
 	f.keys++
+	key, signed := f.keys, w.now
+	if w.chance(0.1) {
+		w.sleep(w.between(0, 4*time.Minute))
+	}
 	before, _ := w.get(id)
 	got, err := w.mem.Claim(context.Background(), order.Claim{
-		ID: id, Nonce: fmt.Sprintf("nonce-%s-%d", id, f.keys), NonceExpiry: w.now.Add(10 * time.Minute),
-		Key: strconv.Itoa(f.keys), By: order.Token(fmt.Sprintf("click-%d", w.rng.Uint64())), Now: w.now,
+		ID: id, Nonce: fmt.Sprintf("nonce-%s-%d", id, key), NonceExpiry: w.now.Add(10 * time.Minute),
+		Key: strconv.Itoa(key), By: order.Token(fmt.Sprintf("click-%d", w.rng.Uint64())), SignedAt: signed, Now: w.now,
 	})
 	if err != nil {
 		panic(err)
 	}
-	if got.Outcome == order.Reopened && before.ErrorCode == fault.ModuleFailed {
+	if got.Outcome == order.Reopened && before.ErrorCode == fault.ModuleFailed && !signed.Before(before.ErrorAt.Truncate(time.Second)) {
 		f.consents++
 	}
 	for range 1 + w.rng.IntN(2) { // the hint, perhaps doubled, perhaps lost

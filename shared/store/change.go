@@ -25,8 +25,8 @@ const (
 
 func newMark() order.Token { return order.NewToken()[:markLen] }
 
-func addMark[T ~string](marks []T, mark order.Token) []T {
-	return append(slices.Clone(marks[max(0, len(marks)-(maxMarks-1)):]), T(mark))
+func addMark(marks []order.Token, mark order.Token) []order.Token {
+	return append(slices.Clone(marks[max(0, len(marks)-(maxMarks-1)):]), mark)
 }
 
 // image is a stored order: the zero image is that of no item.
@@ -41,11 +41,10 @@ func imageOf(item attributes) (image, error) {
 	if len(item) == 0 {
 		return image{}, nil
 	}
-	v, err := decode(item)
+	v, r, err := decode(item)
 	if err != nil {
 		return image{}, err
 	}
-	r, _ := v.record()
 	return image{r, v.Version > 0 && v.Keys != nil && v.Nonces != nil && v.History != nil &&
 		len(v.Nonces) < order.MaxNonces && len(v.History) < maxLines}, nil
 }

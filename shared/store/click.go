@@ -83,7 +83,7 @@ func (s *Store) clickInput(c order.Claim, seen image, next order.Record) *dynamo
 		values[":"+string(state)] = text(string(state))
 	}
 	return &dynamodb.UpdateItemInput{
-		TableName: aws.String(s.table), Key: attributes{attrPK: text(orderKey(c.ID))},
+		TableName: aws.String(s.table), Key: attributes{attrPK: text(OrderKey(c.ID))},
 		ConditionExpression: aws.String("#state IN (" + strings.Join(in, ", ") +
 			") AND attribute_not_exists(#nonces.#n) AND size(#nonces) < :nonces AND size(#history) < :lines"),
 		UpdateExpression: aws.String(expr), ExpressionAttributeNames: names, ExpressionAttributeValues: values,

@@ -12,21 +12,21 @@ import (
 // control is the switch of one side as it is stored; docs/data-model.md
 // describes each attribute.
 type control struct {
-	PK         string   `json:"pk"`
-	Version    int64    `json:"version,omitempty"`
-	Marks      []string `json:"marks,omitempty"`
-	Paused     bool     `json:"paused,omitempty"`
-	Reason     string   `json:"reason,omitempty"`
-	By         string   `json:"by,omitempty"`
-	At         iso      `json:"at,omitempty"`
-	OpenUntil  millis   `json:"open_until,omitempty"`
-	Why        string   `json:"why,omitempty"`
-	Probe      string   `json:"probe,omitempty"`
-	Fails      int      `json:"fails,omitempty"`
-	Faults     int      `json:"faults,omitempty"`
-	ClosedAt   iso      `json:"closed_at,omitempty"`
-	LookBefore iso      `json:"look_before,omitempty"`
-	History    []entry  `json:"history,omitempty"`
+	PK         string        `json:"pk"`
+	Version    int64         `json:"version,omitempty"`
+	Marks      []order.Token `json:"marks,omitempty"`
+	Paused     bool          `json:"paused,omitempty"`
+	Reason     string        `json:"reason,omitempty"`
+	By         string        `json:"by,omitempty"`
+	At         iso           `json:"at,omitempty"`
+	OpenUntil  millis        `json:"open_until,omitempty"`
+	Why        string        `json:"why,omitempty"`
+	Probe      string        `json:"probe,omitempty"`
+	Fails      int           `json:"fails,omitempty"`
+	Faults     int           `json:"faults,omitempty"`
+	ClosedAt   iso           `json:"closed_at,omitempty"`
+	LookBefore iso           `json:"look_before,omitempty"`
+	History    []entry       `json:"history,omitempty"`
 }
 
 func controlOf(c order.Control) control {
@@ -80,7 +80,7 @@ func (s *Store) ChangeControl(ctx context.Context, side order.Side, do func(orde
 			return order.Control{Side: side}, err
 		}
 		c := seen.control(side)
-		if slices.Contains(seen.Marks, string(mark)) {
+		if slices.Contains(seen.Marks, mark) {
 			return c, nil
 		}
 		next, write := do(c)

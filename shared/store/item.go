@@ -15,13 +15,13 @@ import (
 // Item is an order as it is stored and as orderctl shows it: one tag names the
 // attribute and the JSON member. docs/data-model.md describes each.
 type Item struct {
-	PK      string   `json:"pk"`
-	State   string   `json:"state"`
-	Point   string   `json:"point"`
-	Signal  string   `json:"signal,omitempty"`
-	Seq     int64    `json:"seq,omitempty"`
-	Version int64    `json:"version,omitempty"`
-	Marks   []string `json:"marks,omitempty"`
+	PK      string        `json:"pk"`
+	State   string        `json:"state"`
+	Point   string        `json:"point"`
+	Signal  string        `json:"signal,omitempty"`
+	Seq     int64         `json:"seq,omitempty"`
+	Version int64         `json:"version,omitempty"`
+	Marks   []order.Token `json:"marks,omitempty"`
 
 	Lease      string `json:"lease,omitempty"`
 	Fence      int64  `json:"fence,omitempty"`
@@ -93,8 +93,8 @@ type line struct {
 // ItemOf returns a record as it is stored.
 func ItemOf(r order.Record) Item {
 	v := Item{
-		PK: orderKey(r.ID), State: string(r.State), Point: string(r.RecoveryPoint), Signal: string(r.Signal),
-		Seq: int64(r.Seq), Version: r.Version, Marks: texts(r.Marks),
+		PK: OrderKey(r.ID), State: string(r.State), Point: string(r.RecoveryPoint), Signal: string(r.Signal),
+		Seq: int64(r.Seq), Version: r.Version, Marks: r.Marks,
 		Lease: string(r.Lease), Fence: int64(r.Fence), LeaseUntil: millisOf(r.LeaseUntil),
 		Adds: r.Add.Count, AddUntil: millisOf(r.Add.Until), AddSettledAt: millisOf(r.Add.SettledAt),
 		Accepts: r.Accept.Count, AcceptUntil: millisOf(r.Accept.Until), AcceptSettledAt: millisOf(r.Accept.SettledAt),
@@ -135,10 +135,10 @@ func ItemOf(r order.Record) Item {
 
 // record is the inverse of ItemOf; false for a key that is not an order's.
 func (v Item) record() (order.Record, bool) {
-	id, ok := orderID(v.PK)
+	id, ok := OrderID(v.PK)
 	r := order.Record{
 		ID: id, State: order.State(v.State), RecoveryPoint: order.RecoveryPoint(v.Point), Signal: order.Signal(v.Signal),
-		Seq: order.Seq(v.Seq), Version: v.Version,
+		Seq: order.Seq(v.Seq), Version: v.Version, Marks: v.Marks,
 		Lease: order.Token(v.Lease), Fence: order.Fence(v.Fence), LeaseUntil: v.LeaseUntil.time(),
 		Add:        order.Sent{Count: v.Adds, Until: v.AddUntil.time(), SettledAt: v.AddSettledAt.time()},
 		Accept:     order.Sent{Count: v.Accepts, Until: v.AcceptUntil.time(), SettledAt: v.AcceptSettledAt.time()},
@@ -148,9 +148,6 @@ func (v Item) record() (order.Record, bool) {
 		AccountID: v.AccountID, WHMCSOrderID: v.WHMCSOrderID, ServiceIDs: v.ServiceIDs,
 		ErrorCode: fault.Code(v.ErrorCode), ErrorMessage: v.ErrorMessage, ErrorAt: v.ErrorAt.time(),
 		CreatedAt: v.CreatedAt.time(), UpdatedAt: v.UpdatedAt.time(), ExpiresAt: v.ExpiresAt.time(),
-	}
-	for _, m := range v.Marks {
-		r.Marks = append(r.Marks, order.Token(m))
 	}
 	for name, n := range v.Nonces {
 		r.Nonces[name] = order.Nonce{Expiry: n.Expiry.time(), By: order.Token(n.By), Met: order.ParseOutcome(n.Met)}
@@ -174,19 +171,15 @@ func Encode(r order.Record) map[string]types.AttributeValue { return marshal(Ite
 // stream. Attributes that it does not know are ignored: another version may
 // have written them. An item that cannot be read is internal_error.
 func Decode(item map[string]types.AttributeValue) (order.Record, error) {
-	v, err := decode(item)
-	if err != nil {
-		return order.Record{}, err
-	}
-	r, _ := v.record()
-	return r, nil
+	_, r, err := decode(item)
+	return r, err
 }
 
-// decode reads and checks an item.
-func decode(item attributes) (Item, error) {
+// decode reads and checks an item, and returns it with the record that it holds.
+func decode(item attributes) (Item, order.Record, error) {
 	var v Item
 	if err := unmarshal(item, &v); err != nil {
-		return Item{}, err
+		return Item{}, order.Record{}, err
 	}
 	r, ok := v.record()
 	why := ""
@@ -213,9 +206,9 @@ func decode(item attributes) (Item, error) {
 		}
 	}
 	if why != "" {
-		return Item{}, fault.Wrap(fault.Internal, fmt.Errorf("read item %q: %s", v.PK, why))
+		return Item{}, order.Record{}, fault.Wrap(fault.Internal, fmt.Errorf("read item %q: %s", v.PK, why))
 	}
-	return v, nil
+	return v, r, nil
 }
 
 func nonceOf(n order.Nonce) nonce {
@@ -238,14 +231,6 @@ func lines(history []entry) []order.Entry {
 	out := make([]order.Entry, 0, len(history))
 	for _, e := range history {
 		out = append(out, order.Entry{At: e.At.time(), Event: e.Event, Detail: e.Detail, By: e.By})
-	}
-	return out
-}
-
-func texts(tokens []order.Token) []string {
-	var out []string
-	for _, t := range tokens {
-		out = append(out, string(t))
 	}
 	return out
 }

@@ -33,12 +33,13 @@ const (
 // indexDue is the sparse index of open orders: partition due_shard, sort due_at.
 const indexDue = "due"
 
-func orderKey(id order.ID) string { return orderPrefix + id.String() }
+// OrderKey is the key of an order's item, as the pipe and the clock send it too.
+func OrderKey(id order.ID) string { return orderPrefix + id.String() }
 
 func controlKey(side order.Side) string { return controlPrefix + string(side) }
 
-// orderID is the inverse of orderKey; false for every other item.
-func orderID(pk string) (order.ID, bool) {
+// OrderID is the inverse of OrderKey; false for every other item.
+func OrderID(pk string) (order.ID, bool) {
 	s, ok := strings.CutPrefix(pk, orderPrefix)
 	if !ok {
 		return order.ID{}, false

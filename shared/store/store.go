@@ -68,7 +68,7 @@ func (s *Store) Get(ctx context.Context, id order.ID) (order.Record, bool, error
 }
 
 func (s *Store) read(ctx context.Context, id order.ID) (image, error) {
-	item, err := s.get(ctx, orderKey(id))
+	item, err := s.get(ctx, OrderKey(id))
 	if err != nil {
 		return image{}, err
 	}
@@ -205,7 +205,7 @@ func (s *Store) Due(ctx context.Context, now time.Time, limit int) ([]order.ID, 
 				if err := unmarshal(item, &v); err != nil {
 					continue
 				}
-				if id, ok := orderID(v.PK); ok {
+				if id, ok := OrderID(v.PK); ok {
 					rows = append(rows, row{id, int64(v.DueAt)})
 				}
 			}

@@ -23,7 +23,7 @@ func FromStream(image []byte) (rec order.Record, visible bool, err error) {
 		return order.Record{}, false, nil
 	}
 	if rec, err = Decode(item); err != nil {
-		id, _ := orderID(member(item, attrPK))
+		id, _ := OrderID(member(item, attrPK))
 		return order.Record{ID: id}, true, err
 	}
 	return rec, true, nil

@@ -351,6 +351,27 @@ var claimRules = []rule{
 		b.unchanged(want)
 		b.same(rec.Nonces[c.Nonce], order.Nonce{Expiry: c.NonceExpiry, By: c.By, Met: order.Reopened})
 	}},
+	{"claim/a callout signed before the failure meets it, whatever its key", func(b *bench) {
+		before := b.failed(1, fault.ModuleFailed, func(r *order.Record) {
+			r.RecoveryPoint, r.Plan, r.WHMCSOrderID = order.PointAccepting, plan(), "77"
+		})
+		b.after(2 * time.Second)
+		late := b.callout(b.id(1), "double click")
+		late.SignedAt = before.ErrorAt.Add(-time.Second)
+		rec := b.claimed(late, order.StoredFailure)
+		b.same([]any{rec.State, rec.ErrorCode, rec.Word, rec.Keys, rec.Seq}, []any{before.State, before.ErrorCode, before.Word, before.Keys, before.Seq})
+		click := b.callout(b.id(1), "after reading it")
+		click.SignedAt = b.now
+		if rec := b.claimed(click, order.Reopened); !rec.Word.Rerun() {
+			b.Fatalf("the word is %q", rec.Word)
+		}
+	}},
+	{"claim/one signed in the second of the failure reopens", func(b *bench) {
+		before := b.failed(1, fault.OrderEmpty, func(*order.Record) {})
+		c := b.callout(b.id(1), "k2")
+		c.SignedAt = before.ErrorAt.Truncate(time.Second)
+		b.claimed(c, order.Reopened)
+	}},
 	{"claim/reopening takes the retention away, and what is shown grows past a fast clock", func(b *bench) {
 		before := b.failed(1, fault.OrderEmpty, func(r *order.Record) { r.ExpiresAt = b.now.Add(time.Hour) })
 		if before.ExpiresAt.IsZero() {
