@@ -74,6 +74,16 @@ type world struct {
 
 	books  []*booked
 	people int // who may still click
+
+	steps  provisiontest.Steps
+	writes []write  // every write of an order, as the table took it
+	wrong  []string // writes that are no step of the protocol
+}
+
+// write is one write of an order.
+type write struct {
+	from, to order.Record
+	seen     time.Time
 }
 
 // fate is what the run knows of one order besides the table.
@@ -111,6 +121,8 @@ type simOptions struct {
 	slowAdd bool          // A3: WHMCS runs longer than settle
 	skew    time.Duration // A1: clock error of a worker, either way
 	calm    bool          // no faults at all
+	// unwatched: a write that is no step of the protocol does not fail the run.
+	unwatched bool
 	// storm makes crashes, slow reads and slow runs common, for the races that
 	// need several of them at once.
 	storm bool
@@ -132,6 +144,12 @@ func newWorld(seed uint64, opt simOptions) *world {
 		w.cfg.Settle, w.cfg.AcceptSettle = time.Millisecond, time.Millisecond
 	}
 	w.mem = provisiontest.NewMemory()
+	w.mem.Wrote = func(from, to order.Record) {
+		w.writes = append(w.writes, write{from, to, w.now})
+		if err := w.steps.Write(from, to, w.now); err != nil {
+			w.wrong = append(w.wrong, "wrong step: "+err.Error())
+		}
+	}
 	return w
 }
 
