@@ -126,6 +126,12 @@ func newRig(t *testing.T, o options) *rig {
 	if o.config != nil {
 		o.config(&r.cfg)
 	}
+	steps := provisiontest.Steps{Idempotent: r.cfg.Idempotent}
+	r.mem.Wrote = func(from, to order.Record) {
+		if err := steps.Write(from, to, time.Now()); err != nil {
+			r.Errorf("wrong step: %v", err)
+		}
+	}
 	r.whmcs = whmcstest.New(whmcstest.Options{Switches: o.switches, Fail: r.breach})
 	r.whmcs.SetProduct(1, whmcstest.Product{Name: "Hosting", Module: "cpanel"})
 	r.whmcs.SetProduct(2, whmcstest.Product{Name: "Setup", AllowQty: 1, Module: "cpanel"})
