@@ -18,6 +18,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 	"github.com/aws/aws-sdk-go-v2/service/sqs/types"
 
+	"orderbridge/local/watch"
 	"orderbridge/shared/fault"
 	"orderbridge/shared/order"
 )
@@ -138,6 +139,14 @@ func (r *run) judge(ctx context.Context) error {
 	} else if n != "0" {
 		r.found(order.ID{}, "%s status messages were given up as dead letters", n)
 	}
+	writes, wrong, err := watch.Stream{Client: r.client, System: r.sys}.Wrong(ctx)
+	if err != nil {
+		return err
+	}
+	t.writes, t.wrong = writes, len(wrong)
+	for _, w := range wrong {
+		r.found(order.ID{}, "wrong step: %v", w)
+	}
 	r.readLog()
 	r.report(t, calls)
 	if len(r.wrong) == 0 {
@@ -152,6 +161,7 @@ type verdicts struct {
 	provisioned, doubled, lost, stuck int
 	adopted                           int // WHMCS orders found by their marker
 	held                              int // effects that were stamped and, too late, not sent
+	writes, wrong                     int // of the table, and those that are no steps of the protocol
 	failed                            map[fault.Code]int
 }
 
@@ -392,6 +402,7 @@ func (r *run) report(t verdicts, calls journal) {
 	row("doubled", "%d", t.doubled)
 	row("lost", "%d", t.lost)
 	row("stuck", "%d", t.stuck)
+	row("wrong steps", "%d in %d writes of orders", t.wrong, t.writes)
 	row("elapsed", "%.0f s", time.Since(r.began).Seconds())
 	row("seed", "%d", r.o.seed)
 	verdict := "everything holds"

@@ -3,6 +3,7 @@
 package e2e_test
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -14,6 +15,7 @@ import (
 	"time"
 
 	"orderbridge/local/localtest"
+	"orderbridge/local/watch"
 )
 
 const account = "001000000000001AAA"
@@ -70,7 +72,18 @@ func start(t *testing.T, env map[string]string) *system {
 	t.Helper()
 	o := built
 	o.Env = env
-	return &system{localtest.Start(t, o), t}
+	s := &system{localtest.Start(t, o), t}
+	t.Cleanup(func() {
+		writes, wrong, err := watch.Stream{Client: http.DefaultClient, System: s.System.System}.Wrong(context.Background())
+		if err != nil {
+			t.Error(err)
+		}
+		for _, w := range wrong {
+			t.Errorf("wrong step: %v", w)
+		}
+		t.Logf("%d writes of orders, %d wrong steps", writes, len(wrong))
+	})
+	return s
 }
 
 // salesforceOrder is what an operator sees.
