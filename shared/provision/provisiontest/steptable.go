@@ -194,6 +194,15 @@ func steps() (byPerson, byWorker []step) {
 	return byPerson, byWorker
 }
 
+// Rows are the rows of the engine's table that the steps cover.
+func Rows() (rows []string) {
+	_, byWorker := steps()
+	for _, s := range byWorker {
+		rows = append(rows, s.rows...)
+	}
+	return rows
+}
+
 // The steps after which an effect may be out, and those that say nothing of it.
 const (
 	repeated    = "repeated write"
