@@ -140,7 +140,7 @@ func plants() []plant {
 		{"a provisioned order opened again", provisioned, func(_ order.Record, to *order.Record) {
 			to.State, to.DueAt, to.ExpiresAt = order.Queued, to.UpdatedAt, time.Time{}
 		}},
-		{"a word of a person that no person said", leased, func(_ order.Record, to *order.Record) { to.Word = order.WordNamed }},
+		{"a word of a person that no person gave", leased, func(_ order.Record, to *order.Record) { to.Word = order.WordNamed }},
 	}
 }
 
