@@ -126,10 +126,10 @@ func newRig(t *testing.T, o options) *rig {
 	if o.config != nil {
 		o.config(&r.cfg)
 	}
-	steps := provisiontest.NewSteps()
-	r.mem.Wrote = func(to order.Record) {
-		if err := steps.Saw(to, time.Now()); err != nil {
-			r.Errorf("a wrong step: %v", err)
+	steps := provisiontest.Steps{Idempotent: r.cfg.Idempotent}
+	r.mem.Wrote = func(from, to order.Record) {
+		if err := steps.Write(from, to, time.Now()); err != nil {
+			r.Errorf("wrong step: %v", err)
 		}
 	}
 	r.whmcs = whmcstest.New(whmcstest.Options{Switches: o.switches, Fail: r.breach})

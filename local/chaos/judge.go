@@ -139,8 +139,13 @@ func (r *run) judge(ctx context.Context) error {
 	} else if n != "0" {
 		r.found(order.ID{}, "%s status messages were given up as dead letters", n)
 	}
-	if err := r.judgeWrites(&t); err != nil {
+	writes, wrong, err := watch.Stream{Client: r.client, System: r.sys}.Wrong(ctx)
+	if err != nil {
 		return err
+	}
+	t.writes, t.wrong = writes, len(wrong)
+	for _, w := range wrong {
+		r.found(order.ID{}, "wrong step: %v", w)
 	}
 	r.readLog()
 	r.report(t, calls)
@@ -156,26 +161,8 @@ type verdicts struct {
 	provisioned, doubled, lost, stuck int
 	adopted                           int // WHMCS orders found by their marker
 	held                              int // effects that were stamped and, too late, not sent
-	writes, wrongSteps                int // of orders, as the table's stream shows them
+	writes, wrong                     int // of the table, and those that are no steps of the protocol
 	failed                            map[fault.Code]int
-}
-
-// judgeWrites asks of every write that the table saw whether it is a step of
-// the protocol.
-func (r *run) judgeWrites(t *verdicts) error {
-	writes, wrong, err := r.writes.Stop()
-	if err != nil {
-		return fmt.Errorf("read the table's stream: %w", err)
-	}
-	for _, text := range wrong {
-		id, _ := watch.ID(text)
-		r.found(id, "a write that is no step of the protocol: %s", text)
-	}
-	t.writes, t.wrongSteps = writes, len(wrong)
-	if writes == 0 {
-		r.found(order.ID{}, "the table's stream showed no write")
-	}
-	return nil
 }
 
 // judgeOne judges one sale.
@@ -412,7 +399,7 @@ func (r *run) report(t verdicts, calls journal) {
 	row("doubled", "%d", t.doubled)
 	row("lost", "%d", t.lost)
 	row("stuck", "%d", t.stuck)
-	row("wrong steps", "%d of %d writes of orders", t.wrongSteps, t.writes)
+	row("wrong steps", "%d in %d writes of orders", t.wrong, t.writes)
 	row("elapsed", "%.0f s", time.Since(r.began).Seconds())
 	row("seed", "%d", r.o.seed)
 	verdict := "everything holds"

@@ -23,7 +23,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 
 	"orderbridge/local/launch"
-	"orderbridge/local/watch"
 	"orderbridge/shared/lambdaenv"
 	"orderbridge/shared/order"
 	"orderbridge/shared/store"
@@ -60,7 +59,6 @@ type run struct {
 	sys    *launch.System
 	client *http.Client
 	table  *store.Store
-	writes *watch.Watcher
 	secret []byte
 	sales  []*sale
 	seen   tally
@@ -85,9 +83,6 @@ func begin(o options, out io.Writer) (*run, error) {
 	r := &run{o: o, out: out, began: time.Now(), sys: sys, client: &http.Client{Timeout: 40 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 32, IdleConnTimeout: 30 * time.Second}}}
 	r.table, err = store.New(dynamodb.NewFromConfig(r.aws()), sys.Exports["TABLE_NAME"])
 	if err != nil {
-		return nil, errors.Join(err, sys.Stop())
-	}
-	if r.writes, err = watch.Start(context.Background(), r.aws(), sys.Exports["TABLE_NAME"]); err != nil {
 		return nil, errors.Join(err, sys.Stop())
 	}
 	return r, nil

@@ -3,6 +3,7 @@
 package e2e_test
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -12,9 +13,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/credentials"
 
 	"orderbridge/local/localtest"
 	"orderbridge/local/watch"
@@ -75,27 +73,17 @@ func start(t *testing.T, env map[string]string) *system {
 	o := built
 	o.Env = env
 	s := &system{localtest.Start(t, o), t}
-	s.checkWrites()
-	return s
-}
-
-// checkWrites asks of every write of an order, as the table's stream shows it,
-// whether it is a step of the protocol.
-func (s *system) checkWrites() {
-	cfg := aws.Config{
-		Region: s.Exports["AWS_REGION"], BaseEndpoint: aws.String(s.AWS),
-		Credentials: credentials.NewStaticCredentialsProvider(s.Exports["AWS_ACCESS_KEY_ID"], s.Exports["AWS_SECRET_ACCESS_KEY"], ""),
-	}
-	w, err := watch.Start(s.t.Context(), cfg, s.Exports["TABLE_NAME"])
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	s.t.Cleanup(func() {
-		_, wrong, _ := w.Stop() // the test may have ended the system by then
-		for _, step := range wrong {
-			s.t.Errorf("a write that is no step of the protocol: %s", step)
+	t.Cleanup(func() {
+		writes, wrong, err := watch.Stream{Client: http.DefaultClient, System: s.System.System}.Wrong(context.Background())
+		if err != nil {
+			t.Error(err)
 		}
+		for _, w := range wrong {
+			t.Errorf("wrong step: %v", w)
+		}
+		t.Logf("%d writes of orders, %d wrong steps", writes, len(wrong))
 	})
+	return s
 }
 
 // salesforceOrder is what an operator sees.

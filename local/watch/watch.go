@@ -1,181 +1,147 @@
-// Package watch reads the stream of the Orders table of a running system and
-// asks of every write whether it is a step of the protocol.
+// Package watch reads, from the stream of a running system's table, every write
+// of every order, and says which of them are no steps of the protocol.
 //
-// The rule it keeps: it only reads. It must not miss a write: it begins at the
-// oldest record and ends when it has read all.
+// The rule it keeps: it reads the stream as AWS gives it and changes nothing. It
+// must not know what the functions say of themselves.
 package watch
 
 import (
+	"bytes"
 	"context"
-	"errors"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
 	"fmt"
+	"io"
+	"net/http"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
-	"github.com/aws/aws-sdk-go-v2/service/dynamodbstreams"
-	"github.com/aws/aws-sdk-go-v2/service/dynamodbstreams/types"
+	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
+	"github.com/aws/aws-sdk-go-v2/feature/dynamodb/attributevalue"
 
-	streamtypes "github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
-
+	"orderbridge/local/launch"
 	"orderbridge/shared/order"
 	"orderbridge/shared/provision/provisiontest"
 	"orderbridge/shared/store"
 )
 
-// pollEvery is how often the stream is read; it keeps records for a day.
-const pollEvery = 200 * time.Millisecond
-
-// Watcher reads one table's stream in the background.
-type Watcher struct {
-	client *dynamodbstreams.Client
-	arn    *string
-	steps  *provisiontest.Steps
-	// next are the iterators of the shards that were seen; nil: read to the end.
-	next map[string]*string
-
-	stop   chan struct{}
-	done   chan struct{}
-	writes int
-	wrong  []string
-	failed error
+// Stream is the stream of a running system's table.
+type Stream struct {
+	Client *http.Client
+	System *launch.System
 }
 
-// Start begins to read the stream of a table.
-func Start(ctx context.Context, cfg aws.Config, table string) (*Watcher, error) {
-	d, err := dynamodb.NewFromConfig(cfg).DescribeTable(ctx, &dynamodb.DescribeTableInput{TableName: &table})
+// record is one record of the stream, of GetRecords.
+type record struct {
+	EventName string `json:"eventName"`
+	Dynamodb  struct {
+		Created  float64                      `json:"ApproximateCreationDateTime"` // whole seconds
+		Keys     map[string]map[string]string `json:"Keys"`
+		NewImage json.RawMessage              `json:"NewImage"`
+	} `json:"dynamodb"`
+}
+
+// Wrong reads the stream from its first record to what is its last one now. It
+// returns how many writes of orders there were, and those that are no steps.
+func (s Stream) Wrong(ctx context.Context) (writes int, wrong []error, err error) {
+	records, err := s.records(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("watch table %s: %w", table, err)
+		return 0, nil, fmt.Errorf("read the table's stream: %w", err)
 	}
-	w := &Watcher{
-		client: dynamodbstreams.NewFromConfig(cfg), arn: d.Table.LatestStreamArn, steps: provisiontest.NewSteps(),
-		next: map[string]*string{}, stop: make(chan struct{}), done: make(chan struct{}),
-	}
-	go w.loop(context.WithoutCancel(ctx))
-	return w, nil
-}
-
-// Stop reads what is left, and returns how many writes of orders were read and
-// those that were no step. The error says that the stream could not be read.
-func (w *Watcher) Stop() (writes int, wrong []string, err error) {
-	close(w.stop)
-	<-w.done
-	return w.writes, w.wrong, w.failed
-}
-
-func (w *Watcher) loop(ctx context.Context) {
-	defer close(w.done)
-	for {
-		last := false
-		select {
-		case <-w.stop:
-			last = true
-		case <-time.After(pollEvery):
-		}
-		for more := true; more; { // until the stream shows nothing new
-			var err error
-			more, err = w.poll(ctx)
-			w.failed = err
-		}
-		if last {
-			return
-		}
-	}
-}
-
-// poll reads each shard once; more says that there was something.
-func (w *Watcher) poll(ctx context.Context) (more bool, err error) {
-	d, err := w.client.DescribeStream(ctx, &dynamodbstreams.DescribeStreamInput{StreamArn: w.arn})
-	if err != nil {
-		return false, err
-	}
-	for _, s := range d.StreamDescription.Shards {
-		if _, seen := w.next[*s.ShardId]; seen {
+	var steps provisiontest.Steps
+	last := map[string]order.Record{}
+	for _, r := range records {
+		key := r.Dynamodb.Keys["pk"]["S"]
+		if kind, _, _ := strings.Cut(key, "#"); kind != "order" {
 			continue
 		}
-		it, err := w.client.GetShardIterator(ctx, &dynamodbstreams.GetShardIteratorInput{StreamArn: w.arn, ShardId: s.ShardId, ShardIteratorType: types.ShardIteratorTypeTrimHorizon})
-		if err != nil {
-			return false, err
-		}
-		w.next[*s.ShardId] = it.ShardIterator
-	}
-	for shard, it := range w.next {
-		if it == nil {
+		if r.EventName == "REMOVE" {
+			delete(last, key)
 			continue
 		}
-		out, err := w.client.GetRecords(ctx, &dynamodbstreams.GetRecordsInput{ShardIterator: it})
+		writes++
+		item, err := attributevalue.UnmarshalMapJSON(r.Dynamodb.NewImage)
 		if err != nil {
-			var expired *types.ExpiredIteratorException
-			if errors.As(err, &expired) {
-				delete(w.next, shard) // it begins anew; what was seen says nothing
+			return writes, wrong, fmt.Errorf("read an image of %s: %w", key, err)
+		}
+		to, err := store.Decode(item)
+		if err == nil {
+			made := time.Unix(int64(r.Dynamodb.Created)+1, 0) // the end of the second
+			err = steps.Write(last[key], to, made)
+		}
+		if err != nil {
+			wrong = append(wrong, err)
+		}
+		last[key] = to
+	}
+	return writes, wrong, nil
+}
+
+func (s Stream) records(ctx context.Context) (all []record, err error) {
+	var list struct{ Streams []struct{ StreamArn string } }
+	if err := s.call(ctx, "ListStreams", map[string]any{"TableName": s.System.Exports["TABLE_NAME"]}, &list); err != nil {
+		return nil, err
+	}
+	for _, stream := range list.Streams {
+		var described struct {
+			StreamDescription struct{ Shards []struct{ ShardId string } } //nolint:revive // AWS's name
+		}
+		if err := s.call(ctx, "DescribeStream", map[string]any{"StreamArn": stream.StreamArn}, &described); err != nil {
+			return nil, err
+		}
+		for _, shard := range described.StreamDescription.Shards {
+			var at struct{ ShardIterator string }
+			if err := s.call(ctx, "GetShardIterator", map[string]any{"StreamArn": stream.StreamArn, "ShardId": shard.ShardId, "ShardIteratorType": "TRIM_HORIZON"}, &at); err != nil {
+				return nil, err
 			}
-			return false, err
+			for at.ShardIterator != "" {
+				var page struct {
+					Records           []record
+					NextShardIterator string
+				}
+				if err := s.call(ctx, "GetRecords", map[string]any{"ShardIterator": at.ShardIterator}, &page); err != nil {
+					return nil, err
+				}
+				if len(page.Records) == 0 {
+					break
+				}
+				all, at.ShardIterator = append(all, page.Records...), page.NextShardIterator
+			}
 		}
-		w.next[shard] = out.NextShardIterator
-		for _, r := range out.Records {
-			w.see(r)
-		}
-		more = more || len(out.Records) > 0
 	}
-	return more, nil
+	return all, nil
 }
 
-func (w *Watcher) see(r types.Record) {
-	if r.EventName == types.OperationTypeRemove {
-		return
+// call makes one call of DynamoDB Streams.
+func (s Stream) call(ctx context.Context, action string, in, out any) error {
+	body, err := json.Marshal(in)
+	if err != nil {
+		return err
 	}
-	item := make(map[string]streamtypes.AttributeValue, len(r.Dynamodb.NewImage))
-	for name, v := range r.Dynamodb.NewImage {
-		item[name] = plain(v)
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, s.System.AWS+"/", bytes.NewReader(body))
+	if err != nil {
+		return err
 	}
-	rec, err := store.Decode(item)
-	if err != nil || rec.ID.IsZero() {
-		return // a control item
+	req.Header.Set("Content-Type", "application/x-amz-json-1.0")
+	req.Header.Set("X-Amz-Target", "DynamoDBStreams_20120810."+action)
+	env, sum := s.System.Exports, sha256.Sum256(body)
+	key := aws.Credentials{AccessKeyID: env["AWS_ACCESS_KEY_ID"], SecretAccessKey: env["AWS_SECRET_ACCESS_KEY"]}
+	if err := v4.NewSigner().SignHTTP(ctx, key, req, hex.EncodeToString(sum[:]), "dynamodb", env["AWS_REGION"], time.Now()); err != nil {
+		return err
 	}
-	w.writes++
-	if err := w.steps.Saw(rec, at(r)); err != nil {
-		w.wrong = append(w.wrong, err.Error())
+	res, err := s.Client.Do(req)
+	if err != nil {
+		return err
 	}
-}
-
-func at(r types.Record) time.Time {
-	if t := r.Dynamodb.ApproximateCreationDateTime; t != nil {
-		return t.Add(time.Second) // it is cut to the second
+	defer res.Body.Close()
+	answer, err := io.ReadAll(res.Body)
+	switch {
+	case err != nil:
+		return fmt.Errorf("%s: %w", action, err)
+	case res.StatusCode != http.StatusOK:
+		return fmt.Errorf("%s: %d %s", action, res.StatusCode, answer)
 	}
-	return time.Time{}
-}
-
-// plain is a stream's value as the table's types have it.
-func plain(v types.AttributeValue) streamtypes.AttributeValue {
-	switch v := v.(type) {
-	case *types.AttributeValueMemberN:
-		return &streamtypes.AttributeValueMemberN{Value: v.Value}
-	case *types.AttributeValueMemberS:
-		return &streamtypes.AttributeValueMemberS{Value: v.Value}
-	case *types.AttributeValueMemberBOOL:
-		return &streamtypes.AttributeValueMemberBOOL{Value: v.Value}
-	case *types.AttributeValueMemberL:
-		l := make([]streamtypes.AttributeValue, len(v.Value))
-		for i, e := range v.Value {
-			l[i] = plain(e)
-		}
-		return &streamtypes.AttributeValueMemberL{Value: l}
-	case *types.AttributeValueMemberM:
-		m := make(map[string]streamtypes.AttributeValue, len(v.Value))
-		for name, e := range v.Value {
-			m[name] = plain(e)
-		}
-		return &streamtypes.AttributeValueMemberM{Value: m}
-	}
-	return &streamtypes.AttributeValueMemberNULL{Value: true}
-}
-
-// ID returns the order of a wrong step's text, for those who look it up.
-func ID(wrong string) (order.ID, bool) {
-	var id string
-	if _, err := fmt.Sscanf(wrong, "order %18s", &id); err != nil {
-		return order.ID{}, false
-	}
-	parsed, err := order.ParseID(id)
-	return parsed, err == nil
+	return json.Unmarshal(answer, out)
 }

@@ -110,7 +110,7 @@ const (
 // Move is one decision: the record as it is to be from now on, whether that is
 // written, and what follows.
 type Move struct {
-	Row string // of the table: Rows
+	Row string // of the table in doc.go
 	To  order.Record
 	// Signal is why To is written; "" = it is not written: a crash before the
 	// next write leads back to where the table is.

@@ -36,7 +36,7 @@ func verdict(seed uint64, opt simOptions) (wrong []string, w *world) {
 		wrong = append(wrong, w.judge(id)...)
 	}
 	if !opt.broken() { // else "two orders" is what must be shown
-		wrong = append(wrong, w.wrongSteps...)
+		wrong = append(wrong, w.wrong...)
 	}
 	return wrong, w
 }

@@ -74,8 +74,16 @@ type world struct {
 
 	books  []*booked
 	people int // who may still click
-	// wrongSteps are the writes that were no step of the protocol.
-	wrongSteps []string
+
+	steps  provisiontest.Steps
+	writes []write  // every write of an order, as the table took it
+	wrong  []string // writes that are no step of the protocol
+}
+
+// write is one write of an order.
+type write struct {
+	from, to order.Record
+	seen     time.Time
 }
 
 // fate is what the run knows of one order besides the table.
@@ -139,10 +147,10 @@ func newWorld(seed uint64, opt simOptions) *world {
 		w.cfg.Settle, w.cfg.AcceptSettle = time.Millisecond, time.Millisecond
 	}
 	w.mem = provisiontest.NewMemory()
-	steps := provisiontest.NewSteps()
-	w.mem.Wrote = func(to order.Record) {
-		if err := steps.Saw(to, w.now); err != nil {
-			w.wrongSteps = append(w.wrongSteps, err.Error())
+	w.mem.Wrote = func(from, to order.Record) {
+		w.writes = append(w.writes, write{from, to, w.now})
+		if err := w.steps.Write(from, to, w.now); err != nil {
+			w.wrong = append(w.wrong, "wrong step: "+err.Error())
 		}
 	}
 	return w

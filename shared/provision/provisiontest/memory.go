@@ -35,9 +35,10 @@ type Memory struct {
 	// error; a non-nil result replaces them: an answer that was lost.
 	After func(ctx context.Context, op Op, rec order.Record, err error) error
 
-	// Wrote is told each new image of an order, in the order of the writes. It
-	// runs under the lock and must not call the Memory.
-	Wrote func(to order.Record)
+	// Wrote is told each write of an order: the image before it (the zero Record
+	// where there was none) and the one after. It runs with the lock held, so
+	// that it sees them in their order, and must not call the Memory.
+	Wrote func(from, to order.Record)
 
 	mu       sync.Mutex
 	orders   map[order.ID]order.Record
@@ -117,13 +118,14 @@ func (m *Memory) Expire(now time.Time) int {
 // change applies do to an order; the zero Record is an order that is not there.
 func (m *Memory) change(ctx context.Context, method string, id order.ID, do func(order.Record) (order.Record, error)) (order.Record, error) {
 	return m.call(ctx, Op{Method: method, ID: id}, func() (order.Record, error) {
-		next, err := do(m.orders[id])
+		from := m.orders[id]
+		next, err := do(from)
 		if err != nil {
 			return order.Record{}, err
 		}
 		m.orders[id] = next.Normal()
-		if m.Wrote != nil {
-			m.Wrote(next.Normal())
+		if m.Wrote != nil && next.Version != from.Version {
+			m.Wrote(from.Normal(), next.Normal())
 		}
 		return next.Normal(), nil
 	})

@@ -5,375 +5,337 @@ import (
 	"maps"
 	"reflect"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
+	"orderbridge/shared/fault"
 	"orderbridge/shared/order"
 )
 
-// Steps says whether each write of an order is a step of the protocol: a row of
-// the table in package provision, a callout, a lease, or a person's word. It
-// reads images alone, so it watches the real table's stream as well as the
-// store in memory. It is safe for concurrent use.
+// Steps says whether a write of an order is a step of the protocol. It is told
+// every write of an order, in their order, and knows neither the engine nor the
+// methods of order.Record: what they may do is written here a second time. It
+// is safe for concurrent use.
 type Steps struct {
-	mu   sync.Mutex
-	last map[order.ID]order.Record
-	// flying names the effect whose stamp is the last write of the worker that
-	// holds the order: its answer is not known to the table yet. Only directly
-	// after it may a count fall, because only its sender knows that nothing left.
-	flying map[order.ID]string
+	Idempotent []int64 // products whose module may run twice
+
+	mu     sync.Mutex
+	stamps map[order.ID]stamp // of the effects whose answer is not written yet
 }
 
-// NewSteps returns a Steps that has seen nothing.
-func NewSteps() *Steps {
-	return &Steps{last: map[order.ID]order.Record{}, flying: map[order.ID]string{}}
+// stamp is a write after which its worker may have sent an effect.
+type stamp struct {
+	fence  order.Fence
+	before order.Record // the record that the stamp was decided on
+	sent   order.RecoveryPoint
 }
 
-// Saw judges the write that made the image; at is when it was made, or the zero
-// time if that is not known. An image that was seen before says nothing. The
-// error says which write is no step, and what it changed.
-func (s *Steps) Saw(to order.Record, at time.Time) error {
+// change is one write as an engine decided it.
+type change struct {
+	base order.Record // what the table held, or what an answer made of it without a write
+	to   order.Record
+	line order.Entry // of the history; the zero Entry is none
+	// answered: an effect of this lease was answered, and the answer is not
+	// written yet; undone: it certainly did nothing, and base says so.
+	answered, undone bool
+	idempotent       []int64
+}
+
+// step is one kind of write.
+type step struct {
+	name   string
+	rows   []string // of the engine's table
+	signal order.Signal
+	events []string // of the history's line; "" = it may have none; nil = any
+	allows func(c change) string
+	// frees gives want, the base of the change, what the step may change.
+	frees func(want *order.Record, c change)
+}
+
+// Write returns nil if the write that made to of from is a step, else what is
+// wrong with it. from is the zero Record where the table held no such order.
+// seen is a moment at which the write had been made.
+func (s *Steps) Write(from, to order.Record, seen time.Time) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	from := s.last[to.ID]
-	if !from.ID.IsZero() && to.Version <= from.Version && to.CreatedAt.Equal(from.CreatedAt) {
-		if to.Version == from.Version && len(changed(from, to)) > 0 {
-			return fmt.Errorf("order %s: version %d was written twice: %v", to.ID, to.Version, changed(from, to))
-		}
-		return nil
+	if s.stamps == nil {
+		s.stamps = map[order.ID]stamp{}
 	}
-	if !to.CreatedAt.Equal(from.CreatedAt) {
-		from = order.Record{} // another life of the order: the table has forgotten the former
+	line, why := invariants(from, to, seen)
+	if why == "" {
+		why = s.find(from, to, line)
 	}
-	c := change{from: from, to: to, at: at, flying: s.flying[to.ID], fields: changed(from, to)}
-	s.last[to.ID] = to
-	name, err := c.judge()
-	switch {
-	case name == "stamp AddOrder":
-		s.flying[to.ID] = "AddOrder"
-	case name == "stamp AcceptOrder":
-		s.flying[to.ID] = "AcceptOrder"
-	case !slices.Contains([]string{"click", "note", "bump", "again"}, name): // these change nothing of it
-		delete(s.flying, to.ID)
-	}
-	if err != nil {
-		return fmt.Errorf("order %s, version %d: %w", to.ID, to.Version, err)
+	if why != "" {
+		return fmt.Errorf("order %s, version %d, %s at %s to %s at %s: %s", to.ID, to.Version, from.State, from.RecoveryPoint, to.State, to.RecoveryPoint, why)
 	}
 	return nil
 }
 
-// change is one write: from the image before it (zero: no item) to the one after.
-type change struct {
-	from, to order.Record
-	at       time.Time
-	flying   string
-	fields   []string // that differ, but for those that every write may change
-}
-
-// changed returns the names of the record's fields that differ. Version, Marks,
-// Signal, UpdatedAt, Seq and History are judged for every write alike.
-func changed(from, to order.Record) (names []string) {
-	a, b := reflect.ValueOf(from.Normal()), reflect.ValueOf(to.Normal())
-	for i := range a.NumField() {
-		switch name := a.Type().Field(i).Name; name {
-		case "Version", "Marks", "Signal", "UpdatedAt", "Seq", "History":
-		default:
-			if !reflect.DeepEqual(a.Field(i).Interface(), b.Field(i).Interface()) {
-				names = append(names, name)
+// find looks for a step that allows the write, and says why there is none.
+func (s *Steps) find(from, to order.Record, line order.Entry) string {
+	byPerson, byWorker := steps()
+	var reasons []string // of the steps that the signal and the history's line allow
+	try := func(all []step, c change) (found string) {
+		for _, st := range all {
+			if st.signal != to.Signal || st.events != nil && !slices.Contains(st.events, line.Event) {
+				continue
+			}
+			why := st.refuses(c)
+			if why == "" {
+				return st.name
+			}
+			if reason := st.name + ": " + why; !slices.Contains(reasons, reason) {
+				reasons = append(reasons, reason)
 			}
 		}
+		return ""
 	}
-	return names
-}
-
-// step is one kind of write: the fields that it may change, and what must hold.
-type step struct {
-	name string
-	may  string // fields, separated by blanks
-	why  func(c change) string
-}
-
-// judge returns the name of the step that the write is.
-func (c change) judge() (string, error) {
-	if why := c.always(); why != "" {
-		return "", fmt.Errorf("%s (changed %s)", why, strings.Join(c.fields, ", "))
+	if try(byPerson, change{base: from, to: to, line: line}) != "" {
+		return ""
 	}
-	var reasons []string
-	for _, s := range steps() {
-		may := strings.Fields(s.may)
-		if i := slices.IndexFunc(c.fields, func(f string) bool { return !slices.Contains(may, f) }); i >= 0 {
-			continue
+	if from.State == order.Working {
+		for _, c := range s.bases(from, to) {
+			c.line, c.idempotent = line, s.Idempotent
+			switch name := try(byWorker, c); name {
+			case "":
+				continue
+			case stampAdd, stampAccept:
+				s.stamps[to.ID] = stamp{to.Fence, c.base, to.RecoveryPoint}
+			case renewal, repeated:
+				if c.base.RecoveryPoint != from.RecoveryPoint {
+					delete(s.stamps, to.ID)
+				}
+			default:
+				delete(s.stamps, to.ID)
+			}
+			return ""
 		}
-		why := s.why(c)
-		if why == "" {
-			return s.name, nil
-		}
-		reasons = append(reasons, s.name+": "+why)
 	}
-	return "", fmt.Errorf("no step changes %s (%s to %s, %s to %s, signal %s): %s", strings.Join(c.fields, ", "),
-		c.from.State, c.to.State, c.from.RecoveryPoint, c.to.RecoveryPoint, c.to.Signal, strings.Join(reasons, "; "))
+	return fmt.Sprintf("no step by signal %s with the line %q: %q", to.Signal, line.Event, reasons)
 }
 
-// first returns the reason of the first rule that is broken.
-func first(rules ...any) string {
-	for i := 0; i < len(rules); i += 2 {
-		if !rules[i].(bool) {
-			return rules[i+1].(string)
+// bases are the records that the worker may have decided on: the table's, and
+// what it knows from an answer and has not written.
+func (s *Steps) bases(from, to order.Record) []change {
+	all := []change{{base: from, to: to}}
+	if st, ok := s.stamps[to.ID]; ok && st.fence == from.Fence && st.sent == from.RecoveryPoint {
+		all[0].answered = true
+		undone, done := from, from
+		if st.sent == order.PointAdding {
+			undone.Add, undone.Word = order.Sent{Count: st.before.Add.Count}, st.before.Word
+			if st.before.Add.Count == 0 {
+				undone.RecoveryPoint, undone.Plan, undone.FirstAddAt = st.before.RecoveryPoint, st.before.Plan, st.before.FirstAddAt
+			}
+			done.RecoveryPoint, done.WHMCSOrderID = order.PointAdded, to.WHMCSOrderID
+		} else {
+			undone.RecoveryPoint, undone.Accept = order.PointAdded, order.Sent{Count: st.before.Accept.Count}
+		}
+		all = append(all, change{base: undone, to: to, undone: true})
+		if done.RecoveryPoint == order.PointAdded && done.WHMCSOrderID != "" {
+			all = append(all, change{base: done, to: to})
+		}
+	}
+	for _, c := range all {
+		b := c.base
+		known := b.RecoveryPoint == order.PointAdded || b.RecoveryPoint == order.PointAccepting && (c.answered || over(b.Accept, to.UpdatedAt))
+		if known && !to.AcceptedAt.IsZero() {
+			free := b
+			planned(&free, change{base: b, to: to})
+			free.RecoveryPoint, free.Word, free.AcceptedAt = order.PointAccepted, b.Word.WithoutRerun(), to.AcceptedAt
+			all = append(all, change{base: free, to: to})
+		}
+	}
+	return all
+}
+
+func over(s order.Sent, now time.Time) bool { return !s.SettledAt.After(now) }
+
+// refuses says why the step is not this write; "" = it is.
+func (s step) refuses(c change) string {
+	if why := s.allows(c); why != "" {
+		return why
+	}
+	want := c.base
+	want.Version, want.Signal, want.Seq, want.History, want.Marks = c.to.Version, c.to.Signal, c.to.Seq, c.to.History, c.to.Marks
+	s.frees(&want, c)
+	a, b := reflect.ValueOf(want), reflect.ValueOf(c.to)
+	for i := range a.NumField() {
+		if x, y := a.Field(i).Interface(), b.Field(i).Interface(); !reflect.DeepEqual(x, y) {
+			return fmt.Sprintf("%s is %v, want %v", a.Type().Field(i).Name, y, x)
 		}
 	}
 	return ""
 }
 
-// always are the rules of every write.
-func (c change) always() string {
-	a, b := c.from, c.to
-	created := a.ID.IsZero()
-	return first(
-		b.Version == a.Version+1, "the version does not grow by one",
-		created || b.ID == a.ID && b.CreatedAt.Equal(a.CreatedAt), "id or creation changed",
-		b.Seq >= a.Seq, "seq falls",
-		b.Signal.Visible() == (b.Seq > a.Seq), "seq and signal disagree",
-		b.Fence == a.Fence || b.Fence == a.Fence+1 && b.Lease != a.Lease, "the fence jumps, or grows without a lease",
-		(b.Lease == a.Lease) == (b.Fence == a.Fence), "lease and fence disagree",
-		b.State.Open() == !b.DueAt.IsZero(), "due_at and state disagree",
-		(b.State == order.Working) == !b.LeaseUntil.IsZero() || b.State == order.Failed, "lease_until and state disagree",
-		b.RecoveryPoint.Valid() && b.Word.Valid() && b.State.Status() != order.StatusPendingReview, "unknown state, point or word",
-		b.ExpiresAt.IsZero() || order.Forgettable(b.State, b.RecoveryPoint), "an order that may exist in WHMCS will be forgotten",
-		b.State.Open() || !order.Forgettable(b.State, b.RecoveryPoint) || !b.ExpiresAt.IsZero(), "an ended order is never forgotten",
-		b.Add.Until.IsZero() == b.Add.SettledAt.IsZero() && !b.Add.SettledAt.Before(b.Add.Until), "AddOrder ends before its window",
-		b.Accept.Until.IsZero() == b.Accept.SettledAt.IsZero() && !b.Accept.SettledAt.Before(b.Accept.Until), "AcceptOrder ends before its window",
-		b.RecoveryPoint == order.PointNone || b.RecoveryPoint == order.PointAdding || b.WHMCSOrderID != "", "past adding without a WHMCS order",
-		historyGrows(a.History, b.History), "a line of the history is lost or changed",
-	)
+// invariants says what no write may do, and returns the line that the write
+// added to the history.
+func invariants(from, to order.Record, seen time.Time) (line order.Entry, why string) {
+	line, grown := grew(from.History, to.History)
+	created := from.ID.IsZero()
+	leased := to.Fence == from.Fence+1 && to.Lease != from.Lease
+	switch {
+	case !created && from.ID != to.ID:
+		why = "another order"
+	case to.Version != from.Version+1:
+		why = fmt.Sprintf("version %d after %d", to.Version, from.Version)
+	case !grown:
+		why = "the history lost or changed a line"
+	case to.Signal.Visible() && to.Seq <= from.Seq, !to.Signal.Visible() && to.Seq != from.Seq:
+		why = fmt.Sprintf("seq %d after %d by signal %s", to.Seq, from.Seq, to.Signal)
+	case !leased && (to.Fence != from.Fence || to.Lease != from.Lease):
+		why = fmt.Sprintf("fence %d after %d without a lease", to.Fence, from.Fence)
+	case !created && !to.CreatedAt.Equal(from.CreatedAt), to.UpdatedAt.Before(to.CreatedAt.Add(-order.MaxSkew)):
+		why = "created_at or updated_at moved back"
+	case to.State.Status() == order.StatusPendingReview, !to.RecoveryPoint.Valid(), !to.Word.Valid():
+		why = fmt.Sprintf("state %q, point %q, word %q", to.State, to.RecoveryPoint, to.Word)
+	case to.State.Open() == to.DueAt.IsZero():
+		why = fmt.Sprintf("%s, but due %s", to.State, to.DueAt)
+	case (to.State == order.Working) == to.LeaseUntil.IsZero():
+		why = fmt.Sprintf("%s, but leased until %s", to.State, to.LeaseUntil)
+	case order.Forgettable(to.State, to.RecoveryPoint) == to.ExpiresAt.IsZero():
+		why = fmt.Sprintf("%s at %s, but expires %s", to.State, to.RecoveryPoint, to.ExpiresAt)
+	case to.Add.Count < 0 || to.Accept.Count < 0 || to.Attempts < 0:
+		why = "a negative count"
+	case to.Add.Until.IsZero() != to.Add.SettledAt.IsZero() || to.Accept.Until.IsZero() != to.Accept.SettledAt.IsZero():
+		why = "the end of a window without its settle time"
+	case leased && !from.LeaseUntil.IsZero() && !from.LeaseUntil.Before(seen):
+		why = fmt.Sprintf("leased by %s until %s", from.Lease, from.LeaseUntil)
+	case to.RecoveryPoint == order.PointNone && to.Add.Count > 0:
+		why = "none, and AddOrder may have left"
+	}
+	return line, why
 }
 
-// historyGrows reports whether b is a, perhaps with one line more, less the
-// oldest ones beyond the limit.
-func historyGrows(a, b []order.Entry) bool {
-	left, more := slices.Clone(a), []order.Entry{}
-	for _, e := range b {
-		if i := slices.Index(left, e); i >= 0 {
-			left = slices.Delete(left, i, i+1)
-		} else {
-			more = append(more, e)
+// grew finds the one line that was added; lines are kept by their time, and
+// only the oldest are dropped.
+func grew(from, to []order.Entry) (line order.Entry, ok bool) {
+	from, to = order.LastLines(from), order.LastLines(to)
+	if slices.Equal(from, to) {
+		return line, true
+	}
+	for _, e := range slices.Backward(to) {
+		if slices.Equal(order.LastLines(append(slices.Clone(from), e)), to) {
+			return e, true
 		}
 	}
-	if len(more) > 1 {
-		return false
-	}
-	want := order.LastLines(append(slices.Clone(a), more...))
-	return slices.Equal(b, want) || slices.Equal(b, append(slices.Clone(a), more...)) // a click does not trim
+	return line, false
 }
 
-// fenced says that the holder of the lease wrote.
-func (c change) fenced() bool {
-	return c.from.State == order.Working && c.to.Lease == c.from.Lease && c.to.Fence == c.from.Fence
-}
-
-// settled reports whether an effect that may have left has ended.
-func (c change) settled(s order.Sent) bool {
-	return s.SettledAt.IsZero() || c.at.IsZero() || s.SettledAt.Before(c.at.Add(2*order.MaxSkew))
-}
-
-// planPinned reports whether the plan is as it was, or was not pinned yet.
-func (c change) planPinned() bool {
-	return c.from.Plan == nil || c.from.RecoveryPoint == order.PointNone || reflect.DeepEqual(c.from.Plan, c.to.Plan)
-}
-
-// sentKept reports whether what may have left is as it was; a count falls, by
-// one, only directly after its own stamp, and a window is dropped only then or
-// when it is over.
-func (c change) sentKept() string {
-	one := func(name string, a, b order.Sent) string {
-		if a == b {
-			return ""
-		}
-		flying := c.flying == name
-		return first(
-			b.Until.IsZero(), name+": a window changes without a stamp",
-			b.Count == a.Count || flying && b.Count == a.Count-1, name+": its count changes",
-			flying || c.settled(a), name+": it is forgotten before it has ended",
-		)
-	}
-	if why := one("AddOrder", c.from.Add, c.to.Add); why != "" {
-		return why
-	}
-	return one("AcceptOrder", c.from.Accept, c.to.Accept)
-}
-
-// moved reports whether the worker may have gone from the one point to the other
-// without a stamp: forward by what it read or was answered, or back directly
-// after a stamp that did nothing.
-func (c change) moved() bool {
-	type way [2]order.RecoveryPoint
-	at := way{c.from.RecoveryPoint, c.to.RecoveryPoint}
-	forward := []way{{order.PointAdding, order.PointAdded}, {order.PointAdded, order.PointAccepted}, {order.PointAccepting, order.PointAccepted}}
-	back := map[string][]way{
-		"AddOrder":    {{order.PointAdding, order.PointNone}, {order.PointAdding, order.PointAccepted}},
-		"AcceptOrder": {{order.PointAccepting, order.PointAdded}},
-	}
-	return at[0] == at[1] || slices.Contains(forward, at) || slices.Contains(back[c.flying], at)
-}
-
-// nonceAdded reports whether exactly one nonce was added, and none dropped that
-// another callout could still replay.
-func (c change) nonceAdded() bool {
-	added := 0
-	for n, v := range c.to.Nonces {
-		if old, there := c.from.Nonces[n]; !there || old != v {
-			added++
-		}
-	}
-	for n, v := range c.from.Nonces {
-		if _, kept := c.to.Nonces[n]; !kept && !c.at.IsZero() && v.Expiry.After(c.at.Add(2*order.MaxSkew)) {
-			return false
-		}
-	}
-	return added == 1
-}
-
-// effectStamp is the write before a send.
-func effectStamp(name string, sending order.RecoveryPoint, sent func(order.Record) order.Sent, before ...order.RecoveryPoint) step {
-	return step{"stamp " + name, "RecoveryPoint LeaseUntil Plan Add Accept FirstAddAt Word WHMCSOrderID ServiceIDs AcceptedAt AccountID", func(c change) string {
-		a, b := sent(c.from), sent(c.to)
-		again := c.flying == name // the former one was not sent: the same count is stamped once more
-		return first(
-			c.fenced() && c.to.State == order.Working && c.to.RecoveryPoint == sending, "not the worker's",
-			c.to.Signal == order.SignalLease, "it wakes others",
-			again || slices.Contains(before, c.from.RecoveryPoint) || c.flying == "AddOrder" && c.from.RecoveryPoint == order.PointAdding, "from the wrong point",
-			b.Count == a.Count+1 || again && b.Count == a.Count, "the count does not grow by one",
-			b.Until.After(a.Until), "the window does not move",
-			!b.SettledAt.Before(a.SettledAt), "it ends before the former one",
-			again || c.from.RecoveryPoint != sending || c.settled(a), "the former one has not ended",
-			c.to.Plan != nil && c.planPinned(), "the plan is not pinned",
-			!c.to.Word.Absent() && (name != "AcceptOrder" || !c.to.Word.Rerun()), "a person's word is not used up",
-			name == "AddOrder" && c.to.Accept == c.from.Accept || name == "AcceptOrder" && c.to.Add.Count == c.from.Add.Count, "it touches the other effect",
-			name == "AcceptOrder" || c.to.WHMCSOrderID == c.from.WHMCSOrderID && !c.to.FirstAddAt.IsZero(), "AddOrder with a WHMCS order, or without its first time",
-		)
-	}}
-}
-
-// steps are the kinds of writes; the names in brackets are rows of the table in
-// package provision.
-func steps() []step {
-	const work = "RecoveryPoint LeaseUntil DueAt Plan Add Accept FirstAddAt Word WHMCSOrderID ServiceIDs AcceptedAt AccountID Attempts ErrorCode ErrorMessage ErrorAt State"
-	open := func(r order.Record) bool { return r.State.Open() }
-	return []step{
-		{"first callout", "ID State RecoveryPoint OpenedAt DueAt Keys Nonces AccountID CreatedAt", func(c change) string {
-			return first(
-				c.from.ID.IsZero() && c.to.State == order.Queued && c.to.RecoveryPoint == order.PointNone, "not the first",
-				len(c.to.Keys) == 1 && len(c.to.Nonces) == 1 && c.to.DueAt.Equal(c.to.OpenedAt), "without key, nonce or time",
-			)
-		}},
-		{"click", "Keys Nonces AccountID", func(c change) string {
-			return first(
-				!c.from.ID.IsZero() && c.to.Signal == order.SignalNote && c.nonceAdded(), "no callout",
-				c.from.AccountID == "" || c.to.AccountID == c.from.AccountID, "the account changes",
-			)
-		}},
-		{"reopen", "State Keys Nonces AccountID OpenedAt DueAt Attempts LeaseUntil ExpiresAt Word", func(c change) string {
-			word := c.from.Word
-			if c.from.ErrorCode == "module_failed" && c.from.RecoveryPoint == order.PointAccepting {
-				word = word.WithRerun()
+// called says what is wrong with the nonces and keys of a callout.
+func called(c change, keyed bool) string {
+	var fresh order.Nonce
+	for name, n := range c.to.Nonces {
+		if c.base.Nonces[name] != n {
+			if fresh.By != "" {
+				return "two nonces at once"
 			}
-			return first(
-				c.from.State == order.Failed && c.to.State == order.Queued && c.to.Signal == order.SignalQueued, "not failed",
-				c.nonceAdded() && !slices.Contains(c.from.Keys, c.to.Keys[len(c.to.Keys)-1]), "by a key that was seen",
-				c.to.Attempts == 0 && c.to.LeaseUntil.IsZero() && c.to.Word == word, "tries, lease or word",
-			)
-		}},
-		{"lease", "State Lease Fence LeaseUntil DueAt Attempts", func(c change) string {
-			return first(
-				open(c.from) && c.to.State == order.Working && c.to.Fence == c.from.Fence+1, "not of an open order",
-				c.to.Attempts == c.from.Attempts+1 && !c.to.DueAt.Before(c.to.LeaseUntil), "without a try, or due before its end",
-				c.from.LeaseUntil.IsZero() || c.at.IsZero() || c.from.LeaseUntil.Before(c.at.Add(order.MaxSkew)), "the former one still stands",
-			)
-		}},
-		{"renew [any/renew]", "LeaseUntil AccountID RecoveryPoint Plan Add Accept FirstAddAt Word WHMCSOrderID ServiceIDs AcceptedAt", func(c change) string {
-			return first(
-				c.fenced() && c.to.LeaseUntil.After(c.from.LeaseUntil) && c.to.Signal == order.SignalLease, "not longer",
-				c.moved() && c.planPinned(), "point or plan", c.sentKept() == "", c.sentKept())
-		}},
-		effectStamp("AddOrder", order.PointAdding, func(r order.Record) order.Sent { return r.Add }, order.PointNone, order.PointAdding),
-		effectStamp("AcceptOrder", order.PointAccepting, func(r order.Record) order.Sent { return r.Accept }, order.PointAdded, order.PointAccepting),
-		{"search first [none/look-before, none/salesforce-holds-id]", "RecoveryPoint Add AccountID Plan FirstAddAt Word", func(c change) string {
-			return first(
-				c.fenced() && c.to.RecoveryPoint == order.PointAdding && c.to.Add == order.Sent{} && c.to.Signal == order.SignalLease, "not a search",
-				c.from.RecoveryPoint == order.PointNone || c.flying == "AddOrder" && c.from.Add.Count == 1, "something may have left")
-		}},
-		{"adopt [adding/found]", "RecoveryPoint WHMCSOrderID Plan AccountID Add Word FirstAddAt", func(c change) string {
-			return first(
-				c.fenced() && c.from.RecoveryPoint == order.PointAdding && c.to.RecoveryPoint == order.PointAdded && c.to.Signal == order.SignalLease, "not at adding",
-				c.to.Plan != nil && c.planPinned(), "the plan is not pinned", c.sentKept() == "", c.sentKept())
-		}},
-		{"park [waiting]", work, func(c change) string {
-			return first(
-				c.fenced() && c.to.State == order.Waiting && c.to.Signal == order.SignalLease, "not parked",
-				c.to.Attempts == c.from.Attempts || c.to.Attempts == max(c.from.Attempts-1, 0), "tries",
-				c.moved(), "the point jumps",
-				c.planPinned() || c.flying == "AddOrder" && c.to.Add.Count == 0, "the plan changes",
-				c.to.Word == c.from.Word || c.flying != "" || c.to.Word == c.from.Word.WithoutRerun() && c.to.RecoveryPoint == order.PointAccepted, "a word is lost",
-				c.to.WHMCSOrderID == c.from.WHMCSOrderID || c.from.RecoveryPoint == order.PointAdding && c.to.RecoveryPoint != order.PointAdding, "the WHMCS order changes",
-				c.sentKept() == "", c.sentKept())
-		}},
-		{"fail [failed]", work + " ExpiresAt", func(c change) string {
-			info := c.to.ErrorCode.Info()
-			refused := c.flying == "AddOrder" && c.to.Add.Count < c.from.Add.Count
-			return first(
-				c.fenced() && c.to.State == order.Failed && c.to.Signal == order.SignalStatus, "not failed",
-				c.to.ErrorCode.Listed() && c.to.ErrorMessage != "" && !c.to.ErrorAt.IsZero(), "without code, text or time",
-				info.Review || c.to.RecoveryPoint == order.PointNone || c.to.RecoveryPoint == order.PointAdding && refused, "a plain code although something may exist",
-				c.moved(), "the point jumps",
-				c.planPinned() || refused, "the plan changes",
-				!c.to.Word.Rerun(), "the consent is kept",
-				c.to.Attempts == c.from.Attempts, "tries",
-				c.sentKept() == "", c.sentKept())
-		}},
-		{"provisioned [accepted/verified]", work + " ExpiresAt", func(c change) string {
-			return first(
-				c.fenced() && c.to.State == order.Provisioned && c.to.Signal == order.SignalStatus && c.to.RecoveryPoint == order.PointAccepted, "not provisioned",
-				c.from.RecoveryPoint != order.PointNone && (c.from.RecoveryPoint != order.PointAdding || c.flying == "AddOrder"), "never accepted",
-				c.to.Plan != nil && c.planPinned() && servicesOf(c.to), "services are missing",
-				c.to.ErrorCode == "" && c.to.WHMCSOrderID != "", "with an error, or without a WHMCS order",
-				c.from.RecoveryPoint == order.PointAdding || c.to.WHMCSOrderID == c.from.WHMCSOrderID, "the WHMCS order changes",
-				c.to.Add.Count == c.from.Add.Count && c.to.Accept.Count == c.from.Accept.Count, "a count changes")
-		}},
-		{"resolve adopt", "State OpenedAt DueAt Attempts LeaseUntil ExpiresAt RecoveryPoint WHMCSOrderID Word ServiceIDs AcceptedAt", func(c change) string {
-			return first(
-				c.from.State == order.Failed && c.to.State == order.Queued && c.to.Signal == order.SignalQueued, "not failed",
-				c.to.Word == order.WordNamed && c.to.WHMCSOrderID != "" && c.to.RecoveryPoint == c.from.AfterAdopting(c.to.WHMCSOrderID), "without the order named")
-		}},
-		{"resolve none", "State OpenedAt DueAt Attempts LeaseUntil ExpiresAt RecoveryPoint WHMCSOrderID Word ServiceIDs AcceptedAt Add Plan", func(c change) string {
-			return first(
-				c.from.State == order.Failed && c.to.State == order.Queued && c.to.Signal == order.SignalQueued, "not failed",
-				c.to.Word == order.WordAbsent && c.to.RecoveryPoint == order.PointNone && c.to.Add.Count == 0 && c.to.Plan == nil && c.to.WHMCSOrderID == "", "something is left",
-				c.settled(c.from.Add), "AddOrder may still run")
-		}},
-		{"resolve stop", "ErrorCode ErrorMessage ErrorAt", func(c change) string {
-			return first(c.from.State == order.Failed && c.to.ErrorCode == "stopped" && c.to.Signal == order.SignalStatus, "not a stop")
-		}},
-		{"again", "", func(c change) string { // the table's answer was lost, and the worker wrote the same once more
-			return first(c.fenced() && c.to.State == order.Working && c.to.Signal == order.SignalLease, "not the worker's")
-		}},
-		{"bump", "", func(c change) string {
-			return first(!c.from.ID.IsZero() && c.to.Signal == order.SignalStatus, "not a bump")
-		}},
-		{"note", "", func(c change) string {
-			return first(!c.from.ID.IsZero() && c.to.Signal == order.SignalNote, "not a note")
-		}},
+			fresh = n
+		}
+	}
+	if fresh.By == "" {
+		return "no new nonce"
+	}
+	now := c.line.At
+	if now.IsZero() {
+		now = fresh.Expiry
+	}
+	for name, n := range c.base.Nonces {
+		if c.to.Nonces[name] != n && n.Expiry.After(now) {
+			return "a live nonce was dropped"
+		}
+	}
+	keys := c.base.Keys
+	if keyed && len(c.to.Keys) > 0 {
+		keys = append(slices.Clone(keys), c.to.Keys[len(c.to.Keys)-1])
+	}
+	if !slices.Equal(order.LastKeys(keys), order.LastKeys(c.to.Keys)) {
+		return "a key was lost"
+	}
+	return ""
+}
+
+// planned frees what a worker may learn of an order: its account, the plan
+// while none is pinned, and the services of the WHMCS order just found.
+func planned(want *order.Record, c change) {
+	want.AccountID, want.UpdatedAt = c.to.AccountID, c.to.UpdatedAt
+	switch at := c.base.RecoveryPoint; {
+	case at == order.PointNone, c.base.Plan == nil && (at == order.PointAdding || at == order.PointAdded):
+		want.Plan = c.to.Plan
+	}
+	if c.base.RecoveryPoint == order.PointAdded {
+		want.ServiceIDs = c.to.ServiceIDs
 	}
 }
 
-// servicesOf reports whether each line of the plan has its services.
-func servicesOf(r order.Record) bool {
-	want := map[string]int{}
+// stamped says what is wrong with the stamp of an effect.
+func stamped(before, after order.Sent, c change) string {
+	switch {
+	case after.Count != before.Count+1:
+		return fmt.Sprintf("count %d after %d", after.Count, before.Count)
+	case !after.Until.After(c.to.UpdatedAt) || !after.SettledAt.After(after.Until):
+		return fmt.Sprintf("a window until %s, settled at %s", after.Until, after.SettledAt)
+	case !over(before, c.to.UpdatedAt):
+		return fmt.Sprintf("the last one is settled at %s", before.SettledAt)
+	case c.to.Plan == nil:
+		return "no plan"
+	}
+	return ""
+}
+
+// lacks says which line of the plan has not all of its services.
+func lacks(r order.Record) string {
+	want, seen := map[string]int{}, map[string]bool{}
+	if r.Plan == nil || r.WHMCSOrderID == "" {
+		return "no plan, or no WHMCS order"
+	}
 	for _, e := range r.Plan.Entries {
 		want[e.ItemID] += e.Services
 	}
-	got := map[string]int{}
 	for item, ids := range r.ServiceIDs {
-		got[item] = len(ids)
+		for _, id := range ids {
+			if id == "" || seen[id] {
+				return "a service without id, or twice"
+			}
+			seen[id] = true
+		}
+		want[item] -= len(ids)
 	}
-	return maps.Equal(want, got)
+	maps.DeleteFunc(want, func(_ string, n int) bool { return n == 0 })
+	if len(want) > 0 {
+		return fmt.Sprintf("lines and services differ: %v", want)
+	}
+	return ""
+}
+
+// failed says what is wrong with a failure.
+func failed(c change) string {
+	code, at := c.to.ErrorCode, c.base.RecoveryPoint
+	places := map[fault.Code][]order.RecoveryPoint{
+		fault.RetriesExhausted: {order.PointNone}, fault.AddOutcomeUnknown: {order.PointAdding},
+		fault.AcceptOutcomeUnknown: {order.PointAdded, order.PointAccepting}, fault.NotVerified: {order.PointAccepted},
+		fault.ModuleFailed: {order.PointAccepting, order.PointAccepted},
+	}
+	switch only, ok := places[code]; {
+	case !code.Listed() || !c.to.ErrorAt.Equal(c.to.UpdatedAt):
+		return fmt.Sprintf("code %q at %s", code, c.to.ErrorAt)
+	case ok && !slices.Contains(only, at):
+		return fmt.Sprintf("%s at %s", code, at)
+	case !code.Info().Review && at != order.PointNone && !(at == order.PointAdding && c.undone):
+		return fmt.Sprintf("the plain code %s at %s", code, at)
+	case at == order.PointAdding && !over(c.base.Add, c.to.UpdatedAt):
+		return "AddOrder may be running"
+	case at == order.PointAccepting && code == fault.AcceptOutcomeUnknown && !over(c.base.Accept, c.to.UpdatedAt):
+		return "AcceptOrder may be running"
+	case at == order.PointAccepting && code == fault.ModuleFailed && !c.answered:
+		return "no AcceptOrder was answered"
+	}
+	return ""
+}
+
+// when returns why unless yes.
+func when(yes bool, why string) string {
+	if yes {
+		return ""
+	}
+	return why
 }
