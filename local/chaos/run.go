@@ -74,7 +74,7 @@ type run struct {
 type finding struct{ id, what string }
 
 // begin starts the system.
-func begin(o options, out io.Writer) (*run, error) {
+func begin(ctx context.Context, o options, out io.Writer) (*run, error) {
 	sys, err := launch.Start(launch.Options{Local: filepath.Join(o.bin, "local"), Bin: o.bin, Template: o.template, Env: scaled()})
 	if err != nil {
 		if sys != nil {
@@ -87,7 +87,7 @@ func begin(o options, out io.Writer) (*run, error) {
 	if err != nil {
 		return nil, errors.Join(err, sys.Stop())
 	}
-	if r.writes, err = watch.Start(context.Background(), r.aws(), sys.Exports["TABLE_NAME"]); err != nil {
+	if r.writes, err = watch.Start(ctx, r.aws(), sys.Exports["TABLE_NAME"]); err != nil {
 		return nil, errors.Join(err, sys.Stop())
 	}
 	return r, nil
