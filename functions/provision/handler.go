@@ -79,9 +79,9 @@ func (h *handler) Handle(ctx context.Context, raw json.RawMessage) error {
 
 func (h *handler) message(ctx context.Context, m events.SQSMessage) error {
 	var body hint
-	err := json.Unmarshal([]byte(m.Body), &body)
+	readable := json.Unmarshal([]byte(m.Body), &body) == nil
 	id, ok := store.OrderID(body.PK)
-	if err != nil || !ok {
+	if !readable || !ok {
 		// No redelivery can make it readable; the order, if there is one, is
 		// found by the clock.
 		h.log.ErrorContext(ctx, "hint dropped: not readable", "messageId", m.MessageId)
