@@ -94,7 +94,7 @@ func carry(ctx context.Context, o options, out io.Writer) (err error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, o.timeout, fmt.Errorf("not done after %v", o.timeout))
 	defer cancel()
 	fmt.Fprintf(out, "chaos: scenario %s, %d orders, seed %d\n", o.scenario, o.orders, o.seed)
-	r, err := begin(ctx, o, out)
+	r, err := begin(o, out)
 	if err != nil {
 		return err
 	}

@@ -72,7 +72,7 @@ type run struct {
 type finding struct{ id, what string }
 
 // begin starts the system.
-func begin(ctx context.Context, o options, out io.Writer) (*run, error) {
+func begin(o options, out io.Writer) (*run, error) {
 	sys, err := launch.Start(launch.Options{Local: filepath.Join(o.bin, "local"), Bin: o.bin, Template: o.template, Env: scaled()})
 	if err != nil {
 		if sys != nil {

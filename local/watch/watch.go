@@ -86,14 +86,14 @@ func (s Stream) records(ctx context.Context) (all []record, err error) {
 	}
 	for _, stream := range list.Streams {
 		var described struct {
-			StreamDescription struct{ Shards []struct{ ShardId string } } //nolint:revive // AWS's name
+			StreamDescription struct{ Shards []struct{ ShardID string `json:"ShardId"` } }
 		}
 		if err := s.call(ctx, "DescribeStream", map[string]any{"StreamArn": stream.StreamArn}, &described); err != nil {
 			return nil, err
 		}
 		for _, shard := range described.StreamDescription.Shards {
 			var at struct{ ShardIterator string }
-			if err := s.call(ctx, "GetShardIterator", map[string]any{"StreamArn": stream.StreamArn, "ShardId": shard.ShardId, "ShardIteratorType": "TRIM_HORIZON"}, &at); err != nil {
+			if err := s.call(ctx, "GetShardIterator", map[string]any{"StreamArn": stream.StreamArn, "ShardId": shard.ShardID, "ShardIteratorType": "TRIM_HORIZON"}, &at); err != nil {
 				return nil, err
 			}
 			for at.ShardIterator != "" {
