@@ -86,7 +86,11 @@ func (s Stream) records(ctx context.Context) (all []record, err error) {
 	}
 	for _, stream := range list.Streams {
 		var described struct {
-			StreamDescription struct{ Shards []struct{ ShardID string `json:"ShardId"` } }
+			StreamDescription struct {
+				Shards []struct {
+					ShardID string `json:"ShardId"`
+				}
+			}
 		}
 		if err := s.call(ctx, "DescribeStream", map[string]any{"StreamArn": stream.StreamArn}, &described); err != nil {
 			return nil, err
