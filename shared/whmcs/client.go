@@ -255,7 +255,7 @@ func readAnswer(res *http.Response) (answer, error) {
 		a.location = (&url.URL{Scheme: l.Scheme, Host: l.Host, Path: l.Path}).String()
 	}
 	if len(b) <= maxBody {
-		a.body = decode(b)
+		a.body, a.disputed = decode(b)
 	}
 	return a, nil
 }

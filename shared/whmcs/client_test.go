@@ -247,8 +247,16 @@ func TestEveryDocumentedTextHasItsMeaning(t *testing.T) {
 		{200, "Account 12 already exists on server", "unsure whmcs_unavailable", "refused module_failed", "whmcs_unavailable", ""},
 		{200, "Function Aborted by Action Hook Code", "unsure whmcs_unavailable", "refused module_failed", "whmcs_unavailable", ""},
 		// Under HTTP 200 an AcceptOrder speaks with the module's voice.
-		{200, "Access denied", "refused whmcs_credentials_refused", "refused module_failed", "whmcs_credentials_refused", ""},
-		{200, "Authentication failed", "refused whmcs_credentials_refused", "refused module_failed", "whmcs_credentials_refused", ""},
+		// Under HTTP 200 or 500 an AddOrder may have made the order: the words are
+		// a hook's, a registrar's or PHP's, however WHMCS's they look.
+		{200, "Access denied", "unsure whmcs_unavailable", "refused module_failed", "whmcs_credentials_refused", ""},
+		{200, "Access denied for user 'x'@'localhost'", "unsure whmcs_unavailable", "refused module_failed", "whmcs_credentials_refused", ""},
+		{200, "Authentication failed", "unsure whmcs_unavailable", "refused module_failed", "whmcs_credentials_refused", ""},
+		{200, "Command Not Found", "unsure whmcs_unavailable", "refused module_failed", "whmcs_misconfigured", ""},
+		{500, "Invalid IP 198.51.100.4", "unsure whmcs_unavailable", "unsure whmcs_unavailable", "whmcs_ip_denied", ""},
+		{500, "Client ID Not Found", "unsure whmcs_unavailable", "unsure whmcs_unavailable", "whmcs_client_not_found", ""},
+		{200, "Expecting parameter 'domain' in registrar module", "unsure whmcs_unavailable", "refused module_failed", "whmcs_rejected", ""},
+		{200, "Client Not Found in LDAP", "unsure whmcs_unavailable", "refused module_failed", "whmcs_client_not_found", ""},
 		{500, "Something else", "unsure whmcs_unavailable", "unsure whmcs_unavailable", "whmcs_unavailable", ""},
 		{403, "Something else", "unsure whmcs_unavailable", "unsure whmcs_unavailable", "whmcs_unavailable", ""},
 	} {

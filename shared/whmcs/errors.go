@@ -3,6 +3,7 @@ package whmcs
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode"
@@ -12,14 +13,17 @@ import (
 )
 
 // WHMCS has no error codes, only texts, whose case and wording vary between
-// actions: this file is the one place where they are matched, case-folded and
-// by their beginning, before any HTTP status is looked at.
+// actions: this file is the one place where they are matched, case-folded. A
+// read goes by their beginning. An effect that failed counts as not done only by
+// a text of WHMCS's own under its own HTTP status, and in full where an order may
+// have been made: a hook, a registrar or PHP may say the like afterwards.
 
 // answer is what came back for one call.
 type answer struct {
 	status   int
 	location string // of a redirect
 	body     object // nil when the body held no JSON object
+	disputed bool   // the body held several results, and they differ
 }
 
 // ok reports success in WHMCS's sense. The caller still looks for the ids it
@@ -57,65 +61,74 @@ func (a answer) cause(action string) error {
 type meaning struct {
 	prefix string // case-folded
 	code   fault.Code
-	when   stage
-}
-
-// stage says at which point of an action WHMCS gives a text.
-type stage uint8
-
-const (
-	// late: the action may have changed something.
-	late stage = iota
-	// early: AddOrder has not made an order yet.
-	early
 	// entry: WHMCS refused the caller, whatever the action: it checked address,
 	// credential and role before it looked at the action.
-	entry
-)
+	entry bool
+}
 
 // meaningOf returns what a text says; the zero meaning if it is not known. The
 // texts at entry were seen with HTTP 403, "Invalid IP" with 400 as well; the
 // others are the documented refusals (developers.whmcs.com, "Error Responses" of
-// each action).
+// each action), under HTTP 200.
 func meaningOf(text string) meaning {
 	folded := strings.ToLower(text)
-	renewal := late
-	if strings.Contains(folded, "can not be renewed") {
-		renewal = early
-	}
 	for _, m := range []meaning{
-		{"invalid ip", fault.WHMCSIPDenied, entry},
-		{"forbidden ip", fault.WHMCSIPDenied, entry},
-		{"invalid or missing credentials", fault.WHMCSCredentials, entry},
-		{"authentication failed", fault.WHMCSCredentials, entry},
-		{"invalid password provided", fault.WHMCSCredentials, entry},
-		{"administrator account disabled", fault.WHMCSCredentials, entry},
-		{"access denied", fault.WHMCSCredentials, entry},
-		{"invalid permissions", fault.WHMCSRoleDenied, entry},
+		{"invalid ip", fault.WHMCSIPDenied, true},
+		{"forbidden ip", fault.WHMCSIPDenied, true},
+		{"invalid or missing credentials", fault.WHMCSCredentials, true},
+		{"authentication failed", fault.WHMCSCredentials, true},
+		{"invalid password provided", fault.WHMCSCredentials, true},
+		{"administrator account disabled", fault.WHMCSCredentials, true},
+		{"access denied", fault.WHMCSCredentials, true},
+		{"invalid permissions", fault.WHMCSRoleDenied, true},
 		// The call did not arrive whole, or this WHMCS has no such action.
-		{"empty action request", fault.WHMCSMisconfigured, entry},
-		{"command not found", fault.WHMCSMisconfigured, entry},
+		{"empty action request", fault.WHMCSMisconfigured, true},
+		{"command not found", fault.WHMCSMisconfigured, true},
 
-		{"client id not found", fault.WHMCSClientNotFound, early},
-		{"client not found", fault.WHMCSClientNotFound, early},
-		{"unable to add order when client status is closed", fault.WHMCSClientClosed, early},
-		{"invalid payment method", fault.WHMCSRejected, early},
-		{"no items added to cart", fault.WHMCSRejected, early},
-		{"expecting parameter ", fault.WHMCSRejected, early},
-		{"addon id invalid", fault.WHMCSRejected, early},
-		{"service id not owned by client id", fault.WHMCSRejected, early},
-		{"service id ", fault.WHMCSRejected, renewal},
-		{"service not assigned to a module", fault.WHMCSRejected, late},
-		{"either clientid or email is required", fault.WHMCSRejected, late},
-		{"client id is required", fault.WHMCSRejected, early},
-		{"order id not found", fault.StateChanged, late},
-		{"the order status must be in cancelled or fraud", fault.StateChanged, late},
+		{"client id not found", fault.WHMCSClientNotFound, false},
+		{"client not found", fault.WHMCSClientNotFound, false},
+		{"unable to add order when client status is closed", fault.WHMCSClientClosed, false},
+		{"invalid payment method", fault.WHMCSRejected, false},
+		{"no items added to cart", fault.WHMCSRejected, false},
+		{"expecting parameter ", fault.WHMCSRejected, false},
+		{"addon id invalid", fault.WHMCSRejected, false},
+		{"service id ", fault.WHMCSRejected, false},
+		{"service not assigned to a module", fault.WHMCSRejected, false},
+		{"either clientid or email is required", fault.WHMCSRejected, false},
+		{"client id is required", fault.WHMCSRejected, false},
+		{"order id not found", fault.StateChanged, false},
+		{"the order status must be in cancelled or fraud", fault.StateChanged, false},
 	} {
 		if strings.HasPrefix(folded, m.prefix) {
 			return m
 		}
 	}
 	return meaning{}
+}
+
+// refusedAtEntry reports whether WHMCS refused the caller before it looked at
+// the action: one of its texts for that, under a status that it gives them.
+func (a answer) refusedAtEntry(m meaning) bool {
+	return m.entry && (a.status == 400 || a.status == 401 || a.status == 403)
+}
+
+// addRefused reports whether an answer is, in full, one of the refusals that
+// AddOrder gives before it has made an order (developers.whmcs.com, AddOrder,
+// "Error Responses"); * stands for what varies.
+func (a answer) addRefused() bool {
+	text := strings.TrimSuffix(strings.ToLower(a.refusal()), ".")
+	return a.status == 200 && slices.ContainsFunc([]string{
+		"client id not found", "client not found", "client id is required",
+		"unable to add order when client status is closed",
+		"invalid payment method", "invalid payment method. valid options include *",
+		"no items added to cart so order cannot proceed",
+		"expecting parameter '*' to be an array",
+		"addon id invalid",
+		"service id not owned by client id provided", "service id * can not be renewed at this time",
+	}, func(whole string) bool {
+		before, after, varies := strings.Cut(whole, "*")
+		return text == whole || varies && len(text) > len(before)+len(after) && strings.HasPrefix(text, before) && strings.HasSuffix(text, after)
+	})
 }
 
 // coded makes the error of one refusal. The advice names the address or the
@@ -174,14 +187,13 @@ func readError(action string, a answer) error {
 
 // addError returns why AddOrder is not known to have made an order.
 func addError(a answer) error {
-	if a.ok() {
-		return nil
-	}
-	text := a.refusal()
-	if text == "" || a.status/100 == 3 {
+	m := meaningOf(a.refusal())
+	switch {
+	case a.disputed:
 		return unsure(addOrder, a)
-	}
-	if m := meaningOf(text); m.when != late {
+	case a.ok():
+		return nil
+	case a.refusedAtEntry(m), a.addRefused():
 		return &fault.Refused{Err: coded(m.code, addOrder, a)}
 	}
 	return unsure(addOrder, a)
@@ -191,21 +203,19 @@ func addError(a answer) error {
 // 200 every text but the documented one is the provisioning module's, and the
 // module may have run: "Access denied" there is a hosting panel's, not WHMCS's.
 func acceptError(a answer) error {
-	if a.ok() {
-		return nil
-	}
 	text := a.refusal()
-	if text == "" || a.status/100 == 3 {
-		return unsure(acceptOrder, a)
-	}
 	m := meaningOf(text)
 	switch {
-	case a.status != 200 && m.when != entry:
+	case a.disputed:
 		return unsure(acceptOrder, a)
-	case a.status != 200 || m.code == fault.StateChanged:
+	case a.ok():
+		return nil
+	case a.refusedAtEntry(m), a.status == 200 && m.code == fault.StateChanged:
 		return &fault.Refused{Err: coded(m.code, acceptOrder, a)}
+	case a.status == 200 && text != "":
+		return &fault.Refused{Err: &fault.Error{Code: fault.ModuleFailed, Vendor: text, Err: a.cause(acceptOrder)}}
 	}
-	return &fault.Refused{Err: &fault.Error{Code: fault.ModuleFailed, Vendor: text, Err: a.cause(acceptOrder)}}
+	return unsure(acceptOrder, a)
 }
 
 func unsure(action string, a answer) error {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"html"
 	"math"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -24,10 +25,12 @@ const maxStarts = 64
 
 // decode finds the answer's JSON object in body; nil when there is none. What
 // stands before it (PHP notices, a byte order mark) and after it is dropped.
-// An object with a result wins over one that stands in a notice.
-func decode(body []byte) object {
-	var first object
-	at := 0
+// An object with a result wins over one that stands in a notice; of several
+// results the last is WHMCS's, since it writes its answer when all hooks have
+// spoken. disputed says that they differ.
+func decode(body []byte) (answer object, disputed bool) {
+	var found object
+	at, results := 0, 0
 	for range maxStarts {
 		i := bytes.IndexByte(body[at:], '{')
 		if i < 0 {
@@ -37,19 +40,20 @@ func decode(body []byte) object {
 		d := json.NewDecoder(bytes.NewReader(body[at:]))
 		d.UseNumber()
 		var o object
-		if err := d.Decode(&o); err == nil && len(o) > 0 {
-			if _, ok := o["result"]; ok {
-				return o
-			}
-			if first == nil {
-				first = o
-			}
-			at += int(d.InputOffset())
+		if err := d.Decode(&o); err != nil || len(o) == 0 {
+			at++
 			continue
 		}
-		at++
+		at += int(d.InputOffset())
+		if _, ok := o["result"]; ok {
+			disputed = disputed || results > 0 && !reflect.DeepEqual(found, o)
+			found = o
+			results++
+		} else if found == nil {
+			found = o
+		}
 	}
-	return first
+	return found, disputed
 }
 
 // text reads a member as text: strings as they are, numbers in decimal, true

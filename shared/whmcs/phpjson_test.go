@@ -1,11 +1,47 @@
 package whmcs
 
 import (
+	"errors"
 	"fmt"
 	"reflect"
 	"strings"
 	"testing"
+
+	"orderbridge/shared/fault"
 )
+
+func objectOf(body []byte) object {
+	o, _ := decode(body)
+	return o
+}
+
+func TestSeveralResultsInOneBody(t *testing.T) {
+	for body, want := range map[string]struct {
+		result   string
+		disputed bool
+	}{
+		`{"result":"success","orderid":5}`:                                                   {"success", false},
+		`{"result":"success","orderid":5}{"result":"success","orderid":5}`:                   {"success", false},
+		`{"result":"success","orderid":5}` + "\n" + `{"result":"success","orderid":6}`:       {"success", true},
+		`{"result":"error","message":"Client Not Found"}{"result":"success","orderid":5}`:    {"success", true},
+		`{"result":"success","orderid":5}{"result":"error","message":"Client ID Not Found"}`: {"error", true},
+		`{"warning":"x"}{"result":"success","orderid":5}{"note":1}`:                          {"success", false},
+	} {
+		o, disputed := decode([]byte(body))
+		if o.text("result") != want.result || disputed != want.disputed {
+			t.Errorf("%s is read as %v, disputed %t", body, o, disputed)
+		}
+		if !want.disputed {
+			continue
+		}
+		a := answer{status: 200, body: o, disputed: disputed}
+		for _, err := range []error{addError(a), acceptError(a)} {
+			if unsure := new(fault.Unsure); !errors.As(err, &unsure) {
+				t.Errorf("%s is taken as %v: it may have been done", body, err)
+			}
+		}
+	}
+}
 
 func TestDecodeFindsTheAnswer(t *testing.T) {
 	for _, c := range []struct{ name, in, result string }{
@@ -16,13 +52,13 @@ func TestDecodeFindsTheAnswer(t *testing.T) {
 		{"something after it", `{"result":"success"}<!-- 0.1 s -->`, "success"},
 		{"a warning alone", `{"warning":"not done"}`, ""},
 	} {
-		o := decode([]byte(c.in))
+		o := objectOf([]byte(c.in))
 		if o == nil || o.text("result") != c.result {
 			t.Errorf("%s: got %v, want result %q", c.name, o, c.result)
 		}
 	}
 	for _, in := range []string{"", "null", "[]", "[1]", "{}", "{", `"x"`, "<html>{ not json }</html>", strings.Repeat("{", 1000), `{"result":"succ`} {
-		if o := decode([]byte(in)); o != nil {
+		if o := objectOf([]byte(in)); o != nil {
 			t.Errorf("%.20q: got %v, want nothing", in, o)
 		}
 	}
@@ -41,7 +77,7 @@ func TestListTakesEveryShape(t *testing.T) {
 		"rubbish between":   `{"orders":{"order":[{"id":1},null,"x",{"id":2}]}}`,
 	} {
 		var got []string
-		for _, row := range decode([]byte(`{"result":"success",`+in[1:])).list("orders", "order") {
+		for _, row := range objectOf([]byte(`{"result":"success",`+in[1:])).list("orders", "order") {
 			got = append(got, row.id("id"))
 		}
 		if !reflect.DeepEqual(got, want) {
@@ -51,12 +87,12 @@ func TestListTakesEveryShape(t *testing.T) {
 	for name, in := range map[string]string{
 		"single": `{"orders":{"order":{"id":1}}}`, "single, bare": `{"orders":{"id":1}}`,
 	} {
-		if got := decode([]byte(in)).list("orders", "order"); len(got) != 1 || got[0].id("id") != "1" {
+		if got := objectOf([]byte(in)).list("orders", "order"); len(got) != 1 || got[0].id("id") != "1" {
 			t.Errorf("%s: got %v, want one row", name, got)
 		}
 	}
 	for _, in := range []string{`""`, `[]`, `{}`, `null`, `{"order":""}`, `{"order":[]}`, `{"order":{}}`, `{"order":null}`, `7`, `true`} {
-		if got := decode([]byte(`{"result":"success","orders":`+in+`}`)).list("orders", "order"); len(got) != 0 {
+		if got := objectOf([]byte(`{"result":"success","orders":`+in+`}`)).list("orders", "order"); len(got) != 0 {
 			t.Errorf("%s: got %v, want no row", in, got)
 		}
 	}
@@ -67,12 +103,12 @@ func TestNumbersComeInManyForms(t *testing.T) {
 		`1`: "1", `"1"`: "1", `" 7 "`: "7", `12.0`: "12", `"0"`: "", `0`: "", `-1`: "", `null`: "", `""`: "", `"x"`: "",
 		`1.5`: "", `1e3`: "1000", `true`: "1", `[]`: "", `99999999999999999999`: "", `9007199254740993`: "9007199254740993",
 	} {
-		if got := decode([]byte(`{"id":` + in + `}`)).id("id"); got != want {
+		if got := objectOf([]byte(`{"id":` + in + `}`)).id("id"); got != want {
 			t.Errorf("%s: got %q, want %q", in, got, want)
 		}
 	}
 	for in, want := range map[string]bool{`true`: true, `"1"`: true, `1`: true, `"on"`: true, `false`: false, `"0"`: false, `0`: false, `""`: false, `null`: false, `"off"`: false} {
-		if got := decode([]byte(`{"a":` + in + `}`)).on("a"); got != want {
+		if got := objectOf([]byte(`{"a":` + in + `}`)).on("a"); got != want {
 			t.Errorf("%s: got %v, want %v", in, got, want)
 		}
 	}
@@ -90,7 +126,7 @@ func FuzzDecode(f *testing.F) {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
-		o := decode(body)
+		o := objectOf(body)
 		for _, plural := range []string{"orders", "products", "queue", "result"} {
 			for _, row := range o.list(plural, strings.TrimSuffix(plural, "s")) {
 				if id := row.id("id"); id != "" && (strings.HasPrefix(id, "-") || id == "0") {
