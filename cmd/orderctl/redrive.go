@@ -32,7 +32,7 @@ func redriveCommand() command {
 	return command{
 		name:     "redrive",
 		synopsis: "[--by WHO]",
-		summary:  "push every order whose status Salesforce refused for good, once the cause is mended",
+		summary:  "push every order whose status Salesforce refused for good, once the cause is corrected",
 		needs:    "TABLE_NAME, STATUSPUSH_DEAD_LETTER_URL",
 		examples: []string{"redrive --by ann"},
 		setup: func(flags *flag.FlagSet) action {

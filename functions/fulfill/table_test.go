@@ -278,7 +278,7 @@ func TestCalloutsThroughTheLifeOfAnOrder(t *testing.T) {
 
 // The answer of a recorded callout may be lost on its way, or its process may
 // die: the nonce is used up, and a new one meets the same order.
-func TestACrashAfterTheClaimIsMendedByANewNonce(t *testing.T) {
+func TestACrashAfterTheClaimIsHealedByANewNonce(t *testing.T) {
 	claims := provisiontest.NewMemory()
 	lost := true
 	claims.After = func(_ context.Context, op provisiontest.Op, _ order.Record, err error) error {

@@ -418,7 +418,7 @@ func TestEditedInWHMCS(t *testing.T) {
 			r.sent("AcceptOrder", 1)
 		})
 	})
-	t.Run("a product vanished, WHMCS dropped it: the order is mended there and clicked", func(t *testing.T) {
+	t.Run("a product vanished, WHMCS dropped it: the order is repaired there and clicked", func(t *testing.T) {
 		play(t, options{}, func(r *rig) {
 			r.at("AddOrder", 1, func() { r.whmcs.SetProduct(1, whmcstest.Product{Missing: true}) })
 			r.order(the)
@@ -466,7 +466,7 @@ func TestMarkerNotKept(t *testing.T) {
 		if !c.Open(time.Now()) || c.Why != fault.MarkerNotKept {
 			t.Errorf("the breaker is not open: %+v", c)
 		}
-		// Meanwhile nobody else orders.
+		// Meanwhile no other order is made.
 		other := mustID("801000000000002AAA")
 		r.seed(other, client)
 		r.click(other)
@@ -769,7 +769,7 @@ func TestModules(t *testing.T) {
 			r.sent("AcceptOrder", 3)
 		})
 	})
-	t.Run("mended by hand after module_failed: a click finds it Active", func(t *testing.T) {
+	t.Run("repaired by hand after module_failed: a click finds it Active", func(t *testing.T) {
 		play(t, options{}, func(r *rig) {
 			r.arm(sideWHMCS, "AcceptOrder", whmcstest.ModuleFailPending)
 			r.order(the)
@@ -788,11 +788,11 @@ func TestModules(t *testing.T) {
 				r.failed(the, fault.ModuleFailed, "disk full")
 				r.order(the)
 				r.failed(the, fault.ModuleFailed)
-				mended := map[int64]string{}
+				repaired := map[int64]string{}
 				for _, s := range r.whmcs.Orders()[0].Services {
-					mended[s.ID] = "Active"
+					repaired[s.ID] = "Active"
 				}
-				r.patch(whmcstest.Edit{Services: mended})
+				r.patch(whmcstest.Edit{Services: repaired})
 				r.order(the)
 				r.provisioned(the)
 				r.sent("AcceptOrder", 1)
@@ -808,11 +808,11 @@ func TestModules(t *testing.T) {
 			if waited := r.record(the).ErrorAt.Sub(began); waited < provision.VerifyFor {
 				t.Errorf("given up after %s", waited)
 			}
-			mended := map[int64]string{}
+			repaired := map[int64]string{}
 			for _, s := range r.whmcs.Orders()[0].Services {
-				mended[s.ID] = "Active"
+				repaired[s.ID] = "Active"
 			}
-			r.patch(whmcstest.Edit{Services: mended})
+			r.patch(whmcstest.Edit{Services: repaired})
 			r.order(the)
 			r.provisioned(the)
 			r.sent("AcceptOrder", 1)
@@ -825,11 +825,11 @@ func TestModules(t *testing.T) {
 			r.start("worker", the)
 			r.waits()
 			time.Sleep(8 * time.Minute)
-			mended := map[int64]string{}
+			repaired := map[int64]string{}
 			for _, s := range r.whmcs.Orders()[0].Services {
-				mended[s.ID] = "Active"
+				repaired[s.ID] = "Active"
 			}
-			r.patch(whmcstest.Edit{Services: mended})
+			r.patch(whmcstest.Edit{Services: repaired})
 			r.recover()
 			r.provisioned(the)
 		})
@@ -1043,7 +1043,7 @@ func TestBreaker(t *testing.T) {
 			if res := r.run("worker", ids[1]); res.End != provision.EndBlocked || len(r.whmcs.Journal()) != calls {
 				t.Errorf("%s, %d calls more", res.End, len(r.whmcs.Journal())-calls)
 			}
-			// Ten minutes: each open window ends in one probe, whoever comes.
+			// Ten minutes: each open window ends in one probe, whichever worker comes.
 			for range 120 {
 				time.Sleep(5 * time.Second)
 				for _, id := range ids {
@@ -1191,13 +1191,13 @@ func TestGivenUp(t *testing.T) {
 				r.whmcs.ClearFaults()
 				r.sf.ClearFaults()
 				r.refuse = ""
-				r.order(the) // a click begins anew
+				r.order(the) // a click begins again
 				r.provisioned(the)
 				r.sent("AddOrder", 1)
 			})
 		})
 	}
-	t.Run("WHMCS away for four days: given up by nobody", func(t *testing.T) {
+	t.Run("WHMCS away for four days: given up by none", func(t *testing.T) {
 		t.Parallel()
 		play(t, options{}, func(r *rig) {
 			down := []string{"WhmcsDetails", "GetClientsDetails"}

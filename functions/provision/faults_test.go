@@ -40,8 +40,8 @@ type row struct {
 	code fault.Code
 	// variant: another face of a row that has met everybody; it is met alone.
 	variant bool
-	// mend is what a person does about it before the next click.
-	mend func(r *rig)
+	// correct is what a person does about it before the next click.
+	correct func(r *rig)
 	// none says why there is no such row.
 	none string
 }
@@ -72,7 +72,7 @@ func rows(call string) []row {
 			row{name: "second reply lost", fault: "commit-then-drop", before: twice("query", "commit-then-drop")},
 			row{name: "refused retryable/limit", fault: "limit-exceeded"},
 			row{name: "refused retryable/session", fault: "session-expired"},
-			row{name: "refused permanent", fault: "slow", before: func(r *rig) { r.seed(the, nil) }, code: fault.AccountNotMapped, mend: func(r *rig) { r.seed(the, client) }},
+			row{name: "refused permanent", fault: "slow", before: func(r *rig) { r.seed(the, nil) }, code: fault.AccountNotMapped, correct: func(r *rig) { r.seed(the, client) }},
 			row{name: "config error", fault: "role-denied"},
 			row{name: "garbage reply/blank", fault: "blank-200"},
 			row{name: "garbage reply/html", fault: "html-503"},
@@ -104,8 +104,8 @@ func rows(call string) []row {
 		permanent = row{fault: "error-text:Client Not Found", code: fault.WHMCSClientNotFound}
 	case "GetProducts":
 		permanent = row{fault: "slow", code: fault.ProductNotMapped,
-			before: func(r *rig) { r.whmcs.SetProduct(1, whmcstest.Product{Missing: true}) },
-			mend:   func(r *rig) { r.whmcs.SetProduct(1, whmcstest.Product{Name: "Hosting", Module: "cpanel"}) }}
+			before:  func(r *rig) { r.whmcs.SetProduct(1, whmcstest.Product{Missing: true}) },
+			correct: func(r *rig) { r.whmcs.SetProduct(1, whmcstest.Product{Name: "Hosting", Module: "cpanel"}) }}
 	case "GetOrders.one":
 		permanent = row{fault: "error-text:Order ID Not Found", code: fault.WHMCSOrderCancelled}
 	case "GetClientsProducts":
@@ -305,7 +305,7 @@ func want(usual fault.Code, call, next string, w row, companion string) []fault.
 		"lost before", "crash before", "frozen 200s", "garbage reply/blank-200", "garbage reply/warning-only",
 		"garbage reply/garbage-200", "garbage reply/html-503", "garbage reply/http-500",
 	}, w.name):
-		// Not executed, which nobody can know but WHMCS: the order still reads
+		// Not executed, which only WHMCS can know: the order still reads
 		// Pending, and the module may have run. A click looks again.
 		return unknown
 	case call == "Write.accept_sending" && w.name == "crash after":
@@ -315,7 +315,7 @@ func want(usual fault.Code, call, next string, w row, companion string) []fault.
 	}, w.name):
 		return unknown // announced, and the table does not hear that it was not sent
 	case w.fault == whmcstest.HalfAdded, w.fault == whmcstest.MarkerLost:
-		return []fault.Code{w.code} // until a person mends the order
+		return []fault.Code{w.code} // until a person corrects the order
 	case call == "Write.failed" && slices.Contains([]string{"crash before", "frozen 200s", "refused retryable"}, w.name):
 		return unknown // the module said no, and the table does not hear of it
 	case companion == "click":
@@ -381,8 +381,8 @@ func (r *rig) suffer(site int, w row, companion string) {
 	r.click(the)
 	r.start("worker", the)
 	r.recover()
-	if w.mend != nil {
-		w.mend(r)
+	if w.correct != nil {
+		w.correct(r)
 	}
 	if companion == "click" && r.record(the).State == order.Failed {
 		r.judge(the)

@@ -823,7 +823,7 @@ func (h *hintList) Send(_ context.Context, ids []order.ID) error {
 	return nil
 }
 
-// recover lets the clock tick each minute until nothing is open, nobody works,
+// recover lets the clock tick each minute until nothing is open, no worker runs,
 // and WHMCS has ended what it may still be doing; it gives up after more than
 // the 72 hours after which the engine does.
 func (r *rig) recover() {

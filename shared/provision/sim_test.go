@@ -70,7 +70,7 @@ type world struct {
 	cfg  provision.Config
 	mem  *provisiontest.Memory
 	ids  []order.ID
-	seen map[order.ID]*fate
+	seen map[order.ID]*course
 
 	books  []*booked
 	people int // who may still click
@@ -86,8 +86,8 @@ type write struct {
 	seen     time.Time
 }
 
-// fate is what the run knows of one order besides the table.
-type fate struct {
+// course is what the run knows of one order besides the table.
+type course struct {
 	consents int // clicks after module_failed that reopened the order
 	keys     int
 	rejects  bool // WHMCS refuses it in a documented pre-check
@@ -132,7 +132,7 @@ func (o simOptions) broken() bool {
 }
 
 func newWorld(seed uint64, opt simOptions) *world {
-	w := &world{now: epoch, rng: rand.New(rand.NewPCG(seed, 0x6f72646572)), turn: make(chan struct{}), opt: opt, seen: map[order.ID]*fate{}}
+	w := &world{now: epoch, rng: rand.New(rand.NewPCG(seed, 0x6f72646572)), turn: make(chan struct{}), opt: opt, seen: map[order.ID]*course{}}
 	w.cfg = provision.Config{
 		Lease: 150 * time.Second, Window: 15 * time.Second, Margin: 5 * time.Second,
 		Settle: 300 * time.Second, AcceptSettle: 900 * time.Second,
@@ -225,7 +225,7 @@ func (w *world) start() {
 			panic(err)
 		}
 		w.ids = append(w.ids, id)
-		w.seen[id] = &fate{rejects: w.chance(0.03)}
+		w.seen[id] = &course{rejects: w.chance(0.03)}
 		w.people++
 		w.spawn(w.between(0, time.Minute), time.Time{}, func() {
 			w.person(id)
@@ -455,7 +455,7 @@ func (s simOrders) Probe(context.Context) error { return s.read() }
 
 type simBilling struct{ *hand }
 
-// read is the time and the fate of one read.
+// read is how long one read takes and how it ends.
 func (h *hand) read() error {
 	h.step()
 	if h.chance(h.often(0.02, 0.3)) {

@@ -458,7 +458,7 @@ func TestAResolutionOfAnotherFailureIsRefused(t *testing.T) {
 	}
 }
 
-// A retention that ends between the two writes of a click: the order is made anew.
+// A retention that ends between the two writes of a click: the order is made again.
 func TestAnOrderDeletedDuringAClickIsMadeAnew(t *testing.T) {
 	e := embedded(t)
 	sp := &spy{Client: e.client}

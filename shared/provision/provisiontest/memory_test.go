@@ -142,7 +142,7 @@ func TestAHookMayStepIn(t *testing.T) {
 	}
 }
 
-// Nobody holds a part of the table in his hands.
+// No caller shares memory with the table.
 func TestMemoryGivesAndTakesCopies(t *testing.T) {
 	m := provisiontest.NewMemory()
 	ctx, c := t.Context(), claim(t, "1")

@@ -189,7 +189,7 @@ var operatorRules = []rule{
 			b.same([]any{rec.State, rec.Seq}, []any{order.Queued, max(before.Seq+1, order.Seq(b.now.UnixMilli()))})
 		}
 	}},
-	{"note/a note changes nothing else and wakes nobody", func(b *bench) {
+	{"note/a note changes nothing else and wakes no function", func(b *bench) {
 		before := b.failed(1, fault.OrderEmpty, func(r *order.Record) { r.ExpiresAt = b.now.Add(time.Hour) })
 		b.after(time.Minute)
 		b.ok(b.Note(b.ctx, before.ID, order.Entry{At: b.now, Event: "pushed", Detail: "row refused", By: "statuspush"}))
@@ -236,7 +236,7 @@ var ways = []func(*order.Resolution){
 	func(r *order.Resolution) { r.Stop = true },
 }
 
-// unknown is a failed order of which nobody knows what WHMCS made.
+// unknown is a failed order of which it is not known what WHMCS made.
 func (b *bench) unknown(k int) order.Record {
 	b.Helper()
 	return b.failed(k, fault.AddOutcomeUnknown, func(r *order.Record) {

@@ -250,7 +250,7 @@ var workRules = []rule{
 		b.refused(err, fault.LeaseLost)
 		b.unchanged(rec)
 	}},
-	{"write/a lease that ran out still stands while nobody took it over", func(b *bench) {
+	{"write/a lease that ran out still stands while no other worker took it over", func(b *bench) {
 		b.open(1)
 		rec := b.leased(b.id(1))
 		b.after(24 * time.Hour)
@@ -371,7 +371,7 @@ var workRules = []rule{
 		b.same(len(rec.History), order.MaxHistory)
 		b.same(rec.History[order.MaxHistory-1].Event, "provisioned")
 	}},
-	{"history/the last 50 lines are kept, whoever writes", func(b *bench) {
+	{"history/the last 50 lines are kept, whichever writer adds them", func(b *bench) {
 		rec := b.open(1)
 		want := []string{"callout"}
 		note := func(event string, got []order.Entry) {
