@@ -61,7 +61,8 @@ func addOrder() *Effect {
 		unstamped: func(r, before order.Record) order.Record {
 			r.Add, r.Word = order.Sent{Count: before.Add.Count}, before.Word
 			if before.Add.Count == 0 {
-				r.RecoveryPoint, r.Plan, r.FirstAddAt = before.RecoveryPoint, before.Plan, before.FirstAddAt
+				r.RecoveryPoint, r.Plan = before.RecoveryPoint, before.Plan
+				r.FirstAddAt, r.FirstAddAfter = before.FirstAddAt, before.FirstAddAfter
 			}
 			return r
 		},

@@ -122,6 +122,9 @@ func (e *Engine) Run(ctx context.Context, id order.ID) (Result, error) {
 	}
 	w := &worker{Deps: e.d, cfg: e.cfg, stored: rec, rec: rec,
 		facts: facts{deadline: deadline, renewed: now, whmcs: whmcs, whmcsAt: asked}}
+	if rec.Search != nil {
+		w.facts.seen.search = *rec.Search
+	}
 	end, err := w.run(ctx)
 	switch fault.CodeOf(err) {
 	case fault.LeaseLost:
@@ -246,6 +249,9 @@ func (w *worker) ask(ctx context.Context, m Move) {
 			if f.products, err = w.Billing.Products(ctx, productIDs(*f.request)); f.products == nil && err == nil {
 				f.products = map[int64]order.ProductInfo{}
 			}
+			if err == nil {
+				f.newest, err = w.Billing.Newest(ctx)
+			}
 		}
 	case ReadHeldOrder:
 		var o lookup
@@ -265,17 +271,12 @@ func (w *worker) ask(ctx context.Context, m Move) {
 			f.seen.order = &o
 		}
 	case ReadClientOrders:
-		var all []order.BillingOrder
-		var complete bool
-		if all, complete, err = w.Billing.List(ctx, m.Client); err == nil {
-			f.seen.ofClient = f.seen.ofClient.add(all, complete, func(o order.BillingOrder) bool { return o.Marker.Names(w.rec.ID) || suspect(w.rec, o) })
+		if f.seen.search.ClientID != m.Client {
+			f.seen.search = order.Search{ClientID: m.Client}
 		}
+		f.seen.search.OfClient, err = w.page(ctx, f.seen.search.OfClient, listing(w.rec, m.Client), ofClient(w.rec))
 	case ReadAllOrders:
-		var all []order.BillingOrder
-		var complete bool
-		if all, complete, err = w.Billing.ListSince(ctx, searchedSince(w.rec)); err == nil {
-			f.seen.ofAll = f.seen.ofAll.add(all, complete, func(o order.BillingOrder) bool { return o.Marker.Names(w.rec.ID) })
-		}
+		f.seen.search.OfAll, err = w.page(ctx, f.seen.search.OfAll, listing(w.rec, 0), ofAll(w.rec))
 	}
 	if side != "" && (err == nil || fault.KindOf(err) == fault.Permanent) {
 		w.served(ctx, side)
@@ -286,6 +287,18 @@ func (w *worker) ask(ctx context.Context, m Move) {
 	}
 	w.tries++
 	f.failed = &failure{side: side, err: err, tries: w.tries}
+}
+
+// page reads one page of the listing under way; where there is none, l begins.
+func (w *worker) page(ctx context.Context, r order.Readings, l order.Listing, counts func(order.BillingOrder) bool) (order.Readings, error) {
+	if r.Under.Way != "" {
+		l = r.Under
+	}
+	p, err := w.Billing.Page(ctx, l)
+	if err != nil {
+		return r, err
+	}
+	return r.Take(l, p, counts), nil
 }
 
 // load reads what was ordered, unless Salesforce's breaker is open.

@@ -55,21 +55,19 @@ func (b *atWork) Order(context.Context, string, int64) (order.BillingOrder, bool
 	return *b.made, true, nil
 }
 
-func (b *atWork) List(context.Context, int64) ([]order.BillingOrder, bool, error) {
-	if b.made == nil {
-		return nil, true, nil
+func (b *atWork) Page(_ context.Context, l order.Listing) (order.Page, error) {
+	var all []order.BillingOrder
+	if l.ClientID == 0 {
+		b.turn()
+		all = append(all, b.others...)
 	}
-	return []order.BillingOrder{*b.made}, true, nil
-}
-
-func (b *atWork) ListSince(context.Context, time.Time) ([]order.BillingOrder, bool, error) {
-	b.turn()
-	all := append([]order.BillingOrder{}, b.others...)
 	if b.made != nil {
 		all = append(all, *b.made)
 	}
-	return all, true, nil
+	return order.Page{Orders: all, Total: len(all)}, nil
 }
+
+func (b *atWork) Newest(context.Context) (int64, error) { return 0, nil }
 
 func (b *atWork) ModuleFailures(context.Context, []string) (map[string]string, error) {
 	return nil, nil
