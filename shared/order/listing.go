@@ -39,10 +39,9 @@ const maxRows = 300_000
 //     shows rows twice and hides none; a row is hidden only when more go than
 //     come between two pages, and then the total falls. It ends at a page of old
 //     orders if the last page of the list lies below it.
-//   - A rising list is read from its end. Orders come behind what was read, and
-//     one that goes moves others only towards what is still to be read: nothing
-//     is ever hidden. It ends at a page of old orders if the first page of the
-//     list lies below it.
+//   - A rising list is read from its end, so that orders which come stand behind
+//     what is still to be read. It ends at a page of old orders if the first page
+//     of the list lies below it.
 //   - A mixed list is read whole, and is complete if its total never changed and
 //     as many rows with different ids came.
 type Listing struct {
@@ -62,15 +61,18 @@ type Listing struct {
 	Edge int64
 	// Head, of a Rising list, is the highest id of its first page where that
 	// page is old; else 0.
-	Head     int64
-	AtTail   bool // Falling: the next page is the last one of the list
-	Torn     bool // the list did more than grow
-	Found    []BillingOrder
-	Done     bool
-	Complete bool // Done, and it misses nothing
+	Head   int64
+	AtTail bool // Falling: the next page is the last one of the list
+	Torn   bool // the list did more than grow
+	Found  []BillingOrder
 
-	read map[int64]bool // Mixed
+	read           map[int64]bool // Mixed
+	done, complete bool
 }
+
+// Done reports whether no further page is wanted; complete, that the listing
+// misses nothing.
+func (l Listing) Done() (done, complete bool) { return l.done, l.complete }
 
 // Old reports whether the listing does not look for an order of this id and date.
 func (l Listing) Old(m BillingOrder) bool {
@@ -109,7 +111,7 @@ func (l Listing) Take(p Page, counts func(BillingOrder) bool) Listing {
 		}
 	}
 	changed := p.Total != l.Last
-	l.Torn = l.Torn || p.Total < l.Last && l.Way == Falling
+	l.Torn = l.Torn || p.Total < l.Last && l.Way != Mixed
 	l.Last = p.Total
 	switch {
 	case first && l.Way == Rising && len(ids) < p.Total:
@@ -117,7 +119,7 @@ func (l Listing) Take(p Page, counts func(BillingOrder) bool) Listing {
 		if l.allOld(p) {
 			l.Head = ids[len(ids)-1]
 		}
-		l.Start = p.Total - l.Size
+		l.Start = l.fromEnd()
 		return l
 	case l.Way == Mixed:
 		l = l.mixed(ids)
@@ -175,8 +177,14 @@ func (l Listing) fall(p Page, ids []int64, changed bool) Listing {
 
 // rise takes a page of a list whose ids rise, which is read from its end.
 func (l Listing) rise(p Page, ids []int64, changed bool) Listing {
-	if l.Edge == 0 && len(ids) > 0 {
-		l = l.without(ids[len(ids)-1])
+	if l.Edge == 0 {
+		if l.Start+len(ids) < l.Last && len(ids) > 0 {
+			l.Start = l.fromEnd() // more came meanwhile than the page had room for
+			return l
+		}
+		if len(ids) > 0 {
+			l = l.without(ids[len(ids)-1])
+		}
 	}
 	fresh := len(ids) // rows in front that were not read before
 	for fresh > 0 && l.Edge > 0 && ids[fresh-1] >= l.Edge {
@@ -186,7 +194,7 @@ func (l Listing) rise(p Page, ids []int64, changed bool) Listing {
 	switch {
 	case !joins && !changed:
 		return l.whole()
-	case !joins, len(ids) < l.Size && l.Start+len(ids) < l.Last:
+	case !joins, len(ids) < min(l.Size, l.Last-l.Start):
 		l.Torn = true // the last row that was read has gone, or a page was cut short
 	}
 	if fresh > 0 {
@@ -205,6 +213,10 @@ func (l Listing) rise(p Page, ids []int64, changed bool) Listing {
 	l.Start = max(0, l.Start-l.Size)
 	return l
 }
+
+// fromEnd is where the last page of a rising list begins: half of it is left for
+// orders that come before it is read.
+func (l Listing) fromEnd() int { return max(0, l.Last-l.Size/2) }
 
 // mixed takes a page of a list without an order.
 func (l Listing) mixed(ids []int64) Listing {
@@ -231,7 +243,7 @@ func (l Listing) whole() Listing {
 }
 
 func (l Listing) end(complete bool) Listing {
-	l.Done, l.Complete = true, complete
+	l.done, l.complete = true, complete
 	return l
 }
 

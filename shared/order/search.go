@@ -36,7 +36,8 @@ func (r Readings) Over() bool { return r.Stable || r.N >= MaxListings }
 // counts says which orders count.
 func (r Readings) Take(l Listing, p Page, counts func(BillingOrder) bool) Readings {
 	l = l.Take(p, counts)
-	if !l.Done {
+	done, complete := l.Done()
+	if !done {
 		r.Under = l
 		return r
 	}
@@ -45,8 +46,8 @@ func (r Readings) Take(l Listing, p Page, counts func(BillingOrder) bool) Readin
 		return a.ID == b.ID && a.Status == b.Status && a.Marker == b.Marker && a.ClientID == b.ClientID
 	}
 	return Readings{
-		N: r.N + 1, Last: l.Found, Complete: l.Complete,
-		Stable: l.Complete && r.Complete && slices.EqualFunc(r.Last, l.Found, same),
+		N: r.N + 1, Last: l.Found, Complete: complete,
+		Stable: complete && r.Complete && slices.EqualFunc(r.Last, l.Found, same),
 	}
 }
 

@@ -83,6 +83,7 @@ type Switches struct {
 	NotesEscaped     bool     `json:"notesEscaped"`     // notes are read HTML-escaped
 	NotesAbort       bool     `json:"notesAbort"`       // a hook aborts the module while the order has notes
 	FieldsOff        bool     `json:"fieldsOff"`        // AddOrder does not keep custom fields
+	NoLineItems      bool     `json:"noLineItems"`      // orders are listed without their line items
 	FlattenQueue     bool     `json:"flattenQueue"`     // "queue[0][id]" keys
 	OrderStatus      string   `json:"orderStatus"`      // of a new order; "" = Pending
 	DenyIP           string   `json:"denyIP"`           // refuse callers, showing this address
