@@ -558,7 +558,7 @@ func (r *rig) middle(side int, next http.Handler) http.Handler {
 	})
 }
 
-// kindOf tells the three uses of GetOrders apart.
+// kindOf tells the uses of GetOrders apart.
 func kindOf(action string, form url.Values) string {
 	switch {
 	case action != "GetOrders":
@@ -567,6 +567,8 @@ func kindOf(action string, form url.Values) string {
 		return ".one"
 	case form.Has("userid"):
 		return ".client"
+	case form.Get("limitnum") == "1":
+		return ".newest"
 	}
 	return ".all"
 }

@@ -77,6 +77,7 @@ func lives(t *testing.T) map[string]order.Record {
 	})
 	waiting("adding_waiting", adding, fault.WHMCSUnavailable)
 	searching := add("adding_working_search", adding, "", func(r *order.Record) {
+		r.History = r.History[:len(r.History)-1]
 		r.Add, r.FirstAddAfter = order.Sent{Count: 1}, 1004
 		hits := []order.BillingOrder{{ID: "1006", ClientID: 42, Status: order.BillingPending, Marker: "?", Date: epoch}}
 		r.Search = &order.Search{ClientID: 42, OfClient: order.Readings{N: 2, Last: hits, Complete: true, Stable: true}, OfAll: order.Readings{N: 1, Complete: true,

@@ -147,9 +147,9 @@ func (c *Client) withFieldMarker(ctx context.Context, m order.BillingOrder, row 
 // numbers them as it makes them, line by line. The order's row names them
 // (developers.whmcs.com, GetOrders, "lineitems"), and GetClientsProducts takes
 // the id of one ("serviceid"), so that the work does not grow with what else the
-// client has. The first page of the client often holds them all, and is one
-// call; only a WHMCS whose rows name no line items is asked for every service of
-// the client.
+// client has. Several are looked for on the first and the last page of the
+// client's first: mostly they all stand there. Only a WHMCS whose rows name no
+// line items is asked for every service of the client.
 func (c *Client) services(ctx context.Context, m order.BillingOrder, row object) ([]object, error) {
 	found := map[string]object{}
 	keep := func(rows []object) {
@@ -165,24 +165,34 @@ func (c *Client) services(ctx context.Context, m order.BillingOrder, row object)
 			return nil, err
 		}
 	}
-	if len(lines) > 1 {
-		rows, _, err := c.list(ctx, "GetClientsProducts", "products", "product", form{number("clientid", m.ClientID), number("limitstart", 0), number("limitnum", pageSize)})
+	missing := func() []string {
+		return slices.DeleteFunc(slices.Clone(lines), func(id string) bool { _, ok := found[id]; return ok })
+	}
+	for start := 0; start >= 0 && len(missing()) > 1; {
+		rows, total, err := c.servicePage(ctx, number("clientid", m.ClientID), start)
 		if err != nil {
 			return nil, err
 		}
 		keep(rows)
-	}
-	for _, id := range lines {
-		if _, ok := found[id]; ok {
-			continue
+		last := max(len(rows), total-pageSize)
+		if start > 0 || last >= total {
+			last = -1
 		}
-		rows, _, err := c.list(ctx, "GetClientsProducts", "products", "product", form{{"serviceid", id}})
+		start = last
+	}
+	for _, id := range missing() {
+		rows, _, err := c.servicePage(ctx, field{"serviceid", id}, 0)
 		if err != nil {
 			return nil, err
 		}
 		keep(rows)
 	}
 	return slices.SortedFunc(maps.Values(found), func(a, b object) int { return compareIDs(a.id("id"), b.id("id")) }), nil
+}
+
+// servicePage reads one page of the services that a filter takes.
+func (c *Client) servicePage(ctx context.Context, filter field, start int) ([]object, int, error) {
+	return c.list(ctx, "GetClientsProducts", "products", "product", form{filter, number("limitstart", int64(start)), number("limitnum", pageSize)})
 }
 
 // lineServices returns the ids of the services among the line items of an order's
@@ -202,7 +212,7 @@ func lineServices(row object) (ids []string, named bool) {
 func (c *Client) allServices(ctx context.Context, clientID int64, keep func([]object)) error {
 	ids := map[string]bool{}
 	for start, first := 0, -1; ; {
-		rows, total, err := c.list(ctx, "GetClientsProducts", "products", "product", form{number("clientid", clientID), number("limitstart", int64(start)), number("limitnum", pageSize)})
+		rows, total, err := c.servicePage(ctx, number("clientid", clientID), start)
 		if err != nil {
 			return err
 		}
