@@ -789,7 +789,7 @@ func alreadyLogged(history []order.Entry, event, detail string) bool {
 		switch {
 		case e.Event == event && withoutTime(e.Detail) == withoutTime(detail):
 			return true
-		case e.By == writtenBy && !slices.Contains(repeating, e.Event), e.Event == "reopened", strings.HasPrefix(e.Event, "resolved_"):
+		case e.By == order.ByEngine && !slices.Contains(repeating, e.Event), e.Event == "reopened", strings.HasPrefix(e.Event, "resolved_"):
 			return false
 		}
 	}

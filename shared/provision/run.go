@@ -198,15 +198,12 @@ func (w *worker) run(ctx context.Context) (End, error) {
 	}
 }
 
-// writtenBy names the engine in the history.
-const writtenBy = "provision"
-
 // write makes the move's record the table's image under the fence. A write that
 // the table did not answer is sent again: the same step twice is the same image.
 func (w *worker) write(ctx context.Context, m Move, now time.Time) error {
 	step := order.Step{From: w.stored, To: m.To, Signal: m.Signal, Now: now}
 	if m.Event != "" {
-		step.Entry = order.Entry{At: now, Event: m.Event, Detail: m.Detail, By: writtenBy}
+		step.Entry = order.Entry{At: now, Event: m.Event, Detail: m.Detail, By: order.ByEngine}
 	}
 	if !m.To.LeaseUntil.Equal(w.stored.LeaseUntil) {
 		w.facts.renewed = now
@@ -370,7 +367,7 @@ func (w *worker) tell(ctx context.Context, m Move) (err error) {
 	case Doubt:
 		w.facts.openUntil, err = b.Unsure(ctx, w.facts.answer.effect.Name, w.facts.whmcs, m.Cause)
 	case Halt:
-		err = b.Halt(ctx, writtenBy, m.Cause)
+		err = b.Halt(ctx, order.ByEngine, m.Cause)
 	default:
 		w.facts.openUntil, err = b.Fault(ctx, m.Cause)
 	}
