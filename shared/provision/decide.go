@@ -73,6 +73,9 @@ type answer struct {
 	before order.Record // the record that the stamp was decided on
 	result string
 	err    error
+	// hangs: a module of the order was known to hang when the effect was sent;
+	// that it hung again says nothing new about WHMCS.
+	hangs bool
 	// blocked: nothing was sent, because the time left, or the clock, did not
 	// allow it any more when the stamp was written.
 	blocked *order.Blocked
@@ -549,7 +552,7 @@ func (d decision) answered() Move {
 		a.effect.succeeded(&to, a.result, d.now)
 		return d.stage("sent/done", to)
 	case outcomeUnsure:
-		if !d.told {
+		if !d.told && !a.hangs {
 			return d.tell(Doubt, order.SideWHMCS, a.err)
 		}
 		return d.park("sent/unsure", d.r, a.effect.sent(&d.r).SettledAt.Add(time.Millisecond), a.err, spent, "")

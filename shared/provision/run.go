@@ -34,8 +34,9 @@ type Deps struct {
 // Engine carries orders to their end. It holds no order state: any number of
 // engines may run the same order, and the table decides who acts.
 type Engine struct {
-	d   Deps
-	cfg Config
+	d       Deps
+	cfg     Config
+	modules *modules
 }
 
 // New returns an engine. It fails with configuration_invalid when a time is
@@ -56,7 +57,7 @@ func New(d Deps, cfg Config) (*Engine, error) {
 	if d.Token == nil {
 		d.Token = order.NewToken
 	}
-	return &Engine{d: d, cfg: cfg}, nil
+	return &Engine{d: d, cfg: cfg, modules: &modules{hung: map[int64]time.Time{}}}, nil
 }
 
 // End says how a run ended. It is for logs and metrics; what woke the engine
@@ -121,7 +122,7 @@ func (e *Engine) Run(ctx context.Context, id order.ID) (Result, error) {
 	default:
 		return Result{}, err
 	}
-	w := &worker{Deps: e.d, cfg: e.cfg, stored: rec, rec: rec,
+	w := &worker{Deps: e.d, cfg: e.cfg, modules: e.modules, stored: rec, rec: rec,
 		facts: facts{deadline: deadline, renewed: now, whmcs: whmcs, whmcsAt: asked, canary: whmcs.Probe}}
 	if rec.Search != nil {
 		w.facts.seen.search = *rec.Search
@@ -145,7 +146,8 @@ func (e *Engine) Run(ctx context.Context, id order.ID) (Result, error) {
 // worker is one lease on one order.
 type worker struct {
 	Deps
-	cfg Config
+	cfg     Config
+	modules *modules
 	// stored is the image in the table as this worker last wrote it; rec is what
 	// it has learnt since and not yet written. They differ only between an
 	// answer and the write that follows it: a crash in between is what the
@@ -346,8 +348,15 @@ func (w *worker) send(ctx context.Context, e *Effect, before order.Record) {
 		return
 	}
 	window := order.SendWindow{Until: e.sent(&w.rec).Until, Timeout: min(longest, left)}
+	if e.runsModules {
+		window.Timeout, a.hangs = w.modules.wait(w.rec.Plan, window.Timeout, now)
+	}
 	a.result, a.err = e.send(ctx, w.Billing, window, w.rec)
-	switch outcomeOf(a.err) {
+	kind, ended := outcomeOf(a.err), w.Clock.Now()
+	if answered := kind == outcomeDone || kind == outcomeRefused; e.runsModules && (answered || ended.Sub(now) >= window.Timeout) {
+		w.modules.learn(w.rec.Plan, answered, ended)
+	}
+	switch kind {
 	case outcomeDone:
 		w.served(ctx, order.SideWHMCS)
 		w.sure(ctx, e)
