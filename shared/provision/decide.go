@@ -714,7 +714,7 @@ func (d decision) cancelled(row, id, how string) Move {
 // over; id and client are those of the WHMCS orders to be read.
 func (d decision) ask(what Read, id string, client int64) Move {
 	switch {
-	case d.now.Sub(d.renewed) < min(renewEvery, d.c.Lease/2) && d.left > 0:
+	case d.left > 0 && (d.now.Sub(d.renewed) < min(renewEvery, d.c.Lease/2) || !d.now.Add(d.lease).After(d.r.LeaseUntil)):
 		return Move{Row: "any/read", To: d.r, Then: Ask, Read: what, ID: id, Client: client, Within: d.left}
 	case d.lease <= d.c.Margin:
 		return d.park("any/no-time", d.r, d.now, nil, unspent, noTimeLeft)
