@@ -2,12 +2,15 @@ package main_test
 
 import (
 	"fmt"
+	"runtime"
 	"sync"
 	"testing"
 	"time"
 
+	"orderbridge/shared/fault"
 	"orderbridge/shared/order"
 	"orderbridge/shared/salesforce/salesforcetest"
+	"orderbridge/shared/whmcs"
 	"orderbridge/shared/whmcs/whmcstest"
 )
 
@@ -93,4 +96,112 @@ func (r *rig) allProvisioned(ids []order.ID) bool {
 		}
 	}
 	return true
+}
+
+// shop makes n orders of a client directly in the books, as a shop beside us
+// does: without a marker.
+func (r *rig) shop(whmcsClient int64, n int) {
+	form := whmcstest.Form{{Name: "clientid", Value: fmt.Sprint(whmcsClient)}, {Name: "paymentmethod", Value: "mailin"}, {Name: "pid[0]", Value: "9"}}
+	for range n {
+		r.whmcs.Books().Begin("AddOrder", form).Finish(whmcstest.Twist{})
+	}
+}
+
+// reads counts the calls of WHMCS that are no effect, since the n-th.
+func (r *rig) reads(from int) (n int) {
+	for _, c := range r.whmcs.Journal()[from:] {
+		if c.Action != "AddOrder" && c.Action != "AcceptOrder" {
+			n++
+		}
+	}
+	return n
+}
+
+// The work of an order does not grow with WHMCS: 100,000 orders in it, 10,000
+// services of the client, and 20 orders of that client, of which one loses its
+// AddOrder's reply.
+func TestWorkPerOrderDoesNotGrowWithWHMCS(t *testing.T) {
+	type figures struct{ straight, lost, memory int }
+	measure := func(t *testing.T, orders, services int, o options) (f figures) {
+		play(t, o, func(r *rig) {
+			r.shop(9, (orders-services)/2)
+			r.shop(client, services)
+			r.shop(9, (orders-services)/2)
+			time.Sleep(48 * time.Hour)
+			ids := r.ordered(100, 20, client, 1)
+			from := len(r.whmcs.Journal())
+			r.work(1, ids[:19])
+			f.straight = (r.reads(from) + 18) / 19
+			if !r.allProvisioned(ids[:19]) {
+				t.Error("not provisioned")
+			}
+			r.lose()
+			r.work(1, ids[19:])
+			r.shop(9, 30) // the shop goes on
+			from = len(r.whmcs.Journal())
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			r.recover()
+			runtime.ReadMemStats(&after)
+			f.lost, f.memory = r.reads(from), int(after.TotalAlloc-before.TotalAlloc)
+			r.provisioned(ids[19])
+			r.sent("AddOrder", 20)
+		})
+		return f
+	}
+	for name, o := range map[string]options{
+		"newest first": {}, "newest last": {switches: whmcstest.Switches{ListOrder: "asc"}},
+		"marker in fields": {whmcs: func(c *whmcs.Config) { c.Marker = "5,6" }, switches: whmcstest.Switches{NotesOff: true}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			small, large := measure(t, 200, 100, o), measure(t, 100_000, 10_000, o)
+			t.Logf("reads of an order %d, after a lost reply %d, allocated %d kB; in a small WHMCS %d, %d, %d kB",
+				large.straight, large.lost, large.memory/1000, small.straight, small.lost, small.memory/1000)
+			if large.straight > small.straight+1 || large.lost > small.lost+10 || large.memory > small.memory+64<<20 {
+				t.Error("it grows")
+			}
+		})
+	}
+}
+
+// A shop order of the same client from before the first AddOrder is no suspect:
+// its id is lower than what ours can have.
+func TestAnOlderShopOrderIsNoSuspect(t *testing.T) {
+	play(t, options{}, func(r *rig) {
+		r.shop(client, 1)
+		time.Sleep(time.Minute)
+		r.ok(r.whmcs.Fault(whmcstest.Fault{Action: "AddOrder", Fault: "drop-before"}))
+		r.order(the)
+		r.provisioned(the)
+		r.sent("AddOrder", 2)
+	})
+	// One that came since is.
+	play(t, options{}, func(r *rig) {
+		r.ok(r.whmcs.Fault(whmcstest.Fault{Action: "AddOrder", Fault: "drop-before"}))
+		r.click(the)
+		r.start("worker", the)
+		r.waits()
+		r.shop(client, 1)
+		r.recover()
+		r.failed(the, fault.WHMCSOrderAmbiguous)
+	})
+}
+
+// A WHMCS whose list has no order at all must be read whole, twice, by one lease
+// each; a list that is too long for that ends with a person.
+func TestAMixedListIsReadWholeOrAPersonIsAsked(t *testing.T) {
+	play(t, options{switches: whmcstest.Switches{ListOrder: "mixed"}}, func(r *rig) {
+		r.shop(9, 5_000)
+		r.ok(r.whmcs.Fault(whmcstest.Fault{Action: "AddOrder", Fault: "drop-before"}))
+		r.order(the)
+		r.provisioned(the)
+		r.sent("AddOrder", 2)
+	})
+	play(t, options{switches: whmcstest.Switches{ListOrder: "mixed"}}, func(r *rig) {
+		r.shop(9, 5_000)
+		r.ok(r.whmcs.Fault(whmcstest.Fault{Action: "GetOrders", Fault: "slow", Delay: 20 * time.Second, Times: 100_000}))
+		r.ok(r.whmcs.Fault(whmcstest.Fault{Action: "AddOrder", Fault: "drop-before"}))
+		r.order(the)
+		r.failed(the, fault.AddOutcomeUnknown, "changed each time")
+	})
 }

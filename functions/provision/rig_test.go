@@ -14,6 +14,7 @@ import (
 	"net/url"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -997,12 +998,12 @@ func (r *rig) concerns(c whmcstest.Call) string {
 	if c.Action == "AddOrder" {
 		return string(order.ReadMarker(c.Params["notes"]))
 	}
-	for _, o := range r.whmcs.Orders() {
-		if fmt.Sprint(o.ID) == c.Params["orderid"] {
-			return o.Salesforce
-		}
+	id, err := strconv.ParseInt(c.Params["orderid"], 10, 64)
+	if err != nil {
+		return ""
 	}
-	return ""
+	o, _ := r.whmcs.Books().Order(id)
+	return o.Salesforce
 }
 
 // story tells what happened, for a case that failed.

@@ -75,8 +75,9 @@ const seenFor = 10 * time.Minute
 // saw in the last minutes, else WHMCS is asked for the first row of its list; 0
 // where it has no order.
 func (c *Client) Newest(ctx context.Context) (int64, error) {
+	now := c.clock()
 	c.mu.Lock()
-	id, fresh := c.newest, c.clock().Sub(c.newestAt) < seenFor
+	id, fresh := c.newest, now.Sub(c.newestAt) < seenFor
 	c.mu.Unlock()
 	if fresh {
 		return id, nil
@@ -92,9 +93,9 @@ func (c *Client) Newest(ctx context.Context) (int64, error) {
 
 // saw notes an id that WHMCS has given to an order.
 func (c *Client) saw(id int64) {
+	now := c.clock()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	now := c.clock()
 	if id >= c.newest || now.Sub(c.newestAt) >= seenFor {
 		c.newest, c.newestAt = id, now
 	}
