@@ -27,22 +27,24 @@ type Item struct {
 	Fence      int64  `json:"fence,omitempty"`
 	LeaseUntil millis `json:"lease_until,omitempty"`
 
-	Plan            *plan   `json:"plan,omitempty"`
-	Adds            int     `json:"adds,omitempty"`
-	AddUntil        millis  `json:"add_until,omitempty"`
-	AddSettledAt    millis  `json:"add_settled_at,omitempty"`
-	Accepts         int     `json:"accepts,omitempty"`
-	AcceptUntil     millis  `json:"accept_until,omitempty"`
-	AcceptSettledAt millis  `json:"accept_settled_at,omitempty"`
-	FirstAddAt      millis  `json:"first_add_at,omitempty"`
-	FirstAddAfter   int64   `json:"first_add_after,omitempty"`
-	Search          *search `json:"search,omitempty"`
-	Word            string  `json:"word,omitempty"`
-	AcceptedAt      millis  `json:"accepted_at,omitempty"`
-	Attempts        int     `json:"attempts,omitempty"`
-	OpenedAt        millis  `json:"opened_at,omitempty"`
-	DueAt           millis  `json:"due_at,omitempty"`
-	DueShard        *int64  `json:"due_shard,omitempty"`
+	Plan            *plan  `json:"plan,omitempty"`
+	Adds            int    `json:"adds,omitempty"`
+	AddUntil        millis `json:"add_until,omitempty"`
+	AddSettledAt    millis `json:"add_settled_at,omitempty"`
+	Accepts         int    `json:"accepts,omitempty"`
+	AcceptUntil     millis `json:"accept_until,omitempty"`
+	AcceptSettledAt millis `json:"accept_settled_at,omitempty"`
+	FirstAddAt      millis `json:"first_add_at,omitempty"`
+	Word            string `json:"word,omitempty"`
+	AcceptedAt      millis `json:"accepted_at,omitempty"`
+	Attempts        int    `json:"attempts,omitempty"`
+	Aborted         int    `json:"aborted,omitempty"`
+	OpenedAt        millis `json:"opened_at,omitempty"`
+	DueAt           millis `json:"due_at,omitempty"`
+	DueShard        *int64 `json:"due_shard,omitempty"`
+
+	FirstAddAfter int64   `json:"first_add_after,omitempty"`
+	Search        *search `json:"search,omitempty"`
 
 	// The three are there even when empty: SET of a nonce and list_append need them.
 	Keys    []string         `json:"keys,omitempty"`
@@ -103,7 +105,7 @@ func ItemOf(r order.Record) Item {
 		Adds: r.Add.Count, AddUntil: millisOf(r.Add.Until), AddSettledAt: millisOf(r.Add.SettledAt),
 		Accepts: r.Accept.Count, AcceptUntil: millisOf(r.Accept.Until), AcceptSettledAt: millisOf(r.Accept.SettledAt),
 		FirstAddAt: millisOf(r.FirstAddAt), FirstAddAfter: r.FirstAddAfter, Search: searchOf(r.Search), Word: string(r.Word), AcceptedAt: millisOf(r.AcceptedAt),
-		Attempts: r.Attempts, OpenedAt: millisOf(r.OpenedAt), DueAt: millisOf(r.DueAt),
+		Attempts: r.Attempts, Aborted: r.Aborted, OpenedAt: millisOf(r.OpenedAt), DueAt: millisOf(r.DueAt),
 		Keys: append([]string{}, r.Keys...), Nonces: make(map[string]nonce, len(r.Nonces)), History: entries(r.History),
 		AccountID: r.AccountID, WHMCSOrderID: r.WHMCSOrderID,
 		ErrorCode: string(r.ErrorCode), ErrorMessage: r.ErrorMessage, ErrorAt: isoOf(r.ErrorAt),
@@ -147,7 +149,7 @@ func (v Item) record() (order.Record, bool) {
 		Add:        order.Sent{Count: v.Adds, Until: v.AddUntil.time(), SettledAt: v.AddSettledAt.time()},
 		Accept:     order.Sent{Count: v.Accepts, Until: v.AcceptUntil.time(), SettledAt: v.AcceptSettledAt.time()},
 		FirstAddAt: v.FirstAddAt.time(), FirstAddAfter: v.FirstAddAfter, Search: v.Search.value(), Word: order.Word(v.Word), AcceptedAt: v.AcceptedAt.time(),
-		Attempts: v.Attempts, OpenedAt: v.OpenedAt.time(), DueAt: v.DueAt.time(),
+		Attempts: v.Attempts, Aborted: v.Aborted, OpenedAt: v.OpenedAt.time(), DueAt: v.DueAt.time(),
 		Keys: order.LastKeys(v.Keys), Nonces: make(map[string]order.Nonce, len(v.Nonces)), History: order.LastLines(lines(v.History)),
 		AccountID: v.AccountID, WHMCSOrderID: v.WHMCSOrderID, ServiceIDs: v.ServiceIDs,
 		ErrorCode: fault.Code(v.ErrorCode), ErrorMessage: v.ErrorMessage, ErrorAt: v.ErrorAt.time(),
