@@ -171,7 +171,7 @@ func TestAddOrderUnknown(t *testing.T) {
 			r.provisioned(the)
 			r.sent("AddOrder", 1)
 			for _, c := range r.whmcs.Journal() {
-				if settled := r.record(the).Add.Until.Add(r.cfg.Margin + r.cfg.Settle); c.Action == "GetOrders" && c.Params["limitnum"] != "1" && c.At.Before(settled) {
+				if settled := r.record(the).Add.Until.Add(r.cfg.Margin + r.cfg.Settle); c.Action == "GetOrders" && c.Params["limitnum"] != "2" && c.At.Before(settled) {
 					r.Errorf("looked at %s, before %s", c.At, settled)
 				}
 			}

@@ -569,7 +569,7 @@ func kindOf(action string, form url.Values) string {
 		return ".one"
 	case form.Has("userid"):
 		return ".client"
-	case form.Get("limitnum") == "1":
+	case form.Get("limitnum") == "2":
 		return ".newest"
 	}
 	return ".all"

@@ -72,8 +72,8 @@ const seenFor = 10 * time.Minute
 
 // Newest returns an id that WHMCS had already given to an order when it was
 // asked: each later order has a higher one. It is the highest that this client
-// saw in the last minutes, else WHMCS is asked for the first row of its list; 0
-// where it has no order.
+// saw in the last minutes; else WHMCS is asked for the front of its list and,
+// where that rises, for its end. 0: it has no order.
 func (c *Client) Newest(ctx context.Context) (int64, error) {
 	now := c.clock()
 	c.mu.Lock()
@@ -82,13 +82,21 @@ func (c *Client) Newest(ctx context.Context) (int64, error) {
 	if fresh {
 		return id, nil
 	}
-	rows, _, err := c.list(ctx, "GetOrders", "orders", "order", form{number("limitstart", 0), number("limitnum", 1)})
-	if err != nil || len(rows) == 0 {
-		return 0, err
+	front, total, err := c.edge(ctx, 0)
+	if err != nil || len(front) < 2 || front[0] > front[1] {
+		return slices.Max(append(front, 0)), err
 	}
-	id = c.parseOrder(rows[0]).Number()
-	c.saw(id)
-	return id, nil
+	end, _, err := c.edge(ctx, total-1)
+	return slices.Max(append(end, front...)), err
+}
+
+// edge returns the ids of two rows of the list of all orders, and its total.
+func (c *Client) edge(ctx context.Context, start int) (ids []int64, total int, err error) {
+	rows, total, err := c.list(ctx, "GetOrders", "orders", "order", form{number("limitstart", int64(start)), number("limitnum", 2)})
+	for _, row := range rows {
+		ids = append(ids, c.parseOrder(row).Number())
+	}
+	return ids, total, err
 }
 
 // saw notes an id that WHMCS has given to an order.
@@ -148,9 +156,8 @@ func (c *Client) withFieldMarker(ctx context.Context, m order.BillingOrder, row 
 // numbers them as it makes them, line by line. The order's row names them
 // (developers.whmcs.com, GetOrders, "lineitems"), and GetClientsProducts takes
 // the id of one ("serviceid"), so that the work does not grow with what else the
-// client has. Several are looked for on the first and the last page of the
-// client's first: mostly they all stand there. Only a WHMCS whose rows name no
-// line items is asked for every service of the client.
+// client has. Several stand mostly on the first or the last page of the client's;
+// only a WHMCS whose rows name no line items is asked for all of them.
 func (c *Client) services(ctx context.Context, m order.BillingOrder, row object) ([]object, error) {
 	found := map[string]object{}
 	keep := func(rows []object) {
@@ -169,17 +176,15 @@ func (c *Client) services(ctx context.Context, m order.BillingOrder, row object)
 	missing := func() []string {
 		return slices.DeleteFunc(slices.Clone(lines), func(id string) bool { _, ok := found[id]; return ok })
 	}
-	for start := 0; start >= 0 && len(missing()) > 1; {
+	for first, start := true, 0; len(missing()) > 1; first = false {
 		rows, total, err := c.servicePage(ctx, number("clientid", m.ClientID), start)
 		if err != nil {
 			return nil, err
 		}
 		keep(rows)
-		last := max(len(rows), total-pageSize)
-		if start > 0 || last >= total {
-			last = -1
+		if start = max(len(rows), total-pageSize); !first || start >= total {
+			break
 		}
-		start = last
 	}
 	for _, id := range missing() {
 		rows, _, err := c.servicePage(ctx, field{"serviceid", id}, 0)

@@ -186,6 +186,38 @@ func TestListSinceDoesNotTrustAHeadAlone(t *testing.T) {
 	}
 }
 
+// What an AddOrder makes has a higher id than the newest order before it, so a
+// search need not look below.
+func TestTheNewestOrderIsKnownWithoutACallToAProcessAtWork(t *testing.T) {
+	for listOrder, asked := range map[string]int{"desc": 1, "asc": 2} {
+		c := &clock{}
+		w := newWorld(t, nil)
+		w.sim.Books().Switch(func(s *whmcstest.Switches) { s.ListOrder = listOrder })
+		client := newClient(t, w.url, whmcs.Deps{Now: c.now})
+		newest := func(want int64, calls int) {
+			t.Helper()
+			before := w.sim.Calls("GetOrders")
+			id, err := client.Newest(t.Context())
+			if n := w.sim.Calls("GetOrders") - before; err != nil || id != want || n != calls {
+				t.Errorf("%s: newest %d, want %d; %d calls, want %d, %v", listOrder, id, want, n, calls, err)
+			}
+		}
+		newest(0, 1)
+		fill(t, w, 5)
+		newest(1005, asked)
+		newest(1005, 0)
+		fillOne(t, w, 6) // of another sender: an older id is a bound too
+		newest(1005, 0)
+		made, err := client.Add(t.Context(), order.SendWindow{Until: c.now().Add(time.Hour), Timeout: time.Minute}, orderID(t, 7), plan())
+		must(t, err)
+		newest(number(t, made), 0)
+		w.sim.Books().Delete(number(t, made))
+		newest(1007, 0)
+		c.freeze(11 * time.Minute)
+		newest(1006, asked)
+	}
+}
+
 func TestTheMarkerCanLiveInACustomField(t *testing.T) {
 	for _, escaped := range []bool{false, true} {
 		w, start := daily(t, 0, func(c *whmcs.Config) { c.Marker = "4,9" })
