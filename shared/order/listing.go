@@ -39,9 +39,8 @@ const maxRows = 300_000
 //     shows rows twice and hides none; a row is hidden only when more go than
 //     come between two pages, and then the total falls. It ends at a page of old
 //     orders if the last page of the list lies below it.
-//   - A rising list is read from its end, so that orders which come stand behind
-//     what is still to be read. It ends at a page of old orders if the first page
-//     of the list lies below it.
+//   - A rising list is read whole, from its end, so that orders which come stand
+//     behind what is still to be read.
 //   - A mixed list is read whole, and is complete if its total never changed and
 //     as many rows with different ids came.
 type Listing struct {
@@ -115,11 +114,7 @@ func (l Listing) Take(p Page, counts func(BillingOrder) bool) Listing {
 	l.Last = p.Total
 	switch {
 	case first && l.Way == Rising && len(ids) < p.Total:
-		// Only now is it known that the newest stand at its end.
-		if l.allOld(p) {
-			l.Head = ids[len(ids)-1]
-		}
-		l.Start = l.fromEnd()
+		l.Start = l.fromEnd() // only now is it known which way it goes
 		return l
 	case l.Way == Mixed:
 		l = l.mixed(ids)
@@ -128,7 +123,7 @@ func (l Listing) Take(p Page, counts func(BillingOrder) bool) Listing {
 	case l.Way == Falling:
 		l = l.fall(p, ids, changed)
 	default:
-		l = l.rise(p, ids, changed)
+		l = l.rise(ids, changed)
 	}
 	if l.Read > maxRows {
 		return l.end(false)
@@ -138,8 +133,8 @@ func (l Listing) Take(p Page, counts func(BillingOrder) bool) Listing {
 
 // fall takes a page of a list whose ids fall.
 func (l Listing) fall(p Page, ids []int64, changed bool) Listing {
-	if l.Edge == 0 && len(ids) > 0 {
-		l = l.without(ids[0])
+	if l.Edge == 0 && l.above(ids) {
+		return l.unbound()
 	}
 	again := 0 // rows in front that were read before
 	for again < len(ids) && l.Edge > 0 && ids[again] >= l.Edge {
@@ -176,15 +171,13 @@ func (l Listing) fall(p Page, ids []int64, changed bool) Listing {
 }
 
 // rise takes a page of a list whose ids rise, which is read from its end.
-func (l Listing) rise(p Page, ids []int64, changed bool) Listing {
-	if l.Edge == 0 {
-		if l.Start+len(ids) < l.Last && len(ids) > 0 {
-			l.Start = l.fromEnd() // more came meanwhile than the page had room for
-			return l
-		}
-		if len(ids) > 0 {
-			l = l.without(ids[len(ids)-1])
-		}
+func (l Listing) rise(ids []int64, changed bool) Listing {
+	switch {
+	case l.Edge == 0 && l.Start+len(ids) < l.Last && len(ids) > 0:
+		l.Start = l.fromEnd() // more came meanwhile than the page had room for
+		return l
+	case l.Edge == 0 && l.above(ids):
+		return l.unbound()
 	}
 	fresh := len(ids) // rows in front that were not read before
 	for fresh > 0 && l.Edge > 0 && ids[fresh-1] >= l.Edge {
@@ -201,13 +194,7 @@ func (l Listing) rise(p Page, ids []int64, changed bool) Listing {
 		l.Read += fresh
 		l.Edge = ids[0]
 	}
-	switch {
-	case l.Start == 0:
-		return l.end(!l.Torn)
-	case l.Head > 0 && l.allOld(p):
-		if l.Start >= l.Size && l.Head >= l.Edge {
-			return l.whole()
-		}
+	if l.Start == 0 {
 		return l.end(!l.Torn)
 	}
 	l.Start = max(0, l.Start-l.Size)
@@ -247,15 +234,15 @@ func (l Listing) end(complete bool) Listing {
 	return l
 }
 
-// without gives After up when the newest order of all, seen on the first page,
-// lies below it: WHMCS was restored, or its newest orders were deleted, and it
-// gives their ids a second time.
-func (l Listing) without(newest int64) Listing {
-	if l.ClientID == 0 && newest < l.After {
-		l.After = 0
-	}
-	return l
+// above reports whether After lies above the newest order of all, which is among
+// ids: WHMCS was restored, or its newest orders were deleted, and it gives their
+// ids a second time.
+func (l Listing) above(ids []int64) bool {
+	return l.ClientID == 0 && len(ids) > 0 && slices.Max(ids) < l.After
 }
+
+// unbound begins again, with the date alone as the bound.
+func (l Listing) unbound() Listing { return Listing{Since: l.Since} }
 
 // allOld reports whether the page has rows, and each is old.
 func (l Listing) allOld(p Page) bool {

@@ -2,6 +2,7 @@ package order_test
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -147,23 +148,21 @@ func TestAListingStopsAtWhatWasThereBefore(t *testing.T) {
 // The database of a WHMCS that was restored gives the ids of lost orders again:
 // what is new may lie below the highest id that was seen.
 func TestAnIDAboveTheListIsNoBound(t *testing.T) {
-	day := time.Unix(940, 0)
-	ours := func(m order.BillingOrder) bool { return m.ID == "945" }
-	l := order.Listing{After: 1200, Since: day}.Take(falling(1000, 901, 1000), ours)
-	if len(l.Found) != 1 || l.After != 0 {
-		t.Errorf("found %v, after %d", l.Found, l.After)
-	}
-	rising := order.Listing{After: 1200, Since: day}
-	up := func(from, to int64) order.Page {
+	rising := func(from, to int64) order.Page {
 		p := falling(to, from, 1000)
-		for i, j := 0, len(p.Orders)-1; i < j; i, j = i+1, j-1 {
-			p.Orders[i], p.Orders[j] = p.Orders[j], p.Orders[i]
-		}
+		slices.Reverse(p.Orders)
 		return p
 	}
-	rising = rising.Take(up(1, 100), ours)
-	rising = rising.Take(up(951, 1000), ours)
-	if done, _ := rising.Done(); done || rising.After != 0 {
-		t.Errorf("done %v, after %d", done, rising.After)
+	for name, pages := range map[string][]order.Page{
+		"newest first": {falling(1000, 901, 1000)},
+		"newest last":  {rising(1, 100), rising(951, 1000)},
+	} {
+		l := order.Listing{After: 1200, Since: time.Unix(940, 0)}
+		for _, p := range pages {
+			l = l.Take(p, none)
+		}
+		if done, _ := l.Done(); done || l.After != 0 || l.Way != "" || !l.Since.Equal(time.Unix(940, 0)) {
+			t.Errorf("%s: done %v, %+v", name, done, l)
+		}
 	}
 }

@@ -25,7 +25,7 @@ func everything(t *testing.T) order.Record {
 	hits := []order.BillingOrder{{ID: "77", ClientID: 42, Status: order.BillingPending, Marker: "m", Date: epoch}}
 	readings := order.Readings{N: 1, Last: hits, Complete: true, Stable: true, Under: order.Listing{
 		ClientID: 42, After: 1004, Since: epoch.Add(11e9), Way: order.Falling, Start: 100, Size: 100, Total: 300, Last: 301, Read: 99,
-		Edge: 900, Head: 5, AtTail: true, Torn: true, Found: hits,
+		Edge: 900, AtTail: true, Torn: true, Found: hits,
 	}}
 	return order.Record{
 		ID: id(t, 1), State: order.Working, RecoveryPoint: order.PointAccepting, Signal: order.SignalStatus, Seq: 7, Version: 8,

@@ -28,7 +28,6 @@ type listing struct {
 	Last     int     `json:"last,omitempty"`
 	Read     int     `json:"read,omitempty"`
 	Edge     int64   `json:"edge,omitempty"`
-	Head     int64   `json:"head,omitempty"`
 	AtTail   bool    `json:"at_tail,omitempty"`
 	Torn     bool    `json:"torn,omitempty"`
 	Found    []found `json:"found,omitempty"`
@@ -51,7 +50,7 @@ func searchOf(s *order.Search) *search {
 		l := r.Under
 		return readings{N: r.N, Last: foundOf(r.Last), Complete: r.Complete, Stable: r.Stable, Under: listing{
 			ClientID: l.ClientID, After: l.After, Since: millisOf(l.Since), Way: string(l.Way), Start: l.Start, Size: l.Size, Total: l.Total,
-			Last: l.Last, Read: l.Read, Edge: l.Edge, Head: l.Head, AtTail: l.AtTail, Torn: l.Torn, Found: foundOf(l.Found),
+			Last: l.Last, Read: l.Read, Edge: l.Edge, AtTail: l.AtTail, Torn: l.Torn, Found: foundOf(l.Found),
 		}}
 	}
 	return &search{ClientID: s.ClientID, OfClient: of(s.OfClient), OfAll: of(s.OfAll)}
@@ -66,7 +65,7 @@ func (s *search) value() *order.Search {
 		l := r.Under
 		return order.Readings{N: r.N, Last: billingOrders(r.Last), Complete: r.Complete, Stable: r.Stable, Under: order.Listing{
 			ClientID: l.ClientID, After: l.After, Since: l.Since.time(), Way: order.Way(l.Way), Start: l.Start, Size: l.Size, Total: l.Total,
-			Last: l.Last, Read: l.Read, Edge: l.Edge, Head: l.Head, AtTail: l.AtTail, Torn: l.Torn, Found: billingOrders(l.Found),
+			Last: l.Last, Read: l.Read, Edge: l.Edge, AtTail: l.AtTail, Torn: l.Torn, Found: billingOrders(l.Found),
 		}}
 	}
 	return &order.Search{ClientID: s.ClientID, OfClient: of(s.OfClient), OfAll: of(s.OfAll)}

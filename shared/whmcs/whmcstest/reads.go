@@ -94,7 +94,7 @@ func (st *state) getOrders(f Form) Reply {
 	switch st.switches.ListOrder {
 	case "asc":
 	case "mixed":
-		slices.SortStableFunc(found, func(a, b *Order) int { return cmp.Compare(a.ID%7, b.ID%7) })
+		slices.SortStableFunc(found, func(a, b *Order) int { return cmp.Compare(a.ID*7919%10007, b.ID*7919%10007) })
 	default:
 		slices.Reverse(found)
 	}
