@@ -57,10 +57,7 @@ type Listing struct {
 	Last  int // as the last page named them
 	Read  int // rows with different ids
 	// Edge is the lowest id read so far; 0 = none, or Mixed.
-	Edge int64
-	// Head, of a Rising list, is the highest id of its first page where that
-	// page is old; else 0.
-	Head   int64
+	Edge   int64
 	AtTail bool // Falling: the next page is the last one of the list
 	Torn   bool // the list did more than grow
 	Found  []BillingOrder
