@@ -76,7 +76,7 @@ func TestTheAudienceIsThatOfTheLoginHost(t *testing.T) {
 		"http://127.0.0.1:8082":                         "http://127.0.0.1:8082",
 	} {
 		c, s := scripted(t, login, salesforce.Credentials{ClientID: "app", Username: "u", PrivateKey: key}, tokenFor(login), none)
-		if _, err := c.Seqs(t.Context(), []order.ID{id(1)}); err != nil {
+		if _, err := c.Shows(t.Context(), []order.ID{id(1)}); err != nil {
 			t.Fatalf("%s: %v", login, err)
 		}
 		form, err := url.ParseQuery(s.bodies[0])
@@ -111,7 +111,7 @@ func TestTheTokenGoesOnlyToASaneInstance(t *testing.T) {
 		{"http://127.0.0.1:8082", "http://10.0.0.1:8082", ""},
 	} {
 		client, s := scripted(t, c.login, cred, tokenFor(c.instance), none)
-		_, err := client.Seqs(t.Context(), []order.ID{id(1)})
+		_, err := client.Shows(t.Context(), []order.ID{id(1)})
 		if c.want == "" {
 			if fault.CodeOf(err) != fault.SalesforceCredentials || len(s.seen) != 1 {
 				t.Errorf("%s at %s: %v after %d calls", c.instance, c.login, err, len(s.seen))
@@ -153,7 +153,7 @@ func TestAnswersThatCannotBeRead(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			client, s := scripted(t, "https://acme.my.salesforce.com", salesforce.Credentials{ClientID: "app", ClientSecret: "s"}, c.answers...)
-			_, err := client.Seqs(t.Context(), []order.ID{id(1)})
+			_, err := client.Shows(t.Context(), []order.ID{id(1)})
 			wantCode(t, err, c.want)
 			if len(s.seen) > 4 {
 				t.Errorf("%d calls", len(s.seen))
