@@ -118,8 +118,8 @@ func (h *Handler) sweep(ctx context.Context, atOnce bool) (any, error) {
 		into *writeback.Swept
 		look func() (writeback.Swept, error)
 	}{
-		{"table", &all.Table, func() (writeback.Swept, error) { return h.Pusher.Confirm(ctx) }},
 		{"org", &all.Org, func() (writeback.Swept, error) { return h.Pusher.Sweep(ctx, atOnce) }},
+		{"table", &all.Table, func() (writeback.Swept, error) { return h.Pusher.Confirm(ctx) }},
 	} {
 		s, err := side.look()
 		*side.into = s
@@ -128,8 +128,12 @@ func (h *Handler) sweep(ctx context.Context, atOnce bool) (any, error) {
 		}
 		h.Metrics.Count("StatusSwept", "", s.Pushed+s.Bumped)
 		if err != nil {
-			// The next minute goes on; failing now only marks this invocation.
+			h.Log.WarnContext(ctx, "sweep not finished", "side", side.name, "code", string(fault.CodeOf(err)), "error", err)
 			h.Metrics.Count("StatusSweepFailed", string(fault.CodeOf(err)), 1)
+		}
+		// A side that does not serve has an alarm of its own, and the next minute
+		// goes on; a person who asks is told.
+		if err != nil && (atOnce || fault.KindOf(err) == fault.Unknown) {
 			failed = errors.Join(failed, fmt.Errorf("sweep, %s: %w", side.name, err))
 		}
 	}

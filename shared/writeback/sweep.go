@@ -65,10 +65,14 @@ func (p *Pusher) Confirm(ctx context.Context) (Swept, error) {
 		return s, err
 	}
 	until := now.Add(-lag)
-	for from := c.ConfirmedUntil; until.Sub(from) >= 2*lag; {
-		rows, reached, err := p.d.Items.Changed(ctx, from, until, changesAtOnce)
-		if err != nil {
+	for from, limit := c.ConfirmedUntil, changesAtOnce; until.Sub(from) >= 2*lag; {
+		rows, reached, err := p.d.Items.Changed(ctx, from, until, limit)
+		switch {
+		case err != nil:
 			return s, err
+		case !reached.After(from): // more than limit of one moment
+			limit *= 2
+			continue
 		}
 		ids := make([]order.ID, len(rows))
 		for i, r := range rows {

@@ -47,7 +47,8 @@ func TestShow(t *testing.T) {
 		r.WHMCSOrderID = "991"
 		r.ServiceIDs = map[string][]string{"802b": {"502", "503"}, "802a": {"501"}, "802c": nil}
 	}
-	items := []order.Shown{{ID: orderID(1), Item: "802a", Services: []string{"501"}}, {ID: orderID(1), Item: "802b", Services: []string{"502", "503"}}}
+	seq := order.Seq(noon.UnixMilli())
+	items := []order.Shown{{ID: orderID(1), Item: "802a", Seq: seq, Services: []string{"501"}}, {ID: orderID(1), Item: "802b", Seq: seq, Services: []string{"502", "503"}}}
 	moduleText := fault.TextOf(&fault.Error{Code: fault.ModuleFailed, Vendor: "Quota reached"})
 	for name, c := range map[string]struct {
 		state  order.State
@@ -64,6 +65,11 @@ func TestShow(t *testing.T) {
 			r.ErrorCode, r.ErrorMessage = fault.OrderEmpty, ""
 		}, base(order.StatusFailed, func(x *order.Shown) {
 			x.Code, x.Message = fault.OrderEmpty, fault.OrderEmpty.Info().Advice
+		}), nil},
+		"failed after a person said that nothing was made": {order.Failed, func(r *order.Record) {
+			r.ErrorCode, r.ErrorMessage, r.Word = fault.OrderEmpty, "", order.WordAbsent
+		}, base(order.StatusFailed, func(x *order.Shown) {
+			x.Gone, x.Code, x.Message = true, fault.OrderEmpty, fault.OrderEmpty.Info().Advice
 		}), nil},
 		"failed with something made": {order.Failed, func(r *order.Record) {
 			learnt(r)
@@ -104,7 +110,8 @@ type fake struct {
 	calls [][]order.Shown
 	say   func(order.Shown) error
 	fail  func(call int) error
-	shows map[order.ID]order.Seq
+	shows map[order.ID]order.View
+	probe error
 }
 
 func (f *fake) Update(_ context.Context, rows []order.Shown) ([]error, error) {
@@ -123,11 +130,13 @@ func (f *fake) Update(_ context.Context, rows []order.Shown) ([]error, error) {
 	return out, nil
 }
 
-func (f *fake) Seqs(context.Context, []order.ID) (map[order.ID]order.Seq, error) { return f.shows, nil }
-func (f *fake) Behind(context.Context, time.Time, time.Time) (map[order.ID]order.Seq, error) {
+func (f *fake) Shows(context.Context, []order.ID) (map[order.ID]order.View, error) {
 	return f.shows, nil
 }
-func (f *fake) Probe(context.Context) error { return nil }
+func (f *fake) Changed(context.Context, time.Time, time.Time) (map[order.ID]order.View, error) {
+	return f.shows, nil
+}
+func (f *fake) Probe(context.Context) error { return f.probe }
 
 type letters []writeback.Letter
 
@@ -152,7 +161,7 @@ func newBench(t *testing.T) *bench {
 	var err error
 	b.pusher, err = writeback.New(writeback.Deps{
 		Salesforce: b.org, Items: b.table, Breaker: b.breaker(t, b.table), Dead: &b.dead, Metrics: b.metrics, Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
-		Now: func() time.Time { return b.now }, Sleep: func(_ context.Context, d time.Duration) error { b.now = b.now.Add(d); return nil },
+		RetryBase: time.Minute, Now: func() time.Time { return b.now }, Sleep: func(_ context.Context, d time.Duration) error { b.now = b.now.Add(d); return nil },
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -336,6 +345,7 @@ func TestARowRefusedForGoodNeverComesAgain(t *testing.T) {
 func TestAConfigErrorOfEveryRowOpensTheBreakerAndCountsForTheAlarm(t *testing.T) {
 	b := newBench(t)
 	b.org.say = func(order.Shown) error { return fault.New(fault.SalesforcePermission, "") }
+	b.org.probe = fault.New(fault.SalesforcePermission, "Order.Provisioning_Seq__c")
 	changes := []writeback.Change{{Record: record(1, order.Provisioned)}, {Record: record(2, order.Failed)}}
 	if again := b.pusher.Push(t.Context(), changes); !again[0] || !again[1] {
 		t.Errorf("again: %v", again)
@@ -348,7 +358,7 @@ func TestAConfigErrorOfEveryRowOpensTheBreakerAndCountsForTheAlarm(t *testing.T)
 	if again := b.pusher.Push(t.Context(), changes); !again[0] || len(b.org.calls) != n {
 		t.Errorf("breaker open: again %v, %d calls", again, len(b.org.calls)-n)
 	}
-	b.org.say = nil
+	b.org.say, b.org.probe = nil, nil
 	b.now = b.now.Add(time.Minute)
 	if again := b.pusher.Push(t.Context(), changes); again[0] || again[1] {
 		t.Errorf("permission given back: again %v", again)
@@ -366,7 +376,7 @@ func TestTheLoserOfTheProbeMakesNoCall(t *testing.T) {
 	b := newBench(t)
 	pusher, err := writeback.New(writeback.Deps{
 		Salesforce: b.org, Items: b.table, Breaker: b.breaker(t, lost{b.table}), Dead: &b.dead, Metrics: b.metrics, Log: slog.New(slog.DiscardHandler),
-		Now: func() time.Time { return b.now }, Sleep: func(context.Context, time.Duration) error { return nil },
+		RetryBase: time.Minute, Now: func() time.Time { return b.now }, Sleep: func(context.Context, time.Duration) error { return nil },
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -379,7 +389,7 @@ func TestTheLoserOfTheProbeMakesNoCall(t *testing.T) {
 	if again := pusher.Push(t.Context(), []writeback.Change{{Record: record(1, order.Provisioned)}}); !again[0] || len(b.org.calls) != 0 {
 		t.Errorf("again %v after %d calls", again, len(b.org.calls))
 	}
-	if _, err := pusher.Sweep(t.Context()); fault.CodeOf(err) != fault.SalesforceUnavailable {
+	if _, err := pusher.Sweep(t.Context(), true); fault.CodeOf(err) != fault.SalesforceUnavailable {
 		t.Errorf("sweep: %v", err)
 	}
 	if again := b.pusher.Push(t.Context(), []writeback.Change{{Record: record(1, order.Provisioned)}}); again[0] || len(b.org.calls) != 1 {
