@@ -3,6 +3,7 @@ package writeback
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
@@ -101,4 +102,31 @@ func (l Letter) Encode() (string, error) {
 		return "", fmt.Errorf("encode dead letter: %w", err)
 	}
 	return string(b), nil
+}
+
+// ReadLetter reads a message of the dead-letter queue. It is a Letter, or the
+// service's word that records of the stream were given up unread (Lambda
+// Developer Guide, "Retain discarded batches for a DynamoDB Streams event
+// source"): that names no order, and since is when the first of them was made.
+func ReadLetter(body string) (l Letter, since time.Time, err error) {
+	var in struct {
+		wireLetter
+		GivenUp *struct {
+			Since time.Time `json:"approximateArrivalOfFirstRecord"`
+		} `json:"DDBStreamBatchInfo"`
+	}
+	if err := json.Unmarshal([]byte(body), &in); err != nil {
+		return Letter{}, time.Time{}, fmt.Errorf("read dead letter: %w", err)
+	}
+	if in.GivenUp != nil {
+		if in.GivenUp.Since.IsZero() {
+			return Letter{}, time.Time{}, errors.New("read dead letter: records given up, and no time")
+		}
+		return Letter{}, in.GivenUp.Since, nil
+	}
+	id, err := order.ParseID(in.ID)
+	if err != nil {
+		return Letter{}, time.Time{}, fmt.Errorf("read dead letter: %w", err)
+	}
+	return Letter{id, order.Seq(in.Seq), fault.Code(in.Code), in.Message}, time.Time{}, nil
 }

@@ -105,6 +105,27 @@ func TestALetterHoldsTheOrderAndNoField(t *testing.T) {
 	}
 }
 
+func TestReadLetter(t *testing.T) {
+	want := writeback.Letter{ID: orderID(1), Seq: 7, Code: fault.SalesforceRowRefused, Message: "no"}
+	body, err := want.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if l, since, err := writeback.ReadLetter(body); l != want || !since.IsZero() || err != nil {
+		t.Errorf("%+v, %s, %v", l, since, err)
+	}
+	// As the Lambda Developer Guide shows it.
+	given := `{"requestContext":{"requestId":"316aa6d0-8154-xmpl-9af7-85d5f4a6bc81","functionArn":"arn:aws:lambda:us-east-2:123456789012:function:my-function","condition":"RetryAttemptsExhausted","approximateInvokeCount":1},"responseContext":{"statusCode":200,"executedVersion":"$LATEST","functionError":"Unhandled"},"version":"1.0","timestamp":"2019-11-14T00:13:49.717Z","DDBStreamBatchInfo":{"shardId":"shardId-00000001573689847184-864758bb","startSequenceNumber":"800000000003126276362","endSequenceNumber":"800000000003126276362","approximateArrivalOfFirstRecord":"2019-11-14T00:13:19Z","approximateArrivalOfLastRecord":"2019-11-14T00:13:19Z","batchSize":1,"streamArn":"arn:aws:dynamodb:us-east-2:123456789012:table/mytable/stream/2019-11-14T00:04:06.388"}}`
+	if l, since, err := writeback.ReadLetter(given); !l.ID.IsZero() || !since.Equal(time.Date(2019, 11, 14, 0, 13, 19, 0, time.UTC)) || err != nil {
+		t.Errorf("%+v, %s, %v", l, since, err)
+	}
+	for _, bad := range []string{"", "{}", `{"sfOrderId":"x"}`, `{"DDBStreamBatchInfo":{}}`} {
+		if _, _, err := writeback.ReadLetter(bad); err == nil {
+			t.Errorf("%s is read", bad)
+		}
+	}
+}
+
 // fake is an org that records its calls and answers each row by say.
 type fake struct {
 	calls [][]order.Shown
