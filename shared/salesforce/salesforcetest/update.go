@@ -352,6 +352,13 @@ func (s *Sim) save(c change, twice bool, f *Fault) saved {
 			return out
 		}
 	}
+	owner, item := rec, ""
+	if rec.order != "" {
+		owner, item = s.orders[rec.order], full
+	}
+	if out, hit := rowFault(owner.poison, o, c, full); hit {
+		return out
+	}
 
 	next := values{}
 	for _, m := range c.fields {
@@ -372,10 +379,6 @@ func (s *Sim) save(c change, twice bool, f *Fault) saved {
 	}
 
 	now := s.opt.Now()
-	owner, item := rec, ""
-	if rec.order != "" {
-		owner, item = s.orders[rec.order], full
-	}
 	for _, m := range c.fields {
 		fl, _ := o.visible(m.name)
 		v := next[fl.name]
