@@ -196,6 +196,9 @@ func (c *Client) Probe(ctx context.Context) error {
 // Shows returns what the org shows of each order. An order that the org does
 // not have is absent.
 func (c *Client) Shows(ctx context.Context, ids []order.ID) (map[order.ID]order.View, error) {
+	if err := c.braked(); err != nil {
+		return nil, err
+	}
 	all := make(map[order.ID]order.View, len(ids))
 	for part := range slices.Chunk(ids, idsPerQuery) {
 		quoted := make([]string, len(part))

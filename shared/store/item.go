@@ -129,7 +129,9 @@ func ItemOf(r order.Record) Item {
 	confirm := dueShard(r.ID)
 	v.ConfirmAt = millis(r.Seq)
 	if x := r.Refusal; x.Seq != 0 {
-		confirm, v.ConfirmAt = refusedShard, millisOf(x.Next)
+		if x.Seq == r.Seq {
+			confirm, v.ConfirmAt = refusedShard, millisOf(x.Next)
+		}
 		v.Refusal = &refusal{Seq: int64(x.Seq), Since: millisOf(x.Since), Next: millisOf(x.Next), Tries: x.Tries, Code: string(x.Code), Letter: x.Letter}
 	}
 	v.ConfirmShard = &confirm

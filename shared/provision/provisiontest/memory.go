@@ -190,7 +190,7 @@ func idsOf(rows []order.Changed, limit int) []order.ID {
 func (m *Memory) Changed(ctx context.Context, from, until time.Time, limit int) ([]order.Changed, time.Time, error) {
 	rows, err := m.sorted(ctx, "Changed", func(r order.Record) time.Time {
 		at := time.UnixMilli(int64(r.Seq)).UTC()
-		if r.Refusal.Seq != 0 || at.Before(from) || at.After(until) {
+		if r.Refusal.Seq == r.Seq || at.Before(from) || at.After(until) {
 			return time.Time{}
 		}
 		return at
@@ -206,7 +206,7 @@ func (m *Memory) Changed(ctx context.Context, from, until time.Time, limit int) 
 // Refused returns what Salesforce refuses and is to be tried again by now.
 func (m *Memory) Refused(ctx context.Context, now time.Time, limit int) ([]order.ID, error) {
 	rows, err := m.sorted(ctx, "Refused", func(r order.Record) time.Time {
-		if r.Refusal.Seq == 0 || r.Refusal.Next.After(now) {
+		if r.Refusal.Seq != r.Seq || r.Refusal.Next.After(now) {
 			return time.Time{}
 		}
 		return r.Refusal.Next

@@ -86,6 +86,24 @@ var shownRules = []rule{
 		b.refused(b.Refuse(b.ctx, b.id(2), order.Refusal{Seq: 1, Next: b.now}, b.now, order.Entry{}), fault.OrderNotFound)
 		b.refused(b.Refuse(b.ctx, rec.ID, order.Refusal{Seq: 1}, b.now, order.Entry{}), fault.Internal)
 	}},
+	{"shown/a change after a refused one is looked for like any other", func(b *bench) {
+		rec := b.failed(1, fault.OrderEmpty, nil)
+		b.ok(b.Refuse(b.ctx, rec.ID, order.Refusal{Seq: rec.Seq, Next: b.now.Add(24 * time.Hour), Code: fault.SalesforceRowRefused}, b.now, order.Entry{}))
+		b.after(time.Second)
+		_, err := b.Bump(b.ctx, rec.ID, 0, b.now, order.Entry{})
+		b.ok(err)
+		rows, _, err := b.Changed(b.ctx, epoch, b.now, 10)
+		b.ok(err)
+		if len(rows) != 1 {
+			b.Fatalf("%v are listed as changed", rows)
+		}
+		b.after(48 * time.Hour)
+		ids, err := b.Refused(b.ctx, b.now, 10)
+		b.ok(err)
+		if len(ids) != 0 {
+			b.Fatalf("%v are to be tried again", ids)
+		}
+	}},
 	{"shown/reconcile moves both marks back, never forward", func(b *bench) {
 		c, err := b.ChangeControl(b.ctx, order.SideSalesforce, func(c order.Control) (order.Control, bool) {
 			c.ConfirmedUntil, c.AskedUntil = b.now, b.now.Add(-time.Hour)
