@@ -606,6 +606,23 @@ func TestPauseAndResume(t *testing.T) {
 	}
 }
 
+func TestShowSaysWhatSalesforceRefuses(t *testing.T) {
+	w := newWorld()
+	r := record(t)
+	r.State, r.ErrorCode = order.Provisioned, ""
+	r.Refusal = order.Refusal{Seq: r.Seq, Since: now.Add(-time.Hour), Next: now.Add(time.Hour), Tries: 4, Code: fault.SalesforceRowRefused, Letter: true}
+	w.table.orders[orderID] = r
+	if code := w.run(t, "show", orderID); code != exitDone || !strings.Contains(w.out.String(), "salesforce_row_refused, 4 times") ||
+		!strings.Contains(w.out.String(), "orderctl push "+orderID) || strings.Contains(w.out.String(), "Nothing") {
+		t.Errorf("exit code %d: %s", code, w.out.String())
+	}
+	r.Seq++ // a newer change is on its way
+	w.table.orders[orderID] = r
+	if w.run(t, "show", orderID); strings.Contains(w.out.String(), "salesforce_row_refused") {
+		t.Error(w.out.String())
+	}
+}
+
 func TestReconcileMovesTheMarksBack(t *testing.T) {
 	w := newWorld()
 	w.table.control.ConfirmedUntil, w.table.control.AskedUntil = now, now.Add(-time.Hour)

@@ -96,6 +96,19 @@ func TestSalesforceEndsAtTheTruthWhateverWasLost(t *testing.T) {
 			w.minutes(anHour)
 			return w.push(orderRecord(w.t, w, 1)) // the seq was raised, and the stream brings it
 		}, soon},
+		"an end that somebody wrote by hand": {func(w *world, _ []string) order.Record {
+			r := w.push(w.order(1, order.Failed, failedBy(fault.OrderEmpty)))
+			w.minutes(anHour)
+			if err := w.sim.PutOrder(r.ID.String(), salesforcetest.Seed{Items: line, Fields: map[string]any{"Provisioning_Status__c": "Provisioned"}}); err != nil {
+				w.t.Fatal(err)
+			}
+			w.minutes(anHour)
+			raised := orderRecord(w.t, w, 1)
+			if raised.Seq <= r.Seq {
+				w.t.Errorf("seq %d, it was %d: an org that lets only a newer report change an end refuses that", raised.Seq, r.Seq)
+			}
+			return w.push(raised)
+		}, soon},
 		"an end shown by an earlier life of the order": {func(w *world, _ []string) order.Record {
 			w.push(w.order(1, order.Provisioned))
 			time.Sleep(401 * 24 * time.Hour)

@@ -200,6 +200,13 @@ func (p *Pusher) compare(ctx context.Context, ids []order.ID, views map[order.ID
 		case there && !differs(view, rec):
 			s.Same++
 			p.confirm(ctx, rec)
+		case there && view.Seq == rec.Seq && view.Status != rec.Status() && view.Status.Final():
+			// Somebody wrote an end by hand; an org may let only a newer seq change it.
+			e := order.Entry{At: p.d.Now(), Event: eventRaised, Detail: "Salesforce showed " + string(view.Status), By: by}
+			if _, err := p.d.Items.Bump(ctx, id, rec.Seq+1, e.At, e); err != nil && fault.CodeOf(err) != fault.OrderNotFound {
+				return err
+			}
+			s.Bumped++
 		default:
 			behind = append(behind, Change{Record: rec, clear: gone(view, rec)})
 		}
