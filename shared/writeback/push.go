@@ -263,58 +263,66 @@ func (b *batch) secondTry(ctx context.Context) {
 	}
 }
 
+// isProduct reports whether the row is of an order's product.
+func (r result) isProduct() bool { return r.row.Item != "" }
+
 // judge decides what follows for each change from the answers to its rows.
 func (b *batch) judge(ctx context.Context) {
-	p := b.p
-	product := func(r result) bool { return r.row.Item != "" }
 	worked := map[bool]bool{} // the org took at least one row of an order, of a product
 	for _, r := range b.results {
 		if r.done && r.err == nil {
-			worked[product(r)] = true
+			worked[r.isProduct()] = true
 		}
 	}
-	var doubtful []int // results of rows that a lost permission, or the row itself, explains
+	var doubtful []*result // a lost permission explains them, or the row itself
 	refusals := make([]*result, len(b.changes))
 	outdated := make([]bool, len(b.changes)) // refused as older than what the org shows
-	retry := func(i int, code fault.Code) {
-		b.retryCode[i] = cmp.Or(b.retryCode[i], code)
-	}
-	for i, r := range b.results {
+	for i := range b.results {
+		r := &b.results[i]
 		code := fault.CodeOf(r.err)
 		switch {
 		case r.err == nil && r.done:
 		case !r.done:
-			retry(r.change, code)
+			b.again(r.change, code)
 		case code == fault.SalesforceStale:
 			outdated[r.change] = true
-		case code.Kind() == fault.Config && !worked[product(r)]:
-			doubtful = append(doubtful, i)
+		case code.Kind() == fault.Config && !worked[r.isProduct()]:
+			doubtful = append(doubtful, r)
 		case code.Kind() == fault.Retryable && b.young(r.change):
-			retry(r.change, code)
+			b.again(r.change, code)
 		case refusals[r.change] == nil:
 			// The row's own: permanent; or the org refuses this row alone while it
 			// takes others of the same kind; or it must not hold back the stream any
 			// longer. The first refusal counts: orders come before products.
-			refusals[r.change] = &b.results[i]
+			refusals[r.change] = r
 		}
 	}
 	if len(doubtful) > 0 {
-		verdict := p.installation(ctx)
-		for _, i := range doubtful {
-			r := &b.results[i]
+		verdict := b.p.installation(ctx)
+		for _, r := range doubtful {
 			switch {
 			case verdict != nil:
-				retry(r.change, fault.CodeOf(verdict))
-			case refusals[r.change] == nil || !product(*r):
+				b.again(r.change, fault.CodeOf(verdict))
+			case refusals[r.change] == nil || !r.isProduct():
 				refusals[r.change] = r
 			}
 		}
 	}
+	b.settle(ctx, refusals, outdated)
+}
+
+// again has the change pushed again, because of the first code that is given.
+func (b *batch) again(i int, code fault.Code) { b.retryCode[i] = cmp.Or(b.retryCode[i], code) }
+
+// settle keeps what was refused, ends refusals of what is shown now, and asks
+// about what the org refused as older.
+func (b *batch) settle(ctx context.Context, refusals []*result, outdated []bool) {
+	p := b.p
 	var stale []int
 	shown := 0
 	for i, r := range refusals {
 		if r != nil && !p.refused(ctx, b.changes[i], nameOf(r.row)+": ", r.err) {
-			retry(i, fault.CodeOf(r.err))
+			b.again(i, fault.CodeOf(r.err))
 		}
 		switch {
 		case b.retryCode[i] != "":
