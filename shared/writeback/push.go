@@ -243,6 +243,9 @@ func (b *batch) secondTry(ctx context.Context) {
 		case !r.done:
 		case fault.CodeOf(r.err) == fault.SalesforceLimit:
 			size = b.p.least
+			if !b.stream {
+				size = 1 // one of them may spoil the call of the others
+			}
 			left = append(left, i)
 		case fault.KindOf(r.err) == fault.Retryable && r.err != nil:
 			left = append(left, i)

@@ -133,6 +133,8 @@ type fake struct {
 	fail  func(call int) error
 	shows map[order.ID]order.View
 	probe error
+	// spoils, in a call with others, has all of them refused; alone it is refused.
+	spoils order.ID
 }
 
 func (f *fake) Update(_ context.Context, rows []order.Shown) ([]error, error) {
@@ -143,8 +145,14 @@ func (f *fake) Update(_ context.Context, rows []order.Shown) ([]error, error) {
 		}
 	}
 	out := make([]error, len(rows))
+	spoilt := slices.ContainsFunc(rows, func(r order.Shown) bool { return !f.spoils.IsZero() && r.ID == f.spoils })
 	for i, r := range rows {
-		if f.say != nil {
+		switch {
+		case spoilt && len(rows) > 1:
+			out[i] = fault.New(fault.SalesforceLimit, "")
+		case spoilt:
+			out[i] = fault.New(fault.SalesforceRowRefused, "")
+		case f.say != nil:
 			out[i] = f.say(r)
 		}
 	}
@@ -360,6 +368,38 @@ func TestARowRefusedForGoodNeverComesAgain(t *testing.T) {
 				t.Errorf("item %+v, %v", got, err)
 			}
 		})
+	}
+}
+
+// One row spoils each call that holds another one too, as a malformed row does.
+func TestARowThatSpoilsItsCallIsFoundAlone(t *testing.T) {
+	const n = 30
+	b := newBench(t)
+	b.org.shows = map[order.ID]order.View{}
+	b.org.spoils = orderID(7)
+	var changes []writeback.Change
+	for i := range n {
+		r := record(i, order.Provisioned)
+		r.AccountID = ""
+		b.table.Set(r)
+		changes = append(changes, writeback.Change{Record: r, At: noon.Add(-time.Minute)})
+	}
+	if again := b.pusher.Push(t.Context(), changes); slices.Contains(again, true) {
+		t.Fatalf("the stream is held back: %v", again)
+	}
+	for range 60 {
+		b.now = b.now.Add(time.Minute)
+		if _, err := b.pusher.Confirm(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, r := range b.table.Records() {
+		if refused := r.Refusal.Seq != 0; refused != (r.ID == b.org.spoils) {
+			t.Errorf("%s: %+v", r.ID, r.Refusal)
+		}
+	}
+	if len(b.dead) != 1 || b.dead[0].ID != b.org.spoils {
+		t.Errorf("letters %+v", b.dead)
 	}
 }
 
