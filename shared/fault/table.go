@@ -262,7 +262,7 @@ var table = map[Code]Info{
 				Seen: "WHMCS order {order} was made and does not carry its marker.",
 				Steps: []string{
 					"`orderctl pause --by YOU --why TEXT`, since each probe of an open breaker lets one more order through.",
-					"Find the hook or addon that strips the notes, or set `WHMCS_MARKER` to a product custom field.",
+					"Find the hook or addon that strips the notes, or set `WHMCS_MARKER` to custom fields of the products, one for each.",
 					"In WHMCS, put this line into the admin notes of order {order}, or into the field of `WHMCS_MARKER`: `{marker}`",
 					"Resume, then click again: `orderctl resume --by YOU`, `orderctl callout {id}`",
 				}},

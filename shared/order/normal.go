@@ -32,6 +32,9 @@ func (r Record) Normal() Record {
 		}
 		r.Plan = &p
 	}
+	if r.Search != nil {
+		r.Search = r.Search.normal()
+	}
 	return r
 }
 

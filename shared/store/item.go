@@ -48,6 +48,9 @@ type Item struct {
 	ConfirmAt    millis   `json:"confirm_at,omitempty"`
 	Refusal      *refusal `json:"refusal,omitempty"`
 
+	FirstAddAfter int64   `json:"first_add_after,omitempty"`
+	Search        *search `json:"search,omitempty"`
+
 	// The three are there even when empty: SET of a nonce and list_append need them.
 	Keys    []string         `json:"keys,omitempty"`
 	Nonces  map[string]nonce `json:"nonces,omitempty"`
@@ -115,7 +118,7 @@ func ItemOf(r order.Record) Item {
 		Lease: string(r.Lease), Fence: int64(r.Fence), LeaseUntil: millisOf(r.LeaseUntil),
 		Adds: r.Add.Count, AddUntil: millisOf(r.Add.Until), AddSettledAt: millisOf(r.Add.SettledAt),
 		Accepts: r.Accept.Count, AcceptUntil: millisOf(r.Accept.Until), AcceptSettledAt: millisOf(r.Accept.SettledAt),
-		FirstAddAt: millisOf(r.FirstAddAt), Word: string(r.Word), AcceptedAt: millisOf(r.AcceptedAt),
+		FirstAddAt: millisOf(r.FirstAddAt), FirstAddAfter: r.FirstAddAfter, Search: searchOf(r.Search), Word: string(r.Word), AcceptedAt: millisOf(r.AcceptedAt),
 		Attempts: r.Attempts, Aborted: r.Aborted, OpenedAt: millisOf(r.OpenedAt), DueAt: millisOf(r.DueAt),
 		Keys: append([]string{}, r.Keys...), Nonces: make(map[string]nonce, len(r.Nonces)), History: entries(r.History),
 		AccountID: r.AccountID, WHMCSOrderID: r.WHMCSOrderID,
@@ -168,7 +171,7 @@ func (v Item) record() (order.Record, bool) {
 		Lease: order.Token(v.Lease), Fence: order.Fence(v.Fence), LeaseUntil: v.LeaseUntil.time(),
 		Add:        order.Sent{Count: v.Adds, Until: v.AddUntil.time(), SettledAt: v.AddSettledAt.time()},
 		Accept:     order.Sent{Count: v.Accepts, Until: v.AcceptUntil.time(), SettledAt: v.AcceptSettledAt.time()},
-		FirstAddAt: v.FirstAddAt.time(), Word: order.Word(v.Word), AcceptedAt: v.AcceptedAt.time(),
+		FirstAddAt: v.FirstAddAt.time(), FirstAddAfter: v.FirstAddAfter, Search: v.Search.value(), Word: order.Word(v.Word), AcceptedAt: v.AcceptedAt.time(),
 		Attempts: v.Attempts, Aborted: v.Aborted, OpenedAt: v.OpenedAt.time(), DueAt: v.DueAt.time(),
 		Keys: order.LastKeys(v.Keys), Nonces: make(map[string]order.Nonce, len(v.Nonces)), History: order.LastLines(lines(v.History)),
 		AccountID: v.AccountID, WHMCSOrderID: v.WHMCSOrderID, ServiceIDs: v.ServiceIDs,

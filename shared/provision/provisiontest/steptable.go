@@ -139,7 +139,7 @@ func steps() (byPerson, byWorker []step) {
 			want.RecoveryPoint, want.Add, want.LeaseUntil, want.Word = order.PointAdding, c.to.Add, c.to.LeaseUntil, want.Word.WithoutAbsent()
 			want.WHMCSOrderID, want.Accept = "", order.Sent{}
 			if want.FirstAddAt.IsZero() {
-				want.FirstAddAt = c.to.UpdatedAt
+				want.FirstAddAt, want.FirstAddAfter = c.to.UpdatedAt, c.to.FirstAddAfter
 			}
 		}},
 		{"found", []string{"adding/found"}, order.SignalLease, []string{"adopted"}, func(c change) string {
@@ -171,6 +171,7 @@ func steps() (byPerson, byWorker []step) {
 			return when(c.to.State == order.Working && !c.to.LeaseUntil.Before(c.base.LeaseUntil), "the lease does not grow")
 		}, func(want *order.Record, c change) {
 			planned(want, c)
+			searching(want, c)
 			want.LeaseUntil = c.to.LeaseUntil
 		}},
 		{"wait", []string{"adding/unsettled", "accepting/unsettled", "accepted/not-yet", "sent/held-back", "sent/unsure", "sent/not-pending",
@@ -188,6 +189,7 @@ func steps() (byPerson, byWorker []step) {
 			return ""
 		}, func(want *order.Record, c change) {
 			planned(want, c)
+			searching(want, c)
 			want.State, want.DueAt, want.LeaseUntil, want.Attempts = order.Waiting, c.to.DueAt, time.Time{}, c.to.Attempts
 			if !c.to.ErrorAt.Equal(c.base.ErrorAt) {
 				shown(want, c)
