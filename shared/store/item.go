@@ -43,13 +43,12 @@ type Item struct {
 	DueAt           millis `json:"due_at,omitempty"`
 	DueShard        *int64 `json:"due_shard,omitempty"`
 
+	FirstAddAfter int64   `json:"first_add_after,omitempty"`
+	Search        *search `json:"search,omitempty"`
 	// The key of index confirm; it follows from Seq and Refusal.
 	ConfirmShard *int64   `json:"confirm_shard,omitempty"`
 	ConfirmAt    millis   `json:"confirm_at,omitempty"`
 	Refusal      *refusal `json:"refusal,omitempty"`
-
-	FirstAddAfter int64   `json:"first_add_after,omitempty"`
-	Search        *search `json:"search,omitempty"`
 
 	// The three are there even when empty: SET of a nonce and list_append need them.
 	Keys    []string         `json:"keys,omitempty"`
