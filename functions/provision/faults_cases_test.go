@@ -1219,6 +1219,47 @@ func TestBreaker(t *testing.T) {
 			}
 		})
 	})
+	t.Run("Salesforce, not opened by one order whose account is hidden", func(t *testing.T) {
+		play(t, options{}, func(r *rig) {
+			hide := func(id order.ID, hidden bool, fields map[string]any) {
+				r.ok(r.sf.PutOrder(id.String(), salesforcetest.Seed{AccountID: "001000000000009AAA", AccountHidden: hidden, WHMCSClientID: client, Fields: fields,
+					Items: []salesforcetest.SeedItem{{WHMCSProductID: 1, BillingCycle: "Monthly", Quantity: 1}}}))
+			}
+			shown := map[string]any{"Provisioning_Seq__c": 1.0} // an order of some earlier day
+			hide(mustID("801000000000900"), false, shown)
+			hide(the, true, nil)
+			r.click(the)
+			ids := orders(r, 12)
+			res := r.run("worker", the)
+			if res.End != provision.EndFailed || res.Code != fault.AccountNotReadable || !strings.Contains(res.Record.ErrorMessage, "001000000000009AAA") {
+				t.Errorf("%s %s: %s", res.End, res.Code, res.Record.ErrorMessage)
+			}
+			for _, id := range ids {
+				if res := r.run("worker", id); res.End != provision.EndProvisioned {
+					t.Errorf("a good order: %s %s", res.End, res.Code)
+				}
+			}
+			c, err := r.mem.Control(ctx, order.SideSalesforce)
+			r.ok(err)
+			if !c.OpenUntil.IsZero() || c.Faults != 0 {
+				t.Errorf("the breaker is left %+v", c)
+			}
+			// All accounts hidden is the installation: it waits, whatever the order.
+			hide(mustID("801000000000900"), true, shown)
+			r.click(the)
+			if res := r.run("worker", the); res.End != provision.EndParked || res.Code != fault.SalesforcePermission || res.Record.Attempts != 0 {
+				t.Errorf("%s %s after %d tries", res.End, res.Code, res.Record.Attempts)
+			}
+			time.Sleep(time.Hour)
+			if res := r.run("worker", the); res.Record.State != order.Waiting {
+				t.Errorf("the probe does not see it: %s %s", res.End, res.Code)
+			}
+			hide(mustID("801000000000900"), false, shown)
+			hide(the, false, nil)
+			r.recover()
+			r.provisioned(the)
+		})
+	})
 	t.Run("WHMCS, opened by a run of faults that pass", func(t *testing.T) {
 		play(t, options{}, func(r *rig) {
 			ids := orders(r, 3)

@@ -208,6 +208,9 @@ type Record struct {
 
 	History []Entry // oldest first
 
+	// Refusal: Salesforce does not take what it is to show of the order.
+	Refusal Refusal
+
 	CreatedAt time.Time
 	UpdatedAt time.Time
 	ExpiresAt time.Time

@@ -44,6 +44,7 @@ func everything(t *testing.T) order.Record {
 		ErrorCode: fault.WHMCSBusy, ErrorMessage: "busy", ErrorAt: epoch.Add(8e9),
 		FirstAddAfter: 1004, Search: &order.Search{ClientID: 7, OfClient: readings, OfAll: readings},
 		History:   []order.Entry{{At: epoch, Event: "callout", Detail: "d", By: "b", Times: 2, First: epoch}},
+		Refusal:   order.Refusal{Seq: 7, Since: epoch, Next: epoch.Add(1e9), Tries: 1, Code: fault.SalesforceRowLocked, Letter: true},
 		CreatedAt: epoch.Add(9e9), UpdatedAt: epoch.Add(10e9), ExpiresAt: epoch.Add(time.Hour).Truncate(time.Second),
 	}
 }
@@ -117,6 +118,7 @@ func TestEachFieldOfAControlIsStoredAndDescribed(t *testing.T) {
 	want := order.Control{
 		Side: order.SideSalesforce, Paused: true, Reason: "r", By: "b", At: epoch, OpenUntil: epoch.Add(1e9), Why: fault.WHMCSBusy,
 		Probe: "p", Fails: 2, Faults: 3, Unsure: map[string]int{"AddOrder": 4}, OpenedAt: epoch.Add(15e8), ClosedAt: epoch.Add(2e9), LookBefore: epoch.Add(3e9),
+		ConfirmedUntil: epoch.Add(4e9), AskedUntil: epoch.Add(5e9),
 		History: []order.Entry{{At: epoch, Event: "paused", Detail: "r", By: "b", Times: 2, First: epoch}},
 	}
 	if z := zeros(reflect.ValueOf(want), "Control"); len(z) > 0 {

@@ -45,6 +45,10 @@ type Item struct {
 
 	FirstAddAfter int64   `json:"first_add_after,omitempty"`
 	Search        *search `json:"search,omitempty"`
+	// The key of index confirm; it follows from Seq and Refusal.
+	ConfirmShard *int64   `json:"confirm_shard,omitempty"`
+	ConfirmAt    millis   `json:"confirm_at,omitempty"`
+	Refusal      *refusal `json:"refusal,omitempty"`
 
 	// The three are there even when empty: SET of a nonce and list_append need them.
 	Keys    []string         `json:"keys,omitempty"`
@@ -75,6 +79,15 @@ type entry struct {
 	By     string `json:"by,omitempty"`
 	Times  int    `json:"times,omitempty"`
 	First  millis `json:"first,omitempty"`
+}
+
+type refusal struct {
+	Seq    int64  `json:"seq"`
+	Since  millis `json:"since"`
+	Next   millis `json:"next"`
+	Tries  int    `json:"tries"`
+	Code   string `json:"code"`
+	Letter bool   `json:"letter,omitempty"`
 }
 
 type plan struct {
@@ -115,6 +128,15 @@ func ItemOf(r order.Record) Item {
 		shard := dueShard(r.ID)
 		v.DueShard = &shard
 	}
+	confirm := dueShard(r.ID)
+	v.ConfirmAt = millis(r.Seq)
+	if x := r.Refusal; x.Seq != 0 {
+		if x.Seq == r.Seq {
+			confirm, v.ConfirmAt = refusedShard, millisOf(x.Next)
+		}
+		v.Refusal = &refusal{Seq: int64(x.Seq), Since: millisOf(x.Since), Next: millisOf(x.Next), Tries: x.Tries, Code: string(x.Code), Letter: x.Letter}
+	}
+	v.ConfirmShard = &confirm
 	if !r.ExpiresAt.IsZero() {
 		v.ExpiresAt = seconds(r.ExpiresAt.Unix())
 	}
@@ -157,6 +179,9 @@ func (v Item) record() (order.Record, bool) {
 	}
 	for name, n := range v.Nonces {
 		r.Nonces[name] = order.Nonce{Expiry: n.Expiry.time(), By: order.Token(n.By), Met: order.ParseOutcome(n.Met)}
+	}
+	if x := v.Refusal; x != nil {
+		r.Refusal = order.Refusal{Seq: order.Seq(x.Seq), Since: x.Since.time(), Next: x.Next.time(), Tries: x.Tries, Code: fault.Code(x.Code), Letter: x.Letter}
 	}
 	if p := v.Plan; p != nil {
 		r.Plan = &order.Plan{ClientID: p.ClientID, PaymentMethod: p.PaymentMethod, PromoCode: p.PromoCode}

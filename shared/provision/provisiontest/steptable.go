@@ -32,7 +32,7 @@ func steps() (byPerson, byWorker []step) {
 				want.AccountID = c.to.AccountID
 			}
 		}},
-		{"stored failure", nil, order.SignalNote, []string{""}, func(c change) string {
+		{"stored failure", nil, order.SignalStatus, []string{""}, func(c change) string {
 			if c.base.State != order.Failed {
 				return "not failed"
 			}
@@ -106,6 +106,14 @@ func steps() (byPerson, byWorker []step) {
 		}, func(want *order.Record, c change) {
 			want.ErrorCode, want.ErrorMessage, want.ErrorAt, want.UpdatedAt = fault.Stopped, "", c.to.UpdatedAt, c.to.UpdatedAt
 		}},
+		{"refusal", nil, order.SignalNote, []string{"status_push_failed", ""}, func(c change) string {
+			was, is := c.base.Refusal, c.to.Refusal
+			return when(is.Seq == c.base.Seq && is.Next.After(is.Since) && (is.Seq != was.Seq && is.Tries == 1 || is.Tries == was.Tries+1) &&
+				is.Letter == (c.line.Event != "" || is.Seq == was.Seq && was.Letter), "not one more refusal of what is to be shown")
+		}, func(want *order.Record, c change) { want.Refusal = c.to.Refusal }},
+		{"shown", nil, order.SignalNote, []string{"status_shown", ""}, func(c change) string {
+			return when(c.base.Refusal.Seq != 0 && c.to.Refusal == order.Refusal{} && c.base.Refusal.Letter == (c.line.Event != ""), "nothing was refused")
+		}, func(want *order.Record, c change) { want.Refusal = order.Refusal{} }},
 		{"note", nil, order.SignalNote, nil, func(c change) string {
 			return when(c.line.Event != "", "no line in the history")
 		}, func(*order.Record, change) {}},
