@@ -5,7 +5,12 @@ export default defineConfig({
     target: "es2022",
     minify: false,
     lib: { entry: ["src/index.ts", "src/react.ts", "src/tanstack.ts", "src/swr.ts", "src/texts.ts"], formats: ["es"] },
-    rolldownOptions: { external: ["react"], output: { chunkFileNames: "[name].js" } },
+    rolldownOptions: {
+      external: ["react"],
+      output: { chunkFileNames: "[name].js" },
+      // "use client" of react.ts is kept: test/package.test.ts looks.
+      onwarn: (warning, warn) => warning.code === "MODULE_LEVEL_DIRECTIVE" || warn(warning),
+    },
   },
   test: { include: ["test/**/*.test.{ts,tsx}"] },
 });

@@ -33,6 +33,7 @@ describe("the package", () => {
     const { exports } = JSON.parse(readFileSync(join(folder, "package.json"), "utf8"));
     for (const entry of Object.values(exports as Record<string, Record<string, string>>))
       for (const file of Object.values(entry)) expect(held).toContain(file.slice(2));
+    expect(readFileSync(join(folder, "dist/react.js"), "utf8")).toMatch(/^"use client";/);
     for (const file of readdirSync(join(folder, "dist"))) expect(readFileSync(join(folder, "dist", file), "utf8")).not.toMatch(/https?:\/\/(?!json-schema)[a-z]/);
   });
 
