@@ -12,5 +12,6 @@ export default defineConfig({
       onwarn: (warning, warn) => warning.code === "MODULE_LEVEL_DIRECTIVE" || warn(warning),
     },
   },
-  test: { include: ["test/**/*.test.{ts,tsx}"] },
+  // The limit ends a test that hangs.
+  test: { testTimeout: 120_000, include: ["test/**/*.test.{ts,tsx}"] },
 });

@@ -19,8 +19,11 @@ export interface paths {
          * @description With a token the caller sees the orders of the account in the claim
          *     `sf_account_id` (`PORTAL_ACCOUNT_CLAIM`), or all with the scope
          *     `orders.read.any`; a caller with SigV4 sees all. An order that is not the
-         *     caller's is answered in every respect like one that was never clicked:
-         *     `Pending Review`.
+         *     caller's, or whose account is not known yet, is answered in every respect
+         *     like one that was never clicked: `Pending Review`, and every 10 s is often
+         *     enough to ask. Otherwise `Retry-After` follows the order: 1 s until it is 15 s
+         *     old, later a fifteenth of its age, 60 s at most; no `Retry-After` once it is
+         *     final. Clients add chance to it (`portal/` does).
          */
         readonly get: operations["getOrder"];
         readonly put?: never;
