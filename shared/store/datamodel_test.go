@@ -108,7 +108,7 @@ func TestEachFieldOfAControlIsStoredAndDescribed(t *testing.T) {
 	s, table := e.open(t)
 	want := order.Control{
 		Side: order.SideSalesforce, Paused: true, Reason: "r", By: "b", At: epoch, OpenUntil: epoch.Add(1e9), Why: fault.WHMCSBusy,
-		Probe: "p", Fails: 2, Faults: 3, ClosedAt: epoch.Add(2e9), LookBefore: epoch.Add(3e9),
+		Probe: "p", Fails: 2, Faults: 3, Unsure: map[string]int{"AddOrder": 4}, OpenedAt: epoch.Add(15e8), ClosedAt: epoch.Add(2e9), LookBefore: epoch.Add(3e9),
 		History: []order.Entry{{At: epoch, Event: "paused", Detail: "r", By: "b"}},
 	}
 	if z := zeros(reflect.ValueOf(want), "Control"); len(z) > 0 {
