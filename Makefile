@@ -28,6 +28,9 @@ GOARCH_x86_64 := amd64
 # Options of `make chaos`.
 CHAOS ?=
 
+# The browser of make e2e.
+export CHROMIUM ?= chromium
+
 # How long `make fuzz` tries each target.
 FUZZTIME ?= 60s
 
@@ -47,12 +50,18 @@ help: ## list the verbs
 
 .PHONY: build
 build: ## build the four functions, the local system and orderctl into build/bin
+	@echo 'building (a minute or two the first time, then seconds)'
 	@$(foreach f,$(FUNCTIONS),go build $(GOFLAGS_BUILD) -ldflags '$(LDFLAGS)' -o $(BUILD)/bin/$(f)/bootstrap ./functions/$(f) &&) \
 		go build $(GOFLAGS_BUILD) -ldflags '$(LDFLAGS)' -o $(BUILD)/bin/ ./local ./cmd/orderctl
 
 .PHONY: run
 run: build ## start the whole system on this machine (Ctrl-C ends it)
 	@exec $(BUILD)/bin/local -template template.yaml -bin $(BUILD)/bin
+
+.PHONY: demo
+demo: build ## show in a minute what it is for: six orders, five of them in trouble
+	@go build -o $(BUILD)/bin/demo ./local/demo
+	@exec $(BUILD)/bin/demo -template template.yaml -bin $(BUILD)/bin $(if $(CI),,-keep)
 
 .PHONY: test
 test: build $(TOOLS)/ministack/$(MINISTACK) $(TOOLS)/clients/installed ## run everything that must hold (5 minutes at most)
@@ -65,6 +74,26 @@ lint: $(TOOLS)/bin/golangci-lint-$(GOLANGCI_LINT) ## check style, vet and shell 
 	@$< run
 	@# SC3045: dash knows ulimit -t.
 	@grep -lE '^#!.*\b(ba)?sh$$' $$(git ls-files) | xargs -r shellcheck -S warning -e SC3045
+
+##@ Portal
+
+.PHONY: portal-test
+portal-test: $(TOOLS)/portal ## check and test portal/: types, package, React, TanStack Query, SWR
+	@cd portal && npm run -s check && npm run -s test
+
+.PHONY: e2e
+e2e: build $(TOOLS)/portal ## the portal's client and the console page in Chromium, on the running system
+	@.ci/need $(CHROMIUM) chromium
+	@cd portal && npm run -s build && BIN=$(BUILD)/bin npm run -s e2e
+
+.PHONY: screenshots
+screenshots: build $(TOOLS)/portal ## make the README's pictures of the console page
+	@.ci/need $(CHROMIUM) chromium
+	@cd portal && BIN=$(BUILD)/bin npm run -s screenshots
+
+.PHONY: portal-bench
+portal-bench: build $(TOOLS)/portal ## how long a customer waits for 200 orders' news, and how often is asked
+	@cd portal && npm run -s build && BIN=$(BUILD)/bin npm run -s bench
 
 ##@ Slower checks
 
@@ -171,6 +200,12 @@ $(TOOLS)/ministack/$(MINISTACK):
 	@rm -rf $(TOOLS)/ministack && python3 -m venv $(TOOLS)/ministack
 	@$(TOOLS)/ministack/bin/pip install -q --disable-pip-version-check ministack==$(MINISTACK)
 	@touch $@
+
+$(TOOLS)/portal: portal/package.json portal/package-lock.json
+	@echo 'installing what portal/ is built and tested with (once)'
+	@.ci/need npm nodejs npm
+	@npm ci --prefix portal --silent --no-audit --no-fund --ignore-scripts
+	@mkdir -p $(TOOLS) && touch $@
 
 # Clients of Salesforce that no one here wrote; the simulator must please them.
 CLIENTS := shared/salesforce/salesforcetest/clients

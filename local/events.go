@@ -88,13 +88,13 @@ func (e *events) timeline(id string) ([]event, order.Record, bool) {
 	return all, r, there
 }
 
-// working returns the one order that a worker holds, "" when it is none or more
-// than one: whose reads of WHMCS these are cannot be told then.
-func (e *events) working() (id string) {
+// inWork returns the one order that is queued or held by a worker, "" when it is
+// none or more than one: whose reads of WHMCS these are cannot be told then.
+func (e *events) inWork() (id string) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for _, r := range e.records {
-		if r.State == order.Working {
+		if r.State == order.Queued || r.State == order.Working {
 			if id != "" {
 				return ""
 			}
@@ -131,14 +131,19 @@ func (e *events) sawSalesforce(c salesforcetest.Call, about map[string]bool) {
 	}
 }
 
-// subject is the order that a call to WHMCS is about.
+// subject is the order that a call to WHMCS is about: the one that it names, or
+// the one in work, since a read of a client names all the client's orders.
 func (e *events) subject(about map[string]bool) string {
+	var named []string
 	for id := range about {
 		if parsed, err := order.ParseID(id); err == nil {
-			return parsed.String()
+			named = append(named, parsed.String())
 		}
 	}
-	return e.working()
+	if len(named) == 1 {
+		return named[0]
+	}
+	return e.inWork()
 }
 
 // follow tells each write of an order's item, from the table's stream, until

@@ -73,7 +73,7 @@ async function until(holds) {
 }
 const kill = () => ask("/_local/kill", { method: "POST", body: { function: "provision" } });
 
-/** Cases of the README and of the runbook. */
+/** Cases of the README and of the runbook. What comes before AddOrder has no marker yet by which a fault could know its order. */
 const presets = [
   { name: "an ordinary order", expect: "Two lines become one WHMCS order. Salesforce and the customer read Provisioned." },
   { name: "a double click", clicks: 2, expect: "Two callouts with two keys meet one order: one WHMCS order." },
@@ -83,8 +83,8 @@ const presets = [
   { name: "WHMCS’s module says no", faults: [whmcs("AcceptOrder", "module-fail-pending")], expect: "The order fails with module_failed. Correct the module (here: nothing to do) and press the button again: the same WHMCS order is accepted." },
   { name: "the account is not mapped", client: null, expect: "The order fails with account_not_mapped; nothing was sent to WHMCS." },
   { name: "WHMCS drops the marker", faults: [whmcs("AddOrder", "marker-lost")], expect: "An order without our marker cannot be told from another’s: a person must look." },
-  { name: "WHMCS is in maintenance", faults: [whmcs("GetClientsDetails", "html-503", { times: 2 })], expect: "The order waits, and says until when." },
-  { name: "WHMCS no longer takes our address", faults: [whmcs("GetClientsDetails", "forbidden-ip", { times: 2 })], expect: "The installation must be corrected: WHMCS’s breaker opens, orders wait without being used up, and go on once a probe is answered." },
+  { name: "WHMCS is in maintenance", faults: [() => whmcs("GetClientsDetails", "html-503", { times: 2 })()], expect: "The order waits, and says until when." },
+  { name: "WHMCS no longer takes our address", faults: [() => whmcs("GetClientsDetails", "forbidden-ip", { times: 2 })()], expect: "The installation must be corrected: WHMCS’s breaker opens, orders wait without being used up, and go on once a probe is answered." },
 ];
 for (const [i, p] of presets.entries()) $("preset").append(h("option", { value: i }, p.name));
 const preset = () => presets[$("preset").value];
