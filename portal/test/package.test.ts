@@ -37,6 +37,12 @@ describe("the package", () => {
     for (const file of readdirSync(join(folder, "dist"))) expect(readFileSync(join(folder, "dist", file), "utf8")).not.toMatch(/https?:\/\/(?!json-schema)[a-z]/);
   });
 
+  it("is what the console page of the local system loads", () => {
+    const made = mkdtempSync(join(tmpdir(), "portal-"));
+    npm(["run", "console"], { CONSOLE_OUT: made });
+    expect(readFileSync(join(folder, "../local/console/portal.js"), "utf8"), "src has changed: npm run console").toBe(readFileSync(join(made, "portal.js"), "utf8"));
+  });
+
   it("has a core of at most 2 kB, as a page loads it", async () => {
     const outDir = mkdtempSync(join(tmpdir(), "portal-"));
     const entry = join(folder, "src/index.ts");
