@@ -4,6 +4,7 @@ GOVULNCHECK   := v1.9.0
 SAM_CLI       := 1.170.0
 CFN_LINT      := 1.58.0
 MINISTACK     := 1.5.33
+SCHEMATHESIS  := 4.32.5
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -110,6 +111,13 @@ contract: build ## walk each row of the HTTP contract by plain requests (API_URL
 	@if [ -n "$${API_URL:-}" ]; then python3 contract/walk.py; \
 	else python3 contract/walk.py --start '$(BUILD)/bin/local -template template.yaml -bin $(BUILD)/bin'; fi
 
+# Options of make api-fuzz; --seed N repeats a run.
+FUZZ ?=
+
+.PHONY: api-fuzz
+api-fuzz: build $(TOOLS)/schemathesis/$(SCHEMATHESIS) ## fuzz every route of the contract by Schemathesis (FUZZ='--seed N --examples N')
+	@$(TOOLS)/schemathesis/bin/python contract/fuzz.py --start '$(BUILD)/bin/local -template template.yaml -bin $(BUILD)/bin' $(FUZZ)
+
 # A run of make chaos that failed is repeated by SEED=…; ORDERS=60 is a short one.
 ORDERS ?= 0
 SEED ?= 0
@@ -199,6 +207,12 @@ $(TOOLS)/ministack/$(MINISTACK):
 	@echo 'installing ministack $(MINISTACK) (once)'
 	@rm -rf $(TOOLS)/ministack && python3 -m venv $(TOOLS)/ministack
 	@$(TOOLS)/ministack/bin/pip install -q --disable-pip-version-check ministack==$(MINISTACK)
+	@touch $@
+
+$(TOOLS)/schemathesis/$(SCHEMATHESIS):
+	@echo 'installing Schemathesis $(SCHEMATHESIS) (once)'
+	@rm -rf $(TOOLS)/schemathesis && python3 -m venv $(TOOLS)/schemathesis
+	@$(TOOLS)/schemathesis/bin/pip install -q --disable-pip-version-check schemathesis==$(SCHEMATHESIS)
 	@touch $@
 
 $(TOOLS)/portal: portal/package.json portal/package-lock.json
