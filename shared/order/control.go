@@ -103,6 +103,6 @@ func (c Control) line(e Entry) (Control, error) {
 	if e.At.IsZero() {
 		return c, fault.Wrap(fault.Internal, errors.New("a command without time"))
 	}
-	c.History = LastLines(append(slices.Clone(c.History), e.kept()))
+	c.History = lastCommands(append(slices.Clone(c.History), e.kept()))
 	return c, nil
 }

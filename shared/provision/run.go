@@ -72,6 +72,7 @@ const (
 	EndNotDue      End = "not_due"  // nothing to do, or another worker does it
 	EndLost        End = "lost"     // the lease went to another worker
 	EndUnstored    End = "unstored" // the table did not take the last write
+	EndUnreadable  End = "unreadable"
 )
 
 // Result is what became of one run.
@@ -118,6 +119,11 @@ func (e *Engine) Run(ctx context.Context, id order.ID) (Result, error) {
 	case "":
 	case fault.NotDue, fault.OrderNotFound:
 		return Result{End: EndNotDue}, nil
+	case fault.NotProcessable:
+		// No worker can read it; the table has set it aside.
+		e.d.Log.LogAttrs(ctx, slog.LevelError, "order cannot be read", slog.String("order_id", id.String()),
+			slog.String("code", string(fault.NotProcessable)), slog.Any("error", err))
+		return Result{End: EndUnreadable, Code: fault.NotProcessable}, nil
 	default:
 		return Result{}, err
 	}
@@ -198,15 +204,12 @@ func (w *worker) run(ctx context.Context) (End, error) {
 	}
 }
 
-// writtenBy names the engine in the history.
-const writtenBy = "provision"
-
 // write makes the move's record the table's image under the fence. A write that
 // the table did not answer is sent again: the same step twice is the same image.
 func (w *worker) write(ctx context.Context, m Move, now time.Time) error {
 	step := order.Step{From: w.stored, To: m.To, Signal: m.Signal, Now: now}
 	if m.Event != "" {
-		step.Entry = order.Entry{At: now, Event: m.Event, Detail: m.Detail, By: writtenBy}
+		step.Entry = order.Entry{At: now, Event: m.Event, Detail: m.Detail, By: order.ByEngine}
 	}
 	if !m.To.LeaseUntil.Equal(w.stored.LeaseUntil) {
 		w.facts.renewed = now
@@ -370,7 +373,7 @@ func (w *worker) tell(ctx context.Context, m Move) (err error) {
 	case Doubt:
 		w.facts.openUntil, err = b.Unsure(ctx, w.facts.answer.effect.Name, w.facts.whmcs, m.Cause)
 	case Halt:
-		err = b.Halt(ctx, writtenBy, m.Cause)
+		err = b.Halt(ctx, order.ByEngine, m.Cause)
 	default:
 		w.facts.openUntil, err = b.Fault(ctx, m.Cause)
 	}

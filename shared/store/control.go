@@ -25,7 +25,7 @@ type control struct {
 	Fails      int            `json:"fails,omitempty"`
 	Faults     int            `json:"faults,omitempty"`
 	Unsure     map[string]int `json:"unsure,omitempty"`
-	OpenedAt   iso            `json:"opened_at,omitempty"`
+	OpenedAt   iso            `json:"open_since,omitempty"`
 	ClosedAt   iso            `json:"closed_at,omitempty"`
 	LookBefore iso            `json:"look_before,omitempty"`
 	History    []entry        `json:"history,omitempty"`
