@@ -28,7 +28,7 @@ type settings struct {
 // within seconds (DEMO=1). They fit the simulators; a real WHMCS needs the
 // defaults: WHMCS_SETTLE must be longer than its slowest AddOrder.
 var demoTimes = map[string]string{ //nolint:gochecknoglobals // a table that does not change
-	"WHMCS_SETTLE": "3", "WHMCS_ACCEPT_SETTLE": "3", "CLOCK_MARGIN": "1", "SEND_WINDOW": "2",
+	"WHMCS_SETTLE": "2", "WHMCS_ACCEPT_SETTLE": "2", "CLOCK_MARGIN": "2", "SEND_WINDOW": "2",
 	"WHMCS_READ_TIMEOUT": "2", "WHMCS_ADD_TIMEOUT": "2", "WHMCS_ACCEPT_TIMEOUT": "2", "PROVISION_LEASE": "4",
 	"RETRY_BASE": "1", "TICK_EVERY": "1",
 }

@@ -139,6 +139,20 @@ describe("the console page", () => {
     await card(id).locator("code", { hasText: "stopped" }).waitFor();
   });
 
+  it("keeps the last status before the customer while the table is away, and says that it is trying", async () => {
+    await page.locator("#own > summary").click();
+    const id = await page.locator("#seed-id").inputValue();
+    await page.getByRole("button", { name: "Put it into Salesforce" }).click();
+    await page.locator("#asked", { hasText: "Pending Review, live" }).waitFor();
+    const throttle = (times: number) => fetch(system.base + "/_local/dynamo", { method: "POST", body: JSON.stringify({ throttle: { op: "GetItem", times, match: id } }) });
+    await throttle(1000);
+    await page.getByRole("button", { name: "Open it again" }).click();
+    await customerReads("This is the last status that we know. We keep trying.");
+    expect(await page.locator("#customer h3").innerText()).toBe("In review");
+    await throttle(0);
+    await page.locator("#customer .note").waitFor({ state: "detached", timeout: 60_000 });
+  });
+
   it("pauses and resumes, ticks, kills, sets and clears faults, and says each in a sentence", async () => {
     const said = (text: string | RegExp) => page.locator("#said", { hasText: text }).waitFor();
     await page.getByRole("button", { name: "Pause WHMCS" }).click();
