@@ -94,7 +94,7 @@ func (c *console) simulator(w http.ResponseWriter, r *http.Request) {
 
 // operations are the verbs of orderctl that the page may run. They are those of
 // the on-call engineer; the page says who it is.
-var operations = []string{"pause", "resume", "resolve", "reopen", "retry", "push", "redrive", "show"} //nolint:gochecknoglobals // a list that does not change
+var operations = []string{"pause", "resume", "resolve", "reopen", "retry", "push", "redrive", "show"}
 
 // operateLimit bounds one run of orderctl.
 const operateLimit = time.Minute
@@ -171,7 +171,7 @@ func (a *answered) WriteHeader(status int) {
 
 func (a *answered) Write(b []byte) (int, error) {
 	a.body.Write(b)
-	return a.ResponseWriter.Write(b) //nolint:wrapcheck // passed through
+	return a.ResponseWriter.Write(b)
 }
 
 // says is the code of a refusal, and the answer in a few words.
@@ -191,7 +191,7 @@ func (a *answered) says() (code, text string) {
 
 // checks are those of a callout, in their order, each with the codes by which
 // it refuses (contract/openapi.yaml).
-var checks = []struct { //nolint:gochecknoglobals // a table that does not change
+var checks = []struct {
 	name  string
 	codes []fault.Code
 }{

@@ -27,7 +27,7 @@ type settings struct {
 // demoTimes are short times for all waits, so that every recovery is seen
 // within seconds (DEMO=1). They fit the simulators; a real WHMCS needs the
 // defaults: WHMCS_SETTLE must be longer than its slowest AddOrder.
-var demoTimes = map[string]string{ //nolint:gochecknoglobals // a table that does not change
+var demoTimes = map[string]string{
 	"WHMCS_SETTLE": "2", "WHMCS_ACCEPT_SETTLE": "2", "CLOCK_MARGIN": "2", "SEND_WINDOW": "2",
 	"WHMCS_READ_TIMEOUT": "2", "WHMCS_ADD_TIMEOUT": "2", "WHMCS_ACCEPT_TIMEOUT": "2", "PROVISION_LEASE": "4",
 	"RETRY_BASE": "1", "TICK_EVERY": "1",

@@ -204,6 +204,10 @@ var texts = {
 		retrying: {
 			title: "No connection",
 			detail: "This is the last status that we know. We keep trying."
+		},
+		refused: {
+			title: "Not up to date",
+			detail: "This page cannot be updated any more. Please sign in again."
 		}
 	},
 	de: {
@@ -226,6 +230,10 @@ var texts = {
 		retrying: {
 			title: "Keine Verbindung",
 			detail: "Dies ist der letzte bekannte Stand. Wir versuchen es weiter."
+		},
+		refused: {
+			title: "Nicht aktuell",
+			detail: "Diese Seite kann nicht mehr aktualisiert werden. Bitte melden Sie sich erneut an."
 		}
 	},
 	ja: {
@@ -248,6 +256,10 @@ var texts = {
 		retrying: {
 			title: "接続できません",
 			detail: "最後に確認できた状態を表示しています。引き続き接続を試みています。"
+		},
+		refused: {
+			title: "最新の状態ではありません",
+			detail: "このページを更新できません。もう一度サインインしてください。"
 		}
 	}
 };
@@ -260,7 +272,7 @@ function orderText(status, language = "en") {
 }
 /** Returns what to show beside the order, or undefined while all is well. */
 function connectionText(connection, language = "en") {
-	return connection === "retrying" || connection === "refused" ? texts[known(language)].retrying : void 0;
+	return connection === "retrying" || connection === "refused" ? texts[known(language)][connection] : void 0;
 }
 function known(language) {
 	const primary = language.toLowerCase().split("-")[0];

@@ -56,8 +56,8 @@ describe("the package", () => {
 describe("the texts", () => {
   const statuses: OrderStatus[] = ["Pending Review", "Activating", "Provisioned", "Failed"];
   it.each(["en", "de", "ja"])("say every status in %s, in words of their own", (language) => {
-    const all = [...statuses.map((s) => orderText(s, language)), connectionText("retrying", language)];
-    expect(new Set(all.map((t) => t?.title)).size).toBe(5);
+    const all = [...statuses.map((s) => orderText(s, language)), connectionText("retrying", language), connectionText("refused", language)];
+    expect(new Set(all.map((t) => t?.title)).size).toBe(6);
     for (const t of all) {
       expect(t?.detail).toBeTruthy();
       // Nothing from inside: no vendor, no code.
