@@ -170,10 +170,15 @@ func (e *events) image(r eventsource.Record) error {
 	if err != nil {
 		return fmt.Errorf("read an image of the stream: %w", err)
 	}
-	to, err := store.Decode(item)
-	if err != nil {
-		return nil // a control item, a removal, or a write of something else
+	// What is no order is a switch, a removal, or something that a test wrote.
+	if to, err := store.Decode(item); err == nil {
+		e.wrote(to)
 	}
+	return nil
+}
+
+// wrote tells one write of an order.
+func (e *events) wrote(to order.Record) {
 	id := to.ID.String()
 	e.mu.Lock()
 	from := e.records[id]
@@ -187,7 +192,6 @@ func (e *events) image(r eventsource.Record) error {
 	if title := headline(from, to); title != "" {
 		e.add(event{At: at, Order: id, Source: atOrder, Title: title, Text: details(from, to), Bad: to.State == order.Failed || to.State == order.Waiting && to.ErrorCode != ""})
 	}
-	return nil
 }
 
 // headline says what a write changed, "" when it is nothing that a person

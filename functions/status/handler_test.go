@@ -30,7 +30,7 @@ const (
 	theirs = "801000000000002AAA"
 	// nobodys is an order whose account is not known yet.
 	nobodys = "801000000000003AAA"
-	myAcct = "001000000000001AAA"
+	myAcct  = "001000000000001AAA"
 )
 
 // shelf is an Orders that counts its reads.
