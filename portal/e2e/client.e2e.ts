@@ -200,14 +200,19 @@ describe("20 behaviours of the client in a browser", () => {
     expect(await asked(page)).toBe(1);
   });
 
-  it("10 asks at once when the tab is shown again, and then as usual", async () => {
-    const page = await open(order());
+  it("10 asks at once when the tab is shown again, though not before Retry-After, and then as usual", async () => {
+    const page = await open(order({}, { "Retry-After": "4" }));
     await start(page);
     await hide(page, true);
     await pass(page, 8 * hour, 10 * minute);
     await hide(page, false);
     expect(await asked(page)).toBe(2);
-    await pass(page, 1200, 100);
+    await hide(page, true);
+    await hide(page, false);
+    await page.evaluate(() => window.dispatchEvent(new Event("focus")));
+    await pass(page, 3900, 100);
+    expect(await asked(page)).toBe(2);
+    await pass(page, 600, 100);
     expect(await asked(page)).toBe(3);
   });
 
