@@ -2,7 +2,7 @@
 // Order of Execution").
 import { NotModelled } from "./errors.mjs";
 import { checkFormula, evaluate, parseFormula, RULE_FUNCTIONS } from "./formula.mjs";
-import { ApexDate, ApexList, Datetime, equal, id18, lower, SObject } from "./values.mjs";
+import { ApexDate, Datetime, equal, id18, lower, SObject } from "./values.mjs";
 
 const refusal = (code, message, field = null) => ({ code, message, fields: field ? [field] : [] });
 
@@ -16,7 +16,6 @@ export class Database {
     this.locked = new Set(); // ids that another transaction holds
     this.serial = 0;
     this.rules = org.project.rules.map((r) => this.compileRule(r));
-    this.committed = []; // records that this transaction changed, for flows after the commit
   }
 
   table(name) {
@@ -251,14 +250,5 @@ export function fromWire(field, v) {
   if (v === null || v === undefined) return null;
   if (field.type === "Datetime") return new Datetime(Date.parse(v));
   if (field.type === "Date") return new ApexDate(Date.parse(v));
-  return v;
-}
-
-/** A record as the REST API shows it. */
-export function toWire(v) {
-  if (v instanceof Datetime) return new Date(v.ms).toISOString().replace("Z", "+0000");
-  if (v instanceof ApexDate) return new Date(v.ms).toISOString().slice(0, 10);
-  if (v instanceof ApexList) return { totalSize: v.items.length, done: true, records: v.items.map(toWire) };
-  if (v instanceof SObject) return { attributes: { type: v.type }, ...Object.fromEntries([...v.selected].map((k) => [k, v.get(k)]).map(([k, x]) => [k, toWire(x)])) };
   return v;
 }

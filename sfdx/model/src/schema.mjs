@@ -26,7 +26,9 @@ const STANDARD = {
       EffectiveDate: field("Date", { required: true }),
       OwnerId: field("Id", { open: true, to: ["User", "Owner"] }),
       Pricebook2Id: field("Id", { to: ["Pricebook2", "Pricebook2"] }),
-      IsReductionOrder: field("Boolean", { fixed: true }),
+      // No profile or permission set in public names this field or Product2Id of
+      // OrderItem; the model takes both for readable, an org has the last word.
+      IsReductionOrder: field("Boolean", { fixed: true, open: true }),
       OriginalOrderId: field("Id", { to: ["Order", "OriginalOrder"] }),
       Type: field("String"),
       TotalAmount: field("Decimal", { fixed: true }),
@@ -40,7 +42,7 @@ const STANDARD = {
       OrderId: field("Id", { required: true, to: ["Order", "Order"] }),
       OrderItemNumber: field("String", { fixed: true, open: true }),
       PricebookEntryId: field("Id", { required: true, to: ["PricebookEntry", "PricebookEntry"] }),
-      Product2Id: field("Id", { to: ["Product2", "Product2"] }),
+      Product2Id: field("Id", { open: true, to: ["Product2", "Product2"] }),
       Quantity: field("Decimal", { required: true }),
       UnitPrice: field("Decimal", { required: true }),
       OriginalOrderItemId: field("Id", { to: ["OrderItem", "OriginalOrderItem"] }),
