@@ -83,7 +83,8 @@ export class Project {
     this.external = new Map();
     this.named = new Map();
     this.resources = new Map();
-    this.notifications = new Map();
+    this.notifications = new Set();
+    this.queues = new Set();
     for (const dir of dirs) for (const file of filesBelow(dir)) this.read(file);
     for (const c of this.classes) if (!c.version) throw new CompileError(`${c.name} has no -meta.xml`);
   }
@@ -110,7 +111,8 @@ export class Project {
     else if ((n = own(".externalCredential-meta.xml"))) this.external.set(n, many(parse("ExternalCredential").externalCredentialParameters));
     else if ((n = own(".namedCredential-meta.xml"))) this.named.set(n, parse("NamedCredential"));
     else if ((n = own(".flow-meta.xml"))) this.flows.set(n, parse("Flow"));
-    else if ((n = own(".notiftype-meta.xml"))) this.notifications.set(lower(n), n);
+    else if ((n = own(".notiftype-meta.xml"))) this.notifications.add(n);
+    else if ((n = own(".queue-meta.xml"))) this.queues.add(n);
     else if ((n = own(".resource-meta.xml"))) this.resources.set(n, this.resource(file));
     else if (!file.includes("/staticresources/")) throw new NotModelled(`metadata file ${file}`);
   }

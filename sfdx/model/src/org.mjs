@@ -4,6 +4,7 @@ import { Access, PROFILES } from "./access.mjs";
 import { Callouts } from "./callouts.mjs";
 import { Database } from "./database.mjs";
 import { ApexError, CompileError, LimitError, NotModelled } from "./errors.mjs";
+import { Flows } from "./flows.mjs";
 import { Program } from "./program.mjs";
 import { Queue } from "./queue.mjs";
 import { ApexDate, ApexList, ApexMap, ApexSet, Blob, Datetime, EnumValue, id18, Instance, lower, SObject } from "./values.mjs";
@@ -92,6 +93,8 @@ export class Org {
     this.callouts = new Callouts(this, settings);
     this.transaction = new Transaction(this, "sync");
     this.program = new Program(project, this);
+    this.notifications = []; // of custom notifications, as their flows sent them
+    this.flows = new Flows(this);
     this.checkReferences();
     this.seedSetup();
   }
@@ -107,6 +110,8 @@ export class Org {
     database.seed("Organization", { Id: this.organizationId, Name: "Model", IsSandbox: true });
     for (const name of Object.keys(PROFILES)) database.seed("Profile", { Name: name });
     for (const [name, set] of this.project.permissionSets) database.seed("PermissionSet", { Name: name, Label: set.label });
+    for (const name of this.project.queues) database.seed("Group", { DeveloperName: name, Name: name, Type: "Queue" });
+    for (const name of this.project.notifications) database.seed("CustomNotificationType", { DeveloperName: name, MasterLabel: name });
     for (const [name, body] of this.project.resources) database.seed("StaticResource", { Name: name, Body: new Blob(body) });
     this.standardPricebook = database.seed("Pricebook2", { Name: "Standard Price Book", IsActive: true, IsStandard: true });
     this.admin = this.addUser({ name: "Admin", profile: "System Administrator" });
@@ -233,11 +238,11 @@ export class Org {
     const savepoint = this.database.savepoint();
     const jobs = [...this.queue.jobs];
     this.transaction = new Transaction(this, kind);
+    const { changed } = this.transaction;
+    let value;
     if (this.test) this.transaction.statics = outer.statics;
     try {
-      const value = action();
-      this.committed?.(this.transaction.changed);
-      return value;
+      value = action();
     } catch (e) {
       this.database.rollback(savepoint);
       this.queue.jobs = jobs;
@@ -245,6 +250,13 @@ export class Org {
     } finally {
       this.transaction = outer;
     }
+    if (!this.test) this.commit(changed);
+    return value;
+  }
+
+  commit(changed) {
+    this.flows.afterCommit(changed);
+    this.committed?.();
   }
 
   fireTriggers(object, when, operation, jobs) {
@@ -278,13 +290,14 @@ export class Org {
     });
   }
 
-  /** A call of the class's @InvocableMethod, as a flow makes it. */
-  invoke(className, requests, user = this.user) {
+  /** A call of the class's @InvocableMethod in the transaction of the flow that makes it. */
+  invokeInside(className, requests) {
     const c = this.program.classes.get(lower(className));
     const m = [...c.methods.values()].flat().find((x) => x.annotations.has("invocablemethod"));
     if (!m) throw new CompileError(`${className} has no @InvocableMethod`);
     const inputType = m.params[0].type.args[0];
-    return this.as(user, () => this.run("sync", () => this.call(m, null, [new ApexList(requests.map((r) => this.invocableInput(inputType, r)))]).items.map((x) => this.toInvocable(x))));
+    const answers = this.call(m, null, [new ApexList(requests.map((r) => this.invocableInput(inputType, r)))]);
+    return answers.items.map((x) => this.toInvocable(x));
   }
 
   invocableInput(type, given) {

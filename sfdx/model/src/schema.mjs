@@ -81,6 +81,8 @@ const STANDARD = {
     setup: true,
     fields: { AssigneeId: field("Id", { open: true, required: true, to: ["User", "Assignee"] }), PermissionSetId: field("Id", { open: true, required: true, to: ["PermissionSet", "PermissionSet"] }) },
   },
+  Group: { prefix: "00G", setup: true, fields: { Name: name(), DeveloperName: field("String", { open: true }), Type: field("String", { open: true }) } },
+  CustomNotificationType: { prefix: "0ML", setup: true, fields: { DeveloperName: field("String", { open: true }), MasterLabel: field("String", { open: true }) } },
   CronJobDetail: { prefix: "08a", setup: true, fields: { Name: name() } },
   CronTrigger: {
     prefix: "08e",

@@ -172,6 +172,9 @@ export function id18(text) {
   return base + suffix;
 }
 
+/** An object without the members that are null. */
+export const defined = (o) => Object.fromEntries(Object.entries(o).filter(([, v]) => v !== null));
+
 const two = (n) => String(n).padStart(2, "0");
 
 /** The text of a value in concatenation and String.valueOf. */
