@@ -95,6 +95,7 @@ func (r *rig) resolve(id order.ID, how func(*order.Resolution)) error {
 
 func none(s *order.Resolution) { s.None = true }
 func stop(s *order.Resolution) { s.Stop = true }
+func undo(s *order.Resolution) { s.UndoAdopt = true }
 func adopt(id int64) func(*order.Resolution) {
 	return func(s *order.Resolution) { s.Adopt = fmt.Sprint(id) }
 }
@@ -1281,7 +1282,9 @@ func TestQuantities(t *testing.T) {
 }
 
 // byHand is an order that a person made in WHMCS, without a marker.
-func (r *rig) byHand() int64 {
+func (r *rig) byHand() int64 { return r.byHandFor(client) }
+
+func (r *rig) byHandFor(client int64) int64 {
 	plan := order.Plan{ClientID: client, Entries: []order.PlanEntry{
 		{Line: order.Line{ProductID: 1, Cycle: order.Monthly, Quantity: 1}, Services: 1},
 		{Line: order.Line{ProductID: 2, Cycle: order.OneTime, Quantity: 3}, Services: 3},
@@ -1290,6 +1293,17 @@ func (r *rig) byHand() int64 {
 	run.Finish(whmcstest.Twist{})
 	r.whmcs.Books().Patch(run.OrderID, whmcstest.Edit{Notes: text("by hand")})
 	return run.OrderID
+}
+
+// unmarked orders, and lets WHMCS lose the marker of what it made.
+func (r *rig) unmarked() {
+	r.Helper()
+	r.at("GetOrders.one", 1, func() { r.patch(whmcstest.Edit{Notes: text("")}) })
+	r.click(the)
+	r.run("worker", the)
+	r.failed(the, fault.MarkerNotKept)
+	r.ok(r.mem.Resume(context.Background(), "ann", time.Now()))
+	time.Sleep(time.Hour) // AddOrder has ended
 }
 
 func TestThePersonsWord(t *testing.T) {
@@ -1337,6 +1351,119 @@ func TestThePersonsWord(t *testing.T) {
 			}
 			r.sent("AddOrder", 1)
 			r.mem.Expire(rec.ExpiresAt) // the books know it under another marker
+		})
+	})
+	t.Run("none, said by mistake of an order that lives and has lost its marker: it beats the word", func(t *testing.T) {
+		play(t, options{}, func(r *rig) {
+			r.unmarked()
+			lost := r.whmcs.Orders()[0].ID
+			r.ok(r.resolve(the, none))
+			r.recover()
+			r.failed(the, fault.WHMCSOrderAmbiguous, fmt.Sprint(lost), "adopt")
+			r.sent("AddOrder", 1)
+			r.whmcs.Books().Patch(lost, whmcstest.Edit{Status: text("Cancelled")})
+			r.order(the)
+			r.provisioned(the)
+			r.sent("AddOrder", 2)
+		})
+	})
+	t.Run("none, said by mistake of an order whose module may have run: a person is asked again, no module runs twice", func(t *testing.T) {
+		play(t, options{}, func(r *rig) {
+			r.arm(sideWHMCS, "AcceptOrder", "drop-before")
+			r.order(the)
+			r.failed(the, fault.AcceptOutcomeUnknown)
+			r.ok(r.resolve(the, none))
+			r.recover()
+			r.failed(the, fault.AcceptOutcomeUnknown)
+			r.sent("AddOrder", 1)
+			r.sent("AcceptOrder", 1)
+		})
+	})
+	t.Run("none after marker_not_kept, and Salesforce still shows the dead unmarked id", func(t *testing.T) {
+		play(t, options{}, func(r *rig) {
+			r.unmarked()
+			lost := r.patch(whmcstest.Edit{Status: text("Cancelled")})
+			r.seed(the, client, map[string]any{"WHMCS_Order_ID__c": fmt.Sprint(lost)})
+			r.ok(r.resolve(the, none))
+			r.recover()
+			r.provisioned(the)
+			r.sent("AddOrder", 2)
+		})
+	})
+	t.Run("adopt with a typo: another order's marker is refused, and the adoption can be undone", func(t *testing.T) {
+		play(t, options{}, func(r *rig) {
+			r.lose()
+			r.click(the)
+			r.start("worker", the)
+			r.waits()
+			lost := r.patch(whmcstest.Edit{Notes: text("called the customer")})
+			r.recover()
+			r.failed(the, fault.WHMCSOrderAmbiguous)
+			r.crowd(1)
+			typo := r.whmcs.Orders()[1].ID
+			r.ok(r.resolve(the, adopt(typo)))
+			r.recover()
+			r.failed(the, fault.WHMCSOrderMismatch, fmt.Sprint(typo), "marker of another order")
+			r.sent("AcceptOrder", 0)
+			r.ok(r.resolve(the, undo))
+			r.recover()
+			r.failed(the, fault.WHMCSOrderAmbiguous, fmt.Sprint(lost))
+			r.ok(r.resolve(the, adopt(lost)))
+			r.recover()
+			r.provisioned(the)
+			r.sent("AddOrder", 1)
+			r.sent("AcceptOrder", 1)
+		})
+	})
+	t.Run("adopt of another client's order, only with any-client", func(t *testing.T) {
+		play(t, options{}, func(r *rig) {
+			r.arm(sideWHMCS, "AddOrder", whmcstest.HalfAdded)
+			r.order(the)
+			r.failed(the, fault.WHMCSOrderMismatch)
+			r.patch(whmcstest.Edit{Status: text("Cancelled")})
+			other := r.byHandFor(99)
+			r.ok(r.resolve(the, adopt(other)))
+			r.recover()
+			r.failed(the, fault.WHMCSOrderMismatch, "client 99", "client 7")
+			r.sent("AcceptOrder", 0)
+			r.ok(r.resolve(the, func(s *order.Resolution) { adopt(other)(s); s.AnyClient = true }))
+			r.recover()
+			r.provisioned(the)
+			r.sent("AddOrder", 1)
+			r.mem.Expire(r.record(the).ExpiresAt) // the books know it under another marker
+		})
+	})
+	t.Run("an adoption is undone after the order was provisioned by it: its own order is found", func(t *testing.T) {
+		play(t, options{}, func(r *rig) {
+			r.lose()
+			r.click(the)
+			r.start("worker", the)
+			r.waits()
+			lost := r.patch(whmcstest.Edit{Notes: text("called the customer")})
+			r.recover()
+			r.failed(the, fault.WHMCSOrderAmbiguous)
+			r.broken = true // by the person, who adopts what is not this order's
+			wrong := r.byHand()
+			r.whmcs.Books().Patch(lost, whmcstest.Edit{Status: text("Cancelled")})
+			r.ok(r.resolve(the, adopt(wrong)))
+			r.recover()
+			if rec := r.record(the); rec.State != order.Provisioned || rec.WHMCSOrderID != fmt.Sprint(wrong) {
+				t.Fatalf("%s as WHMCS order %s", rec.State, rec.WHMCSOrderID)
+			}
+			r.whmcs.Books().Patch(lost, whmcstest.Edit{Status: text("Pending"), Notes: text(the.Marker())})
+			r.ok(r.resolve(the, undo))
+			r.recover()
+			// AcceptOrder has left for the wrong one; which one it was is not asked.
+			r.failed(the, fault.AcceptOutcomeUnknown, fmt.Sprint(lost))
+		})
+	})
+	t.Run("undo is refused where nothing was adopted", func(t *testing.T) {
+		play(t, options{}, func(r *rig) {
+			r.order(the)
+			r.provisioned(the)
+			if err := r.resolve(the, undo); fault.CodeOf(err) != fault.StateChanged {
+				t.Errorf("undone: %v", err)
+			}
 		})
 	})
 	t.Run("what Salesforce holds is ours, although the client has changed", func(t *testing.T) {

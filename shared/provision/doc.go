@@ -43,6 +43,7 @@
 // each row, in this order.
 //
 //	none/look-before          look_before applies                      adding, adds 0               → search
+//	none/word-absent          a person says that there is none         adding, adds 0               → search
 //	none/salesforce-blocked   Salesforce's breaker is open             waiting until it closes
 //	none/salesforce-holds-id  Salesforce holds a WHMCS id              adding, adds 0               → search
 //	none/send                 loaded                                   adding, adds+1, add_until    → AddOrder
@@ -50,13 +51,16 @@
 //	adding/unsettled          AddOrder may still run                   waiting until it has ended
 //	adding/held-absent        WHMCS lacks the order Salesforce names   failed whmcs_id_foreign
 //	adding/held-foreign       it lacks this order's marker             failed whmcs_id_foreign
+//	adding/known-lives        a person says that there is none, and    failed whmcs_order_ambiguous
+//	                          the order that was known lives
 //	adding/unstable           the listings differ each time            failed add_outcome_unknown
 //	adding/several            several live hits                        failed whmcs_order_ambiguous
 //	adding/dead               the hits are cancelled, fraud or gone    failed whmcs_order_cancelled
 //	adding/suspect            a new order of the client whose marker   failed whmcs_order_ambiguous
 //	                          does not say whose it is
 //	adding/differs            one live hit, not as planned             failed whmcs_order_mismatch
-//	adding/found              one live hit, as planned                 added, its id                → compare
+//	adding/found              one live hit, as planned                 added, its id (accepting, if → compare
+//	                                                                   AcceptOrder may have left)
 //	adding/absent             no hit; adds 0, or < 5 and resend=auto   adding, adds+1, add_until    → AddOrder
 //	adding/unknown            no hit, otherwise                        failed add_outcome_unknown
 //
@@ -65,6 +69,8 @@
 //	added/active              Active already                           accepted, staged             → verify
 //	added/send                Pending, as planned                      accepting, accept_until      → AcceptOrder
 //	past/cancelled            cancelled, fraud or gone (from here on)  failed whmcs_order_cancelled
+//	past/foreign              named by a person, another's marker      failed whmcs_order_mismatch
+//	past/other-client         named by a person, not the plan's client failed whmcs_order_mismatch
 //
 //	accepting/unsettled       AcceptOrder may still run                waiting until it has ended
 //	accepting/active          Active                                   accepted, staged             → verify
@@ -73,7 +79,6 @@
 //	                          may run twice
 //	accepting/unknown         Pending, otherwise                       failed accept_outcome_unknown
 //
-//	accepted/no-plan          nothing to compare with                  failed whmcs_order_mismatch
 //	accepted/module-queue     a service stands in the module queue     failed module_failed
 //	accepted/not-yet          not all active, < 15 min                 waiting
 //	accepted/not-verified     not all active, later                    failed not_verified

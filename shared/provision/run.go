@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"math/rand/v2"
 	"time"
 
@@ -250,7 +251,12 @@ func (w *worker) ask(ctx context.Context, m Move) {
 	case ReadHeldOrder:
 		var o lookup
 		if o.BillingOrder, o.exists, err = w.Billing.Order(ctx, m.ID, m.Client); err == nil {
-			f.seen.held = &o
+			held := maps.Clone(f.seen.held)
+			if held == nil {
+				held = map[string]*lookup{}
+			}
+			held[m.ID] = &o
+			f.seen.held = held
 		}
 	case ReadOrder, ReadServices:
 		var o lookup
