@@ -110,6 +110,16 @@ model: ## check the formal model of the protocol
 vuln: $(TOOLS)/bin/govulncheck-$(GOVULNCHECK) ## look the modules up in Go's vulnerability database (needs the internet)
 	@$< ./...
 
+.PHONY: sfdx-test
+sfdx-test: sfdx/node_modules/.installed ## check the Salesforce package, run its tests in a model (4 minutes; Node, Java)
+	@.ci/need java openjdk-17-jre-headless
+	@node sfdx/check/all.mjs
+
+.PHONY: sfdx-aer
+sfdx-aer: ## run the Apex tests by aer, an interpreter that you have (AER_BIN=…)
+	@test -n "$${AER_BIN:-}" || { echo 'AER_BIN is not set: the path of aer, from github.com/octoberswimmer/aer-dist' >&2; exit 1; }
+	@"$$AER_BIN" test sfdx/orderbridge-mapping sfdx/orderbridge
+
 ##@ Cloud
 
 .PHONY: template-test
@@ -146,7 +156,7 @@ build-FulfillFunction build-ProvisionFunction build-StatusPushFunction build-Sta
 
 .PHONY: clean
 clean: ## remove what was built and installed
-	@rm -rf $(BUILD) $(TOOLS) .aws-sam
+	@rm -rf $(BUILD) $(TOOLS) .aws-sam sfdx/node_modules
 
 # Tools. Each file named for a version stands for that version being there, so
 # that a new version installs and a second run needs no network.
@@ -181,4 +191,11 @@ $(TOOLS)/clients/installed: $(CLIENTS)/package.json $(CLIENTS)/package-lock.json
 	@cp $(CLIENTS)/package.json $(CLIENTS)/package-lock.json $(TOOLS)/clients/
 	@npm ci --prefix $(TOOLS)/clients --silent --no-audit --no-fund --ignore-scripts
 	@$(TOOLS)/ministack/bin/pip install -q --disable-pip-version-check --target $(TOOLS)/clients/python -r $(CLIENTS)/requirements.txt
+	@touch $@
+
+# The tools of the Salesforce package, where Node and editors look for them.
+sfdx/node_modules/.installed: sfdx/package.json sfdx/package-lock.json
+	@echo 'installing the tools of the Salesforce package (once, a minute)'
+	@.ci/need npm nodejs npm
+	@npm ci --prefix sfdx --silent --no-audit --no-fund
 	@touch $@

@@ -43,7 +43,7 @@ const checks = {
   semantics: () => checkApexSemantics(root),
   eslint: () => command("eslint", "--max-warnings=0", "orderbridge"),
   components: () => command("sfdx-lwc-jest", "--", "--coverage", "--silent"),
-  scripts: () => command("node", "--test", "scripts/"),
+  scripts: () => command("node", "--test", "scripts/scripts.test.mjs"),
   apex: () => import("./apex.mjs").then(({ checkApexTests }) => checkApexTests(root)),
   pmd: () => import("./analyzer.mjs").then(({ analyze }) => analyze(root, ["pmd", "regex"])),
   planted: () => command("node", "check/planted.mjs"),
