@@ -10,9 +10,11 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
-# Where everything is installed and built; both are ignored by git.
+# Where everything is installed and built; all are ignored by git.
 TOOLS := $(CURDIR)/.tools
 BUILD := $(CURDIR)/build
+# The Salesforce project; its tools are where Node and editors look for them.
+SFDX := sfdx
 
 # A static binary does not care which libc it meets; lambda.norpc leaves out
 # the old RPC mode of the Lambda library (2 MB).
@@ -111,7 +113,7 @@ vuln: $(TOOLS)/bin/govulncheck-$(GOVULNCHECK) ## look the modules up in Go's vul
 	@$< ./...
 
 .PHONY: sfdx-test
-sfdx-test: sfdx/node_modules/.installed ## check the Salesforce package, run its tests in a model (4 minutes; Node, Java)
+sfdx-test: $(SFDX)/node_modules/.installed ## check the Salesforce package, run its tests in a model (4 minutes; Node, Java)
 	@.ci/need java openjdk-17-jre-headless
 	@node sfdx/check/all.mjs
 
@@ -156,7 +158,7 @@ build-FulfillFunction build-ProvisionFunction build-StatusPushFunction build-Sta
 
 .PHONY: clean
 clean: ## remove what was built and installed
-	@rm -rf $(BUILD) $(TOOLS) .aws-sam sfdx/node_modules
+	@rm -rf $(BUILD) $(TOOLS) .aws-sam $(SFDX)/node_modules
 
 # Tools. Each file named for a version stands for that version being there, so
 # that a new version installs and a second run needs no network.
@@ -193,8 +195,7 @@ $(TOOLS)/clients/installed: $(CLIENTS)/package.json $(CLIENTS)/package-lock.json
 	@$(TOOLS)/ministack/bin/pip install -q --disable-pip-version-check --target $(TOOLS)/clients/python -r $(CLIENTS)/requirements.txt
 	@touch $@
 
-# The tools of the Salesforce package, where Node and editors look for them.
-sfdx/node_modules/.installed: sfdx/package.json sfdx/package-lock.json
+$(SFDX)/node_modules/.installed: sfdx/package.json sfdx/package-lock.json
 	@echo 'installing the tools of the Salesforce package (once, a minute)'
 	@.ci/need npm nodejs npm
 	@npm ci --prefix sfdx --silent --no-audit --no-fund
