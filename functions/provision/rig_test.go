@@ -78,6 +78,7 @@ type options struct {
 	whmcs    func(*whmcs.Config)
 	switches whmcstest.Switches
 	lines    []salesforcetest.SeedItem
+	optional salesforce.Optional
 }
 
 // injection is one fault at one call.
@@ -287,7 +288,7 @@ func (r *rig) process(name string) *process {
 			return salesforce.Credentials{ClientID: "app", ClientSecret: "secret"}, nil
 		},
 		Now: p.Now, Log: log,
-	}, salesforce.Config{LoginURL: "http://salesforce.test", APIVersion: "67.0"})
+	}, salesforce.Config{LoginURL: "http://salesforce.test", APIVersion: "67.0", Optional: r.opts.optional})
 	if err != nil {
 		panic(err)
 	}
@@ -716,6 +717,12 @@ func (s table) ChangeControl(ctx context.Context, side order.Side, change func(o
 		name = "WinProbe"
 	case !after.OpenUntil.Equal(before.OpenUntil):
 		name = "OpenBreaker"
+	case after.Paused != before.Paused:
+		name = "Pause"
+	case after.Unsure["AddOrder"]+after.Unsure["AcceptOrder"] > before.Unsure["AddOrder"]+before.Unsure["AcceptOrder"]:
+		name = "CountUnsure"
+	case len(after.Unsure) < len(before.Unsure):
+		name = "ResetUnsure"
 	case after.Faults == 0:
 		name = "ResetFaults"
 	}

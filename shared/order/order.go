@@ -127,6 +127,10 @@ type Entry struct {
 	Event  string // snake_case, e.g. "callout", "add_sent", "provisioned"
 	Detail string // for people; no secret, no personal data
 	By     string // Salesforce user id, operator, or the component
+	// Times counts lines that said the same, when it is more than 1; First is
+	// then when the first of them came.
+	Times int
+	First time.Time
 }
 
 // Sent is what may have left of one effect on WHMCS.
@@ -177,6 +181,9 @@ type Record struct {
 	AcceptedAt time.Time
 
 	Attempts int
+	// Aborted counts leases in a row that ended without a last write: their
+	// workers died.
+	Aborted  int
 	OpenedAt time.Time
 	// DueAt is when work is due; absent unless open.
 	DueAt time.Time
@@ -226,8 +233,10 @@ type Request struct {
 	// WHMCSOrderID is what Salesforce already holds in WHMCS_Order_ID__c,
 	// perhaps by cloning; "" if nothing.
 	WHMCSOrderID string
-	PromoCode    string
-	Lines        []Line
+	// ShownSeq is what Salesforce holds in Provisioning_Seq__c; 0 if nothing.
+	ShownSeq  Seq
+	PromoCode string
+	Lines     []Line
 }
 
 // Line is one line of a Salesforce order.

@@ -21,7 +21,8 @@ type facts struct {
 
 	whmcs      order.Control // the switch of WHMCS, as it was at whmcsAt
 	whmcsAt    time.Time
-	salesforce *admission // its breaker's word; nil: not asked yet
+	canary     order.Token // of the probe by which this order goes on while the breaker is open
+	salesforce *admission  // its breaker's word; nil: not asked yet
 
 	request  *order.Request // nil: not loaded
 	account  string         // as Salesforce has it, also where the load failed
@@ -104,6 +105,8 @@ const (
 	Pause              // wait, then decide again
 	Trip               // open the breaker of a side, then decide again
 	Count              // count a fault of a side, then decide again
+	Doubt              // count an effect of which the outcome is not known, then decide again
+	Halt               // pause WHMCS until a person resumes, then decide again
 	Finish             // the run is over
 )
 
@@ -123,8 +126,8 @@ type Move struct {
 	Effect        *Effect
 	For           time.Duration // of Pause
 	Within        time.Duration // of Ask: how long the read may take
-	Side          order.Side    // of Trip and Count
-	Cause         error         // of Trip and Count
+	Side          order.Side    // of Trip, Count, Doubt and Halt
+	Cause         error         // of the same
 }
 
 // decision is decide's view of one moment.
@@ -156,6 +159,9 @@ func decide(r order.Record, f facts, now time.Time, c Config) Move {
 	case f.answer != nil:
 		return d.answered()
 	}
+	if m, stop := d.aborted(); stop {
+		return m
+	}
 	switch r.RecoveryPoint {
 	case order.PointNone:
 		return d.atNone()
@@ -167,6 +173,24 @@ func decide(r order.Record, f facts, now time.Time, c Config) Move {
 		return d.atAccepting()
 	}
 	return d.atAccepted()
+}
+
+// aborted ends an order on which every worker dies: it would be tried for ever.
+// An effect that may still be running is waited for first.
+func (d decision) aborted() (m Move, stop bool) {
+	if d.r.Aborted < maxAborted || running(d.r.Add, d.now) || running(d.r.Accept, d.now) {
+		return Move{}, false
+	}
+	code := fault.NotProcessable
+	if d.r.RecoveryPoint != order.PointNone {
+		code = exhausted(d.r.RecoveryPoint)
+	}
+	return d.fail("any/aborted", d.r, fault.New(code,
+		fmt.Sprintf("Ask the on-call: %d runs of this order in a row ended at %s without a word.", d.r.Aborted, d.r.RecoveryPoint))), true
+}
+
+func running(s order.Sent, now time.Time) bool {
+	return !s.SettledAt.IsZero() && !s.SettledAt.Before(now)
 }
 
 // --- none: nothing can have reached WHMCS.
@@ -187,6 +211,8 @@ func (d decision) atNone() Move {
 		return *m
 	case d.request.WHMCSOrderID != "":
 		return d.searchFirst("none/salesforce-holds-id", "Salesforce holds WHMCS order "+d.request.WHMCSOrderID)
+	case d.request.ShownSeq != 0 && d.request.ShownSeq < order.Seq(0).Next(d.r.CreatedAt):
+		return d.searchFirst("none/shown-before", "Salesforce was told of this order before the table knew it")
 	}
 	d.r.Plan = plan
 	return d.send("none/send", addOrder())
@@ -212,6 +238,9 @@ func (d decision) load() (*order.Plan, *Move) {
 		m = d.ask(ReadCatalog, "", 0)
 	default:
 		plan, err := makePlan(*d.request, d.products, d.c.PaymentMethod)
+		if err == nil {
+			err = fits(plan)
+		}
 		if err == nil {
 			return &plan, nil
 		}
@@ -339,8 +368,10 @@ func (d decision) atAdded() Move {
 	if !o.Marker.Names(d.r.ID) && !d.r.Word.Named() {
 		missing := fault.New(fault.MarkerNotKept,
 			fmt.Sprintf("Ask the on-call to correct the WHMCS installation and to restore the marker of WHMCS order %s (%s), then click again: WHMCS did not keep it.", o.ID, d.r.ID.Marker()))
-		if !d.told {
-			return d.tell(Trip, order.SideWHMCS, missing)
+		// An installation that keeps no markers shows it at once, in the run that
+		// sent AddOrder; later it is one order's notes that were edited.
+		if !d.told && d.now.Sub(d.r.Add.Until) < d.c.Lease {
+			return d.tell(Halt, order.SideWHMCS, missing)
 		}
 		return d.fail("added/marker-missing", d.r, missing)
 	}
@@ -490,11 +521,11 @@ func expected(services map[string][]string, id string) bool {
 
 // unsettled parks an order whose effect may still be running in WHMCS.
 func (d decision) unsettled(row string, e *Effect) (m Move, wait bool) {
-	end := e.sent(&d.r).SettledAt
-	if end.IsZero() || end.Before(d.now) {
+	sent := *e.sent(&d.r)
+	if !running(sent, d.now) {
 		return Move{}, false
 	}
-	return d.park(row, d.r, end.Add(time.Millisecond), nil, unspent, "until "+e.Name+" has settled"), true
+	return d.park(row, d.r, sent.SettledAt.Add(time.Millisecond), nil, unspent, "until "+e.Name+" has settled"), true
 }
 
 // send stamps an effect and sends it, if the time, the switch of WHMCS and the
@@ -509,6 +540,9 @@ func (d decision) send(row string, e *Effect) Move {
 		return d.ask(ReadSwitch, "", 0)
 	}
 	blocked := d.whmcs.Blocked(d.now)
+	if d.whmcs.CanaryOf(d.canary) {
+		blocked = nil
+	}
 	if d.skewed != "" {
 		blocked = &order.Blocked{Until: d.now, Why: d.skewed}
 	}
@@ -537,6 +571,9 @@ func (d decision) answered() Move {
 		a.effect.succeeded(&to, a.result, d.now)
 		return d.stage("sent/done", to)
 	case outcomeUnsure:
+		if !d.told {
+			return d.tell(Doubt, order.SideWHMCS, a.err)
+		}
 		return d.park("sent/unsure", d.r, a.effect.sent(&d.r).SettledAt.Add(time.Millisecond), a.err, spent, "")
 	case outcomeRefused:
 		switch fault.CodeOf(a.err) {
@@ -603,10 +640,14 @@ func (d decision) readFailed() Move {
 }
 
 // config parks an order whose side's installation is at fault, until its
-// breaker closes; no try is spent.
+// breaker closes; no try is spent. An order that meets it for GiveUp, while
+// probes are answered, is given up: a person must see it.
 func (d decision) config(to order.Record, side order.Side, cause error) Move {
 	if !d.told {
 		return d.tell(Trip, side, cause)
+	}
+	if d.triedTooLong(to) {
+		return d.fail("any/exhausted", to, &fault.Error{Code: exhausted(to.RecoveryPoint), Err: cause})
 	}
 	return d.park("any/config", to, d.openUntil, cause, unspent, "")
 }
@@ -629,11 +670,18 @@ func (d decision) retry(to order.Record, side order.Side, cause error) Move {
 }
 
 // triedTooLong reports whether the order is given up: GiveUp after it was
-// opened, or after work was resumed since: a pause is no try of the order.
+// opened, or after work was resumed, or a side came back, since: neither a
+// pause nor an outage is a try of the order.
 func (d decision) triedTooLong(r order.Record) bool {
 	since := r.OpenedAt
-	if resumed := d.whmcs.At; resumed.After(since) {
-		since = resumed
+	back := []time.Time{d.whmcs.At, d.whmcs.ClosedAt}
+	if d.salesforce != nil {
+		back = append(back, d.salesforce.control.ClosedAt)
+	}
+	for _, t := range back {
+		if t.After(since) {
+			since = t
+		}
 	}
 	return !since.IsZero() && d.now.Sub(since) > d.c.GiveUp
 }
@@ -767,7 +815,7 @@ func alreadyLogged(history []order.Entry, event, detail string) bool {
 		switch {
 		case e.Event == event && withoutTime(e.Detail) == withoutTime(detail):
 			return true
-		case e.By == writtenBy && !slices.Contains(repeating, e.Event), e.Event == "reopened", strings.HasPrefix(e.Event, "resolved_"):
+		case e.By == order.ByEngine && !slices.Contains(repeating, e.Event), e.Event == "reopened", strings.HasPrefix(e.Event, "resolved_"):
 			return false
 		}
 	}

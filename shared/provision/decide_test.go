@@ -163,6 +163,7 @@ var rows = []struct {
 		m.f.request, m.f.salesforce.blocked = nil, &order.Blocked{Until: noon.Add(30 * time.Second), Why: fault.SalesforcePermission}
 	}, "lease waiting none due 30s tries 0 → end"},
 	{"none/salesforce-holds-id", func(m *moment) { m.f.request.WHMCSOrderID = "77" }, "lease working adding → again"},
+	{"none/shown-before", func(m *moment) { m.f.request.ShownSeq = order.Seq(m.r.CreatedAt.UnixMilli() - 1) }, "lease working adding → again"},
 	{"none/send", func(*moment) {}, "lease working adding add=1 until 15s → AddOrder"},
 
 	{"adding/unsettled", func(m *moment) { m.at(order.PointAdding).r.Add.SettledAt = noon.Add(time.Minute) }, "lease waiting adding add=1 until -10m0s due 1m0s tries 0 → end"},
@@ -247,7 +248,10 @@ var rows = []struct {
 		m.f.answer.blocked = &order.Blocked{Until: noon, Why: fault.ClockSkewed}
 	}, "lease waiting none due 0s tries 0 → end"},
 	{"sent/done", func(m *moment) { m.at(order.PointAdding).sent(addOrder(), nil) }, "stage working added add=2 until 14s whmcs=77 → again"},
-	{"sent/unsure", func(m *moment) { m.at(order.PointAdding).sent(addOrder(), &fault.Unsure{Err: unavailable()}) }, "lease waiting adding add=2 until 14s due 5m19s tries 1 whmcs_unavailable → end"},
+	{"sent/unsure", func(m *moment) {
+		m.at(order.PointAdding).sent(addOrder(), &fault.Unsure{Err: unavailable()})
+		m.f.told = true
+	}, "lease waiting adding add=2 until 14s due 5m19s tries 1 whmcs_unavailable → end"},
 	{"sent/module-failed", func(m *moment) {
 		m.at(order.PointAdded).sent(acceptOrder(), &fault.Refused{Err: &fault.Error{Code: fault.ModuleFailed, Vendor: "no free server"}})
 	}, "status failed accepting add=1 until -10m0s accept=1 whmcs=77 module_failed → end"},
@@ -280,6 +284,7 @@ var rows = []struct {
 		m.f.told, m.f.openUntil = true, noon.Add(30*time.Second)
 	}, "lease waiting none due 30s tries 0 whmcs_ip_denied → end"},
 	{"any/permanent", func(m *moment) { m.at(order.PointAdded).fails(fault.New(fault.WHMCSClientNotFound, ""), 1) }, "status failed added add=1 until -10m0s whmcs=77 whmcs_order_mismatch → end"},
+	{"any/aborted", func(m *moment) { m.r.Aborted = maxAborted }, "status failed none not_processable → end"},
 	{"any/exhausted", func(m *moment) {
 		m.at(order.PointAccepting).fails(unavailable(), readTries)
 		m.f.told, m.r.OpenedAt = true, noon.Add(-GiveUp-time.Second)

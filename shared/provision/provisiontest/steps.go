@@ -214,6 +214,9 @@ func grew(from, to []order.Entry) (line order.Entry, ok bool) {
 		return line, true
 	}
 	for _, e := range slices.Backward(to) {
+		if e.Times > 1 { // one more of the same
+			e.Times, e.First = 0, time.Time{}
+		}
 		if slices.Equal(order.LastLines(append(slices.Clone(from), e)), to) {
 			return e, true
 		}
@@ -311,7 +314,7 @@ func lacks(r order.Record) string {
 func failed(c change) string {
 	code, at := c.to.ErrorCode, c.base.RecoveryPoint
 	places := map[fault.Code][]order.RecoveryPoint{
-		fault.RetriesExhausted: {order.PointNone}, fault.AddOutcomeUnknown: {order.PointAdding},
+		fault.RetriesExhausted: {order.PointNone}, fault.NotProcessable: {order.PointNone}, fault.AddOutcomeUnknown: {order.PointAdding},
 		fault.AcceptOutcomeUnknown: {order.PointAdded, order.PointAccepting}, fault.NotVerified: {order.PointAccepted},
 		fault.ModuleFailed: {order.PointAccepting, order.PointAccepted},
 	}
