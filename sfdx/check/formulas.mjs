@@ -1,0 +1,218 @@
+/**
+ * The validation rules and the signing formula, evaluated: truth tables for the
+ * rules, and every vector of contract/vectors/callouts.json for the signature.
+ * The evaluator is formulon, an implementation of Salesforce's formula language;
+ * HMAC, HEX and BLOB, which it lacks, are defined here as the documentation
+ * defines them. It is not the platform.
+ */
+import crypto from "node:crypto";
+import fs from "node:fs";
+import path from "node:path";
+import { parse } from "formulon";
+import { list } from "./project.mjs";
+
+const literal = (dataType, value, options) => ({
+  type: "literal",
+  dataType: value === null ? "null" : dataType,
+  value,
+  ...(value === null ? {} : { options })
+});
+const number = (value) => literal("number", value, { length: 18, scale: 0 });
+const picklist = (value) =>
+  literal("picklist", value, { values: ["Pending Review", "Activating", "Provisioned", "Failed"] });
+const boolean = (value) => literal("checkbox", value, {});
+
+/** Functions of one record that is being saved, replaced by what they would see. */
+function atSave(formula) {
+  return formula
+    .replace(/NOT\(ISNEW\(\)\)/g, "NOT(IsNew)")
+    .replace(/ISNEW\(\)/g, "IsNew")
+    .replace(/PRIORVALUE\((\w+)\)/g, "Prior_$1")
+    .replace(/ISCHANGED\((\w+)\)/g, "Changed_$1")
+    .replace(/\$Permission\.(\w+)/g, "Permission_$1");
+}
+
+/** Whether the rule refuses a save. */
+function refuses(rule, { isNew, before, after, override }) {
+  const names = {
+    IsNew: boolean(isNew),
+    Permission_Provisioning_Override: boolean(override),
+    Provisioning_Seq__c: number(after.seq),
+    Prior_Provisioning_Seq__c: number(before.seq),
+    Changed_Provisioning_Seq__c: boolean(after.seq !== before.seq),
+    Provisioning_Status__c: picklist(after.status),
+    Prior_Provisioning_Status__c: picklist(before.status),
+    Changed_Provisioning_Status__c: boolean(after.status !== before.status)
+  };
+  const result = parse(atSave(rule.errorConditionFormula), names);
+  if (result.type === "error") {
+    throw new Error(result.message);
+  }
+  return result.value;
+}
+
+const SEQS = [null, 0, 5, 6];
+const STATUSES = [null, "Pending Review", "Activating", "Provisioned", "Failed"];
+
+/** Every save of one order: 2 × 4 × 4 × 5 × 5 × 2 cases. */
+function* saves() {
+  for (const isNew of [true, false]) {
+    for (const beforeSeq of SEQS) {
+      for (const afterSeq of SEQS) {
+        for (const beforeStatus of STATUSES) {
+          for (const afterStatus of STATUSES) {
+            for (const override of [true, false]) {
+              yield {
+                isNew,
+                before: { seq: beforeSeq, status: beforeStatus },
+                after: { seq: afterSeq, status: afterStatus },
+                override
+              };
+            }
+          }
+        }
+      }
+    }
+  }
+}
+
+/** What each rule is for, said a second time in another language. */
+const EXPECTED = {
+  Provisioning_Seq_Never_Falls: ({ isNew, before, after }) => !isNew && (after.seq ?? 0) < (before.seq ?? 0),
+  Provisioned_Is_Final: ({ isNew, before, after, override }) =>
+    !isNew && before.status === "Provisioned" && after.status !== before.status && after.seq === before.seq && !override
+};
+
+function checkRules(project, findings) {
+  const rules = project.ofType("ValidationRule");
+  for (const name of Object.keys(EXPECTED)) {
+    if (!rules.some((rule) => rule.name === name)) {
+      findings.push(`there is no validation rule ${name}`);
+    }
+  }
+  for (const rule of rules) {
+    try {
+      if (!EXPECTED[rule.name]) {
+        throw new Error("has no truth table");
+      }
+      for (const save of saves()) {
+        if (refuses(rule.body, save) !== EXPECTED[rule.name](save)) {
+          throw new Error(`is wrong for ${JSON.stringify(save)}`);
+        }
+      }
+    } catch (error) {
+      findings.push(`${rule.file}: ${error.message}`);
+    }
+  }
+}
+
+/**
+ * Evaluates a header formula of an External Credential.
+ * Source: Salesforce Help, "Custom Headers and Formula Functions in Named
+ * Credentials": HMAC takes the algorithm, a Blob and a Blob; HEX is lower case;
+ * BLOB is UTF-8; Body is the body as a Blob.
+ */
+export function headerOf(formula, credential, body, secret) {
+  const source = formula.match(/^\{!([\s\S]*)\}$/)?.[1];
+  if (source === undefined) {
+    throw new Error("is no formula: it must be {!…}");
+  }
+  const tokens = [...source.matchAll(/\s*('[^']*'|\$?\w+(?:\.\w+)*|[(),])/gy)].map(([, token]) => token);
+  if (tokens.join("") !== source.replace(/\s/g, "")) {
+    throw new Error(`cannot be read: ${source}`);
+  }
+  const names = { [`$Credential.${credential}.Body`]: body, [`$Credential.${credential}.HmacSecret`]: secret };
+  const functions = {
+    HEX: (blob) => blob.toString("hex"),
+    BLOB: (text) => Buffer.from(text, "utf8"),
+    HMAC: (algorithm, message, key) => {
+      if (algorithm !== "SHA-256" || !Buffer.isBuffer(message) || !Buffer.isBuffer(key)) {
+        throw new Error("HMAC takes 'SHA-256', a Blob and a Blob");
+      }
+      return crypto.createHmac("sha256", key).update(message).digest();
+    }
+  };
+  const expression = () => {
+    const token = tokens.shift();
+    if (token?.startsWith("'")) {
+      return token.slice(1, -1);
+    }
+    if (tokens[0] !== "(") {
+      if (!(token in names)) {
+        throw new Error(`names ${token}, which it cannot see`);
+      }
+      return names[token];
+    }
+    if (!functions[token]) {
+      throw new Error(`there is no function ${token}`);
+    }
+    tokens.shift();
+    const given = [expression()];
+    while (tokens[0] === ",") {
+      tokens.shift();
+      given.push(expression());
+    }
+    if (tokens.shift() !== ")") {
+      throw new Error(`${token} is not closed`);
+    }
+    return functions[token](...given);
+  };
+  const value = expression();
+  if (tokens.length > 0) {
+    throw new Error(`goes on after its end: ${tokens.join("")}`);
+  }
+  return value;
+}
+
+function checkSignature(project, repository, findings) {
+  const vectors = JSON.parse(fs.readFileSync(path.join(repository, "contract/vectors/callouts.json"), "utf8"));
+  const credential = project.ofType("ExternalCredential").find((one) => one.name === "OrderBridge");
+  const header = list(credential?.body.externalCredentialParameters).find((one) => one.parameterType === "AuthHeader");
+  if (header?.parameterName !== "X-SF-Signature") {
+    findings.push("the External Credential OrderBridge makes no header X-SF-Signature");
+    return;
+  }
+  let compared = 0;
+  for (const vector of vectors.vectors) {
+    const signature = vector.headers["X-SF-Signature"];
+    if (vector.code !== "" || typeof signature !== "string") {
+      continue;
+    }
+    const body =
+      vector.body === undefined ? Buffer.from(vector.bodyBase64, "base64") : Buffer.from(vector.body, "utf8");
+    try {
+      const made = [vectors.secret, vectors.previousSecret].map((secret) =>
+        headerOf(header.parameterValue, "OrderBridge", body, secret)
+      );
+      compared++;
+      if (!made.includes(signature.toLowerCase())) {
+        findings.push(`the formula makes another signature for "${vector.name}"`);
+      }
+    } catch (error) {
+      findings.push(`${credential.file}: the formula ${error.message}`);
+      return;
+    }
+  }
+  if (compared < 25) {
+    findings.push(`only ${compared} vectors were compared`);
+  }
+  checkTestVector(project, vectors.vectors[0], vectors.secret, findings);
+}
+
+// The vector that the Apex test repeats is the contract's.
+function checkTestVector(project, vector, secret, findings) {
+  const text = project.apex.get("BridgeRequest_Tests")?.text ?? "";
+  for (const part of [vector.body, vector.headers["X-SF-Signature"], secret]) {
+    if (!text.includes(`'${part}'`)) {
+      findings.push(`BridgeRequest_Tests does not hold ${part}, of the contract's first vector`);
+    }
+  }
+}
+
+/** @returns {string[]} findings */
+export function checkFormulas(project, repository) {
+  const findings = [];
+  checkRules(project, findings);
+  checkSignature(project, repository, findings);
+  return findings;
+}
