@@ -1,14 +1,13 @@
 /**
  * The validation rules and the signing formula, evaluated: truth tables for the
- * rules, and every vector of contract/vectors/callouts.json for the signature.
- * The evaluator is formulon, an implementation of Salesforce's formula language;
- * HMAC, HEX and BLOB, which it lacks, are defined here as the documentation
- * defines them. It is not the platform.
+ * rules, by formulon, an implementation of Salesforce's formula language that
+ * shares no code with the model; and every vector of contract/vectors/callouts.json
+ * for the signature, by the model. Neither is the platform.
  */
-import crypto from "node:crypto";
 import fs from "node:fs";
 import path from "node:path";
 import { parse } from "formulon";
+import { headerText } from "../model/src/formula.mjs";
 import { list } from "./project.mjs";
 
 const literal = (dataType, value, options) => ({
@@ -106,62 +105,13 @@ function checkRules(project, findings) {
   }
 }
 
-/**
- * Evaluates a header formula of an External Credential.
- * Source: Salesforce Help, "Custom Headers and Formula Functions in Named
- * Credentials": HMAC takes the algorithm, a Blob and a Blob; HEX is lower case;
- * BLOB is UTF-8; Body is the body as a Blob.
- */
-export function headerOf(formula, credential, body, secret) {
-  const source = formula.match(/^\{!([\s\S]*)\}$/)?.[1];
-  if (source === undefined) {
-    throw new Error("is no formula: it must be {!…}");
+/** What the header's formula can see. */
+function visible(name, body, secret) {
+  const names = { "$Credential.OrderBridge.Body": body, "$Credential.OrderBridge.HmacSecret": secret };
+  if (!(name in names)) {
+    throw new Error(`names ${name}, which it cannot see`);
   }
-  const tokens = [...source.matchAll(/\s*('[^']*'|\$?\w+(?:\.\w+)*|[(),])/gy)].map(([, token]) => token);
-  if (tokens.join("") !== source.replace(/\s/g, "")) {
-    throw new Error(`cannot be read: ${source}`);
-  }
-  const names = { [`$Credential.${credential}.Body`]: body, [`$Credential.${credential}.HmacSecret`]: secret };
-  const functions = {
-    HEX: (blob) => blob.toString("hex"),
-    BLOB: (text) => Buffer.from(text, "utf8"),
-    HMAC: (algorithm, message, key) => {
-      if (algorithm !== "SHA-256" || !Buffer.isBuffer(message) || !Buffer.isBuffer(key)) {
-        throw new Error("HMAC takes 'SHA-256', a Blob and a Blob");
-      }
-      return crypto.createHmac("sha256", key).update(message).digest();
-    }
-  };
-  const expression = () => {
-    const token = tokens.shift();
-    if (token?.startsWith("'")) {
-      return token.slice(1, -1);
-    }
-    if (tokens[0] !== "(") {
-      if (!(token in names)) {
-        throw new Error(`names ${token}, which it cannot see`);
-      }
-      return names[token];
-    }
-    if (!functions[token]) {
-      throw new Error(`there is no function ${token}`);
-    }
-    tokens.shift();
-    const given = [expression()];
-    while (tokens[0] === ",") {
-      tokens.shift();
-      given.push(expression());
-    }
-    if (tokens.shift() !== ")") {
-      throw new Error(`${token} is not closed`);
-    }
-    return functions[token](...given);
-  };
-  const value = expression();
-  if (tokens.length > 0) {
-    throw new Error(`goes on after its end: ${tokens.join("")}`);
-  }
-  return value;
+  return names[name];
 }
 
 function checkSignature(project, repository, findings) {
@@ -182,7 +132,7 @@ function checkSignature(project, repository, findings) {
       vector.body === undefined ? Buffer.from(vector.bodyBase64, "base64") : Buffer.from(vector.body, "utf8");
     try {
       const made = [vectors.secret, vectors.previousSecret].map((secret) =>
-        headerOf(header.parameterValue, "OrderBridge", body, secret)
+        headerText(header.parameterValue, (name) => visible(name, body, secret))
       );
       compared++;
       if (!made.includes(signature.toLowerCase())) {

@@ -15,7 +15,13 @@ const RESEND = {
   todo: "Press Schedule."
 };
 
-const settle = () => new Promise((resolve) => process.nextTick(resolve));
+/** Lets every promise that is ready run. */
+async function settle() {
+  for (let i = 0; i < 20; i++) {
+    // eslint-disable-next-line no-await-in-loop -- one turn of the queue after the other
+    await Promise.resolve();
+  }
+}
 
 describe("c-bridge-setup", () => {
   let element;

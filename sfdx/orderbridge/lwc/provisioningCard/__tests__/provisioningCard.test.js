@@ -45,7 +45,7 @@ describe("c-provisioning-card", () => {
 
   function hide(isHidden) {
     Object.defineProperty(document, "hidden", { configurable: true, get: () => isHidden });
-    document.dispatchEvent(new Event("visibilitychange"));
+    document.dispatchEvent(new CustomEvent("visibilitychange"));
   }
 
   beforeEach(() => jest.useFakeTimers());
@@ -112,7 +112,7 @@ describe("c-provisioning-card", () => {
 
   it("makes no link of an address that is not https", async () => {
     await show("provisioned");
-    element.whmcsAdminUrl = "javascript:alert(1)//";
+    element.whmcsAdminUrl = "http://billing.example.com/admin";
     await settle();
 
     expect(part("whmcs-order").querySelector("a")).toBeNull();
