@@ -110,6 +110,14 @@ model: ## check the formal model of the protocol
 vuln: $(TOOLS)/bin/govulncheck-$(GOVULNCHECK) ## look the modules up in Go's vulnerability database (needs the internet)
 	@$< ./...
 
+##@ Salesforce
+
+.PHONY: sfdx-e2e
+sfdx-e2e: build sfdx/model/node_modules/.package-lock.json ## click the Salesforce package in a browser: a model of the platform, the real functions (3 minutes)
+	@.ci/need chromium chromium
+	@node --test sfdx/model/test/*.test.mjs
+	@BIN=$(BUILD)/bin node --test sfdx/model/e2e/*.test.mjs
+
 ##@ Cloud
 
 .PHONY: template-test
@@ -181,4 +189,12 @@ $(TOOLS)/clients/installed: $(CLIENTS)/package.json $(CLIENTS)/package-lock.json
 	@cp $(CLIENTS)/package.json $(CLIENTS)/package-lock.json $(TOOLS)/clients/
 	@npm ci --prefix $(TOOLS)/clients --silent --no-audit --no-fund --ignore-scripts
 	@$(TOOLS)/ministack/bin/pip install -q --disable-pip-version-check --target $(TOOLS)/clients/python -r $(CLIENTS)/requirements.txt
+	@touch $@
+
+# The parser, the components and the browser's driver of the Salesforce model. Node finds
+# packages only above the files that use them.
+sfdx/model/node_modules/.package-lock.json: sfdx/model/package.json sfdx/model/package-lock.json
+	@echo 'installing what the model of the platform needs (once)'
+	@.ci/need npm nodejs npm
+	@npm ci --prefix sfdx/model --silent --no-audit --no-fund --ignore-scripts
 	@touch $@
