@@ -28,6 +28,11 @@ function scoped(name, project) {
     if (!project.schema.field(field[1], field[2])) throw new NotModelled(`field ${name}`);
     return `export default ${JSON.stringify({ objectApiName: field[1], fieldApiName: field[2] })};`;
   }
+  const permission = name.match(/^@salesforce\/customPermission\/(\w+)$/);
+  if (permission) {
+    if (!project.customPermissions.has(permission[1].toLowerCase())) throw new NotModelled(`custom permission ${permission[1]}`);
+    return `export default window.customPermissions.includes("${permission[1]}") || undefined;`;
+  }
   const own = path.join(base, "scopedImports", `${name.replace(/\//g, "-")}.js`);
   if (fs.existsSync(own)) return fs.readFileSync(own, "utf8");
   // Feature switches and texts of Salesforce's own components.

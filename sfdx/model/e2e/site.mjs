@@ -10,9 +10,10 @@ import { RestApi } from "../src/rest.mjs";
 import { id18, lower } from "../src/values.mjs";
 
 const slds = path.dirname(createRequire(import.meta.url).resolve("@salesforce-ux/design-system/package.json"));
-const PAGE = `<!doctype html><html lang="en"><head><title>Order</title><link rel="stylesheet" href="/slds.css"></head>
+const page = (permissions) => `<!doctype html><html lang="en"><head><title>Order</title><link rel="stylesheet" href="/slds.css"></head>
 <body class="slds-p-around_large"><div id="toasts"></div><div id="app" style="width: 40rem"></div>
 <script>
+window.customPermissions = ${JSON.stringify(permissions)};
 window.callApex = async (cls, method, parameters) => {
   const answer = await fetch("/aura/" + cls + "/" + method, { method: "POST", body: JSON.stringify(parameters ?? {}) });
   const body = await answer.json();
@@ -52,7 +53,7 @@ export async function serve(org, { code, operator, integration }) {
 function respond(org, site, code, request) {
   const { pathname, searchParams } = new URL(request.url, "http://model");
   if (pathname.startsWith("/services/")) return site.rest.answer(request);
-  if (pathname === "/") return { status: 200, html: PAGE };
+  if (pathname === "/") return { status: 200, html: page(org.as(site.operator, () => [...org.project.customPermissions.values()].filter((p) => org.hasCustomPermission(p)))) };
   if (pathname === "/main.js") return { status: 200, type: "text/javascript", text: code };
   if (pathname === "/slds.css") return { status: 200, type: "text/css", text: fs.readFileSync(path.join(slds, "assets/styles/salesforce-lightning-design-system.min.css")) };
   const sprite = pathname.match(/(\w+-sprite\/svg\/symbols\.svg)$/);

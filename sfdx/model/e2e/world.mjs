@@ -1,7 +1,8 @@
 // What the tests of the whole chain share: one modelled org, its site, the
 // bridge, and a browser; and what a person does with them.
-import { chromium } from "playwright-core";
 import path from "node:path";
+import { setTimeout } from "node:timers/promises";
+import { chromium } from "playwright-core";
 import { HttpTransport } from "../src/callouts.mjs";
 import { Project } from "../src/metadata.mjs";
 import { Org } from "../src/org.mjs";
@@ -15,6 +16,7 @@ const root = path.dirname(sfdx);
 const ORGANIZATION = "00D000000000001EAA";
 const DAY = 86_400_000;
 const LIMIT = 60_000; // ms; ends a test that would hang, measures nothing
+const PAUSE = 25; // ms between two looks at what other processes do
 
 export class World {
   static async start() {
@@ -45,7 +47,6 @@ export class World {
     const integration = this.org.addUser({ name: "Bridge", profile: "Minimum Access - API Only Integrations", sets: ["OrderBridge_Integration"] });
     this.site = await serve(this.org, { code: await bundle(project, path.join(sfdx, "orderbridge/lwc")), operator: this.operator, integration });
     this.ends.push(() => this.site.stop());
-    this.org.committed = () => this.wake?.();
     this.bridge = await Bridge.start({ bin: process.env.BIN ?? path.join(root, "build/bin"), template: path.join(root, "template.yaml"), salesforce: this.site.url, organizationId: ORGANIZATION });
     this.ends.push(() => this.bridge.stop());
     secrets.OrderBridge.HmacSecret = this.bridge.secret;
@@ -68,10 +69,13 @@ export class World {
   }
 
   /** An order with one line, of an account with its own WHMCS client. */
-  async order({ client = ++this.clients, mapped = true } = {}) {
+  async order({ client = null, account = null, mapped = true } = {}) {
     const { database } = this.org;
-    await this.bridge.books("PUT", `clients/${client}`, { status: "Active" });
-    const account = database.seed("Account", { Name: `Account ${client}`, WHMCS_Client_ID__c: mapped ? String(client) : null });
+    if (!client) {
+      client = ++this.clients;
+      await this.bridge.books("PUT", `clients/${client}`, { status: "Active" });
+      account = database.seed("Account", { Name: `Account ${client}`, WHMCS_Client_ID__c: mapped ? String(client) : null });
+    }
     const id = database.seed("Order", { AccountId: account, Status: "Draft", EffectiveDate: new ApexDate(Math.floor(Date.now() / DAY) * DAY), OwnerId: this.operator, Provisioning_Status__c: "Pending Review", OrderNumber: String(client) });
     database.seed("OrderItem", { OrderId: id, PricebookEntryId: this.entry, Product2Id: this.product, Quantity: 1, UnitPrice: 10 });
     return { id, client, account };
@@ -92,19 +96,34 @@ export class World {
     this.org.database.write(name, id, row);
   }
 
-  /** Waits until a condition on the org holds; looks again after each commit. */
+  /** Waits until a condition holds, in the org or in the processes of the bridge. */
   async until(holds, what) {
-    const timer = new Promise((_, late) => (this.timer = setTimeout(() => late(new Error(`never: ${what}\n${this.bridge.log.slice(-3000)}`)), LIMIT)));
-    try {
-      while (!(await holds())) await Promise.race([new Promise((done) => (this.wake = done)), timer]);
-    } finally {
-      clearTimeout(this.timer);
-      this.wake = null;
+    const end = Date.now() + LIMIT;
+    while (!(await holds())) {
+      if (Date.now() > end) throw new Error(`never: ${what}\n${this.bridge.log.slice(-4000)}`);
+      await setTimeout(PAUSE);
     }
   }
 
   provisioned(order) {
     return this.until(() => this.status(order) === "Provisioned", `order ${order.id} is Provisioned, is ${this.status(order)}`);
+  }
+
+  /** What the bridge tells the customer's portal about an order. */
+  async portal(order) {
+    const { token } = await this.bridge.local("GET", `token?account=${order.account}`);
+    const answer = await fetch(`${this.bridge.api}/orders/${order.id}`, { headers: { authorization: `Bearer ${token}` } });
+    return (await answer.json()).status;
+  }
+
+  /** Keeps the write-back from arriving while an action runs. */
+  async withoutWriteBack(action) {
+    this.site.rest.isAway = (method) => method === "POST";
+    try {
+      return await action();
+    } finally {
+      this.site.rest.isAway = () => false;
+    }
   }
 
   /** Puts a wrong hop before the bridge while an action runs. */
@@ -117,8 +136,22 @@ export class World {
     }
   }
 
-  datetime(ms) {
-    return new Datetime(ms);
+  /** As if the click on an order had been minutes ago. */
+  age(order, minutes) {
+    const at = this.field(order, "Provisioning_Requested_At__c");
+    this.set("Order", order.id, { Provisioning_Requested_At__c: new Datetime(at.ms - minutes * 60_000) });
+  }
+
+  /** Runs the job that waits, at the clock of the bridge: minutes are not waited for. */
+  delivered() {
+    for (const j of this.org.queue.jobs) j.due = this.org.now();
+    this.org.queue.runDue();
+  }
+
+  /** Moves the org's clock to the next job and runs it. */
+  nextJob() {
+    this.behind -= Math.max(0, this.org.queue.next - this.org.now());
+    this.org.queue.runDue();
   }
 
   // ---- the browser
@@ -146,4 +179,3 @@ export class World {
 
 export const button = (page) => page.locator("lightning-button button");
 export const badge = (page) => page.locator("lightning-badge[data-id=status]");
-export const toast = (page) => page.locator("#toasts > div").last();

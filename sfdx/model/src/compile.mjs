@@ -798,7 +798,7 @@ function dml(c, operation, s, scope, where) {
   const rows = c.expression(s.expression(), scope);
   if (!rows.type.sobject && !(rows.type.is("List") && rows.type.args[0].sobject)) throw new CompileError(`DML requires SObject or SObject list type: ${rows.type} (${where})`);
   const level = s.accessLevel();
-  const mode = level ? (level.SYSTEM() ? "system" : "user") : defaultMode(scope.unit.cls);
+  const mode = level?.SYSTEM() ? "system" : DEFAULT_MODE;
   return (f) => {
     const v = c.org.notNull(rows.run(f));
     c.org.database.dml(operation, v instanceof ApexList ? v.items : [v], { mode, allOrNone: true });
@@ -806,7 +806,7 @@ function dml(c, operation, s, scope, where) {
 }
 
 /** From API 67 on, user mode is the default (Apex Developer Guide, "Set an Access Mode for Database Operations"). */
-export const defaultMode = (cls) => (cls.top.version >= 67 ? "user" : "system");
+const DEFAULT_MODE = "user";
 
 const pair = (c, tree, scope) => tree.expression_list().map((e) => c.expression(e, scope));
 
@@ -954,7 +954,7 @@ const PRIMARIES = {
     const q = compileQuery(p.soqlLiteral().query(), {
       program: c.program,
       where,
-      mode: defaultMode(scope.unit.cls),
+      mode: DEFAULT_MODE,
       bind: (tree) => c.expression(tree, scope),
     });
     if (q.count) return { type: INTEGER, run: (f) => q.run(c.org, f) };

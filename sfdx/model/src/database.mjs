@@ -4,6 +4,7 @@ import { NotModelled } from "./errors.mjs";
 import { checkFormula, evaluate, parseFormula, RULE_FUNCTIONS } from "./formula.mjs";
 import { ApexDate, Datetime, equal, id18, lower, SObject } from "./values.mjs";
 
+const CHUNK = 200; // records that triggers get at once
 const refusal = (code, message, field = null) => ({ code, message, fields: field ? [field] : [] });
 
 export class Database {
@@ -105,6 +106,7 @@ export class Database {
     this.org.limits.use("dml");
     if (rows.some((r) => r === null)) this.org.raise("NullPointerException", "Attempt to de-reference a null object");
     if (!rows.length) return [];
+    if (rows.length > CHUNK) throw new NotModelled(`DML on more than ${CHUNK} records`);
     const types = new Set(rows.map((r) => r.type));
     if (types.size > 1) throw new NotModelled("DML on several objects at once");
     const object = this.schema.object(rows[0].type);

@@ -38,7 +38,6 @@ export class ClassDeclaration {
     this.initialisers = []; // static blocks and fields, in order
     this.values = []; // of an enum
     this.exception = false;
-    this.version = outer?.version;
   }
   get top() {
     return this.outer ?? this;
@@ -77,18 +76,17 @@ const place = (file, node) => `${file}:${node.start.line}`;
 const parameters = (formal) => (formal.formalParameterList()?.formalParameter_list() ?? []).map((p) => ({ name: p.id().getText(), tree: p.typeRef() }));
 
 /** Declares one top-level type. */
-export function declareUnit({ name, source, version }) {
+export function declareUnit({ name, source }) {
   const unit = parse(source, name, "compilationUnit").typeDeclaration();
   const tree = unit.classDeclaration() ?? unit.interfaceDeclaration() ?? unit.enumDeclaration();
-  const c = declareType(tree, unit.modifier_list(), null, name, version);
+  const c = declareType(tree, unit.modifier_list(), null, name);
   if (c.name !== name) throw new CompileError(`${name}: the class is called ${c.name}`);
   return c;
 }
 
-function declareType(tree, modifiers, outer, file, version) {
+function declareType(tree, modifiers, outer, file) {
   const kind = tree.classBody ? "class" : tree.interfaceBody ? "interface" : "enum";
   const c = new ClassDeclaration(tree.id().getText(), kind, outer, file);
-  c.version = outer?.version ?? version;
   Object.assign(c, marks(modifiers, place(file, tree)));
   c.tree = tree;
   if (kind === "enum") c.values = (tree.enumConstants()?.id_list() ?? []).map((i) => i.getText());

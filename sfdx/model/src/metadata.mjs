@@ -19,6 +19,7 @@ function filesBelow(dir) {
 
 /** What a picklist, text or number field of the package allows. */
 function customField(c, file) {
+  if (c.formula !== undefined) throw new NotModelled(`the formula field ${c.fullName}`, file);
   const f = { name: c.fullName, label: c.label, required: c.required === "true", unique: c.unique === "true", custom: true };
   switch (c.type) {
     case "Text":
@@ -42,8 +43,7 @@ function customField(c, file) {
       return { ...f, type: "Picklist", values: values.map((v) => v.fullName), restricted: c.valueSet?.restricted === "true", initial: values.find((v) => v.default === "true")?.fullName };
     }
   }
-  if (c.type === "Text" || c.formula === undefined) throw new NotModelled(`field type ${c.type}`, file);
-  throw new NotModelled(`formula field ${c.fullName}`, file);
+  throw new NotModelled(`field type ${c.type}`, file);
 }
 
 function permissionSet(c) {
@@ -73,7 +73,7 @@ export class Project {
   /** @param dirs package directories */
   constructor(dirs) {
     this.schema = new Schema();
-    this.classes = []; // {name, file, source, version}
+    this.classes = []; // {name, source, version}
     this.triggers = [];
     this.labels = new Map();
     this.rules = [];
@@ -86,7 +86,12 @@ export class Project {
     this.notifications = new Set();
     this.queues = new Set();
     for (const dir of dirs) for (const file of filesBelow(dir)) this.read(file);
-    for (const c of this.classes) if (!c.version) throw new CompileError(`${c.name} has no -meta.xml`);
+    for (const c of this.classes) {
+      if (!c.source) throw new CompileError(`${c.name} has no source`);
+      if (!c.version) throw new CompileError(`${c.name} has no -meta.xml`);
+      // Before 67 the default is system mode, and sharing is not kept.
+      if (c.version !== 67) throw new NotModelled(`API version ${c.version}`, c.name);
+    }
   }
 
   read(file) {
@@ -101,8 +106,7 @@ export class Project {
     if (DRAWN.test(file)) return;
     if ((n = own(".cls"))) this.classOf(n).source = fs.readFileSync(file, "utf8");
     else if ((n = own(".cls-meta.xml"))) this.classOf(n).version = Number(parse("ApexClass").apiVersion);
-    else if ((n = own(".trigger"))) this.triggers.push({ name: n, file, source: fs.readFileSync(file, "utf8") });
-    else if (own(".trigger-meta.xml")) return;
+    else if ((n = own(".trigger"))) this.triggers.push({ name: n, source: fs.readFileSync(file, "utf8") });
     else if (own(".labels-meta.xml")) for (const l of many(parse("CustomLabels").labels)) this.labels.set(lower(l.fullName), l.value);
     else if (own(".field-meta.xml")) this.addField(object, parse("CustomField"), file);
     else if (own(".validationRule-meta.xml")) this.addRule(object, parse("ValidationRule"));
@@ -114,7 +118,7 @@ export class Project {
     else if ((n = own(".notiftype-meta.xml"))) this.notifications.add(n);
     else if ((n = own(".queue-meta.xml"))) this.queues.add(n);
     else if ((n = own(".resource-meta.xml"))) this.resources.set(n, this.resource(file));
-    else if (!file.includes("/staticresources/")) throw new NotModelled(`metadata file ${file}`);
+    else if (!file.includes("/staticresources/") && !file.endsWith(".trigger-meta.xml")) throw new NotModelled(`metadata file ${file}`);
   }
 
   resource(meta) {

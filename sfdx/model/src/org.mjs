@@ -250,13 +250,8 @@ export class Org {
     } finally {
       this.transaction = outer;
     }
-    if (!this.test) this.commit(changed);
+    if (!this.test) this.flows.afterCommit(changed);
     return value;
-  }
-
-  commit(changed) {
-    this.flows.afterCommit(changed);
-    this.committed?.();
   }
 
   fireTriggers(object, when, operation, jobs) {

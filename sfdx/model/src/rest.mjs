@@ -30,7 +30,7 @@ export class RestApi {
     this.options = options;
     this.tokens = new Set();
     this.calls = 0;
-    this.away = 0; // so many data calls are answered 503 from now on
+    this.isAway = () => false; // of a data call: whether it meets a proxy that says 503
   }
 
   /** @returns {status, body} for a request under /services/ */
@@ -40,10 +40,7 @@ export class RestApi {
       if (pathname === "/services/oauth2/token" && method === "POST") return this.token(new URLSearchParams(body), headers);
       if (!this.tokens.has(headers.authorization?.replace(/^Bearer /, ""))) throw new Refusal(401, "INVALID_SESSION_ID", "Session expired or invalid");
       this.calls++;
-      if (this.away > 0) {
-        this.away--;
-        return { status: 503, html: "<html><body>Service Unavailable</body></html>" };
-      }
+      if (this.isAway(method, pathname)) return { status: 503, html: "<html><body>Service Unavailable</body></html>" };
       return { status: 200, body: this.org.as(this.options.user, () => this.route(method, pathname, searchParams, body)) };
     } catch (e) {
       if (e instanceof Refusal) return { status: e.status, body: e.body };
