@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 // Runs the package's Apex tests in the model: apex-tests.mjs DIR… [--only TEXT] [--coverage]
+import { ApexError, LimitError, NotModelled } from "../src/errors.mjs";
 import { Org } from "../src/org.mjs";
 import { Project } from "../src/metadata.mjs";
 import { runTests } from "../src/tests.mjs";
@@ -9,7 +10,9 @@ const only = args.includes("--only") ? args.splice(args.indexOf("--only"), 2)[1]
 const wantsCoverage = args.includes("--coverage");
 const org = new Org(new Project(args.filter((a) => !a.startsWith("--"))));
 const results = runTests(org, (name) => name.includes(only));
-for (const r of results) if (r.error) console.log(`FAIL ${r.name}\n     ${r.error.stack && !r.error.object ? r.error.stack.split("\n").slice(0, 4).join("\n     ") : r.error.message}`);
+// Anything but these is a fault of the model, and its stack says where.
+const told = (e) => ([ApexError, LimitError, NotModelled].some((c) => e instanceof c) ? e.message : e.stack);
+for (const r of results) if (r.error) console.log(`FAIL ${r.name}\n     ${told(r.error)}`);
 if (wantsCoverage)
   for (const c of org.program.classes.values()) {
     if (c.builtin || c.isTest) continue;

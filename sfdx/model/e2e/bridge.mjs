@@ -3,8 +3,8 @@
 import { spawn } from "node:child_process";
 
 const READY = "Ctrl-C ends it.";
-// As in the end-to-end tests of the local system: faults pass in seconds.
-const QUICK = { WHMCS_SETTLE: "1", WHMCS_ACCEPT_SETTLE: "1", CLOCK_MARGIN: "1", SEND_WINDOW: "1", WHMCS_READ_TIMEOUT: "2", WHMCS_ADD_TIMEOUT: "2", WHMCS_ACCEPT_TIMEOUT: "2", PROVISION_LEASE: "4", RETRY_BASE: "1", TICK_EVERY: "0.5" };
+// As in local/e2e: faults pass in seconds.
+const QUICK = { WHMCS_SETTLE: "2", WHMCS_ACCEPT_SETTLE: "2", CLOCK_MARGIN: "2", SEND_WINDOW: "1", WHMCS_READ_TIMEOUT: "2", WHMCS_ADD_TIMEOUT: "2", WHMCS_ACCEPT_TIMEOUT: "2", PROVISION_LEASE: "4", RETRY_BASE: "1", TICK_EVERY: "0.5" };
 
 export class Bridge {
   /** @param options bin, template: as `make run` gives them; salesforce: the org's address; organizationId */
@@ -44,6 +44,12 @@ export class Bridge {
 
   books(method, path, body) {
     return this.json(method, `${this.whmcs}/_sim/${path}`, body);
+  }
+
+  /** Throws where a function has refused its settings: nothing will come of waiting. */
+  mustRun() {
+    const refused = this.log.match(/.*cannot start.*/);
+    if (refused) throw new Error(refused[0]);
   }
 
   /** The orders that WHMCS holds for one client. */

@@ -371,3 +371,17 @@ test("a user without the permission set reads what to do", async () => {
   assert.match(await page.locator("[data-id=failure]").textContent(), /administrator/);
   assert.ok(await button(page).isDisabled());
 });
+
+test("the set-up page is green where all is set, and says what to do where not", async () => {
+  const page = await open("bridgeSetup", {}, world.administrator);
+  const red = () => page.locator("li:has([data-id=todo])").evaluateAll((all) => all.map((l) => l.dataset.id));
+  await page.locator("[data-id=push]").waitFor();
+  // The address is that of this machine, over http.
+  assert.deepEqual((await red()).filter((n) => n !== "resend"), ["address"]);
+  world.secrets.OrderBridge.HmacSecret = "wrong";
+  await page.locator("[data-id=check] button").click();
+  await page.locator("[data-id=call] [data-id=todo]").waitFor();
+  world.secrets.OrderBridge.HmacSecret = world.bridge.secret;
+  await page.locator("[data-id=check] button").click();
+  await page.locator("[data-id=call]:not(:has([data-id=todo]))").waitFor();
+});

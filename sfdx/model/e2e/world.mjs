@@ -100,6 +100,7 @@ export class World {
   async until(holds, what) {
     const end = Date.now() + LIMIT;
     while (!(await holds())) {
+      this.bridge.mustRun();
       if (Date.now() > end) throw new Error(`never: ${what}\n${this.bridge.log.slice(-4000)}`);
       await setTimeout(PAUSE);
     }

@@ -25,5 +25,12 @@ export class CompileError extends Error {}
 export class NotModelled extends Error {
   constructor(what, where) {
     super(`not modelled: ${what}${where ? ` (${where})` : ""}`);
+    this.located = Boolean(where);
+  }
+
+  /** Adds where in the package's code it was met. */
+  locate(where) {
+    if (!this.located) this.message += ` (${where})`;
+    this.located = true;
   }
 }

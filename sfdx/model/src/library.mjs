@@ -71,7 +71,10 @@ function members(org) {
       "Boolean equals(Object o)": (a, b) => equal(a, b),
     },
     String: {
-      "static String valueOf(Object o)": (o) => textOf(o),
+      "static String valueOf(Object o)": (o) => {
+        if (o === null) throw new NotModelled("String.valueOf(null): what it gives is not documented");
+        return textOf(o);
+      },
       "static Boolean isBlank(String s)": (s) => s === null || s.trim() === "",
       "static Boolean isNotBlank(String s)": (s) => s !== null && s.trim() !== "",
       "static Boolean isEmpty(String s)": (s) => s === null || s === "",

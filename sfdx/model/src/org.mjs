@@ -246,6 +246,7 @@ export class Org {
     } catch (e) {
       this.database.rollback(savepoint);
       this.queue.jobs = jobs;
+      if (e instanceof NotModelled) e.locate(this.at);
       throw e;
     } finally {
       this.transaction = outer;

@@ -98,6 +98,7 @@ const UNKNOWN = {
   "a multiline string": ["return '''\nx''';", "multiline string"],
   "an annotation": ["return 1;", "annotation @future", "@future static void f() { }"],
   "an initialiser of instances": ["return 1;", "initialiser block", "public class A { { Integer i = 1; } }"],
+  "String.valueOf(null)": ["String s = null; return String.valueOf(s);", "String.valueOf\\(null\\)"],
   "a date format": ["return Datetime.newInstance(0).formatGmt('EEE');", "date format EEE"],
 };
 for (const [name, [body, want, members = ""]] of Object.entries(UNKNOWN)) test(`the model refuses what it does not know: ${name}`, () => assert.match(failure(body, { members }) ?? "", new RegExp(`not modelled: .*${want}`)));
