@@ -34,7 +34,7 @@ function goSide(repository) {
   const written = [...rows.matchAll(/^\t\{(object\w+), (field\w+),/gm)].map(
     ([, object, field]) => `${objects.get(object)}.${names.get(field)}`
   );
-  const read_ = fields.match(/^\theads := set\(([\s\S]*?)\)\n\tlines := set\(([\s\S]*?)\)\n/m);
+  const selected = fields.match(/^\theads := set\(([\s\S]*?)\)\n\tlines := set\(([\s\S]*?)\)\n/m);
   const paths = (text, object) =>
     [...text.matchAll(/(field\w+)(?:\+"\."\+(field\w+))?/g)]
       .map(([, first, second]) => (second ? [names.get(first), names.get(second)] : [object, names.get(first)]))
@@ -43,7 +43,7 @@ function goSide(repository) {
   const optional = fields.match(/^type Optional struct \{\n([\s\S]*?)^\}/m)[1];
   return {
     written,
-    loaded: [...paths(read_[1], "Order"), ...paths(read_[2], "OrderItem")],
+    loaded: [...paths(selected[1], "Order"), ...paths(selected[2], "OrderItem")],
     optional: [...optional.matchAll(/of (\w+),.*e\.g\. (\w+__c)/g)].map(([, object, field]) => `${object}.${field}`),
     token: read("shared/salesforce/classify.go").match(/staleToken = "([^"]+)"/)[1],
     lengths: {
