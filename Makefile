@@ -206,7 +206,7 @@ $(TOOLS)/clients/installed: $(CLIENTS)/package.json $(CLIENTS)/package-lock.json
 $(SFDX)/node_modules/.installed: sfdx/package.json sfdx/package-lock.json
 	@echo 'installing the tools of the Salesforce package (once, a minute)'
 	@.ci/need npm nodejs npm
-	@npm ci --prefix sfdx --silent --no-audit --no-fund
+	@npm ci --prefix sfdx --silent --no-audit --no-fund --ignore-scripts
 	@touch $@
 
 # The parser, the components and the browser's driver of the Salesforce model. Node finds
