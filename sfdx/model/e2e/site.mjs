@@ -47,7 +47,7 @@ export async function serve(org, { code, operator, integration }) {
       response.writeHead(out.status, {
         "Content-Type": out.type ?? (out.html ? "text/html" : "application/json"),
         "Sforce-Limit-Info": "api-usage=1/100000",
-        "Cache-Control": "no-store"
+        "Cache-Control": out.text ? "max-age=3600" : "no-store"
       });
       response.end(out.text ?? out.html ?? JSON.stringify(out.body));
     });

@@ -80,6 +80,9 @@ export class World {
       args: ["--no-sandbox"]
     });
     this.ends.push(() => this.browser.close());
+    // One context, so that pages share what the browser has compiled.
+    this.context = await this.browser.newContext({ viewport: { width: 900, height: 700 } });
+    await this.context.clock.install();
     this.clients = 100;
     this.seedCatalogue();
   }
@@ -217,11 +220,10 @@ export class World {
   /** Opens a component on a page of its own; errors of the page fail the test that closes it. */
   async page(component, properties, user = this.operator) {
     this.site.operator = user;
-    const page = await this.browser.newPage({ viewport: { width: 900, height: 700 } });
+    const page = await this.context.newPage();
     page.errors = [];
     page.on("pageerror", (e) => page.errors.push(e.message));
     page.on("console", (m) => m.type() === "error" && !/status of 500/.test(m.text()) && page.errors.push(m.text()));
-    await page.clock.install();
     await page.goto(this.site.url);
     await page.waitForFunction(() => window.ready);
     await page.evaluate(([name, p]) => window.mount(name, p), [component, properties]);

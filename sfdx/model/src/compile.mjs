@@ -236,6 +236,23 @@ export class Compiler {
     return (f) => this.org.notNull(value(f));
   }
 
+  locals(tree, scope, where) {
+    const type = this.program.type(tree.typeRef(), scope.unit.cls, where);
+    const all = tree
+      .variableDeclarators()
+      .variableDeclarator_list()
+      .map((v) => {
+        const local = scope.declare(v.id().getText(), type, where);
+        return [
+          local.slot,
+          v.expression() ? this.fit(this.expression(v.expression(), scope), type, where) : () => null
+        ];
+      });
+    return (f) => {
+      for (const [slot, value] of all) f.vars[slot] = value(f);
+    };
+  }
+
   // ---- expressions: {type, run, place?}
 
   expression(tree, scope) {
@@ -800,7 +817,7 @@ const COMPARE = { "<": (a, b) => a < b, ">": (a, b) => a > b, "<=": (a, b) => a 
 const STATEMENTS = {
   BlockContext: (c, s, scope) => c.block(s, scope),
   LocalVariableDeclarationStatementContext: (c, s, scope, where) =>
-    c.statements0(s.localVariableDeclaration(), scope, where),
+    c.locals(s.localVariableDeclaration(), scope, where),
   ExpressionStatementContext: (c, s, scope) => {
     const { run } = c.expression(s.expression(), scope);
     return (f) => void run(f);
@@ -860,20 +877,6 @@ const STATEMENTS = {
   }
 };
 
-Compiler.prototype.statements0 = function declareLocals(tree, scope, where) {
-  const type = this.program.type(tree.typeRef(), scope.unit.cls, where);
-  const all = tree
-    .variableDeclarators()
-    .variableDeclarator_list()
-    .map((v) => {
-      const local = scope.declare(v.id().getText(), type, where);
-      return [local.slot, v.expression() ? this.fit(this.expression(v.expression(), scope), type, where) : () => null];
-    });
-  return (f) => {
-    for (const [slot, value] of all) f.vars[slot] = value(f);
-  };
-};
-
 function forEach(c, s, control, scope, where) {
   const source = c.expression(control.expression(), scope);
   if (!source.type.is("List", "Set", "Iterable"))
@@ -897,7 +900,7 @@ function forLoop(c, s, control, scope, where) {
   const list = (tree) => (tree?.expressionList().expression_list() ?? []).map((e) => c.expression(e, scope).run);
   const init = control.forInit();
   const declared = init?.localVariableDeclaration()
-    ? [c.statements0(init.localVariableDeclaration(), scope, where)]
+    ? [c.locals(init.localVariableDeclaration(), scope, where)]
     : init
       ? list(init)
       : [];
