@@ -335,6 +335,7 @@ function members(org) {
       "static Datetime now()": () => new Datetime(org.now()),
       "static Date today()": () => new ApexDate(Math.floor((org.now() + org.zoneMinutes * 60_000) / DAY) * DAY),
       "static void debug(Object o)": (o) => void org.debug.push(textOf(o)),
+      "static Boolean isQueueable()": () => org.queue.running !== null,
       "static void attachFinalizer(Object f)": (f) => org.queue.attach(f),
       "static Id enqueueJob(Queueable job)": (job) => org.queue.enqueue(job, null),
       "static Id enqueueJob(Queueable job, AsyncOptions options)": (job, options) => org.queue.enqueue(job, options),
