@@ -45,7 +45,8 @@ function scoped(name, project) {
 
 /** @returns the code of the bundle, with that of the page's entry */
 export async function bundle(project, lwcDirectory) {
-  const modules = fs.mkdtempSync(path.join(here, ".modules-"));
+  // The resolver looks for packages above a file, so the folder lies where they are; git ignores it.
+  const modules = fs.mkdtempSync(path.join(here, "../node_modules/.c-"));
   fs.symlinkSync(path.resolve(lwcDirectory), path.join(modules, "c"));
   const platform = {
     name: "platform",
