@@ -25,6 +25,7 @@ export class Bridge {
       env: { PATH: process.env.PATH, ...ports, ...QUICK, SF_LOGIN_URL: salesforce, SF_ORG_ID: organizationId, ...env },
       stdio: ["ignore", "pipe", "pipe"]
     });
+    process.once("exit", () => child.kill("SIGTERM")); // a run that dies leaves nothing behind
     const bridge = new Bridge();
     bridge.log = "";
     bridge.ended = new Promise((done) => child.once("exit", done));
