@@ -17,7 +17,9 @@ if (wantsCoverage)
   for (const c of org.program.classes.values()) {
     if (c.builtin || c.isTest) continue;
     const { all, hit, missed } = org.coverage.of(c.full);
-    console.log(`${String(all ? Math.round((100 * hit) / all) : 100).padStart(4)} %  ${c.full}${missed.length ? `  lines ${missed.join(", ")}` : ""}`);
+    console.log(
+      `${String(all ? Math.round((100 * hit) / all) : 100).padStart(4)} %  ${c.full}${missed.length ? `  lines ${missed.join(", ")}` : ""}`
+    );
   }
 const failed = results.filter((r) => r.error).length;
 console.log(`Apex in the model: ${results.length - failed} passed, ${failed} failed`);

@@ -4,13 +4,28 @@ import { spawn } from "node:child_process";
 
 const READY = "Ctrl-C ends it.";
 // As in local/e2e: faults pass in seconds.
-const QUICK = { WHMCS_SETTLE: "2", WHMCS_ACCEPT_SETTLE: "2", CLOCK_MARGIN: "2", SEND_WINDOW: "1", WHMCS_READ_TIMEOUT: "2", WHMCS_ADD_TIMEOUT: "2", WHMCS_ACCEPT_TIMEOUT: "2", PROVISION_LEASE: "4", RETRY_BASE: "1", TICK_EVERY: "0.5" };
+const QUICK = {
+  WHMCS_SETTLE: "2",
+  WHMCS_ACCEPT_SETTLE: "2",
+  CLOCK_MARGIN: "2",
+  SEND_WINDOW: "1",
+  WHMCS_READ_TIMEOUT: "2",
+  WHMCS_ADD_TIMEOUT: "2",
+  WHMCS_ACCEPT_TIMEOUT: "2",
+  PROVISION_LEASE: "4",
+  RETRY_BASE: "1",
+  TICK_EVERY: "0.5"
+};
 
 export class Bridge {
   /** @param options bin, template: as `make run` gives them; salesforce: the org's address; organizationId */
   static async start({ bin, template, salesforce, organizationId, env = {} }) {
     const ports = { API_PORT: "0", WHMCS_PORT: "0", SF_PORT: "0", AWS_PORT: "0" };
-    const child = spawn(`${bin}/local`, ["-template", template, "-bin", bin], { env: { PATH: process.env.PATH, ...ports, ...QUICK, SF_LOGIN_URL: salesforce, SF_ORG_ID: organizationId, ...env }, stdio: ["ignore", "pipe", "pipe"] });
+    const child = spawn(`${bin}/local`, ["-template", template, "-bin", bin], {
+      env: { PATH: process.env.PATH, ...ports, ...QUICK, SF_LOGIN_URL: salesforce, SF_ORG_ID: organizationId, ...env },
+      stdio: ["ignore", "pipe", "pipe"]
+    });
+    process.once("exit", () => child.kill("SIGTERM")); // a run that dies leaves nothing behind
     const bridge = new Bridge();
     bridge.log = "";
     bridge.ended = new Promise((done) => child.once("exit", done));

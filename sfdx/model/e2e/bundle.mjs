@@ -30,20 +30,23 @@ function scoped(name, project) {
   }
   const permission = name.match(/^@salesforce\/customPermission\/(\w+)$/);
   if (permission) {
-    if (!project.customPermissions.has(permission[1].toLowerCase())) throw new NotModelled(`custom permission ${permission[1]}`);
+    if (!project.customPermissions.has(permission[1].toLowerCase()))
+      throw new NotModelled(`custom permission ${permission[1]}`);
     return `export default window.customPermissions.includes("${permission[1]}") || undefined;`;
   }
   const own = path.join(base, "scopedImports", `${name.replace(/\//g, "-")}.js`);
   if (fs.existsSync(own)) return fs.readFileSync(own, "utf8");
   // Feature switches and texts of Salesforce's own components.
   if (/^@salesforce\/(gate|accessCheck)\//.test(name)) return "export default { isOpen: () => false };";
-  if (/^@salesforce\/(label|i18n|client|internal)\b/.test(name)) return `export default ${JSON.stringify(name.split("/").at(-1))};`;
+  if (/^@salesforce\/(label|i18n|client|internal)\b/.test(name))
+    return `export default ${JSON.stringify(name.split("/").at(-1))};`;
   throw new NotModelled(`module ${name}`);
 }
 
 /** @returns the code of the bundle, with that of the page's entry */
 export async function bundle(project, lwcDirectory) {
-  const modules = fs.mkdtempSync(path.join(here, ".modules-"));
+  // The resolver looks for packages above a file, so the folder lies where they are; git ignores it.
+  const modules = fs.mkdtempSync(path.join(here, "../node_modules/.c-"));
   fs.symlinkSync(path.resolve(lwcDirectory), path.join(modules, "c"));
   const platform = {
     name: "platform",
@@ -57,16 +60,29 @@ export async function bundle(project, lwcDirectory) {
     load(id) {
       if (id === "\0no-icons") return "export default {};";
       return id.startsWith("\0@salesforce/") ? scoped(id.slice(1), project) : null;
-    },
+    }
   };
   try {
     const built = await rollup({
       input: path.join(here, "page", "main.js"),
-      plugins: [platform, lwc({ rootDir: here, modules: [{ dir: modules }, { npm: "lightning-base-components" }], enableDynamicComponents: true }), resolve(), replace({ "process.env.NODE_ENV": '"development"', "import.meta.env.SSR": "false", preventAssignment: true })],
+      plugins: [
+        platform,
+        lwc({
+          rootDir: here,
+          modules: [{ dir: modules }, { npm: "lightning-base-components" }],
+          enableDynamicComponents: true
+        }),
+        resolve(),
+        replace({ "process.env.NODE_ENV": '"development"', "import.meta.env.SSR": "false", preventAssignment: true })
+      ],
       onwarn(warning) {
         // The base components are older than the compiler and say so in many ways.
-        if (!/lightning-base-components/.test(`${warning.id ?? warning.loc?.file ?? ""}${warning.message}`) && !["CIRCULAR_DEPENDENCY", "THIS_IS_UNDEFINED"].includes(warning.code)) console.warn(warning.message);
-      },
+        if (
+          !/lightning-base-components/.test(`${warning.id ?? warning.loc?.file ?? ""}${warning.message}`) &&
+          !["CIRCULAR_DEPENDENCY", "THIS_IS_UNDEFINED"].includes(warning.code)
+        )
+          console.warn(warning.message);
+      }
     });
     const { output } = await built.generate({ format: "es", inlineDynamicImports: true });
     await built.close();

@@ -88,14 +88,24 @@ test("a second click, of another page too, is told that the order is on its way"
     await second.locator("#action").click();
     await says(second, /Already on its way: Since \d\d:\d\d, by Olga\./);
   });
-  assert.equal(world.site.calls.filter((c) => c.method === "send" && c.parameters.orderId === order.id).length, 1, "one request was sent");
+  assert.equal(
+    world.site.calls.filter((c) => c.method === "send" && c.parameters.orderId === order.id).length,
+    1,
+    "one request was sent"
+  );
   await world.provisioned(order);
   await oneOrder(order);
 });
 
 test("a worker that is killed while WHMCS works leaves one order", async () => {
   const order = await world.order();
-  await world.bridge.books("POST", "faults", { action: "AcceptOrder", fault: "slow", times: 1, delayMs: 1500, match: order.id });
+  await world.bridge.books("POST", "faults", {
+    action: "AcceptOrder",
+    fault: "slow",
+    times: 1,
+    delayMs: 1500,
+    match: order.id
+  });
   const page = await card(order);
   await button(page).click();
   await says(page, "On its way");
@@ -141,23 +151,35 @@ test("422: an order that has failed is told with what to do", async () => {
   assert.ok(world.field(order, "Provisioning_Error_Code__c"), "the bridge has written the code");
 });
 
-const header = (name, value) => (r) => ({ ...r, headers: [...r.headers.filter(([n]) => n.toLowerCase() !== name.toLowerCase()), ...(value === null ? [] : [[name, value]])] });
+const header = (name, value) => (r) => ({
+  ...r,
+  headers: [
+    ...r.headers.filter(([n]) => n.toLowerCase() !== name.toLowerCase()),
+    ...(value === null ? [] : [[name, value]])
+  ]
+});
 
 // Refused before it was recorded: final for this attempt, and Salesforce itself says so.
 const REFUSED = {
-  "400 order_id_mismatch": { code: "order_id_mismatch", change: (r) => ({ ...r, url: r.url.replace(/801\w{15}/, "801000000000779AAA") }) },
+  "400 order_id_mismatch": {
+    code: "order_id_mismatch",
+    change: (r) => ({ ...r, url: r.url.replace(/801\w{15}/, "801000000000779AAA") })
+  },
   "400 idempotency_key_missing": { code: "idempotency_key_missing", change: header("Idempotency-Key", null) },
   "413 body_too_large": { code: "body_too_large", change: (r) => ({ ...r, body: r.body.padEnd(16_385) }) },
-  "415 content_type_unsupported": { code: "content_type_unsupported", change: header("Content-Type", "text/plain") },
+  "415 content_type_unsupported": { code: "content_type_unsupported", change: header("Content-Type", "text/plain") }
 };
 for (const [name, { code, change }] of Object.entries(REFUSED))
   test(`${name}: refused, with the request id; a click after the correction provisions it`, async () => {
     const order = await world.order();
     const page = await card(order);
-    await world.through((r) => world.direct(change(r)), async () => {
-      await button(page).click();
-      await says(page, /^Not provisioned: .* \(request \S+\)$/);
-    });
+    await world.through(
+      (r) => world.direct(change(r)),
+      async () => {
+        await button(page).click();
+        await says(page, /^Not provisioned: .* \(request \S+\)$/);
+      }
+    );
     await shows(page, "Failed");
     assert.equal(world.field(order, "Provisioning_Error_Code__c"), code);
     await button(page).click();
@@ -204,9 +226,17 @@ const REPEATED = {
   "401 nonce_replayed": twice,
   "404 from the gateway": (r) => world.direct({ ...r, url: r.url.replace("/orders/", "/nowhere/") }),
   "429 too_many_requests": crowd,
-  "502 of a proxy, in HTML": () => ({ status: 502, headers: [["content-type", "text/html"]], body: "<html><body>Bad Gateway</body></html>" }),
+  "502 of a proxy, in HTML": () => ({
+    status: 502,
+    headers: [["content-type", "text/html"]],
+    body: "<html><body>Bad Gateway</body></html>"
+  }),
   "no answer": () => ({ error: "Read timed out" }),
-  "200 of a captive portal": () => ({ status: 200, headers: [["content-type", "text/html"]], body: "<html>Welcome</html>" }),
+  "200 of a captive portal": () => ({
+    status: 200,
+    headers: [["content-type", "text/html"]],
+    body: "<html>Welcome</html>"
+  })
 };
 for (const [name, hop] of Object.entries(REPEATED))
   test(`${name}: told that it is tried again, and it is`, async () => {
@@ -256,24 +286,30 @@ test("undelivered: tried for 25 minutes, then said, then sent again by the sched
   const { org } = world;
   if (!org.queue.scheduled.size) org.aura("BridgeSetup", "scheduleResend", {}, world.administrator);
   world.behind = 45 * MINUTE;
-  await world.through(() => ({ error: "Connection refused" }), async () => {
-    await button(page).click();
-    await says(page, /^No answer yet: /);
-    const rounds = [];
-    while (org.queue.jobs.length) {
-      const before = org.now();
-      world.nextJob();
-      rounds.push(Math.round((org.now() - before) / MINUTE));
+  await world.through(
+    () => ({ error: "Connection refused" }),
+    async () => {
+      await button(page).click();
+      await says(page, /^No answer yet: /);
+      const rounds = [];
+      while (org.queue.jobs.length) {
+        const before = org.now();
+        world.nextJob();
+        rounds.push(Math.round((org.now() - before) / MINUTE));
+      }
+      assert.deepEqual(rounds, [1, 2, 4, 8, 10]);
     }
-    assert.deepEqual(rounds, [1, 2, 4, 8, 10]);
-  });
+  );
   assert.equal(world.status(order), "Activating");
   assert.equal(world.field(order, "Provisioning_Error_Code__c"), "request_not_delivered");
   const notice = org.notifications.at(-1);
   assert.equal(notice.targetId, order.id);
   assert.ok(notice.recipientIds.includes(world.operator), "the clicker is told");
   await poll(page);
-  await page.locator("[data-id=message]").filter({ hasText: "Not delivered to the bridge. Click again, it is safe." }).waitFor();
+  await page
+    .locator("[data-id=message]")
+    .filter({ hasText: "Not delivered to the bridge. Click again, it is safe." })
+    .waitFor();
   assert.equal(await button(page).textContent(), "Send again");
   world.behind = 0;
   org.queue.fire(org.queue.named("re-send")[0]);
@@ -377,7 +413,10 @@ test("the set-up page is green where all is set, and says what to do where not",
   const red = () => page.locator("li:has([data-id=todo])").evaluateAll((all) => all.map((l) => l.dataset.id));
   await page.locator("[data-id=push]").waitFor();
   // The address is that of this machine, over http.
-  assert.deepEqual((await red()).filter((n) => n !== "resend"), ["address"]);
+  assert.deepEqual(
+    (await red()).filter((n) => n !== "resend"),
+    ["address"]
+  );
   world.secrets.OrderBridge.HmacSecret = "wrong";
   await page.locator("[data-id=check] button").click();
   await page.locator("[data-id=call] [data-id=todo]").waitFor();

@@ -10,7 +10,9 @@ import { RestApi } from "../src/rest.mjs";
 import { id18, lower } from "../src/values.mjs";
 
 const slds = path.dirname(createRequire(import.meta.url).resolve("@salesforce-ux/design-system/package.json"));
-const page = (permissions) => `<!doctype html><html lang="en"><head><title>Order</title><link rel="stylesheet" href="/slds.css"></head>
+const page = (
+  permissions
+) => `<!doctype html><html lang="en"><head><title>Order</title><link rel="stylesheet" href="/slds.css"></head>
 <body class="slds-p-around_large"><div id="toasts"></div><div id="app" style="width: 40rem"></div>
 <script>
 window.customPermissions = ${JSON.stringify(permissions)};
@@ -32,12 +34,21 @@ export async function serve(org, { code, operator, integration }) {
     request.on("end", () => {
       let out;
       try {
-        out = respond(org, site, code, { method: request.method, url: request.url, headers: request.headers, body: Buffer.concat(parts).toString("utf8") });
+        out = respond(org, site, code, {
+          method: request.method,
+          url: request.url,
+          headers: request.headers,
+          body: Buffer.concat(parts).toString("utf8")
+        });
       } catch (e) {
         site.failures.push(e);
         out = { status: 500, body: { message: e.message } };
       }
-      response.writeHead(out.status, { "Content-Type": out.type ?? (out.html ? "text/html" : "application/json"), "Sforce-Limit-Info": "api-usage=1/100000", "Cache-Control": "no-store" });
+      response.writeHead(out.status, {
+        "Content-Type": out.type ?? (out.html ? "text/html" : "application/json"),
+        "Sforce-Limit-Info": "api-usage=1/100000",
+        "Cache-Control": out.text ? "max-age=3600" : "no-store"
+      });
       response.end(out.text ?? out.html ?? JSON.stringify(out.body));
     });
   });
@@ -53,11 +64,25 @@ export async function serve(org, { code, operator, integration }) {
 function respond(org, site, code, request) {
   const { pathname, searchParams } = new URL(request.url, "http://model");
   if (pathname.startsWith("/services/")) return site.rest.answer(request);
-  if (pathname === "/") return { status: 200, html: page(org.as(site.operator, () => [...org.project.customPermissions.values()].filter((p) => org.hasCustomPermission(p)))) };
+  if (pathname === "/")
+    return {
+      status: 200,
+      html: page(
+        org.as(site.operator, () =>
+          [...org.project.customPermissions.values()].filter((p) => org.hasCustomPermission(p))
+        )
+      )
+    };
   if (pathname === "/main.js") return { status: 200, type: "text/javascript", text: code };
-  if (pathname === "/slds.css") return { status: 200, type: "text/css", text: fs.readFileSync(path.join(slds, "assets/styles/salesforce-lightning-design-system.min.css")) };
+  if (pathname === "/slds.css")
+    return {
+      status: 200,
+      type: "text/css",
+      text: fs.readFileSync(path.join(slds, "assets/styles/salesforce-lightning-design-system.min.css"))
+    };
   const sprite = pathname.match(/(\w+-sprite\/svg\/symbols\.svg)$/);
-  if (sprite) return { status: 200, type: "image/svg+xml", text: fs.readFileSync(path.join(slds, "assets/icons", sprite[1])) };
+  if (sprite)
+    return { status: 200, type: "image/svg+xml", text: fs.readFileSync(path.join(slds, "assets/icons", sprite[1])) };
   const aura = pathname.match(/^\/aura\/(\w+)\/(\w+)$/);
   if (aura && request.method === "POST") return callApex(org, site, aura[1], aura[2], JSON.parse(request.body));
   const record = pathname.match(/^\/record\/(\w+)$/);
@@ -75,7 +100,10 @@ function callApex(org, site, className, method, parameters) {
   } catch (e) {
     if (!(e instanceof ApexError || e instanceof LimitError)) throw e;
     site.calls.push({ method, parameters, error: e.message });
-    return { status: 500, body: { message: e.object?.message ?? e.message, exceptionType: e.object?.cls.full ?? "System.LimitException" } };
+    return {
+      status: 500,
+      body: { message: e.object?.message ?? e.message, exceptionType: e.object?.cls.full ?? "System.LimitException" }
+    };
   }
 }
 
@@ -84,6 +112,15 @@ function readRecord(org, site, id, names) {
   const row = org.database.table("Order").get(id18(id));
   if (!row) return { status: 404, body: { message: "The requested resource does not exist" } };
   const object = org.project.schema.object("Order");
-  const readable = org.as(site.operator, () => names.filter((n) => org.access.fieldMay(object, object.fields.get(lower(n)), "read")));
-  return { status: 200, body: { id: row.get("Id"), apiName: "Order", fields: Object.fromEntries(readable.map((n) => [n, { value: row.get(n) }])) } };
+  const readable = org.as(site.operator, () =>
+    names.filter((n) => org.access.fieldMay(object, object.fields.get(lower(n)), "read"))
+  );
+  return {
+    status: 200,
+    body: {
+      id: row.get("Id"),
+      apiName: "Order",
+      fields: Object.fromEntries(readable.map((n) => [n, { value: row.get(n) }]))
+    }
+  };
 }

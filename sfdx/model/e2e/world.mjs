@@ -40,20 +40,49 @@ export class World {
     const project = new Project([path.join(sfdx, "orderbridge"), path.join(sfdx, "orderbridge-mapping")]);
     const secrets = { OrderBridge: {} };
     const addresses = {};
-    this.org = new Org(project, { now: () => Date.now() - this.behind, organizationId: ORGANIZATION, secrets, addresses, transport: (r) => this.hop(r) });
+    this.org = new Org(project, {
+      now: () => Date.now() - this.behind,
+      organizationId: ORGANIZATION,
+      secrets,
+      addresses,
+      transport: (r) => this.hop(r)
+    });
     this.operator = this.org.addUser({ name: "Olga", profile: "Standard User", sets: ["OrderBridge_Operator"] });
     this.stranger = this.org.addUser({ name: "Stan", profile: "Standard User" });
-    this.administrator = this.org.addUser({ name: "Ada", profile: "System Administrator", sets: ["OrderBridge_Operator", "OrderBridge_Admin"] });
-    const integration = this.org.addUser({ name: "Bridge", profile: "Minimum Access - API Only Integrations", sets: ["OrderBridge_Integration"] });
-    this.site = await serve(this.org, { code: await bundle(project, path.join(sfdx, "orderbridge/lwc")), operator: this.operator, integration });
+    this.administrator = this.org.addUser({
+      name: "Ada",
+      profile: "System Administrator",
+      sets: ["OrderBridge_Operator", "OrderBridge_Admin"]
+    });
+    const integration = this.org.addUser({
+      name: "Bridge",
+      profile: "Minimum Access - API Only Integrations",
+      sets: ["OrderBridge_Integration"]
+    });
+    this.site = await serve(this.org, {
+      code: await bundle(project, path.join(sfdx, "orderbridge/lwc")),
+      operator: this.operator,
+      integration
+    });
     this.ends.push(() => this.site.stop());
-    this.bridge = await Bridge.start({ bin: process.env.BIN ?? path.join(root, "build/bin"), template: path.join(root, "template.yaml"), salesforce: this.site.url, organizationId: ORGANIZATION });
+    this.bridge = await Bridge.start({
+      bin: process.env.BIN ?? path.join(root, "build/bin"),
+      template: path.join(root, "template.yaml"),
+      salesforce: this.site.url,
+      organizationId: ORGANIZATION
+    });
     this.ends.push(() => this.bridge.stop());
     secrets.OrderBridge.HmacSecret = this.bridge.secret;
     addresses.OrderBridge_API = this.bridge.api;
     Object.assign(this, { secrets, addresses });
-    this.browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args: ["--no-sandbox"] });
+    this.browser = await chromium.launch({
+      executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
+      args: ["--no-sandbox"]
+    });
     this.ends.push(() => this.browser.close());
+    // One context, so that pages share what the browser has compiled.
+    this.context = await this.browser.newContext({ viewport: { width: 900, height: 700 } });
+    await this.context.clock.install();
     this.clients = 100;
     this.seedCatalogue();
   }
@@ -64,8 +93,18 @@ export class World {
 
   seedCatalogue() {
     const { database, standardPricebook } = this.org;
-    this.product = database.seed("Product2", { Name: "Hosting", IsActive: true, WH_Product_ID__c: "1", Billing_Cycle__c: "Monthly" });
-    this.entry = database.seed("PricebookEntry", { Pricebook2Id: standardPricebook, Product2Id: this.product, UnitPrice: 10, IsActive: true });
+    this.product = database.seed("Product2", {
+      Name: "Hosting",
+      IsActive: true,
+      WH_Product_ID__c: "1",
+      Billing_Cycle__c: "Monthly"
+    });
+    this.entry = database.seed("PricebookEntry", {
+      Pricebook2Id: standardPricebook,
+      Product2Id: this.product,
+      UnitPrice: 10,
+      IsActive: true
+    });
   }
 
   /** An order with one line, of an account with its own WHMCS client. */
@@ -74,10 +113,26 @@ export class World {
     if (!client) {
       client = ++this.clients;
       await this.bridge.books("PUT", `clients/${client}`, { status: "Active" });
-      account = database.seed("Account", { Name: `Account ${client}`, WHMCS_Client_ID__c: mapped ? String(client) : null });
+      account = database.seed("Account", {
+        Name: `Account ${client}`,
+        WHMCS_Client_ID__c: mapped ? String(client) : null
+      });
     }
-    const id = database.seed("Order", { AccountId: account, Status: "Draft", EffectiveDate: new ApexDate(Math.floor(Date.now() / DAY) * DAY), OwnerId: this.operator, Provisioning_Status__c: "Pending Review", OrderNumber: String(client) });
-    database.seed("OrderItem", { OrderId: id, PricebookEntryId: this.entry, Product2Id: this.product, Quantity: 1, UnitPrice: 10 });
+    const id = database.seed("Order", {
+      AccountId: account,
+      Status: "Draft",
+      EffectiveDate: new ApexDate(Math.floor(Date.now() / DAY) * DAY),
+      OwnerId: this.operator,
+      Provisioning_Status__c: "Pending Review",
+      OrderNumber: String(client)
+    });
+    database.seed("OrderItem", {
+      OrderId: id,
+      PricebookEntryId: this.entry,
+      Product2Id: this.product,
+      Quantity: 1,
+      UnitPrice: 10
+    });
     return { id, client, account };
   }
 
@@ -107,13 +162,18 @@ export class World {
   }
 
   provisioned(order) {
-    return this.until(() => this.status(order) === "Provisioned", `order ${order.id} is Provisioned, is ${this.status(order)}`);
+    return this.until(
+      () => this.status(order) === "Provisioned",
+      `order ${order.id} is Provisioned, is ${this.status(order)}`
+    );
   }
 
   /** What the bridge tells the customer's portal about an order. */
   async portal(order) {
     const { token } = await this.bridge.local("GET", `token?account=${order.account}`);
-    const answer = await fetch(`${this.bridge.api}/orders/${order.id}`, { headers: { authorization: `Bearer ${token}` } });
+    const answer = await fetch(`${this.bridge.api}/orders/${order.id}`, {
+      headers: { authorization: `Bearer ${token}` }
+    });
     return (await answer.json()).status;
   }
 
@@ -160,11 +220,10 @@ export class World {
   /** Opens a component on a page of its own; errors of the page fail the test that closes it. */
   async page(component, properties, user = this.operator) {
     this.site.operator = user;
-    const page = await this.browser.newPage({ viewport: { width: 900, height: 700 } });
+    const page = await this.context.newPage();
     page.errors = [];
     page.on("pageerror", (e) => page.errors.push(e.message));
     page.on("console", (m) => m.type() === "error" && !/status of 500/.test(m.text()) && page.errors.push(m.text()));
-    await page.clock.install();
     await page.goto(this.site.url);
     await page.waitForFunction(() => window.ready);
     await page.evaluate(([name, p]) => window.mount(name, p), [component, properties]);
@@ -172,7 +231,11 @@ export class World {
   }
 
   async card(order, user) {
-    const page = await this.page("provisioningCard", { recordId: order.id, whmcsAdminUrl: "https://billing.example.com/admin" }, user);
+    const page = await this.page(
+      "provisioningCard",
+      { recordId: order.id, whmcsAdminUrl: "https://billing.example.com/admin" },
+      user
+    );
     await page.waitForSelector("lightning-badge, [data-id=failure]");
     return page;
   }

@@ -13,10 +13,15 @@ const sales = { order: all, orderitem: all, account: all, product2: read, priceb
  * deployment grants none (Metadata API Developer Guide, "CustomField").
  */
 export const PROFILES = {
-  "System Administrator": { objects: Object.fromEntries(Object.keys(sales).map((k) => [k, all])), standardFields: true, classes: true, manageUsers: true },
+  "System Administrator": {
+    objects: Object.fromEntries(Object.keys(sales).map((k) => [k, all])),
+    standardFields: true,
+    classes: true,
+    manageUsers: true
+  },
   "Standard User": { objects: sales, standardFields: true },
   "Minimum Access - Salesforce": { objects: {}, standardFields: false },
-  "Minimum Access - API Only Integrations": { objects: {}, standardFields: false },
+  "Minimum Access - API Only Integrations": { objects: {}, standardFields: false }
 };
 
 export class Access {
@@ -40,7 +45,9 @@ export class Access {
     if (!profile) throw new NotModelled(`the profile of user ${user}`);
     const sets = [...database.table("PermissionSetAssignment").values()]
       .filter((a) => a.get("AssigneeId") === user)
-      .map((a) => project.permissionSets.get(database.table("PermissionSet").get(a.get("PermissionSetId")).get("Name")));
+      .map((a) =>
+        project.permissionSets.get(database.table("PermissionSet").get(a.get("PermissionSetId")).get("Name"))
+      );
     return { profile, sets };
   }
 
@@ -58,23 +65,27 @@ export class Access {
   fieldMay(object, field, what) {
     if (object.setup || object.virtual || field.open || field.required) return what === "read" || !field.fixed;
     const { profile, sets } = this.of(this.org.user);
-    if (field.standard && profile.standardFields && profile.objects[lower(object.name)]?.read) return what === "read" || !field.fixed;
+    if (field.standard && profile.standardFields && profile.objects[lower(object.name)]?.read)
+      return what === "read" || !field.fixed;
     const key = `${lower(object.name)}.${lower(field.name)}`;
     return sets.some((s) => s.fields.get(key)?.[what]);
   }
 
   /** Refuses a query in user mode that names what the user may not read. */
   mustRead(object, paths) {
-    if (!this.objectMay(object, "read")) this.org.raise("QueryException", `sObject type '${object.name}' is not supported.`);
+    if (!this.objectMay(object, "read"))
+      this.org.raise("QueryException", `sObject type '${object.name}' is not supported.`);
     for (const p of paths) {
       for (const s of p.steps) this.mustReadField(s.object, s.field);
-      if (!this.objectMay(p.object, "read")) this.org.raise("QueryException", `sObject type '${p.object.name}' is not supported.`);
+      if (!this.objectMay(p.object, "read"))
+        this.org.raise("QueryException", `sObject type '${p.object.name}' is not supported.`);
       this.mustReadField(p.object, p.field);
     }
   }
 
   mustReadField(object, field) {
-    if (!this.fieldMay(object, field, "read")) this.org.raise("QueryException", `No such column '${field.name}' on entity '${object.name}'.`);
+    if (!this.fieldMay(object, field, "read"))
+      this.org.raise("QueryException", `No such column '${field.name}' on entity '${object.name}'.`);
   }
 
   some(kind, name) {

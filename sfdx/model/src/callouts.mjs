@@ -7,7 +7,8 @@ import { Instance, lower, Native } from "./values.mjs";
 
 const DEFAULT_TIMEOUT = 10_000; // ms
 const TOTAL = 120_000; // ms of all callouts of a transaction
-const UNREACHABLE = "We couldn't access the credential(s). You might not have the required permissions, or the external credential \"%s\" might not exist.";
+const UNREACHABLE =
+  'We couldn\'t access the credential(s). You might not have the required permissions, or the external credential "%s" might not exist.';
 
 export class Callouts {
   /**
@@ -33,20 +34,26 @@ export class Callouts {
 
   send(request) {
     const { org } = this;
-    if (org.transaction.pending) org.raise("CalloutException", "You have uncommitted work pending. Please commit or rollback before calling out");
+    if (org.transaction.pending)
+      org.raise("CalloutException", "You have uncommitted work pending. Please commit or rollback before calling out");
     org.limits.use("callouts");
     const m = request.endpoint?.match(/^callout:(\w+)(\/.*)?$/);
     if (!m) org.raise("CalloutException", `Unauthorized endpoint: ${request.endpoint}`);
     if (!request.method) org.raise("CalloutException", "Method cannot be null");
     const nc = org.project.named.get(m[1]);
-    if (!nc) org.raise("CalloutException", `The callout couldn't access the endpoint. The named credential "${m[1]}" might not exist.`);
+    if (!nc)
+      org.raise(
+        "CalloutException",
+        `The callout couldn't access the endpoint. The named credential "${m[1]}" might not exist.`
+      );
     if (org.test) return this.mocked(request);
     return this.real(request, nc, m[1], m[2] ?? "");
   }
 
   mocked(request) {
     const { mock } = this.org.test;
-    if (!(mock instanceof Instance)) return this.org.raise("CalloutException", "Methods defined as TestMethod do not support Web service callouts");
+    if (!(mock instanceof Instance))
+      return this.org.raise("CalloutException", "Methods defined as TestMethod do not support Web service callouts");
     return this.org.notNull(this.org.call(mock.cls.vtable.get("respond(httprequest)"), mock, [request]));
   }
 
@@ -67,19 +74,34 @@ export class Callouts {
     const { org } = this;
     const external = nc.namedCredentialParameters.find((p) => p.parameterType === "Authentication").externalCredential;
     const principal = org.project.external.get(external)?.find((p) => p.parameterType === "NamedPrincipal");
-    if (!principal || !org.access.some("principals", `${external}-${principal.parameterName}`) || !org.access.objectMay({ name: "UserExternalCredential" }, "read")) org.raise("CalloutException", UNREACHABLE.replace("%s", external));
+    if (
+      !principal ||
+      !org.access.some("principals", `${external}-${principal.parameterName}`) ||
+      !org.access.objectMay({ name: "UserExternalCredential" }, "read")
+    )
+      org.raise("CalloutException", UNREACHABLE.replace("%s", external));
     const body = request.body ?? "";
     const started = org.now();
     const left = TOTAL - org.transaction.calloutMs;
     if (left <= 0) throw new LimitError("System.LimitException: Exceeded max time limit for callouts: 120000 ms");
     let answer;
     try {
-      answer = this.transport({ url: this.address(name) + path, method: request.method, headers: this.headers(request, external, body), body, timeout: Math.min(request.timeout ?? DEFAULT_TIMEOUT, left) });
+      answer = this.transport({
+        url: this.address(name) + path,
+        method: request.method,
+        headers: this.headers(request, external, body),
+        body,
+        timeout: Math.min(request.timeout ?? DEFAULT_TIMEOUT, left)
+      });
     } finally {
       org.transaction.calloutMs += org.now() - started;
     }
     if (answer.error) return org.raise("CalloutException", answer.error);
-    return new Native("HttpResponse", { status: answer.status, body: answer.body, headers: new Map(answer.headers.map(([n, v]) => [lower(n), [n, v]])) });
+    return new Native("HttpResponse", {
+      status: answer.status,
+      body: answer.body,
+      headers: new Map(answer.headers.map(([n, v]) => [lower(n), [n, v]]))
+    });
   }
 }
 
@@ -92,7 +114,10 @@ export class HttpTransport {
     const { port1, port2 } = new MessageChannel();
     this.port = port1;
     this.signal = new Int32Array(new SharedArrayBuffer(4));
-    this.worker = new Worker(new URL("./callout-worker.mjs", import.meta.url), { workerData: { port: port2, signal: this.signal }, transferList: [port2] });
+    this.worker = new Worker(new URL("./callout-worker.mjs", import.meta.url), {
+      workerData: { port: port2, signal: this.signal },
+      transferList: [port2]
+    });
     this.worker.unref();
     this.port.unref();
     this.send = (request) => {

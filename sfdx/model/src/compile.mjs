@@ -4,8 +4,39 @@
 import { ClassDeclaration } from "./declare.mjs";
 import { ApexError, CompileError, LimitError, NotModelled } from "./errors.mjs";
 import { compileQuery } from "./query.mjs";
-import { ancestry, BOOLEAN, DECIMAL, distance, INTEGER, isNumber, listOf, LONG, mustFit, NULL, SOBJECT, STRING, Type, VOID } from "./types.mjs";
-import { ApexDate, ApexList, ApexMap, ApexSet, Blob, Datetime, EnumValue, equal, equalOperator, id18, Instance, lower, Native, SObject, textOf } from "./values.mjs";
+import {
+  ancestry,
+  BOOLEAN,
+  DECIMAL,
+  distance,
+  INTEGER,
+  isNumber,
+  listOf,
+  LONG,
+  mustFit,
+  NULL,
+  SOBJECT,
+  STRING,
+  Type,
+  VOID
+} from "./types.mjs";
+import {
+  ApexDate,
+  ApexList,
+  ApexMap,
+  ApexSet,
+  Blob,
+  Datetime,
+  EnumValue,
+  equal,
+  equalOperator,
+  id18,
+  Instance,
+  lower,
+  Native,
+  SObject,
+  textOf
+} from "./values.mjs";
 
 const BREAK = { signal: "break" };
 const CONTINUE = { signal: "continue" };
@@ -32,7 +63,14 @@ class Scope {
   }
 }
 
-const unquote = (text) => text.slice(1, -1).replace(/\\(u[0-9a-fA-F]{4}|.)/g, (_, c) => (c.length > 1 ? String.fromCharCode(parseInt(c.slice(1), 16)) : ({ n: "\n", t: "\t", r: "\r", b: "\b", f: "\f" }[c] ?? c)));
+const unquote = (text) =>
+  text
+    .slice(1, -1)
+    .replace(/\\(u[0-9a-fA-F]{4}|.)/g, (_, c) =>
+      c.length > 1
+        ? String.fromCharCode(parseInt(c.slice(1), 16))
+        : ({ n: "\n", t: "\t", r: "\r", b: "\b", f: "\f" }[c] ?? c)
+    );
 
 export class Compiler {
   constructor(program) {
@@ -48,7 +86,8 @@ export class Compiler {
   compileClass(c) {
     for (const f of c.fields.values()) this.compileField(c, f);
     c.statics = c.initialisers.map((i) => (i.block ? this.body(c, true, VOID, [], i.block) : i));
-    for (const m of [...c.methods.values()].flat()) if (m.body) m.run = this.body(c, m.static, m.type, m.params, m.body);
+    for (const m of [...c.methods.values()].flat())
+      if (m.body) m.run = this.body(c, m.static, m.type, m.params, m.body);
     for (const k of c.constructors) this.compileConstructor(c, k);
   }
 
@@ -60,9 +99,11 @@ export class Compiler {
       f.initialValue = (self) => value({ self, vars: [] });
     }
     if (!f.property) return;
-    if (f.modifiers.has("virtual") || f.modifiers.has("abstract") || f.modifiers.has("override")) throw new NotModelled("a virtual property", where);
+    if (f.modifiers.has("virtual") || f.modifiers.has("abstract") || f.modifiers.has("override"))
+      throw new NotModelled("a virtual property", where);
     if (f.getter && f.getter !== "auto") f.get = this.body(c, f.static, f.type, [], f.getter);
-    if (f.setter && f.setter !== "auto") f.put = this.body(c, f.static, VOID, [{ name: "value", type: f.type }], f.setter);
+    if (f.setter && f.setter !== "auto")
+      f.put = this.body(c, f.static, VOID, [{ name: "value", type: f.type }], f.setter);
   }
 
   /** A method body as a function of `self` and arguments. */
@@ -101,10 +142,19 @@ export class Compiler {
     const args = this.arguments(call, scope);
     const where = this.where(scope, call);
     if (target.builtin) return (f) => (f.self.message = args[0] ? args[0].run(f) : null);
-    const k = this.program.pick(target.constructors, args.map((a) => a.type));
+    const k = this.program.pick(
+      target.constructors,
+      args.map((a) => a.type)
+    );
     if (!k && args.length) throw new CompileError(`Constructor not defined: ${target.full} (${where})`);
     const values = this.fitAll(args, k?.params ?? [], where);
-    return (f) => this.construct(target, k, f.self, values.map((v) => v(f)));
+    return (f) =>
+      this.construct(
+        target,
+        k,
+        f.self,
+        values.map((v) => v(f))
+      );
   }
 
   superConstructor(c, self, args) {
@@ -127,7 +177,8 @@ export class Compiler {
 
   /** Sets the instance fields of one class in the chain to their initial values. */
   initialise(c, self) {
-    for (const f of c.fields.values()) if (!f.static && !f.get) self.fields.set(f, f.initialValue ? f.initialValue(self) : (self.fields.get(f) ?? null));
+    for (const f of c.fields.values())
+      if (!f.static && !f.get) self.fields.set(f, f.initialValue ? f.initialValue(self) : (self.fields.get(f) ?? null));
   }
 
   compileTrigger(t, unit) {
@@ -136,7 +187,10 @@ export class Compiler {
     const scope = new Scope({ cls: c, static: true, returns: VOID, slots: 0 });
     const members = unit.triggerBlock().triggerBlockMember_list();
     if (members.some((m) => !m.statement())) throw new NotModelled("a declaration in a trigger", t.name);
-    const run = this.statements(members.map((m) => m.statement()), scope);
+    const run = this.statements(
+      members.map((m) => m.statement()),
+      scope
+    );
     const events = new Set(unit.triggerCase_list().map((x) => lower(x.getText())));
     return { name: t.name, object: unit.id(1).getText(), events, run: () => run({ self: null, vars: [] }) };
   }
@@ -182,6 +236,23 @@ export class Compiler {
     return (f) => this.org.notNull(value(f));
   }
 
+  locals(tree, scope, where) {
+    const type = this.program.type(tree.typeRef(), scope.unit.cls, where);
+    const all = tree
+      .variableDeclarators()
+      .variableDeclarator_list()
+      .map((v) => {
+        const local = scope.declare(v.id().getText(), type, where);
+        return [
+          local.slot,
+          v.expression() ? this.fit(this.expression(v.expression(), scope), type, where) : () => null
+        ];
+      });
+    return (f) => {
+      for (const [slot, value] of all) f.vars[slot] = value(f);
+    };
+  }
+
   // ---- expressions: {type, run, place?}
 
   expression(tree, scope) {
@@ -219,13 +290,17 @@ export class Compiler {
     const open = ["public", "global", "protected"].some((m) => member.modifiers.has(m)) && access !== "private";
     if (open || member.owner.top === scope.unit.cls.top) return;
     if (member.annotations.has("testvisible") && scope.unit.cls.isTest) return;
-    throw new CompileError(`${member.params ? "Method" : "Variable"} is not visible: ${member.owner.full}.${member.name} (${where})`);
+    throw new CompileError(
+      `${member.params ? "Method" : "Variable"} is not visible: ${member.owner.full}.${member.name} (${where})`
+    );
   }
 
   fieldNode(f, target, scope, where) {
     this.mustSee(f, scope, where);
     const store = f.static ? () => this.org.statics(f.owner) : (frame) => this.org.notNull(target(frame)).fields;
-    const read = f.get ? (frame) => f.get(f.static ? null : this.org.notNull(target(frame)), []) : (frame) => store(frame).get(f) ?? null;
+    const read = f.get
+      ? (frame) => f.get(f.static ? null : this.org.notNull(target(frame)), [])
+      : (frame) => store(frame).get(f) ?? null;
     const place = (frame) => {
       if (f.put) {
         const self = f.static ? null : this.org.notNull(target(frame));
@@ -237,25 +312,46 @@ export class Compiler {
     const writable = () => {
       if (f.property && !f.setter) throw new CompileError(`Field is not writeable: ${f.name} (${where})`);
       if (f.setAccess) this.mustSee(f, scope, where, f.setAccess);
-      if (f.modifiers.has("final") && !(f.owner === scope.unit.cls && (scope.unit.constructor || f.static))) throw new CompileError(`Field is not writeable: ${f.name} (${where})`);
+      if (f.modifiers.has("final") && !(f.owner === scope.unit.cls && (scope.unit.constructor || f.static)))
+        throw new CompileError(`Field is not writeable: ${f.name} (${where})`);
     };
     return { type: f.type, run: read, place, writable };
   }
 
   /** The method of a class that a call means, as a node. */
   methodNode(methods, target, args, scope, where, name, exact = false) {
-    const m = this.program.pick(methods, args.map((a) => a.type));
-    if (!m) throw new CompileError(`Method does not exist or incorrect signature: void ${name}(${args.map((a) => a.type).join(", ")}) (${where})`);
+    const m = this.program.pick(
+      methods,
+      args.map((a) => a.type)
+    );
+    if (!m)
+      throw new CompileError(
+        `Method does not exist or incorrect signature: void ${name}(${args.map((a) => a.type).join(", ")}) (${where})`
+      );
     if (m.owner.kind === "class") this.mustSee(m, scope, where);
     const values = this.fitAll(args, m.params, where);
-    if (m.static) return { type: m.type, run: (f) => this.org.call(m, null, values.map((v) => v(f))) };
-    if (!target) throw new CompileError(`Non static method cannot be referenced from a static context: ${name} (${where})`);
+    if (m.static)
+      return {
+        type: m.type,
+        run: (f) =>
+          this.org.call(
+            m,
+            null,
+            values.map((v) => v(f))
+          )
+      };
+    if (!target)
+      throw new CompileError(`Non static method cannot be referenced from a static context: ${name} (${where})`);
     return {
       type: m.type,
       run: (f) => {
         const self = this.org.notNull(target(f));
-        return this.org.call(exact ? m : self.cls.vtable.get(m.signature), self, values.map((v) => v(f)));
-      },
+        return this.org.call(
+          exact ? m : self.cls.vtable.get(m.signature),
+          self,
+          values.map((v) => v(f))
+        );
+      }
     };
   }
 
@@ -269,13 +365,21 @@ export class Compiler {
       const self = c === scope.unit.cls && !scope.unit.static ? (f) => f.self : null;
       if (reachable.length) return this.methodNode(reachable, self, args, scope, where, name);
     }
-    if (scope.unit.cls.exception && !scope.unit.static) return this.libraryCall(scope.unit.cls.type, (f) => f.self, name, args, where);
-    throw new CompileError(`Method does not exist or incorrect signature: void ${name}(${args.map((a) => a.type).join(", ")}) (${where})`);
+    if (scope.unit.cls.exception && !scope.unit.static)
+      return this.libraryCall(scope.unit.cls.type, (f) => f.self, name, args, where);
+    throw new CompileError(
+      `Method does not exist or incorrect signature: void ${name}(${args.map((a) => a.type).join(", ")}) (${where})`
+    );
   }
 
   identifier(name, scope, where) {
     const local = scope.find(name);
-    if (local) return { type: local.type, run: (f) => f.vars[local.slot] ?? null, place: (f) => ({ get: () => f.vars[local.slot] ?? null, set: (v) => (f.vars[local.slot] = v) }) };
+    if (local)
+      return {
+        type: local.type,
+        run: (f) => f.vars[local.slot] ?? null,
+        place: (f) => ({ get: () => f.vars[local.slot] ?? null, set: (v) => (f.vars[local.slot] = v) })
+      };
     for (let c = scope.unit.cls; c; c = c.outer) {
       const f = this.program.findField(c, name);
       if (!f) continue;
@@ -333,7 +437,9 @@ export class Compiler {
     const found = this.library.staticMember(type, name, args, where);
     if (found) return found;
     if (tentative) return null;
-    throw new CompileError(`${args ? "Method" : "Variable"} does not exist: ${type}.${name}${args ? `(${args.map((a) => a.type).join(", ")})` : ""} (${where})`);
+    throw new CompileError(
+      `${args ? "Method" : "Variable"} does not exist: ${type}.${name}${args ? `(${args.map((a) => a.type).join(", ")})` : ""} (${where})`
+    );
   }
 
   valueMember(node, name, args, scope, where, safe) {
@@ -350,13 +456,14 @@ export class Compiler {
         if (v === null) return null;
         value = v;
         return again.run(f);
-      },
+      }
     };
   }
 
   memberOf(node, name, args, scope, where) {
     const t = node.type;
-    if (t.soql && t.args[0] !== SOBJECT && !args) return this.memberOf({ type: t.args[0], run: (f) => this.org.onlyRow(node.run(f)) }, name, args, scope, where);
+    if (t.soql && t.args[0] !== SOBJECT && !args)
+      return this.memberOf({ type: t.args[0], run: (f) => this.org.onlyRow(node.run(f)) }, name, args, scope, where);
     if (t.cls && !args) {
       const f = this.program.findField(t.cls, name);
       if (f && !f.static) return this.fieldNode(f, node.run, scope, where);
@@ -370,12 +477,22 @@ export class Compiler {
     const property = this.library.property(t, name);
     if (!property) throw new CompileError(`Variable does not exist: ${t}.${name} (${where})`);
     const target = (f) => this.org.notNull(node.run(f));
-    return { type: property.type, run: (f) => target(f)[property.name] ?? null, place: (f) => { const o = target(f); return { get: () => o[property.name] ?? null, set: (v) => (o[property.name] = v) }; } };
+    return {
+      type: property.type,
+      run: (f) => target(f)[property.name] ?? null,
+      place: (f) => {
+        const o = target(f);
+        return { get: () => o[property.name] ?? null, set: (v) => (o[property.name] = v) };
+      }
+    };
   }
 
   libraryCall(type, target, name, args, where) {
     const found = this.library.method(type, name, args, where);
-    if (!found) throw new CompileError(`Method does not exist or incorrect signature: void ${name}(${args.map((a) => a.type).join(", ")}) from the type ${type} (${where})`);
+    if (!found)
+      throw new CompileError(
+        `Method does not exist or incorrect signature: void ${name}(${args.map((a) => a.type).join(", ")}) from the type ${type} (${where})`
+      );
     const values = this.fitAll(args, found.params, where);
     return { type: found.type, run: (f) => found.run(this.org.notNull(target(f)), ...values.map((v) => v(f))) };
   }
@@ -387,7 +504,11 @@ export class Compiler {
     const up = field ? null : this.program.schema.relationship(object.name, name);
     const child = object.children[Object.keys(object.children).find((k) => lower(k) === lower(name))];
     if (!field && !up && !child) throw new CompileError(`Invalid field ${name} for SObject ${object.name} (${where})`);
-    const type = field ? this.library.fieldType(field) : up ? this.program.sobjectType(up.to[0]) : listOf(this.program.sobjectType(child[0]));
+    const type = field
+      ? this.library.fieldType(field)
+      : up
+        ? this.program.sobjectType(up.to[0])
+        : listOf(this.program.sobjectType(child[0]));
     const key = lower(name);
     const target = (f) => this.org.notNull(node.run(f));
     return {
@@ -399,7 +520,7 @@ export class Compiler {
       },
       writable: () => {
         if (child) throw new CompileError(`Field is not writeable: ${name} (${where})`);
-      },
+      }
     };
   }
 
@@ -417,12 +538,24 @@ export class Compiler {
     if (t.is("Blob")) return v instanceof Blob;
     if (t.sobject) return v instanceof SObject && (t === SOBJECT || lower(v.type) === t.key);
     if (t.cls?.kind === "enum") return v instanceof EnumValue && v.type === t.cls.full;
-    if (v instanceof Instance) return ancestry(v.cls).some((a) => a.key === t.key) || (v.cls.exception && this.program.isThrowable(t) && inherits(v.cls, t.cls));
+    if (v instanceof Instance)
+      return (
+        ancestry(v.cls).some((a) => a.key === t.key) ||
+        (v.cls.exception && this.program.isThrowable(t) && inherits(v.cls, t.cls))
+      );
     if (t.is("List")) return v instanceof ApexList;
     if (t.is("Set")) return v instanceof ApexSet;
     if (t.is("Map")) return v instanceof ApexMap;
     if (v instanceof Native) return v.type === t.name;
-    if (typeof v !== "object" || v instanceof ApexList || v instanceof ApexMap || v instanceof ApexSet || v instanceof SObject || v instanceof Datetime) return false;
+    if (
+      typeof v !== "object" ||
+      v instanceof ApexList ||
+      v instanceof ApexMap ||
+      v instanceof ApexSet ||
+      v instanceof SObject ||
+      v instanceof Datetime
+    )
+      return false;
     throw new NotModelled(`whether a value is of type ${t}`);
   }
 
@@ -434,10 +567,16 @@ export class Compiler {
   }
 
   binary(op, a, b, where) {
-    if (op === "+" && (a.type.is("String") || b.type.is("String"))) return { type: STRING, run: (f) => textOf(a.run(f)) + textOf(b.run(f)) };
+    if (op === "+" && (a.type.is("String") || b.type.is("String")))
+      return { type: STRING, run: (f) => textOf(a.run(f)) + textOf(b.run(f)) };
     const numbers = (isNumber(a.type) || a.type.is("null")) && (isNumber(b.type) || b.type.is("null"));
-    if (!numbers) throw new CompileError(`Arithmetic expressions must use numeric arguments: ${a.type} ${op} ${b.type} (${where})`);
-    const type = [a.type, b.type].some((t) => t.is("Decimal", "Double")) ? DECIMAL : [a.type, b.type].some((t) => t.is("Long")) ? LONG : INTEGER;
+    if (!numbers)
+      throw new CompileError(`Arithmetic expressions must use numeric arguments: ${a.type} ${op} ${b.type} (${where})`);
+    const type = [a.type, b.type].some((t) => t.is("Decimal", "Double"))
+      ? DECIMAL
+      : [a.type, b.type].some((t) => t.is("Long"))
+        ? LONG
+        : INTEGER;
     const compute = ARITHMETIC[op];
     return {
       type,
@@ -449,7 +588,7 @@ export class Compiler {
         const whole = op === "*" && type === INTEGER ? Math.imul(x, y) : Math.trunc(r);
         if (type === LONG && !Number.isSafeInteger(whole)) throw new NotModelled("a Long beyond 2^53", where);
         return type === INTEGER ? whole | 0 : whole;
-      },
+      }
     };
   }
 
@@ -469,7 +608,7 @@ export class Compiler {
           const v = value(f);
           place.set(v);
           return v;
-        },
+        }
       };
     }
     if (!(operator.slice(0, -1) in ARITHMETIC)) throw new NotModelled(`operator ${operator}`, where);
@@ -484,7 +623,7 @@ export class Compiler {
         const v = sum.run(f);
         place.set(v);
         return v;
-      },
+      }
     };
   }
 
@@ -498,7 +637,7 @@ export class Compiler {
         const old = this.org.notNull(place.get());
         place.set(old + by);
         return before ? old + by : old;
-      },
+      }
     };
   }
 
@@ -506,8 +645,11 @@ export class Compiler {
     const c = tree.creator();
     const pairs = c.createdName().idCreatedNamePair_list();
     const name = pairs.map((p) => p.anyId().getText()).join(".");
-    const args = (pairs[pairs.length - 1].typeList()?.typeRef_list() ?? []).map((t) => this.program.type(t, scope.unit.cls, where));
-    if (c.arrayCreatorRest()) return this.newArray(c.arrayCreatorRest(), this.program.findType(name, scope.unit.cls), scope, where);
+    const args = (pairs[pairs.length - 1].typeList()?.typeRef_list() ?? []).map((t) =>
+      this.program.type(t, scope.unit.cls, where)
+    );
+    if (c.arrayCreatorRest())
+      return this.newArray(c.arrayCreatorRest(), this.program.findType(name, scope.unit.cls), scope, where);
     if (args.length) return this.newCollection(this.program.generic(name, args, where), c, scope, where);
     const type = this.program.findType(name, scope.unit.cls);
     if (!type) throw new CompileError(`Invalid type: ${name} (${where})`);
@@ -523,7 +665,10 @@ export class Compiler {
 
   newArray(rest, element, scope, where) {
     if (rest.arrayInitializer()) {
-      const values = rest.arrayInitializer().expression_list().map((e) => this.fit(this.expression(e, scope), element, where));
+      const values = rest
+        .arrayInitializer()
+        .expression_list()
+        .map((e) => this.fit(this.expression(e, scope), element, where));
       return { type: listOf(element), run: (f) => new ApexList(values.map((v) => v(f))) };
     }
     const size = this.fit(this.expression(rest.expression(), scope), INTEGER, where);
@@ -535,12 +680,27 @@ export class Compiler {
     const pairs = c.mapCreatorRest();
     const given = c.classCreatorRest() ? this.arguments(c.classCreatorRest().arguments(), scope) : [];
     if (pairs) {
-      const all = pairs.mapCreatorRestPair_list().map((p) => p.expression_list().map((e, i) => this.fit(this.expression(e, scope), type.args[i], where)));
-      return { type, run: (f) => { const m = new ApexMap(); for (const [k, v] of all) m.put(k(f), v(f)); return m; } };
+      const all = pairs
+        .mapCreatorRestPair_list()
+        .map((p) => p.expression_list().map((e, i) => this.fit(this.expression(e, scope), type.args[i], where)));
+      return {
+        type,
+        run: (f) => {
+          const m = new ApexMap();
+          for (const [k, v] of all) m.put(k(f), v(f));
+          return m;
+        }
+      };
     }
     if (literal) {
       const all = literal.expression_list().map((e) => this.fit(this.expression(e, scope), type.args[0], where));
-      return { type, run: (f) => { const items = all.map((v) => v(f)); return type.is("Set") ? new ApexSet(items) : new ApexList(items); } };
+      return {
+        type,
+        run: (f) => {
+          const items = all.map((v) => v(f));
+          return type.is("Set") ? new ApexSet(items) : new ApexList(items);
+        }
+      };
     }
     return { type, run: this.collectionFrom(type, given, where) };
   }
@@ -552,7 +712,8 @@ export class Compiler {
     const source = (f) => this.org.notNull(run(f));
     if (type.is("Map")) {
       if (from.is("Map")) mustFit(from, type, where);
-      else if (!(from.is("List") && from.args[0].sobject && type.args[0].is("Id", "String"))) throw new CompileError(`Constructor not defined: ${type}(${from}) (${where})`);
+      else if (!(from.is("List") && from.args[0].sobject && type.args[0].is("Id", "String")))
+        throw new CompileError(`Constructor not defined: ${type}(${from}) (${where})`);
       return (f) => {
         const m = new ApexMap();
         const s = source(f);
@@ -561,29 +722,53 @@ export class Compiler {
         return m;
       };
     }
-    if (!from.is("List", "Set") || distance(from.args[0], type.args[0]) === null) throw new CompileError(`Constructor not defined: ${type}(${from}) (${where})`);
+    if (!from.is("List", "Set") || distance(from.args[0], type.args[0]) === null)
+      throw new CompileError(`Constructor not defined: ${type}(${from}) (${where})`);
     return (f) => (type.is("List") ? new ApexList([...source(f).items]) : new ApexSet(source(f).items));
   }
 
   newRecord(type, given, scope, where) {
     const object = this.program.schema.object(type.name);
     const sets = (given.expressionList()?.expression_list() ?? []).map((e) => {
-      if (e.constructor.name !== "AssignExpressionContext" || !e.ASSIGN()) throw new CompileError(`a record takes name = value (${where})`);
+      if (e.constructor.name !== "AssignExpressionContext" || !e.ASSIGN())
+        throw new CompileError(`a record takes name = value (${where})`);
       const [left, right] = e.expression_list();
       const field = this.program.schema.field(object.name, left.getText());
       const up = field ? null : this.program.schema.relationship(object.name, left.getText());
-      if (!field && !up) throw new CompileError(`Invalid field ${left.getText()} for SObject ${object.name} (${where})`);
-      return [field?.name ?? left.getText(), this.fit(this.expression(right, scope), field ? this.library.fieldType(field) : this.program.sobjectType(up.to[0]), where)];
+      if (!field && !up)
+        throw new CompileError(`Invalid field ${left.getText()} for SObject ${object.name} (${where})`);
+      return [
+        field?.name ?? left.getText(),
+        this.fit(
+          this.expression(right, scope),
+          field ? this.library.fieldType(field) : this.program.sobjectType(up.to[0]),
+          where
+        )
+      ];
     });
-    return { type, run: (f) => { const r = new SObject(object.name); for (const [n, v] of sets) r.set(n, v(f)); return r; } };
+    return {
+      type,
+      run: (f) => {
+        const r = new SObject(object.name);
+        for (const [n, v] of sets) r.set(n, v(f));
+        return r;
+      }
+    };
   }
 
   newInstance(type, values, scope, where) {
     const c = type.cls;
-    if (c.kind !== "class" || c.modifiers.has("abstract")) throw new CompileError(`Type cannot be constructed: ${type} (${where})`);
+    if (c.kind !== "class" || c.modifiers.has("abstract"))
+      throw new CompileError(`Type cannot be constructed: ${type} (${where})`);
     if (c.exception && !c.constructors.length) return { type, run: this.newException(c, values, where) };
-    const k = this.program.pick(c.constructors, values.map((v) => v.type));
-    if (!k && (values.length || c.constructors.length)) throw new CompileError(`Constructor not defined: [${type}].<Constructor>(${values.map((v) => v.type).join(", ")}) (${where})`);
+    const k = this.program.pick(
+      c.constructors,
+      values.map((v) => v.type)
+    );
+    if (!k && (values.length || c.constructors.length))
+      throw new CompileError(
+        `Constructor not defined: [${type}].<Constructor>(${values.map((v) => v.type).join(", ")}) (${where})`
+      );
     if (k) this.mustSee(k, scope, where);
     const fitted = this.fitAll(values, k?.params ?? [], where);
     return {
@@ -591,20 +776,30 @@ export class Compiler {
       run: (f) => {
         const self = new Instance(c);
         if (c.exception) Object.assign(self, { message: null, cause: null });
-        this.construct(c, k, self, fitted.map((v) => v(f)));
+        this.construct(
+          c,
+          k,
+          self,
+          fitted.map((v) => v(f))
+        );
         return self;
-      },
+      }
     };
   }
 
   /** The four constructors that every exception has (Apex Developer Guide, "Constructing an Exception"). */
   newException(c, values, where) {
-    const shape = values.map((v) => (v.type.is("String") ? "s" : this.program.isThrowable(v.type) ? "e" : "?")).join("");
+    const shape = values
+      .map((v) => (v.type.is("String") ? "s" : this.program.isThrowable(v.type) ? "e" : "?"))
+      .join("");
     if (!["", "s", "e", "se"].includes(shape)) throw new CompileError(`Constructor not defined: ${c.full} (${where})`);
     return (f) => {
       const args = values.map((v) => v.run(f));
       this.org.initialise(c);
-      const self = Object.assign(new Instance(c), { message: shape[0] === "s" ? args[0] : null, cause: shape.endsWith("e") ? args[args.length - 1] : null });
+      const self = Object.assign(new Instance(c), {
+        message: shape[0] === "s" ? args[0] : null,
+        cause: shape.endsWith("e") ? args[args.length - 1] : null
+      });
       for (let k = c; k && !k.builtin; k = k.super) this.initialise(k, self);
       return self;
     };
@@ -615,12 +810,14 @@ const inherits = (c, from) => c === from || (c.super !== null && inherits(c.supe
 
 const ARITHMETIC = { "+": (a, b) => a + b, "-": (a, b) => a - b, "*": (a, b) => a * b, "/": (a, b) => a / b };
 
-const comparable = (v) => (v instanceof Datetime || v instanceof ApexDate ? v.ms : typeof v === "string" ? lower(v) : v);
+const comparable = (v) =>
+  v instanceof Datetime || v instanceof ApexDate ? v.ms : typeof v === "string" ? lower(v) : v;
 const COMPARE = { "<": (a, b) => a < b, ">": (a, b) => a > b, "<=": (a, b) => a <= b, ">=": (a, b) => a >= b };
 
 const STATEMENTS = {
   BlockContext: (c, s, scope) => c.block(s, scope),
-  LocalVariableDeclarationStatementContext: (c, s, scope, where) => c.statements0(s.localVariableDeclaration(), scope, where),
+  LocalVariableDeclarationStatementContext: (c, s, scope, where) =>
+    c.locals(s.localVariableDeclaration(), scope, where),
   ExpressionStatementContext: (c, s, scope) => {
     const { run } = c.expression(s.expression(), scope);
     return (f) => void run(f);
@@ -638,7 +835,8 @@ const STATEMENTS = {
   },
   ThrowStatementContext: (c, s, scope, where) => {
     const e = c.expression(s.expression(), scope);
-    if (!c.program.isThrowable(e.type)) throw new CompileError(`Throw expression must be of type Exception: ${e.type} (${where})`);
+    if (!c.program.isThrowable(e.type))
+      throw new CompileError(`Throw expression must be of type Exception: ${e.type} (${where})`);
     return (f) => {
       throw new ApexError(c.org.notNull(e.run(f)), where);
     };
@@ -660,7 +858,9 @@ const STATEMENTS = {
   ForStatementContext: (c, s, scope, where) => {
     const control = s.forControl();
     const outer = scope.inner();
-    return control.enhancedForControl() ? forEach(c, s, control.enhancedForControl(), outer, where) : forLoop(c, s, control, outer, where);
+    return control.enhancedForControl()
+      ? forEach(c, s, control.enhancedForControl(), outer, where)
+      : forLoop(c, s, control, outer, where);
   },
   TryStatementContext: (c, s, scope, where) => tryStatement(c, s, scope, where),
   SwitchStatementContext: (c, s, scope, where) => switchStatement(c, s, scope, where),
@@ -669,27 +869,18 @@ const STATEMENTS = {
   DeleteStatementContext: (c, s, scope, where) => dml(c, "delete", s, scope, where),
   RunAsStatementContext: (c, s, scope, where) => {
     const users = s.expressionList().expression_list();
-    if (users.length !== 1 || !scope.unit.cls.isTest) throw new CompileError(`System.runAs takes one user, in a test (${where})`);
+    if (users.length !== 1 || !scope.unit.cls.isTest)
+      throw new CompileError(`System.runAs takes one user, in a test (${where})`);
     const user = c.fit(c.expression(users[0], scope), c.program.sobjectType("User"), where);
     const body = c.block(s.block(), scope);
     return (f) => c.org.runAs(c.org.notNull(user(f)).get("Id"), () => body(f));
-  },
-};
-
-Compiler.prototype.statements0 = function declareLocals(tree, scope, where) {
-  const type = this.program.type(tree.typeRef(), scope.unit.cls, where);
-  const all = tree.variableDeclarators().variableDeclarator_list().map((v) => {
-    const local = scope.declare(v.id().getText(), type, where);
-    return [local.slot, v.expression() ? this.fit(this.expression(v.expression(), scope), type, where) : () => null];
-  });
-  return (f) => {
-    for (const [slot, value] of all) f.vars[slot] = value(f);
-  };
+  }
 };
 
 function forEach(c, s, control, scope, where) {
   const source = c.expression(control.expression(), scope);
-  if (!source.type.is("List", "Set", "Iterable")) throw new CompileError(`Loop must iterate over a collection: ${source.type} (${where})`);
+  if (!source.type.is("List", "Set", "Iterable"))
+    throw new CompileError(`Loop must iterate over a collection: ${source.type} (${where})`);
   const type = c.program.type(control.typeRef(), scope.unit.cls, where);
   mustFit(source.type.args[0], type, where);
   const local = scope.declare(control.id().getText(), type, where);
@@ -708,7 +899,11 @@ function forEach(c, s, control, scope, where) {
 function forLoop(c, s, control, scope, where) {
   const list = (tree) => (tree?.expressionList().expression_list() ?? []).map((e) => c.expression(e, scope).run);
   const init = control.forInit();
-  const declared = init?.localVariableDeclaration() ? [c.statements0(init.localVariableDeclaration(), scope, where)] : init ? list(init) : [];
+  const declared = init?.localVariableDeclaration()
+    ? [c.locals(init.localVariableDeclaration(), scope, where)]
+    : init
+      ? list(init)
+      : [];
   const test = control.expression() ? c.condition(control.expression(), scope, where) : () => true;
   const update = list(control.forUpdate());
   const body = c.statement(s.statement(), scope.inner());
@@ -728,7 +923,8 @@ function tryStatement(c, s, scope, where) {
   const body = c.block(s.block(), scope);
   const clauses = s.catchClause_list().map((k) => {
     const type = c.program.findType(k.qualifiedName().getText(), scope.unit.cls);
-    if (!type || !c.program.isThrowable(type)) throw new CompileError(`Invalid type: ${k.qualifiedName().getText()} (${where})`);
+    if (!type || !c.program.isThrowable(type))
+      throw new CompileError(`Invalid type: ${k.qualifiedName().getText()} (${where})`);
     const inner = scope.inner();
     const local = inner.declare(k.id().getText(), type, where);
     return { cls: type.cls, local, run: c.block(k.block(), inner) };
@@ -785,7 +981,8 @@ function whenValue(c, literal, type, where) {
   const text = literal.getText();
   if (literal.NULL()) return null;
   if (literal.StringLiteral() && type.is("String", "Id")) return unquote(text);
-  if ((literal.IntegerLiteral() || literal.LongLiteral()) && type.is("Integer", "Long")) return Number(text.replace(/l$/i, ""));
+  if ((literal.IntegerLiteral() || literal.LongLiteral()) && type.is("Integer", "Long"))
+    return Number(text.replace(/l$/i, ""));
   if (literal.qualifiedName()) {
     const values = type.cls?.kind === "enum" ? type.cls.constants : c.library.enumValues(type);
     const found = values?.find((v) => lower(v.name) === lower(text));
@@ -796,7 +993,8 @@ function whenValue(c, literal, type, where) {
 
 function dml(c, operation, s, scope, where) {
   const rows = c.expression(s.expression(), scope);
-  if (!rows.type.sobject && !(rows.type.is("List") && rows.type.args[0].sobject)) throw new CompileError(`DML requires SObject or SObject list type: ${rows.type} (${where})`);
+  if (!rows.type.sobject && !(rows.type.is("List") && rows.type.args[0].sobject))
+    throw new CompileError(`DML requires SObject or SObject list type: ${rows.type} (${where})`);
   const level = s.accessLevel();
   const mode = level?.SYSTEM() ? "system" : DEFAULT_MODE;
   return (f) => {
@@ -823,7 +1021,8 @@ const EXPRESSIONS = {
   },
   MethodCallExpressionContext: (c, x, scope, where) => {
     const call = x.methodCall();
-    if (call.THIS() || call.SUPER()) throw new CompileError(`a constructor is called first in a constructor (${where})`);
+    if (call.THIS() || call.SUPER())
+      throw new CompileError(`a constructor is called first in a constructor (${where})`);
     return c.ownMethod(call, scope, where);
   },
   ArrayExpressionContext: (c, x, scope, where) => {
@@ -845,7 +1044,7 @@ const EXPRESSIONS = {
       place: (f) => {
         const [l, n] = at(f);
         return { get: () => l[n], set: (v) => (l[n] = v) };
-      },
+      }
     };
   },
   CastExpressionContext: (c, x, scope, where) => {
@@ -853,7 +1052,10 @@ const EXPRESSIONS = {
     const node = c.expression(x.expression(), scope);
     if (node.type.soql && type.sobject) return { type, run: c.fit(node, type, where) };
     if (isNumber(node.type) && type.is("Integer", "Long")) return { type, run: node.run };
-    if (distance(node.type, type) === null && distance(type, node.type) === null) throw new CompileError(`Incompatible types since an instance of ${node.type} is never an instance of ${type} (${where})`);
+    if (distance(node.type, type) === null && distance(type, node.type) === null)
+      throw new CompileError(
+        `Incompatible types since an instance of ${node.type} is never an instance of ${type} (${where})`
+      );
     return { type, run: (f) => c.cast(node.run(f), type) };
   },
   NegExpressionContext: (c, x, scope, where) => {
@@ -875,18 +1077,20 @@ const EXPRESSIONS = {
     let op = "";
     for (let i = 1; i < x.getChildCount() - 1; i++) op += x.getChild(i).getText();
     const ordered = (t) => isNumber(t) || t.is("Datetime", "Date", "String", "Id", "null");
-    if (!ordered(a.type) || !ordered(b.type) || isNumber(a.type) !== isNumber(b.type)) throw new CompileError(`Comparison arguments must be compatible types: ${a.type}, ${b.type} (${where})`);
+    if (!ordered(a.type) || !ordered(b.type) || isNumber(a.type) !== isNumber(b.type))
+      throw new CompileError(`Comparison arguments must be compatible types: ${a.type}, ${b.type} (${where})`);
     return {
       type: BOOLEAN,
       run: (f) => {
         const [v, w] = [a.run(f), b.run(f)];
         return v !== null && w !== null && COMPARE[op](comparable(v), comparable(w));
-      },
+      }
     };
   },
   EqualityExpressionContext: (c, x, scope, where) => {
     const [a, b] = pair(c, x, scope);
-    if (distance(a.type, b.type) === null && distance(b.type, a.type) === null) throw new CompileError(`Comparison arguments must be compatible types: ${a.type}, ${b.type} (${where})`);
+    if (distance(a.type, b.type) === null && distance(b.type, a.type) === null)
+      throw new CompileError(`Comparison arguments must be compatible types: ${a.type}, ${b.type} (${where})`);
     const exact = x.TRIPLEEQUAL() || x.TRIPLENOTEQUAL();
     const not = !x.EQUAL() && !x.TRIPLEEQUAL();
     const same = exact ? (v, w) => v === w : equalOperator;
@@ -917,7 +1121,7 @@ const EXPRESSIONS = {
     const type = c.program.type(x.typeRef(), scope.unit.cls, where);
     const v = c.expression(x.expression(), scope);
     return { type: BOOLEAN, run: (f) => c.isInstance(v.run(f), type) };
-  },
+  }
 };
 
 function common(a, b, where) {
@@ -955,7 +1159,7 @@ const PRIMARIES = {
       program: c.program,
       where,
       mode: DEFAULT_MODE,
-      bind: (tree) => c.expression(tree, scope),
+      bind: (tree) => c.expression(tree, scope)
     });
     if (q.count) return { type: INTEGER, run: (f) => q.run(c.org, f) };
     const type = new Type("List", { args: [q.type] });
@@ -965,6 +1169,5 @@ const PRIMARIES = {
   TypeRefPrimaryContext: (c, p, scope, where) => {
     const t = c.program.type(p.typeRef(), scope.unit.cls, where);
     return { type: c.library.typeOf("Type"), run: () => new Native("Type", { of: t }) };
-  },
+  }
 };
-

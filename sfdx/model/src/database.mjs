@@ -62,7 +62,8 @@ export class Database {
     for (const [k, v] of Object.entries(fields)) row.set(this.org.mustField(name, k).name, v);
     row.set("Id", id18(fields.Id ?? "") ?? this.newId(name));
     const now = new Datetime(this.org.now());
-    for (const f of ["CreatedDate", "LastModifiedDate", "SystemModstamp"]) if (object.fields.has(lower(f)) && !row.get(f)) row.set(f, now);
+    for (const f of ["CreatedDate", "LastModifiedDate", "SystemModstamp"])
+      if (object.fields.has(lower(f)) && !row.get(f)) row.set(f, now);
     this.write(object.name, row.get("Id"), row);
     return row.get("Id");
   }
@@ -84,17 +85,26 @@ export class Database {
     const object = this.schema.object("Order");
     return [...this.table("Order").keys()].map((id) => {
       const reads = !this.org.access.hidden.has(id) && this.org.access.objectMay(object, "read");
-      return new SObject("UserRecordAccess").set("UserId", this.org.user).set("RecordId", id).set("HasReadAccess", reads).set("HasEditAccess", reads && this.org.access.objectMay(object, "edit"));
+      return new SObject("UserRecordAccess")
+        .set("UserId", this.org.user)
+        .set("RecordId", id)
+        .set("HasReadAccess", reads)
+        .set("HasEditAccess", reads && this.org.access.objectMay(object, "edit"));
     });
   }
 
   /** SELECT … FOR UPDATE waits up to 10 s for another transaction's lock, then gives up. */
   lock(rows) {
-    if (rows.some((r) => this.locked.has(r.get("Id")))) this.org.raise("QueryException", "Record Currently Unavailable: The record you are attempting to edit, or one of its related records, is currently being modified by another user. Please try again.");
+    if (rows.some((r) => this.locked.has(r.get("Id"))))
+      this.org.raise(
+        "QueryException",
+        "Record Currently Unavailable: The record you are attempting to edit, or one of its related records, is currently being modified by another user. Please try again."
+      );
   }
 
   setCreatedDate(id, at) {
-    for (const [name, table] of this.tables) if (table.has(id)) this.write(name, id, table.get(id).copy().set("CreatedDate", at));
+    for (const [name, table] of this.tables)
+      if (table.has(id)) this.write(name, id, table.get(id).copy().set("CreatedDate", at));
     return null;
   }
 
@@ -140,14 +150,17 @@ export class Database {
   prepare(operation, object, given, mode) {
     const job = { given, errors: [], before: null, record: null, written: [] };
     if (operation === "insert") {
-      if (given.get("Id")) job.errors.push(refusal("INVALID_FIELD_FOR_INSERT_UPDATE", "cannot specify Id in an insert call", "Id"));
+      if (given.get("Id"))
+        job.errors.push(refusal("INVALID_FIELD_FOR_INSERT_UPDATE", "cannot specify Id in an insert call", "Id"));
       job.record = this.blank(object);
     } else {
       const id = given.get("Id");
       if (!id) job.errors.push(refusal("MISSING_ARGUMENT", "Id not specified in an update call"));
       job.before = this.table(object.name).get(id) ?? null;
-      if (id && (!job.before || (mode === "user" && this.org.access.hidden.has(id)))) job.errors.push(refusal("ENTITY_IS_DELETED", "entity is deleted"));
-      if (this.locked.has(id)) job.errors.push(refusal("UNABLE_TO_LOCK_ROW", "unable to obtain exclusive access to this record"));
+      if (id && (!job.before || (mode === "user" && this.org.access.hidden.has(id))))
+        job.errors.push(refusal("ENTITY_IS_DELETED", "entity is deleted"));
+      if (this.locked.has(id))
+        job.errors.push(refusal("UNABLE_TO_LOCK_ROW", "unable to obtain exclusive access to this record"));
       if (job.errors.length) return job;
       job.record = job.before.copy();
     }
@@ -169,7 +182,14 @@ export class Database {
       if (!f) continue; // a relationship that was read
       const unchanged = job.given.selected && job.before && equal(v, job.before.get(key));
       if (f.name === "Id" || unchanged) continue;
-      if (f.fixed && !(f.name === "CreatedDate")) job.errors.push(refusal("INVALID_FIELD_FOR_INSERT_UPDATE", `Unable to create/update fields: ${f.name}. Please check the security settings of this field and verify that it is read/write for your profile or permission set.`, f.name));
+      if (f.fixed && !(f.name === "CreatedDate"))
+        job.errors.push(
+          refusal(
+            "INVALID_FIELD_FOR_INSERT_UPDATE",
+            `Unable to create/update fields: ${f.name}. Please check the security settings of this field and verify that it is read/write for your profile or permission set.`,
+            f.name
+          )
+        );
       job.record.set(f.name, v);
       job.written.push(f);
     }
@@ -177,8 +197,17 @@ export class Database {
 
   checkAccess(operation, object, job) {
     const what = { insert: "create", update: "edit", delete: "delete" }[operation];
-    if (!this.org.access.objectMay(object, what)) job.errors.push(refusal("INSUFFICIENT_ACCESS_OR_READONLY", `Access to entity '${object.name}' denied`));
-    for (const f of job.written) if (!this.org.access.fieldMay(object, f, "edit")) job.errors.push(refusal("INSUFFICIENT_ACCESS_OR_READONLY", `Operation failed due to fields being inaccessible on Sobject ${object.name}, check errors on Exception or Result!`, f.name));
+    if (!this.org.access.objectMay(object, what))
+      job.errors.push(refusal("INSUFFICIENT_ACCESS_OR_READONLY", `Access to entity '${object.name}' denied`));
+    for (const f of job.written)
+      if (!this.org.access.fieldMay(object, f, "edit"))
+        job.errors.push(
+          refusal(
+            "INSUFFICIENT_ACCESS_OR_READONLY",
+            `Operation failed due to fields being inaccessible on Sobject ${object.name}, check errors on Exception or Result!`,
+            f.name
+          )
+        );
   }
 
   /** Everything that refuses a record: what a trigger said, system validation, then the rules. */
@@ -190,17 +219,42 @@ export class Database {
       if (e) errors.push(e);
     }
     if (errors.length) return errors;
-    return this.rules.filter((r) => r.object === lower(object.name) && r.refuses(record, before)).map((r) => refusal("FIELD_CUSTOM_VALIDATION_EXCEPTION", r.message, r.field));
+    return this.rules
+      .filter((r) => r.object === lower(object.name) && r.refuses(record, before))
+      .map((r) => refusal("FIELD_CUSTOM_VALIDATION_EXCEPTION", r.message, r.field));
   }
 
   checkField(object, f, record) {
     const v = record.get(f.name);
-    if (v === null || v === "") return f.required && !f.fixed ? refusal("REQUIRED_FIELD_MISSING", `Required fields are missing: [${f.name}]`, f.name) : null;
-    if (f.type === "Picklist" && f.restricted !== false && !f.values.includes(v)) return refusal("INVALID_OR_NULL_FOR_RESTRICTED_PICKLIST", `${f.label ?? f.name}: bad value for restricted picklist field: ${v}`, f.name);
-    if (f.length && v.length > f.length) return refusal("STRING_TOO_LONG", `${f.label ?? f.name}: data value too large: ${v} (max length=${f.length})`, f.name);
-    if (f.digits && Math.abs(v) >= 10 ** f.digits) return refusal("NUMBER_OUTSIDE_VALID_RANGE", `${f.label ?? f.name}: value outside of valid range on numeric field: ${v}`, f.name);
-    if (f.to && !this.table(f.to[0]).has(v)) return refusal("INVALID_CROSS_REFERENCE_KEY", `invalid cross reference id`, f.name);
-    if (f.unique && [...this.table(object.name).values()].some((r) => r.get("Id") !== record.get("Id") && r.get(f.name) === v)) return refusal("DUPLICATE_VALUE", `duplicate value found: ${f.name}`, f.name);
+    if (v === null || v === "")
+      return f.required && !f.fixed
+        ? refusal("REQUIRED_FIELD_MISSING", `Required fields are missing: [${f.name}]`, f.name)
+        : null;
+    if (f.type === "Picklist" && f.restricted !== false && !f.values.includes(v))
+      return refusal(
+        "INVALID_OR_NULL_FOR_RESTRICTED_PICKLIST",
+        `${f.label ?? f.name}: bad value for restricted picklist field: ${v}`,
+        f.name
+      );
+    if (f.length && v.length > f.length)
+      return refusal(
+        "STRING_TOO_LONG",
+        `${f.label ?? f.name}: data value too large: ${v} (max length=${f.length})`,
+        f.name
+      );
+    if (f.digits && Math.abs(v) >= 10 ** f.digits)
+      return refusal(
+        "NUMBER_OUTSIDE_VALID_RANGE",
+        `${f.label ?? f.name}: value outside of valid range on numeric field: ${v}`,
+        f.name
+      );
+    if (f.to && !this.table(f.to[0]).has(v))
+      return refusal("INVALID_CROSS_REFERENCE_KEY", `invalid cross reference id`, f.name);
+    if (
+      f.unique &&
+      [...this.table(object.name).values()].some((r) => r.get("Id") !== record.get("Id") && r.get(f.name) === v)
+    )
+      return refusal("DUPLICATE_VALUE", `duplicate value found: ${f.name}`, f.name);
     return null;
   }
 
@@ -213,12 +267,20 @@ export class Database {
     const now = new Datetime(this.org.now());
     if (operation === "insert") {
       record.set("Id", this.newId(object.name));
-      this.stamp(object, record, { CreatedDate: record.get("CreatedDate") ?? now, CreatedById: this.org.user, OwnerId: record.get("OwnerId") ?? this.org.user, OrderNumber: String(this.serial).padStart(8, "0"), IsActive: record.get("IsActive") });
+      this.stamp(object, record, {
+        CreatedDate: record.get("CreatedDate") ?? now,
+        CreatedById: this.org.user,
+        OwnerId: record.get("OwnerId") ?? this.org.user,
+        OrderNumber: String(this.serial).padStart(8, "0"),
+        IsActive: record.get("IsActive")
+      });
       job.given.set("Id", record.get("Id"));
     }
     this.stamp(object, record, { LastModifiedDate: now, LastModifiedById: this.org.user, SystemModstamp: now });
     this.derive(object, record);
-    for (const f of object.fields.values()) if (f.scale !== undefined && record.get(f.name) !== null) record.set(f.name, Number(record.get(f.name).toFixed(f.scale)));
+    for (const f of object.fields.values())
+      if (f.scale !== undefined && record.get(f.name) !== null)
+        record.set(f.name, Number(record.get(f.name).toFixed(f.scale)));
     this.write(object.name, record.get("Id"), record);
     this.org.transaction.changed.push({ object, record, before: job.before });
   }
@@ -230,19 +292,32 @@ export class Database {
   /** Fields that the platform computes from others. */
   derive(object, record) {
     if (object.name === "Order") record.set("StatusCode", record.get("Status") === "Activated" ? "Activated" : "Draft");
-    if (object.name === "User") record.set("Name", [record.get("FirstName"), record.get("LastName")].filter(Boolean).join(" "));
-    if (object.name === "OrderItem" && !record.get("Product2Id")) record.set("Product2Id", this.table("PricebookEntry").get(record.get("PricebookEntryId")).get("Product2Id"));
+    if (object.name === "User")
+      record.set("Name", [record.get("FirstName"), record.get("LastName")].filter(Boolean).join(" "));
+    if (object.name === "OrderItem" && !record.get("Product2Id"))
+      record.set("Product2Id", this.table("PricebookEntry").get(record.get("PricebookEntryId")).get("Product2Id"));
   }
 
   compileRule(rule) {
     const object = this.schema.object(rule.object);
     const tree = parseFormula(rule.formula);
     const permission = (name) => name.match(/^\$Permission\.(\w+)$/i)?.[1];
-    const knows = (name) => /^(true|false|null)$/i.test(name) || object.fields.has(lower(name)) || (permission(name) && this.org.project.customPermissions.has(lower(permission(name))));
+    const knows = (name) =>
+      /^(true|false|null)$/i.test(name) ||
+      object.fields.has(lower(name)) ||
+      (permission(name) && this.org.project.customPermissions.has(lower(permission(name))));
     checkFormula(tree, { functions: RULE_FUNCTIONS, knows });
-    if (rule.field && !object.fields.has(lower(rule.field))) throw new NotModelled(`rule ${rule.name} on the field ${rule.field}`);
-    const valueIn = (record) => (name) => (permission(name) ? this.org.hasCustomPermission(permission(name)) : (record?.get(name) ?? null));
-    const refuses = (record, before) => evaluate(tree, { functions: RULE_FUNCTIONS, before, value: valueIn(record), prior: valueIn(before ?? record) }) === true;
+    if (rule.field && !object.fields.has(lower(rule.field)))
+      throw new NotModelled(`rule ${rule.name} on the field ${rule.field}`);
+    const valueIn = (record) => (name) =>
+      permission(name) ? this.org.hasCustomPermission(permission(name)) : (record?.get(name) ?? null);
+    const refuses = (record, before) =>
+      evaluate(tree, {
+        functions: RULE_FUNCTIONS,
+        before,
+        value: valueIn(record),
+        prior: valueIn(before ?? record)
+      }) === true;
     return { object: lower(rule.object), message: rule.message, field: rule.field, refuses };
   }
 }

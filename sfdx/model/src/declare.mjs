@@ -48,8 +48,30 @@ export class ClassDeclaration {
 }
 
 // Modifiers and annotations that mean something here, or nothing at run time.
-const MODIFIERS = ["public", "private", "protected", "global", "static", "final", "virtual", "abstract", "override", "transient", "withsharing", "withoutsharing", "inheritedsharing"];
-const ANNOTATIONS = ["istest", "testvisible", "testsetup", "auraenabled", "invocablemethod", "invocablevariable", "suppresswarnings"];
+const MODIFIERS = [
+  "public",
+  "private",
+  "protected",
+  "global",
+  "static",
+  "final",
+  "virtual",
+  "abstract",
+  "override",
+  "transient",
+  "withsharing",
+  "withoutsharing",
+  "inheritedsharing"
+];
+const ANNOTATIONS = [
+  "istest",
+  "testvisible",
+  "testsetup",
+  "auraenabled",
+  "invocablemethod",
+  "invocablevariable",
+  "suppresswarnings"
+];
 
 function marks(list, where) {
   const modifiers = new Set();
@@ -65,7 +87,8 @@ function marks(list, where) {
     const name = lower(a.id().getText());
     if (!ANNOTATIONS.includes(name)) throw new NotModelled(`annotation @${name}`, where);
     const pairs = new Map();
-    for (const p of a.elementValuePairs()?.elementValuePair_list() ?? []) pairs.set(lower(p.id().getText()), p.elementValue().getText().replace(/^'|'$/g, ""));
+    for (const p of a.elementValuePairs()?.elementValuePair_list() ?? [])
+      pairs.set(lower(p.id().getText()), p.elementValue().getText().replace(/^'|'$/g, ""));
     annotations.set(name, pairs);
   }
   return { modifiers, annotations };
@@ -73,7 +96,11 @@ function marks(list, where) {
 
 const place = (file, node) => `${file}:${node.start.line}`;
 
-const parameters = (formal) => (formal.formalParameterList()?.formalParameter_list() ?? []).map((p) => ({ name: p.id().getText(), tree: p.typeRef() }));
+const parameters = (formal) =>
+  (formal.formalParameterList()?.formalParameter_list() ?? []).map((p) => ({
+    name: p.id().getText(),
+    tree: p.typeRef()
+  }));
 
 /** Declares one top-level type. */
 export function declareUnit({ name, source }) {
@@ -92,7 +119,15 @@ function declareType(tree, modifiers, outer, file) {
   if (kind === "enum") c.values = (tree.enumConstants()?.id_list() ?? []).map((i) => i.getText());
   if (kind === "interface")
     for (const m of tree.interfaceBody().interfaceMethodDeclaration_list())
-      addMethod(c, { name: m.id().getText(), params: parameters(m.formalParameters()), returns: m.typeRef(), body: null, modifiers: new Set(["public", "abstract"]), annotations: new Map(), tree: m });
+      addMethod(c, {
+        name: m.id().getText(),
+        params: parameters(m.formalParameters()),
+        returns: m.typeRef(),
+        body: null,
+        modifiers: new Set(["public", "abstract"]),
+        annotations: new Map(),
+        tree: m
+      });
   if (kind === "class") for (const b of tree.classBody().classBodyDeclaration_list()) declareMember(c, b);
   return c;
 }
@@ -125,10 +160,27 @@ function declareMember(c, b) {
   const constructor = member.constructorDeclaration();
   const field = member.fieldDeclaration();
   const property = member.propertyDeclaration();
-  if (method) addMethod(c, { name: method.id().getText(), params: parameters(method.formalParameters()), returns: method.typeRef(), body: method.block(), tree: method, ...marked });
-  else if (constructor) c.constructors.push({ owner: c, name: c.name, params: parameters(constructor.formalParameters()), body: constructor.block(), tree: constructor, ...marked });
+  if (method)
+    addMethod(c, {
+      name: method.id().getText(),
+      params: parameters(method.formalParameters()),
+      returns: method.typeRef(),
+      body: method.block(),
+      tree: method,
+      ...marked
+    });
+  else if (constructor)
+    c.constructors.push({
+      owner: c,
+      name: c.name,
+      params: parameters(constructor.formalParameters()),
+      body: constructor.block(),
+      tree: constructor,
+      ...marked
+    });
   else if (field)
-    for (const v of field.variableDeclarators().variableDeclarator_list()) addField(c, { name: v.id().getText(), typeTree: field.typeRef(), initial: v.expression(), tree: v, ...marked });
+    for (const v of field.variableDeclarators().variableDeclarator_list())
+      addField(c, { name: v.id().getText(), typeTree: field.typeRef(), initial: v.expression(), tree: v, ...marked });
   else if (property) declareProperty(c, property, marked);
   else {
     const tree = member.classDeclaration() ?? member.interfaceDeclaration() ?? member.enumDeclaration();

@@ -4,7 +4,19 @@ import { ApexError, CompileError, NotModelled } from "./errors.mjs";
 import { defined, lower, SObject, textOf } from "./values.mjs";
 
 const ELEMENTS = ["actionCalls", "assignments", "decisions", "recordLookups", "recordUpdates", "screens", "subflows"];
-const SILENT = ["apiVersion", "description", "environments", "interviewLabel", "label", "processType", "runInMode", "status", "start", "variables", "textTemplates"];
+const SILENT = [
+  "apiVersion",
+  "description",
+  "environments",
+  "interviewLabel",
+  "label",
+  "processType",
+  "runInMode",
+  "status",
+  "start",
+  "variables",
+  "textTemplates"
+];
 
 const many = (x) => (x === undefined ? [] : Array.isArray(x) ? x : [x]);
 
@@ -40,22 +52,38 @@ export class Flow {
     this.first = (start.connector ?? path[0]?.connector)?.targetReference ?? null;
     if (!start.triggerType) return null;
     // Everything else would run inside the transaction that saves the record.
-    if (start.triggerType !== "RecordAfterSave" || path.length !== 1 || path[0].pathType !== "AsyncAfterCommit" || start.connector) throw new NotModelled(`a flow that is triggered other than after the commit`, this.name);
-    if (start.recordTriggerType !== "Update" || start.doesRequireRecordChangedToMeetCriteria !== "true") throw new NotModelled(`the trigger of ${this.name}`);
+    if (
+      start.triggerType !== "RecordAfterSave" ||
+      path.length !== 1 ||
+      path[0].pathType !== "AsyncAfterCommit" ||
+      start.connector
+    )
+      throw new NotModelled(`a flow that is triggered other than after the commit`, this.name);
+    if (start.recordTriggerType !== "Update" || start.doesRequireRecordChangedToMeetCriteria !== "true")
+      throw new NotModelled(`the trigger of ${this.name}`);
     const filters = many(start.filters).map((f) => {
       if (f.operator !== "EqualTo") throw new NotModelled(`filter ${f.operator}`, this.name);
       return { field: f.field, value: f.value.stringValue ?? f.value.booleanValue === "true" };
     });
     const every = start.filterLogic === "and";
     if (!every && start.filterLogic !== "or") throw new NotModelled(`filter logic ${start.filterLogic}`, this.name);
-    const meets = (record) => (every ? filters.every((f) => record.get(f.field) === f.value) : filters.some((f) => record.get(f.field) === f.value));
-    return { object: start.object, meets: (record, before) => before !== null && meets(record) && !meets(before), fields: filters.map((f) => f.field) };
+    const meets = (record) =>
+      every
+        ? filters.every((f) => record.get(f.field) === f.value)
+        : filters.some((f) => record.get(f.field) === f.value);
+    return {
+      object: start.object,
+      meets: (record, before) => before !== null && meets(record) && !meets(before),
+      fields: filters.map((f) => f.field)
+    };
   }
 
   /** Every target that an element names must be there. */
   check(e) {
     const targets = [e.connector, e.defaultConnector, ...many(e.rules).map((r) => r.connector)].filter(Boolean);
-    for (const t of targets) if (!this.elements.has(t.targetReference)) throw new CompileError(`flow ${this.name}: ${e.name} leads to ${t.targetReference}, which is not there`);
+    for (const t of targets)
+      if (!this.elements.has(t.targetReference))
+        throw new CompileError(`flow ${this.name}: ${e.name} leads to ${t.targetReference}, which is not there`);
     if (e.faultConnector) throw new NotModelled("a fault connector", this.name);
   }
 }
@@ -70,7 +98,8 @@ class Interview {
     this.screen = null;
     for (const [name, v] of flow.variables) this.values.set(name, v.isCollection === "true" ? [] : null);
     for (const [name, v] of Object.entries(inputs)) {
-      if (flow.variables.get(name)?.isInput !== "true") throw new CompileError(`flow ${flow.name} has no input ${name}`);
+      if (flow.variables.get(name)?.isInput !== "true")
+        throw new CompileError(`flow ${flow.name} has no input ${name}`);
       this.values.set(name, v);
     }
   }
@@ -125,7 +154,8 @@ class Interview {
   assignments(e) {
     for (const a of many(e.assignmentItems)) {
       const v = value(a.value, this.flow.name)(this);
-      if (a.operator === "Add" && Array.isArray(this.values.get(a.assignToReference))) this.values.get(a.assignToReference).push(v);
+      if (a.operator === "Add" && Array.isArray(this.values.get(a.assignToReference)))
+        this.values.get(a.assignToReference).push(v);
       else if (a.operator === "Assign") this.values.set(a.assignToReference, v);
       else throw new NotModelled(`assignment ${a.operator}`, this.flow.name);
     }
@@ -147,8 +177,12 @@ class Interview {
   }
 
   recordLookups(e) {
-    if (e.getFirstRecordOnly !== "true" || e.storeOutputAutomatically !== "true" || e.filterLogic !== "and") throw new NotModelled("this way of a record lookup", this.flow.name);
-    const wanted = many(e.filters).map((f) => [this.org.mustField(e.object, f.field).name, value(f.value, this.flow.name)(this)]);
+    if (e.getFirstRecordOnly !== "true" || e.storeOutputAutomatically !== "true" || e.filterLogic !== "and")
+      throw new NotModelled("this way of a record lookup", this.flow.name);
+    const wanted = many(e.filters).map((f) => [
+      this.org.mustField(e.object, f.field).name,
+      value(f.value, this.flow.name)(this)
+    ]);
     const row = [...this.org.database.table(e.object).values()].find((r) => wanted.every(([f, v]) => r.get(f) === v));
     this.values.set(e.name, row ?? null);
   }
@@ -156,19 +190,25 @@ class Interview {
   recordUpdates(e) {
     if (e.inputReference !== "$Record") throw new NotModelled("an update of anything but $Record", this.flow.name);
     const row = new SObject(this.record.type).set("Id", this.record.get("Id"));
-    for (const a of many(e.inputAssignments)) row.set(this.org.mustField(this.record.type, a.field).name, value(a.value, this.flow.name)(this));
+    for (const a of many(e.inputAssignments))
+      row.set(this.org.mustField(this.record.type, a.field).name, value(a.value, this.flow.name)(this));
     this.org.database.dml("update", [row], { mode: "system", allOrNone: true });
   }
 
   screens(e) {
-    this.screen = { name: e.name, components: many(e.fields).map((f) => {
-      if (f.fieldType !== "ComponentInstance") throw new NotModelled(`screen field ${f.fieldType}`, this.flow.name);
-      return { component: f.extensionName, properties: this.parameters(f) };
-    }) };
+    this.screen = {
+      name: e.name,
+      components: many(e.fields).map((f) => {
+        if (f.fieldType !== "ComponentInstance") throw new NotModelled(`screen field ${f.fieldType}`, this.flow.name);
+        return { component: f.extensionName, properties: this.parameters(f) };
+      })
+    };
   }
 
   subflows(e) {
-    const inputs = Object.fromEntries(many(e.inputAssignments).map((a) => [a.name, value(a.value, this.flow.name)(this)]));
+    const inputs = Object.fromEntries(
+      many(e.inputAssignments).map((a) => [a.name, value(a.value, this.flow.name)(this)])
+    );
     const flow = this.org.flows.get(e.flowName);
     if (!flow) throw new CompileError(`flow ${this.flow.name}: no flow is called ${e.flowName}`);
     new Interview(this.org, flow, inputs, this.record).run();

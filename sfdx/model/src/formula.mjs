@@ -4,7 +4,8 @@ import crypto from "node:crypto";
 import { CompileError, NotModelled } from "./errors.mjs";
 import { equalOperator, lower } from "./values.mjs";
 
-const TOKEN = /\s*(?:(\d+(?:\.\d+)?)|"((?:[^"\\]|\\.)*)"|'((?:[^'\\]|\\.)*)'|(\$?[A-Za-z_]\w*(?:\.\w+)*)|(<=|>=|<>|!=|==|&&|\|\||[-+*/&<>=!(),]))/y;
+const TOKEN =
+  /\s*(?:(\d+(?:\.\d+)?)|"((?:[^"\\]|\\.)*)"|'((?:[^'\\]|\\.)*)'|(\$?[A-Za-z_]\w*(?:\.\w+)*)|(<=|>=|<>|!=|==|&&|\|\||[-+*/&<>=!(),]))/y;
 
 function tokens(text) {
   const all = [];
@@ -76,7 +77,8 @@ export function checkFormula(tree, { functions, knows }) {
 const blank = (v) => v === null || v === "";
 
 function number(v) {
-  if (typeof v !== "number") throw new NotModelled(`a formula that computes with ${v === null ? "a blank" : typeof v}; use BLANKVALUE`);
+  if (typeof v !== "number")
+    throw new NotModelled(`a formula that computes with ${v === null ? "a blank" : typeof v}; use BLANKVALUE`);
   return v;
 }
 
@@ -123,7 +125,10 @@ function operate(op, args) {
 /** @param scope {functions, value(name)} */
 export function evaluate(tree, scope) {
   if ("value" in tree) return tree.value;
-  if (tree.name) return /^(true|false|null)$/i.test(tree.name) ? { true: true, false: false, null: null }[lower(tree.name)] : scope.value(tree.name);
+  if (tree.name)
+    return /^(true|false|null)$/i.test(tree.name)
+      ? { true: true, false: false, null: null }[lower(tree.name)]
+      : scope.value(tree.name);
   const args = tree.args.map((a) => Object.assign(() => evaluate(a, scope), { tree: a }));
   if (tree.op) return operate(tree.op, args);
   return scope.functions[tree.call](args, scope);
@@ -150,7 +155,7 @@ export const RULE_FUNCTIONS = {
   PRIORVALUE: ([a], scope) => scope.prior(fieldOf(a)),
   ISPICKVAL: ([a, b]) => (a() ?? "") === b(),
   TEXT: ([a]) => String(a() ?? ""),
-  LEN: ([a]) => (a() ?? "").length,
+  LEN: ([a]) => (a() ?? "").length
 };
 
 const bytes = (v) => {
@@ -167,7 +172,7 @@ export const CREDENTIAL_FUNCTIONS = {
   BASE64ENCODE: ([a]) => bytes(a()).toString("base64"),
   BLOB: ([a]) => Buffer.from(String(a()), "utf8"),
   HASH: ([a, b]) => (sha256(a()), crypto.createHash("sha256").update(bytes(b())).digest()),
-  HMAC: ([a, v, key]) => (sha256(a()), crypto.createHmac("sha256", bytes(key())).update(bytes(v())).digest()),
+  HMAC: ([a, v, key]) => (sha256(a()), crypto.createHmac("sha256", bytes(key())).update(bytes(v())).digest())
 };
 
 /** The text of a header of a credential: {!formula} between plain text. */

@@ -4,9 +4,45 @@
 import crypto from "node:crypto";
 import { CompileError, NotModelled } from "./errors.mjs";
 import { BOOLEAN, DECIMAL, distance, ID, primitive, STRING, Type } from "./types.mjs";
-import { ApexDate, ApexList, ApexMap, ApexSet, Blob, Datetime, EnumValue, equal, formatTime, id18, Instance, lower, Native, SObject, textOf } from "./values.mjs";
+import {
+  ApexDate,
+  ApexList,
+  ApexMap,
+  ApexSet,
+  Blob,
+  Datetime,
+  EnumValue,
+  equal,
+  formatTime,
+  id18,
+  Instance,
+  lower,
+  Native,
+  SObject,
+  textOf
+} from "./values.mjs";
 
-export const EXCEPTIONS = ["Exception", "AsyncException", "AuraHandledException", "CalloutException", "DmlException", "HandledException", "IllegalArgumentException", "InvalidParameterValueException", "JSONException", "ListException", "MathException", "NoAccessException", "NullPointerException", "QueryException", "SObjectException", "SecurityException", "StringException", "TypeException", "AssertException"];
+export const EXCEPTIONS = [
+  "Exception",
+  "AsyncException",
+  "AuraHandledException",
+  "CalloutException",
+  "DmlException",
+  "HandledException",
+  "IllegalArgumentException",
+  "InvalidParameterValueException",
+  "JSONException",
+  "ListException",
+  "MathException",
+  "NoAccessException",
+  "NullPointerException",
+  "QueryException",
+  "SObjectException",
+  "SecurityException",
+  "StringException",
+  "TypeException",
+  "AssertException"
+];
 
 const DAY = 86_400_000;
 const FORMULA_TYPES = { String: STRING, Picklist: STRING, Id: ID, Decimal: DECIMAL, Boolean: BOOLEAN };
@@ -17,29 +53,69 @@ const INTERFACES = {
   Finalizer: ["execute(finalizercontext)"],
   Schedulable: ["execute(schedulablecontext)"],
   HttpCalloutMock: ["respond(httprequest)"],
-  "Database.AllowsCallouts": [],
+  "Database.AllowsCallouts": []
 };
 
 /** Enums of the platform, with the values that the package may meet. */
 const ENUMS = {
   ParentJobResult: ["SUCCESS", "UNHANDLED_EXCEPTION"],
   AccessLevel: ["SYSTEM_MODE", "USER_MODE"],
-  StatusCode: ["FIELD_CUSTOM_VALIDATION_EXCEPTION", "STRING_TOO_LONG", "UNABLE_TO_LOCK_ROW", "REQUIRED_FIELD_MISSING", "INVALID_OR_NULL_FOR_RESTRICTED_PICKLIST", "DUPLICATE_VALUE", "ENTITY_IS_DELETED", "INSUFFICIENT_ACCESS_OR_READONLY", "CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY"],
+  StatusCode: [
+    "FIELD_CUSTOM_VALIDATION_EXCEPTION",
+    "STRING_TOO_LONG",
+    "UNABLE_TO_LOCK_ROW",
+    "REQUIRED_FIELD_MISSING",
+    "INVALID_OR_NULL_FOR_RESTRICTED_PICKLIST",
+    "DUPLICATE_VALUE",
+    "ENTITY_IS_DELETED",
+    "INSUFFICIENT_ACCESS_OR_READONLY",
+    "CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY"
+  ],
   "ConnectApi.CredentialPrincipalType": ["NamedPrincipal", "PerUserPrincipal"],
-  "ConnectApi.CredentialAuthenticationStatus": ["Configured", "NotConfigured", "Unknown"],
+  "ConnectApi.CredentialAuthenticationStatus": ["Configured", "NotConfigured", "Unknown"]
 };
 
 /** Plain objects: type -> {property: type}. Names with "new" have a constructor without arguments. */
 const PROPERTIES = {
   AsyncOptions: { new: true, MinimumQueueableDelayInMinutes: "Integer", MaximumQueueableStackDepth: "Integer" },
   "ConnectApi.NamedCredential": { calloutUrl: "String" },
-  "ConnectApi.Credential": { authenticationStatus: "ConnectApi.CredentialAuthenticationStatus" },
+  "ConnectApi.Credential": { authenticationStatus: "ConnectApi.CredentialAuthenticationStatus" }
 };
 
-const NATIVE = ["HttpRequest", "HttpResponse", "Http", "QueueableContext", "FinalizerContext", "SchedulableContext", "JSONGenerator", "Type", "Database.SaveResult", "Database.Error", "UUID", "Schema.SObjectType", "Trigger"];
+const NATIVE = [
+  "HttpRequest",
+  "HttpResponse",
+  "Http",
+  "QueueableContext",
+  "FinalizerContext",
+  "SchedulableContext",
+  "JSONGenerator",
+  "Type",
+  "Database.SaveResult",
+  "Database.Error",
+  "UUID",
+  "Schema.SObjectType",
+  "Trigger"
+];
 
 /** Names that only hold static members. */
-const NAMESPACES = ["System", "Label", "Database", "JSON", "Crypto", "EncodingUtil", "UserInfo", "Math", "Limits", "Test", "Assert", "FeatureManagement", "Pattern", "Trigger", "ConnectApi.NamedCredentials"];
+const NAMESPACES = [
+  "System",
+  "Label",
+  "Database",
+  "JSON",
+  "Crypto",
+  "EncodingUtil",
+  "UserInfo",
+  "Math",
+  "Limits",
+  "Test",
+  "Assert",
+  "FeatureManagement",
+  "Pattern",
+  "Trigger",
+  "ConnectApi.NamedCredentials"
+];
 
 const list = (x) => new ApexList(x);
 const clip = (s, n) => s.slice(0, Math.max(0, n));
@@ -54,11 +130,16 @@ const integerText = /^[+-]?\d+$/;
 function members(org) {
   const raise = (name, message) => org.raise(name, message);
   const assertion = (holds, message, more) => {
-    if (!holds) raise("AssertException", `Assertion Failed${message === undefined || message === null ? "" : `: ${message}`}${more ? `: ${more}` : ""}`);
+    if (!holds)
+      raise(
+        "AssertException",
+        `Assertion Failed${message === undefined || message === null ? "" : `: ${message}`}${more ? `: ${more}` : ""}`
+      );
     return null;
   };
   const areEqual = (e, a, m) => assertion(equal(e, a), m, `Expected: ${textOf(e)}, Actual: ${textOf(a)}`);
-  const index = (items, i) => (i < 0 || i >= items.length ? raise("ListException", `List index out of bounds: ${i}`) : i);
+  const index = (items, i) =>
+    i < 0 || i >= items.length ? raise("ListException", `List index out of bounds: ${i}`) : i;
   const timeText = (d, pattern, minutes) => formatTime(d.ms, pattern, minutes) ?? unknownPattern(pattern);
   const unknownPattern = (pattern) => {
     throw new NotModelled(`date format ${pattern}`);
@@ -68,7 +149,7 @@ function members(org) {
   return {
     Object: {
       "String toString()": (o) => textOf(o),
-      "Boolean equals(Object o)": (a, b) => equal(a, b),
+      "Boolean equals(Object o)": (a, b) => equal(a, b)
     },
     String: {
       "static String valueOf(Object o)": (o) => {
@@ -81,13 +162,18 @@ function members(org) {
       "static Boolean isNotEmpty(String s)": (s) => s !== null && s !== "",
       "static String join(Iterable<Object> l, String separator)": (l, s) => l.items.map(textOf).join(s),
       // MessageFormat: '' is one apostrophe, {n} an argument.
-      "static String format(String pattern, List<Object> words)": (p, w) => p.replace(/''/g, "'").replace(/\{(\d+)\}/g, (hole, i) => (i < w.items.length ? textOf(w.items[i]) : hole)),
+      "static String format(String pattern, List<Object> words)": (p, w) =>
+        p.replace(/''/g, "'").replace(/\{(\d+)\}/g, (hole, i) => (i < w.items.length ? textOf(w.items[i]) : hole)),
       "Integer length()": (s) => s.length,
       "String trim()": (s) => s.trim(),
       "String left(Integer n)": (s, n) => clip(s, n),
       "String right(Integer n)": (s, n) => (n >= s.length ? s : s.slice(s.length - Math.max(0, n))),
-      "String substring(Integer a)": (s, a) => (a < 0 || a > s.length ? raise("StringException", `Starting position out of bounds: ${a}`) : s.slice(a)),
-      "String substring(Integer a, Integer b)": (s, a, b) => (a < 0 || b < a || b > s.length ? raise("StringException", `Ending position out of bounds: ${b}`) : s.slice(a, b)),
+      "String substring(Integer a)": (s, a) =>
+        a < 0 || a > s.length ? raise("StringException", `Starting position out of bounds: ${a}`) : s.slice(a),
+      "String substring(Integer a, Integer b)": (s, a, b) =>
+        a < 0 || b < a || b > s.length
+          ? raise("StringException", `Ending position out of bounds: ${b}`)
+          : s.slice(a, b),
       "String substringAfter(String x)": (s, x) => (s.includes(x) ? s.slice(s.indexOf(x) + x.length) : ""),
       "String substringBefore(String x)": (s, x) => (s.includes(x) ? s.slice(0, s.indexOf(x)) : s),
       "String substringBetween(String a, String b)": (s, a, b) => {
@@ -108,44 +194,77 @@ function members(org) {
       "Boolean equalsIgnoreCase(String x)": (s, x) => x !== null && lower(s) === lower(x),
       "Integer indexOf(String x)": (s, x) => s.indexOf(x),
       "Integer countMatches(String x)": (s, x) => s.split(x).length - 1,
-      "String abbreviate(Integer n)": (s, n) => (n < 4 ? raise("IllegalArgumentException", "Minimum abbreviation width is 4") : s.length <= n ? s : `${s.slice(0, n - 3)}...`),
+      "String abbreviate(Integer n)": (s, n) =>
+        n < 4
+          ? raise("IllegalArgumentException", "Minimum abbreviation width is 4")
+          : s.length <= n
+            ? s
+            : `${s.slice(0, n - 3)}...`,
       "Boolean isNumeric()": (s) => /^\p{Nd}+$/u.test(s),
       "Boolean isAsciiPrintable()": (s) => /^[ -~]*$/.test(s),
-      "List<String> split(String regexp)": (s, x) => (/^[\w ,;/-]$|^\\[.|]$/.test(x) ? list(s.split(new RegExp(x))) : unknownPattern(x)),
+      "List<String> split(String regexp)": (s, x) =>
+        /^[\w ,;/-]$|^\\[.|]$/.test(x) ? list(s.split(new RegExp(x))) : unknownPattern(x)
     },
     Id: {
       "static Id valueOf(String s)": (s) => id18(s) ?? raise("StringException", `Invalid id: ${s}`),
-      "String to15()": (s) => s.slice(0, 15),
+      "String to15()": (s) => s.slice(0, 15)
     },
-    Integer: { "static Integer valueOf(String s)": (s) => (s !== null && integerText.test(s) ? Number(s) : raise("TypeException", `Invalid integer: ${s}`)), "String format()": (n) => n.toLocaleString("en-US") },
-    Long: { "Integer intValue()": (n) => n | 0, "static Long valueOf(String s)": (s) => (integerText.test(s ?? "") ? Number(s) : raise("TypeException", `Invalid long: ${s}`)) },
-    Decimal: { "static Decimal valueOf(String s)": (s) => (s !== null && s.trim() !== "" && Number.isFinite(Number(s)) ? Number(s) : raise("TypeException", `Invalid decimal: ${s}`)), "Integer intValue()": (n) => Math.trunc(n) | 0, "Long longValue()": (n) => Math.trunc(n) },
+    Integer: {
+      "static Integer valueOf(String s)": (s) =>
+        s !== null && integerText.test(s) ? Number(s) : raise("TypeException", `Invalid integer: ${s}`),
+      "String format()": (n) => n.toLocaleString("en-US")
+    },
+    Long: {
+      "Integer intValue()": (n) => n | 0,
+      "static Long valueOf(String s)": (s) =>
+        integerText.test(s ?? "") ? Number(s) : raise("TypeException", `Invalid long: ${s}`)
+    },
+    Decimal: {
+      "static Decimal valueOf(String s)": (s) =>
+        s !== null && s.trim() !== "" && Number.isFinite(Number(s))
+          ? Number(s)
+          : raise("TypeException", `Invalid decimal: ${s}`),
+      "Integer intValue()": (n) => Math.trunc(n) | 0,
+      "Long longValue()": (n) => Math.trunc(n)
+    },
     Blob: {
       "static Blob valueOf(String s)": (s) => new Blob(Buffer.from(s, "utf8")),
       "String toString()": (b) => b.bytes.toString("utf8"),
-      "Integer size()": (b) => b.bytes.length,
+      "Integer size()": (b) => b.bytes.length
     },
     Date: {
       "static Date today()": () => new ApexDate(Math.floor((org.now() + org.zoneMinutes * 60_000) / DAY) * DAY),
       "static Date newInstance(Integer y, Integer m, Integer d)": (y, m, d) => new ApexDate(Date.UTC(y, m - 1, d)),
-      "Date addDays(Integer n)": (d, n) => new ApexDate(d.ms + n * DAY),
+      "Date addDays(Integer n)": (d, n) => new ApexDate(d.ms + n * DAY)
     },
     Datetime: {
       "static Datetime now()": () => new Datetime(org.now()),
-      "static Datetime newInstanceGmt(Integer y, Integer mo, Integer d, Integer h, Integer mi, Integer s)": (y, mo, d, h, mi, s) => new Datetime(Date.UTC(y, mo - 1, d, h, mi, s)),
+      "static Datetime newInstanceGmt(Integer y, Integer mo, Integer d, Integer h, Integer mi, Integer s)": (
+        y,
+        mo,
+        d,
+        h,
+        mi,
+        s
+      ) => new Datetime(Date.UTC(y, mo - 1, d, h, mi, s)),
       "static Datetime newInstance(Long ms)": (ms) => new Datetime(ms),
       "static Datetime valueOfGmt(String s)": (s) => new Datetime(Date.parse(`${s.replace(" ", "T")}Z`)),
       "String formatGmt(String pattern)": (d, p) => timeText(d, p, 0),
       "String format(String pattern)": (d, p) => timeText(d, p, org.zoneMinutes),
       // The short form of the user's locale; here that of en_US.
-      "String format()": (d) => new Date(d.ms + org.zoneMinutes * 60_000).toLocaleString("en-US", { timeZone: "UTC", dateStyle: "short", timeStyle: "short" }),
+      "String format()": (d) =>
+        new Date(d.ms + org.zoneMinutes * 60_000).toLocaleString("en-US", {
+          timeZone: "UTC",
+          dateStyle: "short",
+          timeStyle: "short"
+        }),
       "Date date()": (d) => new ApexDate(Math.floor((d.ms + org.zoneMinutes * 60_000) / DAY) * DAY),
       "Long getTime()": (d) => d.ms,
       "Datetime addSeconds(Integer n)": (d, n) => later(d, n * 1000),
       "Datetime addMinutes(Integer n)": (d, n) => later(d, n * 60_000),
       "Datetime addHours(Integer n)": (d, n) => later(d, n * 3_600_000),
       "Datetime addDays(Integer n)": (d, n) => later(d, n * DAY),
-      "Integer millisecondGmt()": (d) => new Date(d.ms).getUTCMilliseconds(),
+      "Integer millisecondGmt()": (d) => new Date(d.ms).getUTCMilliseconds()
     },
     List: {
       "void add(E x)": (l, x) => void l.items.push(x),
@@ -159,7 +278,7 @@ function members(org) {
       "Integer size()": (l) => l.items.length,
       "Boolean isEmpty()": (l) => l.items.length === 0,
       "void clear()": (l) => void (l.items.length = 0),
-      "List<E> clone()": (l) => list([...l.items]),
+      "List<E> clone()": (l) => list([...l.items])
     },
     Set: {
       "Boolean add(E x)": (s, x) => s.add(x),
@@ -168,7 +287,7 @@ function members(org) {
       "Boolean containsAll(Iterable<E> x)": (s, x) => x.items.every((y) => s.has(y)),
       "Boolean remove(E x)": (s, x) => s.remove(x),
       "Integer size()": (s) => s.entries.size,
-      "Boolean isEmpty()": (s) => s.entries.size === 0,
+      "Boolean isEmpty()": (s) => s.entries.size === 0
     },
     Map: {
       "V put(K k, V v)": (m, k, v) => m.put(k, v),
@@ -179,7 +298,7 @@ function members(org) {
       "Set<K> keySet()": (m) => new ApexSet(m.keys),
       "List<V> values()": (m) => list(m.values),
       "Integer size()": (m) => m.entries.size,
-      "Boolean isEmpty()": (m) => m.entries.size === 0,
+      "Boolean isEmpty()": (m) => m.entries.size === 0
     },
     Iterable: {},
     SObject: {
@@ -190,23 +309,27 @@ function members(org) {
         return before;
       },
       "void addError(String message)": (r, m) => void (r.errors ??= []).push({ message: m, field: null }),
-      "void addError(String field, String message)": (r, f, m) => void (r.errors ??= []).push({ message: m, field: org.mustField(r.type, f).name }),
+      "void addError(String field, String message)": (r, f, m) =>
+        void (r.errors ??= []).push({ message: m, field: org.mustField(r.type, f).name }),
       "Boolean isSet(String name)": (r, n) => r.has(n),
       "SObject clone()": (r) => {
         const c = new SObject(r.type, new Map(r.fields));
         c.fields.delete("id");
         return c;
-      },
+      }
     },
     Exception: {
-      "String getMessage()": (e) => (e.cls.name === "AuraHandledException" && !e.told ? "Script-thrown exception" : (e.message ?? "Script-thrown exception")),
+      "String getMessage()": (e) =>
+        e.cls.name === "AuraHandledException" && !e.told
+          ? "Script-thrown exception"
+          : (e.message ?? "Script-thrown exception"),
       "void setMessage(String m)": (e, m) => void Object.assign(e, { message: m, told: true }),
       "String getTypeName()": (e) => (e.cls.builtin ? `System.${e.cls.name}` : e.cls.full),
       "Exception getCause()": (e) => e.cause ?? null,
       "String getStackTraceString()": () => "",
       "Integer getNumDml()": (e) => e.rows.length,
       "String getDmlMessage(Integer i)": (e, i) => e.rows[index(e.rows, i)].errors[0].message,
-      "StatusCode getDmlType(Integer i)": (e, i) => statusCode(e.rows[index(e.rows, i)].errors[0].code),
+      "StatusCode getDmlType(Integer i)": (e, i) => statusCode(e.rows[index(e.rows, i)].errors[0].code)
     },
     System: {
       "static Datetime now()": () => new Datetime(org.now()),
@@ -216,13 +339,16 @@ function members(org) {
       "static void attachFinalizer(Object f)": (f) => org.queue.attach(f),
       "static Id enqueueJob(Queueable job)": (job) => org.queue.enqueue(job, null),
       "static Id enqueueJob(Queueable job, AsyncOptions options)": (job, options) => org.queue.enqueue(job, options),
-      "static Id enqueueJob(Queueable job, Integer minutes)": (job, minutes) => org.queue.enqueue(job, new Native("AsyncOptions", { MinimumQueueableDelayInMinutes: minutes })),
-      "static String schedule(String name, String cron, Schedulable job)": (name, cron, job) => org.queue.schedule(name, cron, job),
-      "static void abortJob(Id job)": (id) => org.queue.abort(id),
+      "static Id enqueueJob(Queueable job, Integer minutes)": (job, minutes) =>
+        org.queue.enqueue(job, new Native("AsyncOptions", { MinimumQueueableDelayInMinutes: minutes })),
+      "static String schedule(String name, String cron, Schedulable job)": (name, cron, job) =>
+        org.queue.schedule(name, cron, job),
+      "static void abortJob(Id job)": (id) => org.queue.abort(id)
     },
     JSON: {
       "static String serialize(Object o)": (o) => jsonText(o),
-      "static String serialize(Object o, Boolean suppressNulls)": (o, s) => (s ? JSON.stringify(org.toJson(o), (k, v) => (v === null ? undefined : v)) : jsonText(o)),
+      "static String serialize(Object o, Boolean suppressNulls)": (o, s) =>
+        s ? JSON.stringify(org.toJson(o), (k, v) => (v === null ? undefined : v)) : jsonText(o),
       "static Object deserializeUntyped(String s)": (s) => {
         let v;
         try {
@@ -235,7 +361,7 @@ function members(org) {
       "static JSONGenerator createGenerator(Boolean pretty)": (pretty) => {
         if (pretty) throw new NotModelled("pretty JSON");
         return new Native("JSONGenerator", { parts: [] });
-      },
+      }
     },
     JSONGenerator: {
       "void writeStartObject()": (g) => void g.parts.push("{"),
@@ -244,7 +370,7 @@ function members(org) {
       "void writeNumberField(String name, Decimal value)": (g, n, v) => jsonField(g, n, String(v)),
       "void writeBooleanField(String name, Boolean value)": (g, n, v) => jsonField(g, n, String(v)),
       "void writeNullField(String name)": (g, n) => jsonField(g, n, "null"),
-      "String getAsString()": (g) => g.parts.join(""),
+      "String getAsString()": (g) => g.parts.join("")
     },
     Crypto: {
       "static Blob generateAesKey(Integer bits)": (bits) => new Blob(crypto.randomBytes(bits / 8)),
@@ -255,20 +381,20 @@ function members(org) {
       "static Blob generateDigest(String algorithm, Blob input)": (a, input) => {
         if (a !== "SHA-256") throw new NotModelled(`algorithm ${a}`);
         return new Blob(crypto.createHash("sha256").update(input.bytes).digest());
-      },
+      }
     },
     EncodingUtil: {
       "static String convertToHex(Blob b)": (b) => b.bytes.toString("hex"),
       "static String base64Encode(Blob b)": (b) => b.bytes.toString("base64"),
-      "static Blob base64Decode(String s)": (s) => new Blob(Buffer.from(s, "base64")),
+      "static Blob base64Decode(String s)": (s) => new Blob(Buffer.from(s, "base64"))
     },
     UserInfo: {
       "static Id getUserId()": () => org.user,
       "static String getName()": () => org.database.table("User").get(org.user).get("Name"),
-      "static Id getOrganizationId()": () => org.organizationId,
+      "static Id getOrganizationId()": () => org.organizationId
     },
     FeatureManagement: {
-      "static Boolean checkPermission(String name)": (n) => org.hasCustomPermission(n),
+      "static Boolean checkPermission(String name)": (n) => org.hasCustomPermission(n)
     },
     Math: {
       "static Integer min(Integer a, Integer b)": Math.min,
@@ -277,7 +403,7 @@ function members(org) {
       "static Integer max(Integer a, Integer b)": Math.max,
       "static Long max(Long a, Long b)": Math.max,
       "static Decimal max(Decimal a, Decimal b)": Math.max,
-      "static Integer mod(Integer a, Integer b)": (a, b) => a % b,
+      "static Integer mod(Integer a, Integer b)": (a, b) => a % b
     },
     Limits: {
       "static Integer getCallouts()": () => org.limits.used("callouts"),
@@ -285,13 +411,17 @@ function members(org) {
       "static Integer getQueries()": () => org.limits.used("queries"),
       "static Integer getDmlStatements()": () => org.limits.used("dml"),
       "static Integer getQueueableJobs()": () => org.limits.used("jobs"),
-      "static Integer getLimitQueueableJobs()": () => org.limits.most("jobs"),
+      "static Integer getLimitQueueableJobs()": () => org.limits.most("jobs")
     },
     Pattern: {
       // The same grammar in Java and here, for what has no flags, look-behind or possessive quantifier.
-      "static Boolean matches(String regexp, String s)": (x, s) => (/\(\?|[*+?}]\+|\\[^.dws\\]/.test(x) ? unknownPattern(x) : new RegExp(`^(?:${x})$`).test(s)),
+      "static Boolean matches(String regexp, String s)": (x, s) =>
+        /\(\?|[*+?}]\+|\\[^.dws\\]/.test(x) ? unknownPattern(x) : new RegExp(`^(?:${x})$`).test(s)
     },
-    UUID: { "static UUID randomUUID()": () => new Native("UUID", { text: crypto.randomUUID() }), "String toString()": (u) => u.text },
+    UUID: {
+      "static UUID randomUUID()": () => new Native("UUID", { text: crypto.randomUUID() }),
+      "String toString()": (u) => u.text
+    },
     Type: { "String getName()": (t) => String(t.of) },
     Test: {
       "static void setMock(Type t, Object mock)": (t, mock) => {
@@ -303,13 +433,14 @@ function members(org) {
       "static void stopTest()": () => org.test.stop(),
       "static Boolean isRunningTest()": () => org.test !== null,
       "static Id getStandardPricebookId()": () => org.standardPricebook,
-      "static void setCreatedDate(Id id, Datetime at)": (id, at) => org.database.setCreatedDate(id, at),
+      "static void setCreatedDate(Id id, Datetime at)": (id, at) => org.database.setCreatedDate(id, at)
     },
     Assert: {
       "static void areEqual(Object e, Object a)": (e, a) => areEqual(e, a),
       "static void areEqual(Object e, Object a, String m)": areEqual,
       "static void areNotEqual(Object e, Object a)": (e, a) => assertion(!equal(e, a), `Same value: ${textOf(a)}`),
-      "static void areNotEqual(Object e, Object a, String m)": (e, a, m) => assertion(!equal(e, a), m, `Same value: ${textOf(a)}`),
+      "static void areNotEqual(Object e, Object a, String m)": (e, a, m) =>
+        assertion(!equal(e, a), m, `Same value: ${textOf(a)}`),
       "static void isTrue(Boolean b)": (b) => assertion(b === true),
       "static void isTrue(Boolean b, String m)": (b, m) => assertion(b === true, m),
       "static void isFalse(Boolean b)": (b) => assertion(b === false),
@@ -319,7 +450,7 @@ function members(org) {
       "static void isNotNull(Object o)": (o) => assertion(o !== null),
       "static void isNotNull(Object o, String m)": (o, m) => assertion(o !== null, m),
       "static void fail()": () => assertion(false),
-      "static void fail(String m)": (m) => assertion(false, m),
+      "static void fail(String m)": (m) => assertion(false, m)
     },
     Http: { "HttpResponse send(HttpRequest r)": (h, r) => org.callouts.send(r) },
     HttpRequest: {
@@ -327,12 +458,13 @@ function members(org) {
       "String getEndpoint()": (r) => r.endpoint ?? null,
       "void setMethod(String s)": (r, s) => void (r.method = s),
       "String getMethod()": (r) => r.method ?? null,
-      "void setTimeout(Integer ms)": (r, ms) => (ms < 1 || ms > 120_000 ? raise("CalloutException", "Invalid timeout") : void (r.timeout = ms)),
+      "void setTimeout(Integer ms)": (r, ms) =>
+        ms < 1 || ms > 120_000 ? raise("CalloutException", "Invalid timeout") : void (r.timeout = ms),
       "void setHeader(String n, String v)": (r, n, v) => void r.headers.set(lower(n), [n, v]),
       "String getHeader(String n)": (r, n) => r.headers.get(lower(n))?.[1] ?? null,
       "void setBody(String s)": (r, s) => void (r.body = s),
       "String getBody()": (r) => r.body ?? "",
-      "Blob getBodyAsBlob()": (r) => new Blob(Buffer.from(r.body ?? "", "utf8")),
+      "Blob getBodyAsBlob()": (r) => new Blob(Buffer.from(r.body ?? "", "utf8"))
     },
     HttpResponse: {
       "void setStatusCode(Integer n)": (r, n) => void (r.status = n),
@@ -342,36 +474,53 @@ function members(org) {
       "void setHeader(String n, String v)": (r, n, v) => void r.headers.set(lower(n), [n, v]),
       "String getHeader(String n)": (r, n) => r.headers.get(lower(n))?.[1] ?? null,
       "void setBody(String s)": (r, s) => void (r.body = s),
-      "String getBody()": (r) => r.body ?? "",
+      "String getBody()": (r) => r.body ?? ""
     },
     Database: {
-      "static List<Database.SaveResult> insert(List<SObject> rows, Boolean all)": (rows, all) => results(org, "insert", rows, all, null),
-      "static List<Database.SaveResult> insert(List<SObject> rows, Boolean all, AccessLevel level)": (rows, all, level) => results(org, "insert", rows, all, level),
-      "static List<Database.SaveResult> update(List<SObject> rows, Boolean all)": (rows, all) => results(org, "update", rows, all, null),
-      "static List<Database.SaveResult> update(List<SObject> rows, Boolean all, AccessLevel level)": (rows, all, level) => results(org, "update", rows, all, level),
+      "static List<Database.SaveResult> insert(List<SObject> rows, Boolean all)": (rows, all) =>
+        results(org, "insert", rows, all, null),
+      "static List<Database.SaveResult> insert(List<SObject> rows, Boolean all, AccessLevel level)": (
+        rows,
+        all,
+        level
+      ) => results(org, "insert", rows, all, level),
+      "static List<Database.SaveResult> update(List<SObject> rows, Boolean all)": (rows, all) =>
+        results(org, "update", rows, all, null),
+      "static List<Database.SaveResult> update(List<SObject> rows, Boolean all, AccessLevel level)": (
+        rows,
+        all,
+        level
+      ) => results(org, "update", rows, all, level)
     },
     "Database.SaveResult": {
       "Boolean isSuccess()": (r) => r.errors.length === 0,
       "Id getId()": (r) => r.id,
-      "List<Database.Error> getErrors()": (r) => list(r.errors.map((e) => new Native("Database.Error", e))),
+      "List<Database.Error> getErrors()": (r) => list(r.errors.map((e) => new Native("Database.Error", e)))
     },
     "Database.Error": {
       "String getMessage()": (e) => e.message,
       "StatusCode getStatusCode()": (e) => statusCode(e.code),
-      "List<String> getFields()": (e) => list([...e.fields]),
+      "List<String> getFields()": (e) => list([...e.fields])
     },
     QueueableContext: { "Id getJobId()": (c) => c.id },
     SchedulableContext: { "Id getTriggerId()": (c) => c.id },
     FinalizerContext: {
       "Id getAsyncApexJobId()": (c) => c.id,
       "ParentJobResult getResult()": (c) => c.result,
-      "Exception getException()": (c) => c.exception,
+      "Exception getException()": (c) => c.exception
     },
     "ConnectApi.NamedCredentials": {
-      "static ConnectApi.NamedCredential getNamedCredential(String name)": (name) => new Native("ConnectApi.NamedCredential", { calloutUrl: org.callouts.address(name) }),
-      "static ConnectApi.Credential getCredential(String external, String principal, ConnectApi.CredentialPrincipalType type)": (external, principal) =>
-        new Native("ConnectApi.Credential", { authenticationStatus: enumValue("ConnectApi.CredentialAuthenticationStatus", org.callouts.hasSecret(external, principal) ? "Configured" : "NotConfigured") }),
-    },
+      "static ConnectApi.NamedCredential getNamedCredential(String name)": (name) =>
+        new Native("ConnectApi.NamedCredential", { calloutUrl: org.callouts.address(name) }),
+      "static ConnectApi.Credential getCredential(String external, String principal, ConnectApi.CredentialPrincipalType type)":
+        (external, principal) =>
+          new Native("ConnectApi.Credential", {
+            authenticationStatus: enumValue(
+              "ConnectApi.CredentialAuthenticationStatus",
+              org.callouts.hasSecret(external, principal) ? "Configured" : "NotConfigured"
+            )
+          })
+    }
   };
 }
 
@@ -386,7 +535,11 @@ const enumCache = new Map();
 
 /** One value of an enum of the platform. */
 export function enumValue(type, name) {
-  if (!enumCache.has(type)) enumCache.set(type, ENUMS[type].map((v, i) => new EnumValue(type, v, i)));
+  if (!enumCache.has(type))
+    enumCache.set(
+      type,
+      ENUMS[type].map((v, i) => new EnumValue(type, v, i))
+    );
   const found = enumCache.get(type).find((v) => v.name === name);
   if (!found) throw new NotModelled(`${type}.${name}`);
   return found;
@@ -396,7 +549,9 @@ const statusCode = (code) => enumValue("StatusCode", code);
 
 function results(org, operation, rows, allOrNone, level) {
   const mode = level ? (level.name === "SYSTEM_MODE" ? "system" : "user") : "user";
-  return list(org.database.dml(operation, rows.items, { mode, allOrNone }).map((r) => new Native("Database.SaveResult", r)));
+  return list(
+    org.database.dml(operation, rows.items, { mode, allOrNone }).map((r) => new Native("Database.SaveResult", r))
+  );
 }
 
 const SIGNATURE = /^(static )?([\w.]+(?:<.*?>)?) (\w+)\((.*)\)$/;
@@ -406,10 +561,15 @@ export class Library {
     this.program = program;
     this.org = org;
     this.types = new Map();
-    for (const name of [...NATIVE, ...Object.keys(INTERFACES), ...Object.keys(PROPERTIES), ...Object.keys(ENUMS)]) this.types.set(lower(name), new Type(name, { native: true }));
+    for (const name of [...NATIVE, ...Object.keys(INTERFACES), ...Object.keys(PROPERTIES), ...Object.keys(ENUMS)])
+      this.types.set(lower(name), new Type(name, { native: true }));
     this.namespaces = new Map(NAMESPACES.map((n) => [lower(n), new Type(n, { native: true })]));
     this.members = new Map();
-    for (const [type, all] of Object.entries(members(org))) this.members.set(lower(type), Object.entries(all).map(([signature, run]) => this.declared(signature, run)));
+    for (const [type, all] of Object.entries(members(org)))
+      this.members.set(
+        lower(type),
+        Object.entries(all).map(([signature, run]) => this.declared(signature, run))
+      );
   }
 
   declared(signature, run) {
@@ -445,7 +605,11 @@ export class Library {
   }
 
   candidates(type, name, isStatic) {
-    const chains = type.sobject ? ["sobject", "object"] : type.cls?.exception ? ["exception", "object"] : [lower(type.name), "object"];
+    const chains = type.sobject
+      ? ["sobject", "object"]
+      : type.cls?.exception
+        ? ["exception", "object"]
+        : [lower(type.name), "object"];
     for (const key of chains) {
       const all = (this.members.get(key) ?? []).filter((m) => lower(m.name) === lower(name) && m.static === isStatic);
       if (all.length) return all;
@@ -459,8 +623,12 @@ export class Library {
     for (const m of all) {
       if (m.params.length !== args.length) continue;
       const params = m.params.map((p) => ({ type: this.resolve(p, type) }));
-      const sum = args.reduce((s, a, i) => (s === null ? null : ((d) => (d === null ? null : s + d))(distance(a.type, params[i].type))), 0);
-      if (sum !== null && sum < least) [best, least] = [{ params, type: this.resolve(m.returns, type), run: m.run }, sum];
+      const sum = args.reduce(
+        (s, a, i) => (s === null ? null : ((d) => (d === null ? null : s + d))(distance(a.type, params[i].type))),
+        0
+      );
+      if (sum !== null && sum < least)
+        [best, least] = [{ params, type: this.resolve(m.returns, type), run: m.run }, sum];
     }
     return best;
   }
@@ -468,8 +636,13 @@ export class Library {
   /** An instance method, or null. */
   method(type, name, args) {
     if (type.cls?.kind === "enum" || type.name in ENUMS) return this.enumMethod(name, args);
-    if (type.is("Id")) return this.pick(this.candidates(type, name, false), type, args) ?? this.pick(this.candidates(STRING, name, false), STRING, args);
-    if (type.is("Integer", "Long", "Decimal", "Double") && !this.candidates(type, name, false).length) return this.pick(this.candidates(primitive(type.is("Integer") ? "Long" : "Decimal"), name, false), type, args);
+    if (type.is("Id"))
+      return (
+        this.pick(this.candidates(type, name, false), type, args) ??
+        this.pick(this.candidates(STRING, name, false), STRING, args)
+      );
+    if (type.is("Integer", "Long", "Decimal", "Double") && !this.candidates(type, name, false).length)
+      return this.pick(this.candidates(primitive(type.is("Integer") ? "Long" : "Decimal"), name, false), type, args);
     return this.pick(this.candidates(type, name, false), type, args);
   }
 
@@ -513,7 +686,8 @@ export class Library {
     const key = lower(name);
     const records = new Type("List", { args: [this.program.findType("SObject", null)] });
     if (["new", "old"].includes(key)) return { type: records, run: () => this.org.trigger[key] };
-    if (["isbefore", "isafter", "isinsert", "isupdate", "isdelete"].includes(key)) return { type: BOOLEAN, run: () => this.org.trigger[key] };
+    if (["isbefore", "isafter", "isinsert", "isupdate", "isdelete"].includes(key))
+      return { type: BOOLEAN, run: () => this.org.trigger[key] };
     throw new NotModelled(`Trigger.${name}`, where);
   }
 
@@ -524,7 +698,8 @@ export class Library {
   }
 
   constructorOf(type, values, where) {
-    if (type.is("HttpRequest", "HttpResponse", "Http") && !values.length) return { params: [], run: () => new Native(type.name, { headers: new Map(), status: 200 }) };
+    if (type.is("HttpRequest", "HttpResponse", "Http") && !values.length)
+      return { params: [], run: () => new Native(type.name, { headers: new Map(), status: 200 }) };
     if (PROPERTIES[type.name]?.new && !values.length) return { params: [], run: () => new Native(type.name) };
     throw new CompileError(`Constructor not defined: ${type} (${where})`);
   }
@@ -545,7 +720,8 @@ export class Library {
   nameOf(v) {
     if (typeof v === "string") return "String";
     if (typeof v === "boolean") return "Boolean";
-    if (typeof v === "number") return Number.isInteger(v) ? (Math.abs(v) <= 0x7fffffff ? "Integer" : "Long") : "Decimal";
+    if (typeof v === "number")
+      return Number.isInteger(v) ? (Math.abs(v) <= 0x7fffffff ? "Integer" : "Long") : "Decimal";
     if (v instanceof Instance) return v.cls.full;
     if (v instanceof ApexMap) return "Map<String,ANY>";
     if (v instanceof ApexList) return "List<ANY>";

@@ -20,7 +20,13 @@ function filesBelow(dir) {
 /** What a picklist, text or number field of the package allows. */
 function customField(c, file) {
   if (c.formula !== undefined) throw new NotModelled(`the formula field ${c.fullName}`, file);
-  const f = { name: c.fullName, label: c.label, required: c.required === "true", unique: c.unique === "true", custom: true };
+  const f = {
+    name: c.fullName,
+    label: c.label,
+    required: c.required === "true",
+    unique: c.unique === "true",
+    custom: true
+  };
   switch (c.type) {
     case "Text":
     case "LongTextArea":
@@ -40,34 +46,58 @@ function customField(c, file) {
       return { ...f, type: "Id", to: [c.referenceTo, c.fullName.replace(/__c$/, "__r")] };
     case "Picklist": {
       const values = many(c.valueSet?.valueSetDefinition?.value);
-      return { ...f, type: "Picklist", values: values.map((v) => v.fullName), restricted: c.valueSet?.restricted === "true", initial: values.find((v) => v.default === "true")?.fullName };
+      return {
+        ...f,
+        type: "Picklist",
+        values: values.map((v) => v.fullName),
+        restricted: c.valueSet?.restricted === "true",
+        initial: values.find((v) => v.default === "true")?.fullName
+      };
     }
   }
   throw new NotModelled(`field type ${c.type}`, file);
 }
 
 function permissionSet(c) {
-  const on = (list, key) => new Set(many(list).filter((x) => x.enabled === "true").map((x) => lower(x[key])));
+  const on = (list, key) =>
+    new Set(
+      many(list)
+        .filter((x) => x.enabled === "true")
+        .map((x) => lower(x[key]))
+    );
   return {
     label: c.label,
-    fields: new Map(many(c.fieldPermissions).map((p) => [lower(p.field), { read: p.readable === "true", edit: p.editable === "true" }])),
+    fields: new Map(
+      many(c.fieldPermissions).map((p) => [
+        lower(p.field),
+        { read: p.readable === "true", edit: p.editable === "true" }
+      ])
+    ),
     objects: new Map(
       many(c.objectPermissions).map((p) => [
         lower(p.object),
-        { read: p.allowRead === "true", create: p.allowCreate === "true", edit: p.allowEdit === "true", delete: p.allowDelete === "true", viewAll: p.viewAllRecords === "true", modifyAll: p.modifyAllRecords === "true" },
-      ]),
+        {
+          read: p.allowRead === "true",
+          create: p.allowCreate === "true",
+          edit: p.allowEdit === "true",
+          delete: p.allowDelete === "true",
+          viewAll: p.viewAllRecords === "true",
+          modifyAll: p.modifyAllRecords === "true"
+        }
+      ])
     ),
     classes: on(c.classAccesses, "apexClass"),
     custom: on(c.customPermissions, "name"),
     user: on(c.userPermissions, "name"),
-    principals: on(c.externalCredentialPrincipalAccesses, "externalCredentialPrincipal"),
+    principals: on(c.externalCredentialPrincipalAccesses, "externalCredentialPrincipal")
   };
 }
 
 const labelOf = (file, suffix) => path.basename(file).slice(0, -suffix.length);
 
 // Directories of kinds that have no meaning in the model: what the platform draws.
-const DRAWN = /\/(lwc|layouts|quickActions|tabs|flexipages|reports|dashboards|listViews|webLinks|reportTypes|applications|contentassets)\//;
+const DRAWN =
+  /\/(lwc|layouts|quickActions|tabs|flexipages|reports|dashboards|listViews|webLinks|reportTypes|applications|contentassets)\//;
 
 export class Project {
   /** @param dirs package directories */
@@ -107,18 +137,21 @@ export class Project {
     if ((n = own(".cls"))) this.classOf(n).source = fs.readFileSync(file, "utf8");
     else if ((n = own(".cls-meta.xml"))) this.classOf(n).version = Number(parse("ApexClass").apiVersion);
     else if ((n = own(".trigger"))) this.triggers.push({ name: n, source: fs.readFileSync(file, "utf8") });
-    else if (own(".labels-meta.xml")) for (const l of many(parse("CustomLabels").labels)) this.labels.set(lower(l.fullName), l.value);
+    else if (own(".labels-meta.xml"))
+      for (const l of many(parse("CustomLabels").labels)) this.labels.set(lower(l.fullName), l.value);
     else if (own(".field-meta.xml")) this.addField(object, parse("CustomField"), file);
     else if (own(".validationRule-meta.xml")) this.addRule(object, parse("ValidationRule"));
     else if ((n = own(".permissionset-meta.xml"))) this.permissionSets.set(n, permissionSet(parse("PermissionSet")));
     else if ((n = own(".customPermission-meta.xml"))) this.customPermissions.set(lower(n), n);
-    else if ((n = own(".externalCredential-meta.xml"))) this.external.set(n, many(parse("ExternalCredential").externalCredentialParameters));
+    else if ((n = own(".externalCredential-meta.xml")))
+      this.external.set(n, many(parse("ExternalCredential").externalCredentialParameters));
     else if ((n = own(".namedCredential-meta.xml"))) this.named.set(n, parse("NamedCredential"));
     else if ((n = own(".flow-meta.xml"))) this.flows.set(n, parse("Flow"));
     else if ((n = own(".notiftype-meta.xml"))) this.notifications.add(n);
     else if ((n = own(".queue-meta.xml"))) this.queues.add(n);
     else if ((n = own(".resource-meta.xml"))) this.resources.set(n, this.resource(file));
-    else if (!file.includes("/staticresources/") && !file.endsWith(".trigger-meta.xml")) throw new NotModelled(`metadata file ${file}`);
+    else if (!file.includes("/staticresources/") && !file.endsWith(".trigger-meta.xml"))
+      throw new NotModelled(`metadata file ${file}`);
   }
 
   resource(meta) {
@@ -139,6 +172,13 @@ export class Project {
   }
 
   addRule(object, c) {
-    if (c.active === "true") this.rules.push({ object, name: c.fullName, formula: c.errorConditionFormula, message: c.errorMessage, field: c.errorDisplayField });
+    if (c.active === "true")
+      this.rules.push({
+        object,
+        name: c.fullName,
+        formula: c.errorConditionFormula,
+        message: c.errorMessage,
+        field: c.errorDisplayField
+      });
   }
 }

@@ -7,10 +7,27 @@ import { ApexError, CompileError, LimitError, NotModelled } from "./errors.mjs";
 import { Flows } from "./flows.mjs";
 import { Program } from "./program.mjs";
 import { Queue } from "./queue.mjs";
-import { ApexDate, ApexList, ApexMap, ApexSet, Blob, Datetime, EnumValue, id18, Instance, lower, SObject } from "./values.mjs";
+import {
+  ApexDate,
+  ApexList,
+  ApexMap,
+  ApexSet,
+  Blob,
+  Datetime,
+  EnumValue,
+  id18,
+  Instance,
+  lower,
+  SObject
+} from "./values.mjs";
 
 // Apex Developer Guide, "Execution Governors and Limits": synchronous, asynchronous.
-const LIMITS = { callouts: [100, 100, "callouts"], queries: [100, 200, "SOQL queries"], dml: [150, 150, "DML statements"], jobs: [50, 1, "queueable jobs added to the queue"] };
+const LIMITS = {
+  callouts: [100, 100, "callouts"],
+  queries: [100, 200, "SOQL queries"],
+  dml: [150, 150, "DML statements"],
+  jobs: [50, 1, "queueable jobs added to the queue"]
+};
 const STEPS = 5_000_000; // statements of one transaction; stands for the CPU time limit
 
 class LimitCounter {
@@ -25,7 +42,8 @@ class LimitCounter {
     return LIMITS[what][this.kind === "async" ? 1 : 0];
   }
   use(what) {
-    if (++this.counts[what] > this.most(what)) throw new LimitError(`System.LimitException: Too many ${LIMITS[what][2]}: ${this.counts[what]}`);
+    if (++this.counts[what] > this.most(what))
+      throw new LimitError(`System.LimitException: Too many ${LIMITS[what][2]}: ${this.counts[what]}`);
   }
 }
 
@@ -48,7 +66,12 @@ class Transaction {
     this.pending = true;
     const setup = object.name === "PermissionSetAssignment";
     if (object.name === "User") return;
-    if ((setup && this.wrotePlain) || (!setup && this.wroteSetup)) this.org.raise("DmlException", `MIXED_DML_OPERATION, DML operation on setup object is not permitted after you have updated a non-setup object (or vice versa): ${object.name}`, { rows: [{ errors: [{ code: "MIXED_DML_OPERATION", message: "", fields: [] }] }] });
+    if ((setup && this.wrotePlain) || (!setup && this.wroteSetup))
+      this.org.raise(
+        "DmlException",
+        `MIXED_DML_OPERATION, DML operation on setup object is not permitted after you have updated a non-setup object (or vice versa): ${object.name}`,
+        { rows: [{ errors: [{ code: "MIXED_DML_OPERATION", message: "", fields: [] }] }] }
+      );
     if (setup) this.wroteSetup = true;
     else this.wrotePlain = true;
   }
@@ -68,7 +91,11 @@ class Coverage {
   /** Lines that ran and lines that there are, by class. */
   of(file) {
     const lines = [...(this.lines.get(file) ?? new Map())];
-    return { all: lines.length, hit: lines.filter(([, l]) => l.hit).length, missed: lines.filter(([, l]) => !l.hit).map(([n]) => n) };
+    return {
+      all: lines.length,
+      hit: lines.filter(([, l]) => l.hit).length,
+      missed: lines.filter(([, l]) => !l.hit).map(([n]) => n)
+    };
   }
 }
 
@@ -109,11 +136,18 @@ export class Org {
     const { database } = this;
     database.seed("Organization", { Id: this.organizationId, Name: "Model", IsSandbox: true });
     for (const name of Object.keys(PROFILES)) database.seed("Profile", { Name: name });
-    for (const [name, set] of this.project.permissionSets) database.seed("PermissionSet", { Name: name, Label: set.label });
+    for (const [name, set] of this.project.permissionSets)
+      database.seed("PermissionSet", { Name: name, Label: set.label });
     for (const name of this.project.queues) database.seed("Group", { DeveloperName: name, Name: name, Type: "Queue" });
-    for (const name of this.project.notifications) database.seed("CustomNotificationType", { DeveloperName: name, MasterLabel: name });
-    for (const [name, body] of this.project.resources) database.seed("StaticResource", { Name: name, Body: new Blob(body) });
-    this.standardPricebook = database.seed("Pricebook2", { Name: "Standard Price Book", IsActive: true, IsStandard: true });
+    for (const name of this.project.notifications)
+      database.seed("CustomNotificationType", { DeveloperName: name, MasterLabel: name });
+    for (const [name, body] of this.project.resources)
+      database.seed("StaticResource", { Name: name, Body: new Blob(body) });
+    this.standardPricebook = database.seed("Pricebook2", {
+      Name: "Standard Price Book",
+      IsActive: true,
+      IsStandard: true
+    });
     this.admin = this.addUser({ name: "Admin", profile: "System Administrator" });
     this.user = this.admin;
   }
@@ -124,7 +158,19 @@ export class Org {
 
   /** Adds a user with a profile of the model and permission sets of the package. */
   addUser({ name, profile, sets = [] }) {
-    const id = this.database.seed("User", { LastName: name, Name: name, Username: `${lower(name)}@example.com`, Email: `${lower(name)}@example.com`, Alias: name.slice(0, 8), IsActive: true, ProfileId: this.rowOf("Profile", profile).get("Id"), TimeZoneSidKey: "Europe/Berlin", LocaleSidKey: "en_US", EmailEncodingKey: "UTF-8", LanguageLocaleKey: "en_US" });
+    const id = this.database.seed("User", {
+      LastName: name,
+      Name: name,
+      Username: `${lower(name)}@example.com`,
+      Email: `${lower(name)}@example.com`,
+      Alias: name.slice(0, 8),
+      IsActive: true,
+      ProfileId: this.rowOf("Profile", profile).get("Id"),
+      TimeZoneSidKey: "Europe/Berlin",
+      LocaleSidKey: "en_US",
+      EmailEncodingKey: "UTF-8",
+      LanguageLocaleKey: "en_US"
+    });
     for (const s of sets) {
       const row = this.rowOf("PermissionSet", s);
       if (!row) throw new CompileError(`no permission set is called ${s}`);
@@ -137,9 +183,13 @@ export class Org {
   checkReferences() {
     const { project } = this;
     for (const [name, set] of project.permissionSets) {
-      for (const f of set.fields.keys()) if (!project.schema.field(...f.split("."))) throw new CompileError(`permission set ${name}: no field ${f}`);
-      for (const c of set.classes) if (!this.program.classes.has(c)) throw new CompileError(`permission set ${name}: no class ${c}`);
-      for (const c of set.custom) if (!project.customPermissions.has(c)) throw new CompileError(`permission set ${name}: no custom permission ${c}`);
+      for (const f of set.fields.keys())
+        if (!project.schema.field(...f.split("."))) throw new CompileError(`permission set ${name}: no field ${f}`);
+      for (const c of set.classes)
+        if (!this.program.classes.has(c)) throw new CompileError(`permission set ${name}: no class ${c}`);
+      for (const c of set.custom)
+        if (!project.customPermissions.has(c))
+          throw new CompileError(`permission set ${name}: no custom permission ${c}`);
     }
   }
 
@@ -168,7 +218,9 @@ export class Org {
   }
 
   notNull(v) {
-    return v === null || v === undefined ? this.raise("NullPointerException", "Attempt to de-reference a null object") : v;
+    return v === null || v === undefined
+      ? this.raise("NullPointerException", "Attempt to de-reference a null object")
+      : v;
   }
 
   onlyRow(list) {
@@ -178,7 +230,11 @@ export class Org {
   }
 
   readField(record, key, name, isChild) {
-    if (record.selected && !record.selected.has(key) && !record.has(key)) this.raise("SObjectException", `SObject row was retrieved via SOQL without querying the requested field: ${record.type}.${name}`);
+    if (record.selected && !record.selected.has(key) && !record.has(key))
+      this.raise(
+        "SObjectException",
+        `SObject row was retrieved via SOQL without querying the requested field: ${record.type}.${name}`
+      );
     return record.get(key) ?? (isChild ? new ApexList() : null);
   }
 
@@ -260,7 +316,15 @@ export class Org {
     for (const t of this.program.triggers) {
       if (lower(t.object) !== lower(object.name) || !t.events.has(`${when}${operation}`)) continue;
       const outer = this.trigger;
-      this.trigger = { new: operation === "delete" ? null : new ApexList(jobs.map((j) => j.record)), old: operation === "insert" ? null : new ApexList(jobs.map((j) => j.before)), isbefore: when === "before", isafter: when === "after", isinsert: operation === "insert", isupdate: operation === "update", isdelete: operation === "delete" };
+      this.trigger = {
+        new: operation === "delete" ? null : new ApexList(jobs.map((j) => j.record)),
+        old: operation === "insert" ? null : new ApexList(jobs.map((j) => j.before)),
+        isbefore: when === "before",
+        isafter: when === "after",
+        isinsert: operation === "insert",
+        isupdate: operation === "update",
+        isdelete: operation === "delete"
+      };
       try {
         t.run();
       } finally {
@@ -277,10 +341,14 @@ export class Org {
     const methods = (c?.methods.get(lower(methodName)) ?? []).filter((m) => m.annotations.has("auraenabled"));
     if (methods.length !== 1) throw new CompileError(`${className}.${methodName} is no @AuraEnabled method`);
     const [m] = methods;
-    if (!m.static || !["public", "global"].some((x) => m.modifiers.has(x))) throw new CompileError(`${className}.${methodName} must be public and static`);
-    for (const name of Object.keys(given)) if (!m.params.some((p) => p.name === name)) throw new CompileError(`${className}.${methodName} has no parameter ${name}`);
+    if (!m.static || !["public", "global"].some((x) => m.modifiers.has(x)))
+      throw new CompileError(`${className}.${methodName} must be public and static`);
+    for (const name of Object.keys(given))
+      if (!m.params.some((p) => p.name === name))
+        throw new CompileError(`${className}.${methodName} has no parameter ${name}`);
     return this.as(user, () => {
-      if (!this.access.classMay(className)) this.raise("NoAccessException", `You do not have access to the Apex class named '${className}'.`);
+      if (!this.access.classMay(className))
+        this.raise("NoAccessException", `You do not have access to the Apex class named '${className}'.`);
       const args = m.params.map((p) => this.fromJson(given[p.name] ?? null, p.type));
       return this.toAura(this.run("sync", () => this.call(m, null, args)));
     });
@@ -310,7 +378,9 @@ export class Org {
 
   toInvocable(v) {
     if (!(v instanceof Instance)) return this.toJson(v);
-    return Object.fromEntries([...v.fields].filter(([f]) => f.annotations.has("invocablevariable")).map(([f, x]) => [f.name, this.toJson(x)]));
+    return Object.fromEntries(
+      [...v.fields].filter(([f]) => f.annotations.has("invocablevariable")).map(([f, x]) => [f.name, this.toJson(x)])
+    );
   }
 
   // ---- JSON
@@ -323,14 +393,23 @@ export class Org {
     if (v instanceof EnumValue) return v.name;
     if (v instanceof ApexList || v instanceof ApexSet) return v.items.map((x) => this.toJson(x, pick));
     if (v instanceof ApexMap) return Object.fromEntries(v.keys.map((k) => [String(k), this.toJson(v.get(k), pick)]));
-    if (v instanceof Instance && !v.cls.exception) return Object.fromEntries(this.instanceFields(v, pick).map(([f, x]) => [f.name, this.toJson(x, pick)]));
-    if (v instanceof SObject) return { attributes: { type: v.type }, ...Object.fromEntries([...v.fields].map(([k, x]) => [this.project.schema.field(v.type, k)?.name ?? k, this.toJson(x, pick)])) };
+    if (v instanceof Instance && !v.cls.exception)
+      return Object.fromEntries(this.instanceFields(v, pick).map(([f, x]) => [f.name, this.toJson(x, pick)]));
+    if (v instanceof SObject)
+      return {
+        attributes: { type: v.type },
+        ...Object.fromEntries(
+          [...v.fields].map(([k, x]) => [this.project.schema.field(v.type, k)?.name ?? k, this.toJson(x, pick)])
+        )
+      };
     throw new NotModelled(`JSON of ${this.program.library.nameOf(v)}`);
   }
 
   instanceFields(v, pick) {
     const all = [];
-    for (let c = v.cls; c; c = c.super) for (const f of c.fields.values()) if (!f.static && pick(f)) all.push([f, f.get ? f.get(v, []) : (v.fields.get(f) ?? null)]);
+    for (let c = v.cls; c; c = c.super)
+      for (const f of c.fields.values())
+        if (!f.static && pick(f)) all.push([f, f.get ? f.get(v, []) : (v.fields.get(f) ?? null)]);
     return all;
   }
 
@@ -353,7 +432,17 @@ export class Org {
   }
 
   mustBe(v, type) {
-    const fits = type.is("Id") ? id18(v) !== null : type.is("String") ? typeof v === "string" : type.is("Boolean") ? typeof v === "boolean" : type.is("Integer") ? Number.isInteger(v) : type.is("List") ? Array.isArray(v) : null;
+    const fits = type.is("Id")
+      ? id18(v) !== null
+      : type.is("String")
+        ? typeof v === "string"
+        : type.is("Boolean")
+          ? typeof v === "boolean"
+          : type.is("Integer")
+            ? Number.isInteger(v)
+            : type.is("List")
+              ? Array.isArray(v)
+              : null;
     if (fits === null) throw new NotModelled(`a parameter of type ${type}`);
     if (!fits) throw new CompileError(`${JSON.stringify(v)} is no ${type}`);
   }

@@ -58,7 +58,9 @@ export class Program {
 
   /** The class that a name means inside another class, or null. */
   findClass(name, from) {
-    const parts = lower(name).replace(/^system\./, "").split(".");
+    const parts = lower(name)
+      .replace(/^system\./, "")
+      .split(".");
     for (let c = from; c; c = c.outer) {
       for (let k = c; k; k = k.super) if (parts.length === 1 && k.inner.has(parts[0])) return k.inner.get(parts[0]);
       if (parts.length === 1 && lower(c.name) === parts[0]) return c;
@@ -99,12 +101,18 @@ export class Program {
 
   resolveHeader(c) {
     const where = `${c.file}:${c.tree.start.line}`;
-    const interfaces = c.kind === "class" ? c.tree.IMPLEMENTS?.() && c.tree.typeList() : c.kind === "interface" ? c.tree.typeList?.() : null;
+    const interfaces =
+      c.kind === "class"
+        ? c.tree.IMPLEMENTS?.() && c.tree.typeList()
+        : c.kind === "interface"
+          ? c.tree.typeList?.()
+          : null;
     c.interfaces = (interfaces?.typeRef_list() ?? []).map((t) => this.type(t, c, where));
     if (c.kind === "class" && c.tree.EXTENDS()) {
       c.super = this.type(c.tree.typeRef(), c, where).cls;
       if (!c.super || c.super.kind !== "class") throw new CompileError(`${c.full} extends no class (${where})`);
-      if (!c.super.modifiers.has("virtual") && !c.super.modifiers.has("abstract")) throw new CompileError(`Non-virtual and non-abstract type cannot be extended: ${c.super.full} (${where})`);
+      if (!c.super.modifiers.has("virtual") && !c.super.modifiers.has("abstract"))
+        throw new CompileError(`Non-virtual and non-abstract type cannot be extended: ${c.super.full} (${where})`);
       c.exception = c.super.exception;
     }
   }
@@ -129,20 +137,34 @@ export class Program {
       if (m.static) continue;
       const where = `${c.file}:${m.tree.start.line}`;
       const before = c.vtable.get(m.signature);
-      if (before && !m.modifiers.has("override")) throw new CompileError(`Method must use the override keyword: ${m.name} (${where})`);
-      if (before && !before.modifiers.has("virtual") && !before.modifiers.has("abstract") && !before.modifiers.has("override")) throw new CompileError(`Non-virtual, non-abstract methods cannot be overridden: ${m.name} (${where})`);
-      if (!before && m.modifiers.has("override") && !this.library.isObjectMethod(m.signature)) throw new CompileError(`@Override specified for non-overriding method: ${m.name} (${where})`);
+      if (before && !m.modifiers.has("override"))
+        throw new CompileError(`Method must use the override keyword: ${m.name} (${where})`);
+      if (
+        before &&
+        !before.modifiers.has("virtual") &&
+        !before.modifiers.has("abstract") &&
+        !before.modifiers.has("override")
+      )
+        throw new CompileError(`Non-virtual, non-abstract methods cannot be overridden: ${m.name} (${where})`);
+      if (!before && m.modifiers.has("override") && !this.library.isObjectMethod(m.signature))
+        throw new CompileError(`@Override specified for non-overriding method: ${m.name} (${where})`);
       c.vtable.set(m.signature, m);
     }
     if (c.kind !== "class" || c.modifiers.has("abstract")) return;
     for (const t of c.interfaces) this.checkInterface(c, t);
-    for (const m of c.vtable.values()) if (m.modifiers.has("abstract")) throw new CompileError(`Class ${c.full} must implement the method: ${m.name}`);
+    for (const m of c.vtable.values())
+      if (m.modifiers.has("abstract")) throw new CompileError(`Class ${c.full} must implement the method: ${m.name}`);
   }
 
   checkInterface(c, t) {
-    const wanted = t.cls ? [...t.cls.methods.values()].flat().map((m) => m.signature) : this.library.interfaceMethods(t);
-    if (t.cls?.kind !== "interface" && !wanted) throw new CompileError(`${c.full} implements ${t}, which is no interface`);
-    for (const signature of wanted) if (!c.vtable.has(signature)) throw new CompileError(`Class ${c.full} must implement the method: ${t}.${signature}`);
+    const wanted = t.cls
+      ? [...t.cls.methods.values()].flat().map((m) => m.signature)
+      : this.library.interfaceMethods(t);
+    if (t.cls?.kind !== "interface" && !wanted)
+      throw new CompileError(`${c.full} implements ${t}, which is no interface`);
+    for (const signature of wanted)
+      if (!c.vtable.has(signature))
+        throw new CompileError(`Class ${c.full} must implement the method: ${t}.${signature}`);
     for (const up of t.cls?.interfaces ?? []) this.checkInterface(c, up);
   }
 
@@ -155,7 +177,8 @@ export class Program {
     const all = [];
     const seen = new Set();
     const visit = (k) => {
-      for (const m of k.methods.get(lower(name)) ?? []) if (!seen.has(m.signature) && seen.add(m.signature)) all.push(m);
+      for (const m of k.methods.get(lower(name)) ?? [])
+        if (!seen.has(m.signature) && seen.add(m.signature)) all.push(m);
       for (const t of k.interfaces) if (t.cls) visit(t.cls);
       if (k.super) visit(k.super);
     };

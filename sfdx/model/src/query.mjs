@@ -3,7 +3,13 @@
 import { CompileError, NotModelled } from "./errors.mjs";
 import { ApexDate, ApexList, ApexMap, ApexSet, Datetime, equalOperator, id18, lower, SObject } from "./values.mjs";
 
-const UNSUPPORTED = { usingScope: "USING SCOPE", groupByClause: "GROUP BY", offsetClause: "OFFSET", allRowsClause: "ALL ROWS", updateList: "UPDATE" };
+const UNSUPPORTED = {
+  usingScope: "USING SCOPE",
+  groupByClause: "GROUP BY",
+  offsetClause: "OFFSET",
+  allRowsClause: "ALL ROWS",
+  updateList: "UPDATE"
+};
 
 /**
  * @param context program, where, mode (of a query that says none), and bind:
@@ -12,14 +18,19 @@ const UNSUPPORTED = { usingScope: "USING SCOPE", groupByClause: "GROUP BY", offs
  */
 export function compileQuery(q, context) {
   const { program, where } = context;
-  for (const [clause, words] of Object.entries(UNSUPPORTED)) if (q[clause]?.()) throw new NotModelled(`SOQL ${words}`, where);
+  for (const [clause, words] of Object.entries(UNSUPPORTED))
+    if (q[clause]?.()) throw new NotModelled(`SOQL ${words}`, where);
   const object = objectOf(q.fromNameList(), program, where);
   const mode = modeOf(q.withClause(), context);
   const entries = q.selectList().selectEntry_list();
   const count = entries.length === 1 && /^count\(\)$/i.test(entries[0].getText());
   const fields = count ? [] : entries.filter((e) => !e.subQuery()).map((e) => selected(e, object, program, where));
-  const children = entries.filter((e) => e.subQuery()).map((e) => compileChild(e.subQuery(), object, { ...context, mode }));
-  const test = q.whereClause() ? condition(q.whereClause().whereLogicalExpression(), object, context) : { used: [], test: () => true };
+  const children = entries
+    .filter((e) => e.subQuery())
+    .map((e) => compileChild(e.subQuery(), object, { ...context, mode }));
+  const test = q.whereClause()
+    ? condition(q.whereClause().whereLogicalExpression(), object, context)
+    : { used: [], test: () => true };
   const order = ordering(q.orderByClause(), object, program, where);
   const limit = limitOf(q.limitClause(), context);
   const lock = lockOf(q.forClauses(), where);
@@ -35,7 +46,7 @@ export function compileQuery(q, context) {
       if (lock) org.database.lock(rows);
       if (count) return rows.length;
       return rows.map((r) => project(org, object, r, fields, children, frame, mode));
-    },
+    }
   };
 }
 
@@ -72,7 +83,8 @@ function pathOf(text, object, program, where) {
 }
 
 function selected(entry, object, program, where) {
-  if (!entry.fieldName() || entry.soqlFunction() || entry.typeOf()) throw new NotModelled(`SOQL ${entry.getText()}`, where);
+  if (!entry.fieldName() || entry.soqlFunction() || entry.typeOf())
+    throw new NotModelled(`SOQL ${entry.getText()}`, where);
   return pathOf(entry.fieldName().getText(), object, program, where);
 }
 
@@ -80,20 +92,28 @@ function compileChild(q, parent, context) {
   const { program, where } = context;
   const relationship = q.fromNameList().getText();
   const name = Object.keys(parent.children).find((k) => lower(k) === lower(relationship));
-  if (!name) throw new CompileError(`Didn't understand relationship '${relationship}' in FROM part of query call (${where})`);
+  if (!name)
+    throw new CompileError(`Didn't understand relationship '${relationship}' in FROM part of query call (${where})`);
   const [childName, back] = parent.children[name];
   const object = program.schema.object(childName);
   if (q.limitClause() || q.forClauses().getText()) throw new NotModelled("LIMIT or FOR in a subquery", where);
-  const fields = q.subFieldList().subFieldEntry_list().map((e) => selected(e, object, program, where));
-  const test = q.whereClause() ? condition(q.whereClause().whereLogicalExpression(), object, context) : { used: [], test: () => true };
+  const fields = q
+    .subFieldList()
+    .subFieldEntry_list()
+    .map((e) => selected(e, object, program, where));
+  const test = q.whereClause()
+    ? condition(q.whereClause().whereLogicalExpression(), object, context)
+    : { used: [], test: () => true };
   const order = ordering(q.orderByClause(), object, program, where);
   return {
     name,
     run(org, row, frame) {
       if (context.mode === "user") org.access.mustRead(object, [...fields, ...test.used, ...order.used]);
-      const rows = org.database.candidates(object, context.mode).filter((r) => r.get(back) === row.get("Id") && test.test(r, frame, org));
+      const rows = org.database
+        .candidates(object, context.mode)
+        .filter((r) => r.get(back) === row.get("Id") && test.test(r, frame, org));
       return new ApexList(order.sort(rows, org).map((r) => project(org, object, r, fields, [], frame, context.mode)));
-    },
+    }
   };
 }
 
@@ -161,7 +181,7 @@ const OPERATORS = {
   "<=": (a, b) => a !== null && b !== null && order(a) <= order(b),
   ">=": (a, b) => a !== null && b !== null && order(a) >= order(b),
   in: (a, b) => itemsOf(b).some((x) => same(a, x)),
-  notin: (a, b) => !itemsOf(b).some((x) => same(a, x)),
+  notin: (a, b) => !itemsOf(b).some((x) => same(a, x))
 };
 
 function same(a, b) {
@@ -179,7 +199,8 @@ function comparison(tree, object, context) {
   const path = pathOf(tree.fieldName().getText(), object, context.program, context.where);
   const compare = OPERATORS[lower(tree.comparisonOperator().getText())];
   if (!compare) throw new NotModelled(`SOQL ${tree.comparisonOperator().getText()}`, context.where);
-  if (path.field.type === "String" && path.field.length > 255) throw new CompileError(`field '${path.field.name}' can not be filtered in a query call (${context.where})`);
+  if (path.field.type === "String" && path.field.length > 255)
+    throw new CompileError(`field '${path.field.name}' can not be filtered in a query call (${context.where})`);
   const value = literal(tree.value(), context);
   const normal = path.field.type === "Id" ? (v) => (typeof v === "string" ? (id18(v) ?? v) : v) : (v) => v;
   const all = (v) => (Array.isArray(itemsOf(v)) ? new ApexList(itemsOf(v).map(normal)) : normal(v));
@@ -201,7 +222,10 @@ function literal(v, context) {
   if (v.signedNumber()) return () => Number(text);
   if (v.DateTimeLiteral()) return () => new Datetime(Date.parse(text));
   if (v.valueList()) {
-    const all = v.valueList().value_list().map((x) => literal(x, context));
+    const all = v
+      .valueList()
+      .value_list()
+      .map((x) => literal(x, context));
     return (f) => new ApexList(all.map((x) => x(f)));
   }
   throw new NotModelled(`SOQL value ${text}`, context.where);
@@ -210,10 +234,17 @@ function literal(v, context) {
 /** ORDER BY; blanks come first unless NULLS LAST is said. */
 function ordering(clause, object, program, where) {
   if (!clause) return { used: [], sort: (rows) => rows };
-  const keys = clause.fieldOrderList().fieldOrder_list().map((o) => {
-    if (!o.fieldName()) throw new NotModelled(`SOQL ${o.getText()}`, where);
-    return { path: pathOf(o.fieldName().getText(), object, program, where), down: Boolean(o.DESC()), last: Boolean(o.LAST()) };
-  });
+  const keys = clause
+    .fieldOrderList()
+    .fieldOrder_list()
+    .map((o) => {
+      if (!o.fieldName()) throw new NotModelled(`SOQL ${o.getText()}`, where);
+      return {
+        path: pathOf(o.fieldName().getText(), object, program, where),
+        down: Boolean(o.DESC()),
+        last: Boolean(o.LAST())
+      };
+    });
   const compare = (org) => (a, b) => {
     for (const k of keys) {
       const [x, y] = [follow(org, a, k.path), follow(org, b, k.path)].map(order);

@@ -21,8 +21,11 @@ export class Queue {
   enqueue(job, options) {
     const { org, running } = this;
     const delay = options?.MinimumQueueableDelayInMinutes ?? 0;
-    if (delay < 0 || delay > LONGEST_DELAY) org.raise("IllegalArgumentException", `The delay must be between 0 and ${LONGEST_DELAY} minutes`);
+    if (delay < 0 || delay > LONGEST_DELAY)
+      org.raise("IllegalArgumentException", `The delay must be between 0 and ${LONGEST_DELAY} minutes`);
     org.limits.use("jobs");
+    if (running && options?.MaximumQueueableStackDepth !== undefined)
+      throw new NotModelled("MaximumQueueableStackDepth in a chained job: whether it may be set again is not documented");
     const depth = (running?.depth ?? 0) + 1;
     const most = options?.MaximumQueueableStackDepth ?? running?.most ?? null;
     if (most !== null && depth > most) org.raise("AsyncException", `Maximum stack depth has been reached: ${most}`);
@@ -35,8 +38,10 @@ export class Queue {
   }
 
   attach(finalizer) {
-    if (!this.running || this.running.inFinalizer) this.org.raise("HandledException", "System.attachFinalizer(Finalizer) is not allowed in this context");
-    if (this.running.finalizer) this.org.raise("HandledException", "More than one Finalizer cannot be attached to same Async Apex Job");
+    if (!this.running || this.running.inFinalizer)
+      this.org.raise("HandledException", "System.attachFinalizer(Finalizer) is not allowed in this context");
+    if (this.running.finalizer)
+      this.org.raise("HandledException", "More than one Finalizer cannot be attached to same Async Apex Job");
     this.running.finalizer = finalizer;
     return null;
   }
@@ -44,7 +49,8 @@ export class Queue {
   schedule(name, cron, job) {
     const { org } = this;
     if (!/^0 \d{1,2} (\*|\d{1,2}) [*?] \* [*?]( \*)?$/.test(cron)) throw new NotModelled(`the cron expression ${cron}`);
-    if (this.scheduled.has(name)) org.raise("AsyncException", `The Apex job named "${name}" is already scheduled for execution.`);
+    if (this.scheduled.has(name))
+      org.raise("AsyncException", `The Apex job named "${name}" is already scheduled for execution.`);
     const detail = org.database.seed("CronJobDetail", { Name: name });
     const id = org.database.seed("CronTrigger", { CronJobDetailId: detail, CronExpression: cron, State: "WAITING" });
     this.scheduled.set(name, { id, job, user: org.user });
@@ -61,7 +67,11 @@ export class Queue {
   /** Runs a scheduled job now. */
   fire(name) {
     const { job, user, id } = this.scheduled.get(name);
-    this.org.as(user, () => this.org.run("async", () => this.org.callSignature(job, "execute(schedulablecontext)", [new Native("SchedulableContext", { id })])));
+    this.org.as(user, () =>
+      this.org.run("async", () =>
+        this.org.callSignature(job, "execute(schedulablecontext)", [new Native("SchedulableContext", { id })])
+      )
+    );
   }
 
   /** When the next job is due in ms; Infinity where there is none. */
@@ -89,7 +99,11 @@ export class Queue {
     let failure = null;
     this.running = entry;
     try {
-      org.as(entry.user, () => org.run("async", () => org.callSignature(entry.job, "execute(queueablecontext)", [new Native("QueueableContext", { id: entry.id })])));
+      org.as(entry.user, () =>
+        org.run("async", () =>
+          org.callSignature(entry.job, "execute(queueablecontext)", [new Native("QueueableContext", { id: entry.id })])
+        )
+      );
     } catch (e) {
       if (!(e instanceof ApexError || e instanceof LimitError)) throw e;
       failure = e;
@@ -110,7 +124,9 @@ export class Queue {
     const result = enumValue("ParentJobResult", failure ? "UNHANDLED_EXCEPTION" : "SUCCESS");
     const context = new Native("FinalizerContext", { id: entry.id, result, exception: failure?.object ?? null });
     entry.inFinalizer = true;
-    org.as(entry.user, () => org.run("async", () => org.callSignature(entry.finalizer, "execute(finalizercontext)", [context])));
+    org.as(entry.user, () =>
+      org.run("async", () => org.callSignature(entry.finalizer, "execute(finalizercontext)", [context]))
+    );
   }
 
   named(part) {

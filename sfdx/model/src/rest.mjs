@@ -37,11 +37,16 @@ export class RestApi {
   answer({ method, url, headers, body }) {
     const { pathname, searchParams } = new URL(url, "http://model");
     try {
-      if (pathname === "/services/oauth2/token" && method === "POST") return this.token(new URLSearchParams(body), headers);
-      if (!this.tokens.has(headers.authorization?.replace(/^Bearer /, ""))) throw new Refusal(401, "INVALID_SESSION_ID", "Session expired or invalid");
+      if (pathname === "/services/oauth2/token" && method === "POST")
+        return this.token(new URLSearchParams(body), headers);
+      if (!this.tokens.has(headers.authorization?.replace(/^Bearer /, "")))
+        throw new Refusal(401, "INVALID_SESSION_ID", "Session expired or invalid");
       this.calls++;
       if (this.isAway(method, pathname)) return { status: 503, html: "<html><body>Service Unavailable</body></html>" };
-      return { status: 200, body: this.org.as(this.options.user, () => this.route(method, pathname, searchParams, body)) };
+      return {
+        status: 200,
+        body: this.org.as(this.options.user, () => this.route(method, pathname, searchParams, body))
+      };
     } catch (e) {
       if (e instanceof Refusal) return { status: e.status, body: e.body };
       throw e;
@@ -50,12 +55,23 @@ export class RestApi {
 
   token(form, headers) {
     const { clientId, clientSecret, user } = this.options;
-    if (form.get("grant_type") !== "client_credentials") return { status: 400, body: { error: "unsupported_grant_type", error_description: "grant type not supported" } };
-    if (form.get("client_id") !== clientId || form.get("client_secret") !== clientSecret) return { status: 400, body: { error: "invalid_client", error_description: "invalid client credentials" } };
+    if (form.get("grant_type") !== "client_credentials")
+      return { status: 400, body: { error: "unsupported_grant_type", error_description: "grant type not supported" } };
+    if (form.get("client_id") !== clientId || form.get("client_secret") !== clientSecret)
+      return { status: 400, body: { error: "invalid_client", error_description: "invalid client credentials" } };
     const token = crypto.randomBytes(16).toString("hex");
     this.tokens.add(token);
     const instance = `http://${headers.host}`;
-    return { status: 200, body: { access_token: token, instance_url: instance, id: `${instance}/id/${this.org.organizationId}/${user}`, token_type: "Bearer", issued_at: String(Date.now()) } };
+    return {
+      status: 200,
+      body: {
+        access_token: token,
+        instance_url: instance,
+        id: `${instance}/id/${this.org.organizationId}/${user}`,
+        token_type: "Bearer",
+        issued_at: String(Date.now())
+      }
+    };
   }
 
   route(method, pathname, search, body) {
@@ -75,8 +91,18 @@ export class RestApi {
       const q = compileQuery(tree, { program: this.org.program, where: "query", mode: "user", bind: null });
       rows = this.org.run("sync", () => q.run(this.org, null));
     } catch (e) {
-      if (e instanceof CompileError) throw new Refusal(400, /does not exist|No such|understand/.test(e.message) ? "INVALID_FIELD" : "MALFORMED_QUERY", e.message);
-      if (e instanceof ApexError) throw new Refusal(400, /sObject type/.test(e.object.message) ? "INVALID_TYPE" : "INVALID_FIELD", e.object.message);
+      if (e instanceof CompileError)
+        throw new Refusal(
+          400,
+          /does not exist|No such|understand/.test(e.message) ? "INVALID_FIELD" : "MALFORMED_QUERY",
+          e.message
+        );
+      if (e instanceof ApexError)
+        throw new Refusal(
+          400,
+          /sObject type/.test(e.object.message) ? "INVALID_TYPE" : "INVALID_FIELD",
+          e.object.message
+        );
       throw e;
     }
     if (rows.length > PAGE) throw new NotModelled("a query of several pages");
@@ -94,25 +120,39 @@ export class RestApi {
     if (v instanceof ApexList) return v.items.length ? this.page(v.items) : null;
     if (!(v instanceof SObject)) return v;
     const { schema } = this.org.project;
-    const name = (key) => schema.field(v.type, key)?.name ?? schema.relationship(v.type, key)?.to[1] ?? Object.keys(schema.object(v.type).children).find((c) => c.toLowerCase() === key);
-    return { attributes: { type: v.type }, ...Object.fromEntries([...v.selected].filter((k) => v.has(k)).map((k) => [name(k), this.wire(v.get(k))])) };
+    const name = (key) =>
+      schema.field(v.type, key)?.name ??
+      schema.relationship(v.type, key)?.to[1] ??
+      Object.keys(schema.object(v.type).children).find((c) => c.toLowerCase() === key);
+    return {
+      attributes: { type: v.type },
+      ...Object.fromEntries([...v.selected].filter((k) => v.has(k)).map((k) => [name(k), this.wire(v.get(k))]))
+    };
   }
 
   describe(name) {
     const object = this.org.project.schema.object(name);
     const { access } = this.org;
-    if (!object || !access.objectMay(object, "read")) throw new Refusal(404, "NOT_FOUND", "The requested resource does not exist");
+    if (!object || !access.objectMay(object, "read"))
+      throw new Refusal(404, "NOT_FOUND", "The requested resource does not exist");
     const edits = access.objectMay(object, "edit");
-    return { name: object.name, fields: [...object.fields.values()].filter((f) => access.fieldMay(object, f, "read")).map((f) => ({ name: f.name, updateable: edits && access.fieldMay(object, f, "edit") })) };
+    return {
+      name: object.name,
+      fields: [...object.fields.values()]
+        .filter((f) => access.fieldMay(object, f, "read"))
+        .map((f) => ({ name: f.name, updateable: edits && access.fieldMay(object, f, "edit") }))
+    };
   }
 
   composite({ compositeRequest }) {
-    if (compositeRequest.length > COLLECTIONS) throw new Refusal(400, "INVALID_INPUT", `Cannot have more than ${COLLECTIONS} collections`);
+    if (compositeRequest.length > COLLECTIONS)
+      throw new Refusal(400, "INVALID_INPUT", `Cannot have more than ${COLLECTIONS} collections`);
     return { compositeResponse: compositeRequest.map((r) => this.subrequest(r)) };
   }
 
   subrequest({ method, url, referenceId, body }) {
-    if (method !== "PATCH" || !url.endsWith("/composite/sobjects") || body.allOrNone) throw new NotModelled(`subrequest ${method} ${url}`);
+    if (method !== "PATCH" || !url.endsWith("/composite/sobjects") || body.allOrNone)
+      throw new NotModelled(`subrequest ${method} ${url}`);
     try {
       return { body: this.update(body.records), httpStatusCode: 200, httpHeaders: {}, referenceId };
     } catch (e) {
@@ -122,7 +162,8 @@ export class RestApi {
   }
 
   update(records) {
-    if (records.length > ROWS) throw new Refusal(400, "EXCEEDED_ID_LIMIT", `record limit reached. cannot submit more than ${ROWS} records`);
+    if (records.length > ROWS)
+      throw new Refusal(400, "EXCEEDED_ID_LIMIT", `record limit reached. cannot submit more than ${ROWS} records`);
     const chunks = [];
     for (const r of records) {
       if (chunks.at(-1)?.[0].attributes.type !== r.attributes.type) chunks.push([]);
@@ -140,7 +181,8 @@ export class RestApi {
     const r = new SObject(object.name).set("Id", id18(id));
     for (const [name, v] of Object.entries(fields)) {
       const f = this.org.project.schema.field(object.name, name);
-      if (!f || !this.org.access.fieldMay(object, f, "read")) throw new Refusal(400, "INVALID_FIELD", `No such column '${name}' on sobject of type ${object.name}`);
+      if (!f || !this.org.access.fieldMay(object, f, "read"))
+        throw new Refusal(400, "INVALID_FIELD", `No such column '${name}' on sobject of type ${object.name}`);
       r.set(f.name, fromWire(f, v));
     }
     return r;
@@ -153,8 +195,15 @@ export class RestApi {
     } catch (e) {
       if (!(e instanceof ApexError || e instanceof LimitError)) throw e;
       // The org's own code failed: every row of the chunk is refused.
-      results = rows.map(() => ({ id: null, errors: [{ code: "CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY", message: e.message, fields: [] }] }));
+      results = rows.map(() => ({
+        id: null,
+        errors: [{ code: "CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY", message: e.message, fields: [] }]
+      }));
     }
-    return results.map((r, i) => ({ id: rows[i].get("Id"), success: r.errors.length === 0, errors: r.errors.map((e) => ({ statusCode: e.code, message: e.message, fields: e.fields })) }));
+    return results.map((r, i) => ({
+      id: rows[i].get("Id"),
+      success: r.errors.length === 0,
+      errors: r.errors.map((e) => ({ statusCode: e.code, message: e.message, fields: e.fields }))
+    }));
   }
 }

@@ -11,7 +11,13 @@ import { lower } from "./values.mjs";
  * `fixed`: not writable; `to`: the object and the relationship that it points by.
  */
 const field = (type, more = {}) => ({ type, ...more });
-const system = { CreatedDate: field("Datetime", { fixed: true, open: true }), CreatedById: field("Id", { fixed: true, open: true, to: ["User", "CreatedBy"] }), LastModifiedDate: field("Datetime", { fixed: true, open: true }), LastModifiedById: field("Id", { fixed: true, open: true, to: ["User", "LastModifiedBy"] }), SystemModstamp: field("Datetime", { fixed: true, open: true }) };
+const system = {
+  CreatedDate: field("Datetime", { fixed: true, open: true }),
+  CreatedById: field("Id", { fixed: true, open: true, to: ["User", "CreatedBy"] }),
+  LastModifiedDate: field("Datetime", { fixed: true, open: true }),
+  LastModifiedById: field("Id", { fixed: true, open: true, to: ["User", "LastModifiedBy"] }),
+  SystemModstamp: field("Datetime", { fixed: true, open: true })
+};
 const name = (more = {}) => field("String", { length: 255, open: true, required: true, ...more });
 
 const STANDARD = {
@@ -31,9 +37,9 @@ const STANDARD = {
       IsReductionOrder: field("Boolean", { fixed: true, open: true }),
       OriginalOrderId: field("Id", { to: ["Order", "OriginalOrder"] }),
       Type: field("String"),
-      TotalAmount: field("Decimal", { fixed: true }),
+      TotalAmount: field("Decimal", { fixed: true })
     },
-    children: { OrderItems: ["OrderItem", "OrderId"] },
+    children: { OrderItems: ["OrderItem", "OrderId"] }
   },
   OrderItem: {
     prefix: "802",
@@ -45,15 +51,31 @@ const STANDARD = {
       Product2Id: field("Id", { open: true, to: ["Product2", "Product2"] }),
       Quantity: field("Decimal", { required: true }),
       UnitPrice: field("Decimal", { required: true }),
-      OriginalOrderItemId: field("Id", { to: ["OrderItem", "OriginalOrderItem"] }),
-    },
+      OriginalOrderItemId: field("Id", { to: ["OrderItem", "OriginalOrderItem"] })
+    }
   },
-  Account: { prefix: "001", fields: { ...system, Name: name(), OwnerId: field("Id", { open: true, to: ["User", "Owner"] }) } },
-  Product2: { prefix: "01t", fields: { ...system, Name: name(), IsActive: field("Boolean"), ProductCode: field("String") } },
-  Pricebook2: { prefix: "01s", fields: { ...system, Name: name(), IsActive: field("Boolean"), IsStandard: field("Boolean", { fixed: true }) } },
+  Account: {
+    prefix: "001",
+    fields: { ...system, Name: name(), OwnerId: field("Id", { open: true, to: ["User", "Owner"] }) }
+  },
+  Product2: {
+    prefix: "01t",
+    fields: { ...system, Name: name(), IsActive: field("Boolean"), ProductCode: field("String") }
+  },
+  Pricebook2: {
+    prefix: "01s",
+    fields: { ...system, Name: name(), IsActive: field("Boolean"), IsStandard: field("Boolean", { fixed: true }) }
+  },
   PricebookEntry: {
     prefix: "01u",
-    fields: { ...system, Pricebook2Id: field("Id", { required: true, to: ["Pricebook2", "Pricebook2"] }), Product2Id: field("Id", { required: true, to: ["Product2", "Product2"] }), UnitPrice: field("Decimal", { required: true }), IsActive: field("Boolean"), UseStandardPrice: field("Boolean") },
+    fields: {
+      ...system,
+      Pricebook2Id: field("Id", { required: true, to: ["Pricebook2", "Pricebook2"] }),
+      Product2Id: field("Id", { required: true, to: ["Product2", "Product2"] }),
+      UnitPrice: field("Decimal", { required: true }),
+      IsActive: field("Boolean"),
+      UseStandardPrice: field("Boolean")
+    }
   },
   User: {
     prefix: "005",
@@ -71,31 +93,55 @@ const STANDARD = {
       TimeZoneSidKey: field("String", { open: true, required: true }),
       LocaleSidKey: field("String", { open: true, required: true }),
       EmailEncodingKey: field("String", { open: true, required: true }),
-      LanguageLocaleKey: field("String", { open: true, required: true }),
-    },
+      LanguageLocaleKey: field("String", { open: true, required: true })
+    }
   },
   Profile: { prefix: "00e", setup: true, fields: { Name: name() } },
   PermissionSet: { prefix: "0PS", setup: true, fields: { Name: name(), Label: field("String", { open: true }) } },
   PermissionSetAssignment: {
     prefix: "0Pa",
     setup: true,
-    fields: { AssigneeId: field("Id", { open: true, required: true, to: ["User", "Assignee"] }), PermissionSetId: field("Id", { open: true, required: true, to: ["PermissionSet", "PermissionSet"] }) },
+    fields: {
+      AssigneeId: field("Id", { open: true, required: true, to: ["User", "Assignee"] }),
+      PermissionSetId: field("Id", { open: true, required: true, to: ["PermissionSet", "PermissionSet"] })
+    }
   },
-  Group: { prefix: "00G", setup: true, fields: { Name: name(), DeveloperName: field("String", { open: true }), Type: field("String", { open: true }) } },
-  CustomNotificationType: { prefix: "0ML", setup: true, fields: { DeveloperName: field("String", { open: true }), MasterLabel: field("String", { open: true }) } },
+  Group: {
+    prefix: "00G",
+    setup: true,
+    fields: { Name: name(), DeveloperName: field("String", { open: true }), Type: field("String", { open: true }) }
+  },
+  CustomNotificationType: {
+    prefix: "0ML",
+    setup: true,
+    fields: { DeveloperName: field("String", { open: true }), MasterLabel: field("String", { open: true }) }
+  },
   CronJobDetail: { prefix: "08a", setup: true, fields: { Name: name() } },
   CronTrigger: {
     prefix: "08e",
     setup: true,
-    fields: { CronJobDetailId: field("Id", { open: true, to: ["CronJobDetail", "CronJobDetail"] }), CronExpression: field("String", { open: true }), State: field("String", { open: true }) },
+    fields: {
+      CronJobDetailId: field("Id", { open: true, to: ["CronJobDetail", "CronJobDetail"] }),
+      CronExpression: field("String", { open: true }),
+      State: field("String", { open: true })
+    }
   },
   UserRecordAccess: {
     prefix: "",
     virtual: true,
-    fields: { UserId: field("Id", { open: true }), RecordId: field("Id", { open: true }), HasReadAccess: field("Boolean", { open: true }), HasEditAccess: field("Boolean", { open: true }) },
+    fields: {
+      UserId: field("Id", { open: true }),
+      RecordId: field("Id", { open: true }),
+      HasReadAccess: field("Boolean", { open: true }),
+      HasEditAccess: field("Boolean", { open: true })
+    }
   },
-  Organization: { prefix: "00D", setup: true, fields: { Name: name(), IsSandbox: field("Boolean", { open: true }), InstanceName: field("String", { open: true }) } },
-  StaticResource: { prefix: "081", setup: true, fields: { Name: name(), Body: field("Blob", { open: true }) } },
+  Organization: {
+    prefix: "00D",
+    setup: true,
+    fields: { Name: name(), IsSandbox: field("Boolean", { open: true }), InstanceName: field("String", { open: true }) }
+  },
+  StaticResource: { prefix: "081", setup: true, fields: { Name: name(), Body: field("Blob", { open: true }) } }
 };
 
 /** The objects of an org with the package's own fields, by lower-case name. */
@@ -103,7 +149,15 @@ export class Schema {
   constructor() {
     this.objects = new Map();
     for (const [object, d] of Object.entries(STANDARD)) {
-      this.objects.set(lower(object), { name: object, custom: false, prefix: d.prefix, setup: d.setup ?? false, virtual: d.virtual ?? false, children: d.children ?? {}, fields: new Map() });
+      this.objects.set(lower(object), {
+        name: object,
+        custom: false,
+        prefix: d.prefix,
+        setup: d.setup ?? false,
+        virtual: d.virtual ?? false,
+        children: d.children ?? {},
+        fields: new Map()
+      });
       this.add(object, { name: "Id", type: "Id", open: true, fixed: true });
       for (const [n, f] of Object.entries(d.fields)) this.add(object, { name: n, standard: true, ...f });
     }

@@ -44,7 +44,14 @@ export function runTests(org, only = () => true) {
     for (const m of methods) {
       const name = `${c.full}.${m.name}`;
       if (!m.annotations.has("istest") || !only(name)) continue;
-      results.push({ name, error: runOne(org, m, methods.filter((x) => x.annotations.has("testsetup"))) });
+      results.push({
+        name,
+        error: runOne(
+          org,
+          m,
+          methods.filter((x) => x.annotations.has("testsetup"))
+        )
+      });
     }
   }
   return results;

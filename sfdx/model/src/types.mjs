@@ -20,7 +20,21 @@ export class Type {
   }
 }
 
-const PRIMITIVES = ["Boolean", "Integer", "Long", "Decimal", "Double", "String", "Id", "Blob", "Date", "Datetime", "Object", "void", "null"];
+const PRIMITIVES = [
+  "Boolean",
+  "Integer",
+  "Long",
+  "Decimal",
+  "Double",
+  "String",
+  "Id",
+  "Blob",
+  "Date",
+  "Datetime",
+  "Object",
+  "void",
+  "null"
+];
 const primitives = new Map(PRIMITIVES.map((n) => [lower(n), new Type(n)]));
 export const SOBJECT = new Type("SObject", { sobject: true });
 export const OBJECT = primitives.get("object");
@@ -62,7 +76,8 @@ export function distance(from, to) {
   if (from.is("void")) return null;
   if (from.is("null")) return 1;
   if (to.is("Object")) return 10;
-  if (isNumber(from) && isNumber(to)) return RANK[to.name] >= RANK[from.name] ? 1 + RANK[to.name] - RANK[from.name] : null;
+  if (isNumber(from) && isNumber(to))
+    return RANK[to.name] >= RANK[from.name] ? 1 + RANK[to.name] - RANK[from.name] : null;
   if (from.is("Id") && to.is("String")) return 1;
   if (from.is("String") && to.is("Id")) return 2;
   if (from.is("Date") && to.is("Datetime")) return 1;

@@ -11,8 +11,17 @@ const clock = () => {
 
 function jobs(job, start, more = "") {
   const c = clock();
-  const o = org({ "classes/T.cls": `public class T { public class J implements Queueable { public void execute(QueueableContext c) { ${job} } } ${more} @AuraEnabled public static void f() { ${start} } }` }, { now: c.now });
-  return { org: o, clock: c, names: () => [...o.database.table("Account").values()].map((r) => r.get("Name")).slice(1) };
+  const o = org(
+    {
+      "classes/T.cls": `public class T { public class J implements Queueable { public void execute(QueueableContext c) { ${job} } } ${more} @AuraEnabled public static void f() { ${start} } }`
+    },
+    { now: c.now }
+  );
+  return {
+    org: o,
+    clock: c,
+    names: () => [...o.database.table("Account").values()].map((r) => r.get("Name")).slice(1)
+  };
 }
 
 const insert = (name) => `insert as system new Account(Name = '${name}');`;
@@ -32,7 +41,14 @@ test("a transaction that fails takes its jobs along", () => {
 });
 
 test("a delay of whole minutes, 10 at most", () => {
-  const { org: o, clock: c, names } = jobs(insert("B"), "AsyncOptions a = new AsyncOptions(); a.MinimumQueueableDelayInMinutes = 10; System.enqueueJob(new J(), a);");
+  const {
+    org: o,
+    clock: c,
+    names
+  } = jobs(
+    insert("B"),
+    "AsyncOptions a = new AsyncOptions(); a.MinimumQueueableDelayInMinutes = 10; System.enqueueJob(new J(), a);"
+  );
   o.aura("T", "f", {});
   c.ms = 599_999;
   o.queue.runDue();
@@ -53,7 +69,10 @@ test("one job may add one", () => {
 });
 
 test("a chain ends at the depth that its options name", () => {
-  const { org: o } = jobs("System.enqueueJob(new J());", "AsyncOptions a = new AsyncOptions(); a.MaximumQueueableStackDepth = 2; System.enqueueJob(new J(), a);");
+  const { org: o } = jobs(
+    "System.enqueueJob(new J());",
+    "AsyncOptions a = new AsyncOptions(); a.MaximumQueueableStackDepth = 2; System.enqueueJob(new J(), a);"
+  );
   o.aura("T", "f", {});
   o.queue.runDue();
   assert.equal(o.queue.ended.length, 2);
@@ -61,8 +80,13 @@ test("a chain ends at the depth that its options name", () => {
 });
 
 test("a finalizer runs after a job that died, with its cause, and what the job wrote is gone", () => {
-  const finalizer = "public class F implements Finalizer { public void execute(FinalizerContext c) { if (c.getResult() == ParentJobResult.UNHANDLED_EXCEPTION) { insert as system new Account(Name = c.getException().getMessage()); } } }";
-  const { org: o, names } = jobs(`System.attachFinalizer(new F()); ${insert("B")} throw new QueryException('died');`, "System.enqueueJob(new J());", finalizer);
+  const finalizer =
+    "public class F implements Finalizer { public void execute(FinalizerContext c) { if (c.getResult() == ParentJobResult.UNHANDLED_EXCEPTION) { insert as system new Account(Name = c.getException().getMessage()); } } }";
+  const { org: o, names } = jobs(
+    `System.attachFinalizer(new F()); ${insert("B")} throw new QueryException('died');`,
+    "System.enqueueJob(new J());",
+    finalizer
+  );
   o.aura("T", "f", {});
   o.queue.runDue();
   assert.deepEqual(names(), ["died"]);
@@ -79,7 +103,11 @@ test("a test runs its jobs when it stops, and does not let them chain", () => {
 });
 
 test("a schedule is there once, and is fired by name", () => {
-  const { org: o, names } = jobs("", "System.schedule('n', '0 15 * * * ?', new S());", `public class S implements Schedulable { public void execute(SchedulableContext c) { ${insert("S")} } }`);
+  const { org: o, names } = jobs(
+    "",
+    "System.schedule('n', '0 15 * * * ?', new S());",
+    `public class S implements Schedulable { public void execute(SchedulableContext c) { ${insert("S")} } }`
+  );
   o.aura("T", "f", {});
   assert.throws(() => o.aura("T", "f", {}), /already scheduled/);
   o.queue.fire("n");
@@ -87,7 +115,10 @@ test("a schedule is there once, and is fired by name", () => {
 });
 
 test("Lightning calls only what is @AuraEnabled, with parameters of their names and types", () => {
-  const o = org({ "classes/T.cls": "public class T { @AuraEnabled public static String f(Id id) { return id; } public static void g() { } }" });
+  const o = org({
+    "classes/T.cls":
+      "public class T { @AuraEnabled public static String f(Id id) { return id; } public static void g() { } }"
+  });
   assert.equal(o.aura("T", "f", { id: "801000000000001" }), "801000000000001AAA");
   assert.throws(() => o.aura("T", "g", {}), /no @AuraEnabled method/);
   assert.throws(() => o.aura("T", "f", { orderId: "801000000000001" }), /no parameter orderId/);
@@ -96,16 +127,27 @@ test("Lightning calls only what is @AuraEnabled, with parameters of their names 
 });
 
 test("Lightning gets only members that are @AuraEnabled", () => {
-  const o = org({ "classes/T.cls": "public class T { @AuraEnabled public String a = 'x'; public String b = 'y'; @AuraEnabled public static T f() { return new T(); } @AuraEnabled public static String g() { return JSON.serialize(new T()); } }" });
+  const o = org({
+    "classes/T.cls":
+      "public class T { @AuraEnabled public String a = 'x'; public String b = 'y'; @AuraEnabled public static T f() { return new T(); } @AuraEnabled public static String g() { return JSON.serialize(new T()); } }"
+  });
   assert.deepEqual(o.aura("T", "f", {}), { a: "x" });
   assert.equal(o.aura("T", "g", {}), '{"a":"x","b":"y"}');
 });
 
-const flow = (body, start) => ({ "flows/F.flow-meta.xml": `<Flow><status>Active</status>${body}<start>${start}</start></Flow>` });
-const AFTER = "<doesRequireRecordChangedToMeetCriteria>true</doesRequireRecordChangedToMeetCriteria><filterLogic>and</filterLogic><filters><field>Stage__c</field><operator>EqualTo</operator><value><stringValue>Done</stringValue></value></filters><object>Order</object><recordTriggerType>Update</recordTriggerType><triggerType>RecordAfterSave</triggerType>";
-const LATER = "<scheduledPaths><connector><targetReference>Note</targetReference></connector><pathType>AsyncAfterCommit</pathType></scheduledPaths>";
-const note = (text) => `<recordUpdates><name>Note</name><inputAssignments><field>Note__c</field><value><stringValue>${text}</stringValue></value></inputAssignments><inputReference>$Record</inputReference></recordUpdates>`;
-const DONE = { "classes/T.cls": "public class T { @AuraEnabled public static void f(Id id) { update as system new Order(Id = id, Stage__c = 'Done'); } }" };
+const flow = (body, start) => ({
+  "flows/F.flow-meta.xml": `<Flow><status>Active</status>${body}<start>${start}</start></Flow>`
+});
+const AFTER =
+  "<doesRequireRecordChangedToMeetCriteria>true</doesRequireRecordChangedToMeetCriteria><filterLogic>and</filterLogic><filters><field>Stage__c</field><operator>EqualTo</operator><value><stringValue>Done</stringValue></value></filters><object>Order</object><recordTriggerType>Update</recordTriggerType><triggerType>RecordAfterSave</triggerType>";
+const LATER =
+  "<scheduledPaths><connector><targetReference>Note</targetReference></connector><pathType>AsyncAfterCommit</pathType></scheduledPaths>";
+const note = (text) =>
+  `<recordUpdates><name>Note</name><inputAssignments><field>Note__c</field><value><stringValue>${text}</stringValue></value></inputAssignments><inputReference>$Record</inputReference></recordUpdates>`;
+const DONE = {
+  "classes/T.cls":
+    "public class T { @AuraEnabled public static void f(Id id) { update as system new Order(Id = id, Stage__c = 'Done'); } }"
+};
 
 test("a flow after the commit runs when the record comes to meet its criteria, and fails alone", () => {
   const o = org({ ...DONE, ...flow(note("{!$Record.Stage__c}!"), AFTER + LATER) });
@@ -118,7 +160,16 @@ test("a flow after the commit runs when the record comes to meet its criteria, a
 });
 
 test("a flow that would run inside the save, or has an element that is not known, is refused", () => {
-  assert.throws(() => org(flow(note("x"), `${AFTER}<connector><targetReference>Note</targetReference></connector>`)), /not modelled: a flow that is triggered other than after the commit/);
+  assert.throws(
+    () => org(flow(note("x"), `${AFTER}<connector><targetReference>Note</targetReference></connector>`)),
+    /not modelled: a flow that is triggered other than after the commit/
+  );
   assert.throws(() => org(flow("<loops><name>L</name></loops>", "")), /not modelled: loops in a flow/);
-  assert.throws(() => org(flow("<assignments><name>A</name><connector><targetReference>B</targetReference></connector></assignments>", "")), /leads to B, which is not there/);
+  assert.throws(
+    () =>
+      org(
+        flow("<assignments><name>A</name><connector><targetReference>B</targetReference></connector></assignments>", "")
+      ),
+    /leads to B, which is not there/
+  );
 });

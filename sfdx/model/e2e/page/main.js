@@ -6,7 +6,12 @@ import ProvisionInWhmcs from "c/provisionInWhmcs";
 import ProvisioningCard from "c/provisioningCard";
 import ProvisionSummary from "c/provisionSummary";
 
-const components = { bridgeSetup: BridgeSetup, provisionInWhmcs: ProvisionInWhmcs, provisioningCard: ProvisioningCard, provisionSummary: ProvisionSummary };
+const components = {
+  bridgeSetup: BridgeSetup,
+  provisionInWhmcs: ProvisionInWhmcs,
+  provisioningCard: ProvisioningCard,
+  provisionSummary: ProvisionSummary
+};
 
 // A toast as the platform shows it: title, then message, coloured by its variant.
 document.addEventListener("lightning__showtoast", ({ detail }) => {
@@ -20,7 +25,10 @@ document.addEventListener("lightning__showtoast", ({ detail }) => {
 
 /** Mounts a component with its public properties; a headless action gets a button that calls invoke(). */
 window.mount = (name, properties) => {
-  const element = Object.assign(createElement(`c-${name.replace(/[A-Z]/g, (c) => `-${c.toLowerCase()}`)}`, { is: components[name] }), properties);
+  const element = Object.assign(
+    createElement(`c-${name.replace(/[A-Z]/g, (c) => `-${c.toLowerCase()}`)}`, { is: components[name] }),
+    properties
+  );
   document.getElementById("app").append(element);
   if (typeof element.invoke !== "function") return;
   const action = document.createElement("button");

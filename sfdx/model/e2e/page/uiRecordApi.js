@@ -31,5 +31,7 @@ export class getRecord {
 export const getFieldValue = (record, field) => record.fields[field.fieldApiName]?.value;
 
 export async function notifyRecordUpdateAvailable(records) {
-  await Promise.all([...live].filter((a) => records.some((r) => r.recordId === a.config?.recordId)).map((a) => a.refresh()));
+  await Promise.all(
+    [...live].filter((a) => records.some((r) => r.recordId === a.config?.recordId)).map((a) => a.refresh())
+  );
 }
