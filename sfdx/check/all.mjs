@@ -6,6 +6,7 @@
  *   node check/all.mjs fields    those named
  */
 import { spawn } from "node:child_process";
+import fs from "node:fs";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { checkApexSemantics } from "./apexls.mjs";
@@ -45,6 +46,15 @@ const checks = {
   components: () => command("sfdx-lwc-jest", "--", "--coverage", "--silent"),
   scripts: () => command("node", "--test", "scripts/scripts.test.mjs"),
   apex: () => import("./apex.mjs").then(({ checkApexTests }) => checkApexTests(root)),
+  model: () =>
+    command(
+      "node",
+      "--test",
+      ...fs
+        .readdirSync(path.join(root, "model", "test"))
+        .filter((file) => file.endsWith(".test.mjs"))
+        .map((file) => `model/test/${file}`)
+    ),
   pmd: () => import("./analyzer.mjs").then(({ analyze }) => analyze(root, ["pmd", "regex"])),
   planted: () => command("node", "check/planted.mjs"),
   dataflow: () => import("./analyzer.mjs").then(({ analyze }) => analyze(root, ["sfge"]))

@@ -133,13 +133,22 @@ export function checkFields(project, repository) {
 }
 
 function checkToken(project, go, need) {
-  const rule = project.ofType("ValidationRule").find((one) => one.name === "Provisioning_Seq_Never_Falls")?.body;
-  need(
-    rule?.errorMessage?.includes(go.token),
-    `the rule's message must hold ${go.token}, as shared/salesforce/classify.go reads it`
-  );
-  need(rule?.errorDisplayField === "Provisioning_Seq__c", "the rule must show its error on Provisioning_Seq__c");
-  need(rule?.active === "true", "the rule must be active");
+  // One rule on each object that carries a sequence.
+  for (const name of go.written.filter((field) => field.endsWith(".Provisioning_Seq__c"))) {
+    const object = name.split(".")[0];
+    const rule = project
+      .ofType("ValidationRule")
+      .find((one) => one.object === object && one.name === "Provisioning_Seq_Never_Falls")?.body;
+    need(
+      rule?.errorMessage?.includes(go.token),
+      `the rule's message on ${object} must hold ${go.token}, as shared/salesforce/classify.go reads it`
+    );
+    need(
+      rule?.errorDisplayField === "Provisioning_Seq__c",
+      `the rule on ${object} must show its error on Provisioning_Seq__c`
+    );
+    need(rule?.active === "true", `the rule on ${object} must be active`);
+  }
 }
 
 function checkPermissions(project, go, need) {
@@ -176,7 +185,8 @@ function checkPermissions(project, go, need) {
   for (const set of ["OrderBridge_Operator", "OrderBridge_Admin"]) {
     const own = access(set);
     for (const name of project.fields.keys()) {
-      const isProvisioning = /^Order\.(Provisioning_|Last_Provisioning|WHMCS_)|^OrderItem\.WHMCS_Service/.test(name);
+      const isProvisioning =
+        /^Order\.(Provisioning_|Last_Provisioning|WHMCS_)|^OrderItem\.(Provisioning_|WHMCS_Service)/.test(name);
       if (isProvisioning) {
         need(own.get(name)?.readable === "true", `${set} must read ${name}`);
         need(own.get(name)?.editable !== "true", `${set} must not edit ${name}: a person could set it by hand`);

@@ -271,6 +271,8 @@ class References {
     } else if (from.startsWith("@salesforce/schema/")) {
       const [object, field] = from.slice("@salesforce/schema/".length).split(".");
       this.needField(file, object, field);
+    } else if (from.startsWith("@salesforce/customPermission/")) {
+      this.needIn(file, this.permissions, from.slice("@salesforce/customPermission/".length), "custom permission");
     } else if (from.startsWith("c/")) {
       this.needIn(file, this.components, from.slice(2), "component");
     }

@@ -7,20 +7,26 @@ import send from "@salesforce/apex/ProvisionController.send";
 import state from "@salesforce/apex/ProvisionController.state";
 import lights from "@salesforce/apex/BridgeSetup.lights";
 import scheduleResend from "@salesforce/apex/BridgeSetup.scheduleResend";
+import mayProvision from "@salesforce/customPermission/Provision_In_WHMCS";
+import labelNoPermission from "@salesforce/label/c.OrderBridge_No_Permission";
 import labelNotSent from "@salesforce/label/c.OrderBridge_Not_Sent";
 import labelUnexpected from "@salesforce/label/c.OrderBridge_Unexpected";
 
 /** The text of what an Apex call has thrown. */
-function messageOf(error) {
-  return error?.body?.message ?? labelUnexpected;
-}
+const messageOf = (error) => error?.body?.message ?? labelUnexpected;
+
+/**
+ * The same of a call that needs the permission to provision. Who lacks the permission set may not
+ * call the class at all, and the platform's own sentence does not say what to do.
+ */
+const refusalOf = (error) => (mayProvision ? messageOf(error) : labelNoPermission);
 
 /** The value of an Apex call as {value}, or its failure as {message}. */
-async function attempted(call) {
+async function attempted(call, toMessage) {
   try {
     return { value: await call };
   } catch (error) {
-    return { message: messageOf(error) };
+    return { message: toMessage(error) };
   }
 }
 
@@ -38,7 +44,7 @@ export async function provision(orderId) {
     }
     return await send({ orderId, attempt: click.attempt, firstTry: click.firstTry });
   } catch (error) {
-    return { outcome: "refused", variant: "error", title: labelNotSent, message: messageOf(error) };
+    return { outcome: "refused", variant: "error", title: labelNotSent, message: refusalOf(error) };
   }
 }
 
@@ -47,16 +53,16 @@ export async function provision(orderId) {
  * @param {string} orderId
  * @returns {Promise<{value?: object, message?: string}>}
  */
-export const loadState = (orderId) => attempted(state({ orderId }));
+export const loadState = (orderId) => attempted(state({ orderId }), refusalOf);
 
 /**
  * The lights of the set-up page; makes one test call.
  * @returns {Promise<{value?: object[], message?: string}>}
  */
-export const loadLights = () => attempted(lights());
+export const loadLights = () => attempted(lights(), messageOf);
 
 /**
  * Schedules the re-send.
  * @returns {Promise<{message?: string}>}
  */
-export const startResend = () => attempted(scheduleResend());
+export const startResend = () => attempted(scheduleResend(), messageOf);
