@@ -25,7 +25,9 @@ export class Queue {
       org.raise("IllegalArgumentException", `The delay must be between 0 and ${LONGEST_DELAY} minutes`);
     org.limits.use("jobs");
     if (running && options?.MaximumQueueableStackDepth !== undefined)
-      throw new NotModelled("MaximumQueueableStackDepth in a chained job: whether it may be set again is not documented");
+      throw new NotModelled(
+        "MaximumQueueableStackDepth in a chained job: whether it may be set again is not documented"
+      );
     const depth = (running?.depth ?? 0) + 1;
     const most = options?.MaximumQueueableStackDepth ?? running?.most ?? null;
     if (most !== null && depth > most) org.raise("AsyncException", `Maximum stack depth has been reached: ${most}`);
