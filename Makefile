@@ -11,9 +11,11 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
-# Where everything is installed and built; both are ignored by git.
+# Where everything is installed and built; all are ignored by git.
 TOOLS := $(CURDIR)/.tools
 BUILD := $(CURDIR)/build
+# The Salesforce project; its tools are where Node and editors look for them.
+SFDX := sfdx
 
 # A static binary does not care which libc it meets; lambda.norpc leaves out
 # the old RPC mode of the Lambda library (2 MB).
@@ -147,6 +149,24 @@ model: ## check the formal model of the protocol
 vuln: $(TOOLS)/bin/govulncheck-$(GOVULNCHECK) ## look the modules up in Go's vulnerability database (needs the internet)
 	@$< ./...
 
+##@ Salesforce
+
+.PHONY: sfdx-test
+sfdx-test: $(SFDX)/node_modules/.installed ## check the Salesforce package, run its tests in a model (4 minutes; Node, Java)
+	@.ci/need java openjdk-17-jre-headless
+	@node sfdx/check/all.mjs
+
+.PHONY: sfdx-aer
+sfdx-aer: ## run the Apex tests by aer, an interpreter that you have (AER_BIN=…)
+	@test -n "$${AER_BIN:-}" || { echo 'AER_BIN is not set: the path of aer, from github.com/octoberswimmer/aer-dist' >&2; exit 1; }
+	@"$$AER_BIN" test sfdx/orderbridge-mapping sfdx/orderbridge
+
+.PHONY: sfdx-e2e
+sfdx-e2e: build $(SFDX)/model/node_modules/.package-lock.json ## click the Salesforce package in a browser: a model of the platform, the real functions (3 minutes)
+	@.ci/need chromium chromium
+	@node --test sfdx/model/test/*.test.mjs
+	@BIN=$(BUILD)/bin node --test sfdx/model/e2e/*.test.mjs
+
 ##@ Cloud
 
 .PHONY: template-test
@@ -183,7 +203,7 @@ build-FulfillFunction build-ProvisionFunction build-StatusPushFunction build-Sta
 
 .PHONY: clean
 clean: ## remove what was built and installed
-	@rm -rf $(BUILD) $(TOOLS) .aws-sam
+	@rm -rf $(BUILD) $(TOOLS) .aws-sam $(SFDX)/node_modules $(SFDX)/model/node_modules
 
 # Tools. Each file named for a version stands for that version being there, so
 # that a new version installs and a second run needs no network.
@@ -230,4 +250,18 @@ $(TOOLS)/clients/installed: $(CLIENTS)/package.json $(CLIENTS)/package-lock.json
 	@cp $(CLIENTS)/package.json $(CLIENTS)/package-lock.json $(TOOLS)/clients/
 	@npm ci --prefix $(TOOLS)/clients --silent --no-audit --no-fund --ignore-scripts
 	@$(TOOLS)/ministack/bin/pip install -q --disable-pip-version-check --target $(TOOLS)/clients/python -r $(CLIENTS)/requirements.txt
+	@touch $@
+
+$(SFDX)/node_modules/.installed: sfdx/package.json sfdx/package-lock.json
+	@echo 'installing the tools of the Salesforce package (once, a minute)'
+	@.ci/need npm nodejs npm
+	@npm ci --prefix sfdx --silent --no-audit --no-fund --ignore-scripts
+	@touch $@
+
+# The parser, the components and the browser's driver of the Salesforce model. Node finds
+# packages only above the files that use them.
+$(SFDX)/model/node_modules/.package-lock.json: sfdx/model/package.json sfdx/model/package-lock.json
+	@echo 'installing what the model of the platform needs (once)'
+	@.ci/need npm nodejs npm
+	@npm ci --prefix sfdx/model --silent --no-audit --no-fund --ignore-scripts
 	@touch $@

@@ -37,8 +37,11 @@ const (
 // internal_error where it was not due at all.
 func (s *Store) setAside(ctx context.Context, id order.ID, item attributes, now time.Time, cause error) error {
 	due, ok := item[attrDueAt].(*types.AttributeValueMemberN)
-	if !ok {
+	if _, ended := item[attrUnreadable]; !ok && !ended {
 		return cause // no hint is sent for it
+	}
+	if !ok {
+		return fault.Wrap(fault.NotDue, cause)
 	}
 	at, err := strconv.ParseInt(due.Value, 10, 64)
 	if err == nil && at > now.Add(order.MaxSkew).UnixMilli() {
