@@ -76,7 +76,8 @@ func TestEveryCodeKeepsTheRulesOfTheTable(t *testing.T) {
 			}
 
 			said := fault.TextOf(&fault.Error{Code: code, Vendor: "No.", Err: errors.New("cause")})
-			if said != i.Advice+" WHMCS: No." && said != i.Advice+" Salesforce: No." || strings.Contains(said, "Salesforce: ") != strings.HasPrefix(string(code), "salesforce_") {
+			with := func(words string) string { return strings.TrimSpace(i.Seen + " " + words + " " + i.Do) }
+			if said != with("WHMCS: No.") && said != with("Salesforce: No.") || strings.Contains(said, "Salesforce: ") != strings.HasPrefix(string(code), "salesforce_") {
 				t.Errorf("with the vendor's words: %q", said)
 			}
 			if units(said) > messageUnits {
@@ -190,13 +191,15 @@ func TestTextOf(t *testing.T) {
 		err  error
 		want string
 	}{
-		"the table's advice":                  {fault.New(fault.WHMCSUnavailable, ""), table},
-		"an advice of its own":                {fault.New(fault.WHMCSUnavailable, "Do this."), "Do this."},
-		"the vendor's words stand behind":     {&fault.Error{Code: fault.WHMCSUnavailable, Vendor: "No."}, table + " WHMCS: No."},
-		"both":                                {&fault.Error{Code: fault.SalesforceLimit, Advice: "Do this.", Vendor: "No."}, "Do this. Salesforce: No."},
-		"a cause is never shown":              {fault.Wrap(fault.WHMCSUnavailable, cause), table},
-		"an outcome shows what it holds":      {&fault.Refused{Err: fault.New(fault.ModuleFailed, "Do this.")}, "Do this."},
-		"an error without a code is internal": {cause, fault.Internal.Info().Advice},
+		"the table's advice":                   {fault.New(fault.WHMCSUnavailable, ""), table},
+		"an advice of its own":                 {fault.New(fault.WHMCSUnavailable, "Do this."), "Do this."},
+		"the vendor's words before what to do": {&fault.Error{Code: fault.WHMCSUnavailable, Vendor: "HTTP 502"}, "WHMCS does not answer. WHMCS: HTTP 502. Wait: the bridge tries again."},
+		"what was seen in this case":           {&fault.Error{Code: fault.WHMCSUnavailable, Seen: "A page came.", Vendor: "HTTP 403!"}, "A page came. WHMCS: HTTP 403! Wait: the bridge tries again."},
+		"both":                                 {&fault.Error{Code: fault.SalesforceLimit, Seen: "This.", Advice: "Do this.", Vendor: "No."}, "This. Salesforce: No. Do this."},
+		"an advice that says what was seen":    {&fault.Error{Code: fault.SalesforceLimit, Advice: "Do this.", Vendor: "No."}, "Salesforce: No. Do this."},
+		"a cause is never shown":               {fault.Wrap(fault.WHMCSUnavailable, cause), table},
+		"an outcome shows what it holds":       {&fault.Refused{Err: fault.New(fault.ModuleFailed, "Do this.")}, "Do this."},
+		"an error without a code is internal":  {cause, fault.Internal.Info().Advice},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if got := fault.TextOf(c.err); got != c.want {
@@ -209,7 +212,7 @@ func TestTextOf(t *testing.T) {
 func TestErrorIsForLogs(t *testing.T) {
 	cause := errors.New("cause")
 	err := error(&fault.Error{Code: fault.ModuleFailed, Advice: "advice", Vendor: "vendor", Err: cause})
-	if err.Error() != "module_failed: advice: vendor: cause" {
+	if err.Error() != "module_failed: vendor: advice: cause" {
 		t.Error(err)
 	}
 	for name, wrapped := range map[string]error{

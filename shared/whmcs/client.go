@@ -17,8 +17,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/go-json-experiment/json"
-
 	"orderbridge/shared/fault"
 )
 
@@ -63,23 +61,20 @@ type Credentials struct {
 	Identifier, Secret, AccessKey string
 }
 
-// ParseCredentials reads the WHMCS secret: {"identifier","secret","accessKey"?}.
-// The error quotes nothing of it.
-func ParseCredentials(text string) (Credentials, error) {
-	var in struct {
-		Identifier string `json:"identifier"`
-		Secret     string `json:"secret"`
-		AccessKey  string `json:"accessKey"`
+// SecretMembers lists what the WHMCS secret may hold; accessKey may be absent.
+func SecretMembers() []string { return []string{"identifier", "secret", "accessKey"} }
+
+// ParseCredentials takes the members of the WHMCS secret. The error says what
+// is missing, and quotes nothing.
+func ParseCredentials(members map[string]string) (Credentials, error) {
+	c := Credentials{Identifier: members["identifier"], Secret: members["secret"], AccessKey: members["accessKey"]}
+	switch {
+	case c.Identifier == "":
+		return Credentials{}, errors.New("has no identifier")
+	case c.Secret == "":
+		return Credentials{}, errors.New("has no secret")
 	}
-	// A member that is not known is refused: a misspelt one would otherwise be
-	// an absent one. The library's error may quote the secret and is dropped.
-	if json.Unmarshal([]byte(text), &in, json.RejectUnknownMembers(true)) != nil {
-		return Credentials{}, errors.New("the WHMCS secret is not a JSON object of identifier, secret and perhaps accessKey")
-	}
-	if in.Identifier == "" || in.Secret == "" {
-		return Credentials{}, errors.New("the WHMCS secret lacks identifier or secret")
-	}
-	return Credentials{Identifier: in.Identifier, Secret: in.Secret, AccessKey: in.AccessKey}, nil
+	return c, nil
 }
 
 // Client calls one WHMCS. It is safe for concurrent use.
