@@ -1,6 +1,7 @@
 package contract_test
 
 import (
+	"fmt"
 	"go/ast"
 	"go/parser"
 	"go/token"

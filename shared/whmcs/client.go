@@ -88,6 +88,7 @@ type Client struct {
 	mu        sync.Mutex
 	version   version
 	versionAt time.Time // zero = not read yet
+	odds      map[string]int
 }
 
 // Time-outs and limits.
@@ -119,7 +120,7 @@ func New(deps Deps, cfg Config) (*Client, error) {
 	if base.Scheme != "https" && base.Scheme != "http" || base.Hostname() == "" || base.User != nil || base.RawQuery != "" || base.Fragment != "" {
 		return nil, errors.New("whmcs: the base URL must be http(s)://host[/path] without user, query and fragment")
 	}
-	c := &Client{cfg: cfg, deps: deps}
+	c := &Client{cfg: cfg, deps: deps, odds: map[string]int{}}
 	c.api = base.JoinPath("includes", "api.php")
 	if cfg.Marker != MarkerNotes {
 		for id := range strings.SplitSeq(cfg.Marker, ",") {
@@ -194,12 +195,34 @@ func (c *Client) read(ctx context.Context, action string, params form) (object, 
 		c.deps.Log.WarnContext(ctx, "whmcs read lost", "action", action, "took", c.deps.Now().Sub(started), "error", err.Error())
 		return nil, lost(action, err)
 	}
-	if err := readError(action, a); err != nil {
+	if err := readError(action, a, c.odd("reads", a, oddReads)); err != nil {
 		c.deps.Log.WarnContext(ctx, "whmcs read refused", "action", action, "status", a.status, "took", c.deps.Now().Sub(started), "code", fault.CodeOf(err), "text", a.refusal())
 		return nil, err
 	}
 	c.deps.Log.DebugContext(ctx, "whmcs read", "action", action, "status", a.status, "took", c.deps.Now().Sub(started))
 	return a.body, nil
+}
+
+// How many answers in a row that are none of WHMCS's API are a fault of the
+// installation. Reads come several in one run; effects minutes apart.
+const (
+	oddReads   = 3
+	oddEffects = 2
+)
+
+// odd counts the answers of one kind of call in a row that are none of the API,
+// and reports whether there are as many as limit. One that says of itself that
+// it passes counts for nothing.
+func (c *Client) odd(kind string, a answer, limit int) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case a.isAPI():
+		delete(c.odds, kind)
+	case a.odd():
+		c.odds[kind]++
+	}
+	return c.odds[kind] >= limit
 }
 
 // post sends one read, and a second time on a fresh connection if it failed on
@@ -251,6 +274,9 @@ func readAnswer(res *http.Response) (answer, error) {
 	}
 	if len(b) <= maxBody {
 		a.body, a.disputed = decode(b)
+	}
+	if a.body == nil {
+		a.page = describe(b)
 	}
 	return a, nil
 }
