@@ -79,6 +79,7 @@ const (
 	SalesforceSession           Code = "salesforce_session_expired"
 	SalesforceCredentials       Code = "salesforce_credentials_refused"
 	SalesforcePermission        Code = "salesforce_permission_lost"
+	SalesforceMisconfigured     Code = "salesforce_misconfigured"
 	StoreUnavailable            Code = "store_unavailable"
 	ListingUnstable             Code = "whmcs_listing_unstable"
 	ClockSkewed                 Code = "clock_skewed"

@@ -1,6 +1,7 @@
 package salesforce
 
 import (
+	"cmp"
 	"context"
 	"crypto/rsa"
 	"encoding/json"
@@ -197,11 +198,11 @@ func (c *Client) logIn(ctx context.Context) (*session, error) {
 	}
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	r.Header.Set("Accept", "application/json")
-	status, _, raw, err := c.exchange(r)
+	status, header, raw, err := c.exchange(r)
 	if err != nil {
 		return nil, err
 	}
-	if err := classifyLogin(status, raw); err != nil {
+	if err := c.counted(status, raw, classifyLogin(status, header.Get("Location"), raw)); err != nil {
 		return nil, err
 	}
 	var out struct {
@@ -210,7 +211,7 @@ func (c *Client) logIn(ctx context.Context) (*session, error) {
 		ID       string `json:"id"`
 	}
 	if err := json.Unmarshal(raw, &out); err != nil || out.Token == "" {
-		return nil, fault.Wrap(fault.SalesforceUnavailable, fmt.Errorf("token answer holds no token (HTTP %d, %d bytes)", status, len(raw)))
+		return nil, unreadable(status, raw)
 	}
 	instance, err := baseURL(out.Instance, c.cfg.LoginURL)
 	if err != nil {
@@ -223,19 +224,26 @@ func (c *Client) logIn(ctx context.Context) (*session, error) {
 }
 
 // rightOrg compares the org in the identity URL of a token answer
-// (…/id/<org>/<user>) with the configured one.
+// (…/id/<org>/<user>) with the configured one, or with that of the session
+// before: a session may move to another instance, never to another org.
 func (c *Client) rightOrg(identity string) error {
-	if c.cfg.OrgID == "" {
-		return nil
-	}
 	org := ""
 	if u, err := url.Parse(identity); err == nil {
 		if part := strings.Split(strings.Trim(u.Path, "/"), "/"); len(part) == 3 && part[0] == "id" {
 			org = part[1]
 		}
 	}
-	if len(org) < 15 || len(c.cfg.OrgID) < 15 || org[:15] != c.cfg.OrgID[:15] {
-		return fault.New(fault.SalesforceCredentials, fmt.Sprintf("Give the credentials of the org that SF_ORG_ID names: these belong to the org %.18q.", org))
+	const short = 15 // the two forms of an id agree in these characters
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	want := cmp.Or(c.cfg.OrgID, c.org)
+	if want == "" {
+		c.org = org
+		return nil
+	}
+	if len(org) < short || len(want) < short || org[:short] != want[:short] {
+		return &fault.Error{Code: fault.SalesforceCredentials, Seen: fmt.Sprintf("The credentials belong to the org %.18q, not to the one that is served (SF_ORG_ID, or the org of the first login).", org),
+			Advice: "Ask the on-call engineer to put in those of the right org; orders wait until then."}
 	}
 	return nil
 }
