@@ -123,6 +123,17 @@ func TextOf(err error) string {
 	return strings.Join(slices.DeleteFunc(parts, func(s string) bool { return s == "" }), " ")
 }
 
+// SeenOf returns what was seen of err and what the other system answered, without
+// what to do: for a text that has an advice of its own.
+func SeenOf(err error) string {
+	text := TextOf(err)
+	var e *Error
+	if !errors.As(err, &e) {
+		return text
+	}
+	return strings.TrimSpace(strings.TrimSuffix(text, cmp.Or(e.Advice, e.Code.Info().Do)))
+}
+
 // sentence ends a text with a stop, unless something ends it already.
 func sentence(s string) string {
 	if strings.ContainsRune(".!?…", []rune(s)[len([]rune(s))-1]) {

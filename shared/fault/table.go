@@ -188,7 +188,7 @@ var table = map[Code]Info{
 		},
 	},
 	WHMCSOrderMismatch: {Status: 422, Kind: Permanent, Group: GroupOrder, Title: "WHMCS order differs", Review: true,
-		Seen: "The WHMCS order is not what was ordered.", Do: "Compare the two, correct the WHMCS order, then click again. To take another WHMCS order, ask the on-call engineer.",
+		Seen: "The WHMCS order is not what was ordered.", Do: "Correct the WHMCS order, then click again. If Salesforce was wrong: cancel it there, then ask the on-call engineer to order again.",
 		OnCall: []Guide{
 			{At: []string{"adding"},
 				Seen: "The WHMCS order that carries the marker is not what was ordered.",
