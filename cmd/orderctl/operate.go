@@ -13,7 +13,7 @@ import (
 func resolveCommand() command {
 	return command{
 		name:     "resolve",
-		synopsis: "ID (--adopt N | --none | --stop) --by WHO --why TEXT",
+		synopsis: "ID (--adopt N [--any-client] | --none | --stop | --undo-adopt) --by WHO --why TEXT",
 		summary:  "record what a person found out about a failed order",
 		needs:    "TABLE_NAME",
 		examples: []string{
@@ -24,8 +24,10 @@ func resolveCommand() command {
 		setup: func(flags *flag.FlagSet) action {
 			var res order.Resolution
 			flags.StringVar(&res.Adopt, "adopt", "", "`N` is the WHMCS order of this one; provisioning goes on with it")
-			flags.BoolVar(&res.None, "none", false, "say that WHMCS has no order of this one; provisioning starts again")
+			flags.BoolVar(&res.None, "none", false, "say that WHMCS has no live order of this one; it is searched for once more, then ordered again")
 			flags.BoolVar(&res.Stop, "stop", false, "leave it failed with code stopped; a new click reopens it and looks first")
+			flags.BoolVar(&res.AnyClient, "any-client", false, "with --adopt: the WHMCS order may belong to another client")
+			flags.BoolVar(&res.UndoAdopt, "undo-adopt", false, "take a wrong --adopt back, also of a provisioned order; its own WHMCS order is searched for")
 			flags.StringVar(&res.By, "by", "", usageBy)
 			flags.StringVar(&res.Why, "why", "", usageWhy)
 			check := func() error { return decided(res) }
@@ -46,13 +48,16 @@ var whmcsOrderID = regexp.MustCompile(`^[1-9][0-9]{0,18}$`)
 
 func decided(res order.Resolution) error {
 	chosen := 0
-	for _, yes := range []bool{res.Adopt != "", res.None, res.Stop} {
+	for _, yes := range []bool{res.Adopt != "", res.None, res.Stop, res.UndoAdopt} {
 		if yes {
 			chosen++
 		}
 	}
 	if chosen != 1 {
-		return usagef("exactly one of --adopt N, --none and --stop is needed")
+		return usagef("exactly one of --adopt N, --none, --stop and --undo-adopt is needed")
+	}
+	if res.AnyClient && res.Adopt == "" {
+		return usagef("--any-client belongs to --adopt N")
 	}
 	if res.Adopt != "" && !whmcsOrderID.MatchString(res.Adopt) {
 		return usagef("--adopt needs the number of a WHMCS order, not %q", res.Adopt)

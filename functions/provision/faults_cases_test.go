@@ -95,6 +95,7 @@ func (r *rig) resolve(id order.ID, how func(*order.Resolution)) error {
 
 func none(s *order.Resolution) { s.None = true }
 func stop(s *order.Resolution) { s.Stop = true }
+func undo(s *order.Resolution) { s.UndoAdopt = true }
 func adopt(id int64) func(*order.Resolution) {
 	return func(s *order.Resolution) { s.Adopt = fmt.Sprint(id) }
 }
@@ -463,18 +464,19 @@ func TestMarkerNotKept(t *testing.T) {
 		r.failed(the, fault.MarkerNotKept, the.Marker())
 		c, err := r.mem.Control(context.Background(), order.SideWHMCS)
 		r.ok(err)
-		if !c.Open(time.Now()) || c.Why != fault.MarkerNotKept {
-			t.Errorf("the breaker is not open: %+v", c)
+		if !c.Paused || c.By != "provision" || !strings.Contains(c.Reason, string(fault.MarkerNotKept)) || !strings.Contains(c.Reason, the.String()) {
+			t.Errorf("not paused: %+v", c)
 		}
 		// Meanwhile no other order is made.
 		other := mustID("801000000000002AAA")
 		r.seed(other, client)
 		r.click(other)
 		r.sweep("clock")
-		if res := r.run("worker", other); res.End != provision.EndBlocked || res.Code != fault.MarkerNotKept {
+		if res := r.run("worker", other); res.End != provision.EndBlocked {
 			t.Errorf("the other order ran: %+v", res)
 		}
 		r.sent("AddOrder", 1)
+		r.ok(r.mem.Resume(context.Background(), "ann", time.Now()))
 		r.whmcs.Books().Switch(func(s *whmcstest.Switches) { s.NotesOff = false })
 		r.recover()
 		r.provisioned(other)
@@ -485,6 +487,48 @@ func TestMarkerNotKept(t *testing.T) {
 		r.order(the)
 		r.provisioned(the)
 		r.sent("AddOrder", 2)
+	})
+}
+
+// P12: an installation that keeps no markers makes one order, and then none
+// until a person resumes; one order whose notes are emptied later is its own.
+func TestMarkersAreKeptNowhere(t *testing.T) {
+	play(t, options{switches: whmcstest.Switches{NotesOff: true}}, func(r *rig) {
+		for i := range 60 {
+			id := mustID(fmt.Sprintf("801%012d", 100+i))
+			r.seed(id, client)
+			r.click(id)
+			r.start("worker", id)
+			time.Sleep(30 * time.Second)
+			r.sweep("clock")
+		}
+		r.sent("AddOrder", 1)
+		r.ok(r.mem.Resume(context.Background(), "ann", time.Now()))
+		time.Sleep(time.Minute)
+		r.sweep("clock")
+		time.Sleep(time.Minute)
+		if n := r.whmcs.Calls("AddOrder"); n < 2 || n > 10 { // those that were sent before the first was read
+			t.Errorf("%d AddOrder after a resume, want a handful", n)
+		}
+		r.whmcs.Books().Switch(func(s *whmcstest.Switches) { s.NotesOff = false })
+		r.ok(r.mem.Resume(context.Background(), "ann", time.Now()))
+		r.recover()
+		r.sent("AddOrder", 60)
+	})
+	play(t, options{}, func(r *rig) {
+		r.ok(r.whmcs.Fault(whmcstest.Fault{Action: "GetOrders", Fault: "http-500", Times: 12}))
+		r.click(the)
+		r.start("worker", the)
+		r.waits()
+		time.Sleep(provision.VerifyFor)
+		r.patch(whmcstest.Edit{Notes: text("called the customer")})
+		r.recover()
+		r.failed(the, fault.MarkerNotKept)
+		c, err := r.mem.Control(context.Background(), order.SideWHMCS)
+		r.ok(err)
+		if c.Paused {
+			t.Errorf("paused by one order's notes: %+v", c)
+		}
 	})
 }
 
@@ -1020,6 +1064,100 @@ func TestPause(t *testing.T) {
 	})
 }
 
+// P10: 20 orders that a long pause, or a long outage, saved are not given up by
+// the first bad minutes after it.
+func TestALongWaitIsNoTry(t *testing.T) {
+	ctx := context.Background()
+	const busy, orders = 40, 20 // 429 to so many calls after it
+	for name, wait := range map[string]struct{ begin, end func(r *rig) }{
+		"pause": {func(r *rig) { r.ok(r.mem.Pause(ctx, "upgrade", "ann", time.Now())) }, func(r *rig) { r.ok(r.mem.Resume(ctx, "ann", time.Now())) }},
+		"WHMCS away": {func(r *rig) {
+			r.whmcs.Books().Switch(func(s *whmcstest.Switches) { s.DenyIP = "203.0.113.9" })
+		}, func(r *rig) { r.whmcs.Books().Switch(func(s *whmcstest.Switches) { s.DenyIP = "" }) }},
+		"Salesforce away": {func(r *rig) {
+			r.ok(r.sf.Fault(salesforcetest.Fault{Action: "token", Fault: "bad-credentials", Times: 100_000}))
+		}, func(r *rig) { r.sf.ClearFaults() }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			play(t, options{}, func(r *rig) {
+				wait.begin(r)
+				var ids []order.ID
+				for i := range orders {
+					id := mustID(fmt.Sprintf("801%012d", 100+i))
+					r.seed(id, client)
+					r.click(id)
+					ids = append(ids, id)
+				}
+				for range 73 * 12 {
+					time.Sleep(5 * time.Minute)
+					r.sweep("clock")
+				}
+				wait.end(r)
+				r.ok(r.whmcs.Fault(whmcstest.Fault{Action: "GetClientsDetails", Fault: "http-429", Times: busy}))
+				r.recover()
+				for _, id := range ids {
+					r.provisioned(id)
+				}
+			})
+		})
+	}
+}
+
+// P11: an AddOrder, or an AcceptOrder, that is dead for hours while reads are
+// answered makes a handful of cases for people, not one of each order.
+func TestEffectsThatAreNotAnswered(t *testing.T) {
+	for _, c := range []struct {
+		effect, fault      string
+		dead               time.Duration
+		orders             int
+		every              time.Duration
+		mostSent, mostCase int
+	}{
+		{"AddOrder", "drop-before", 4 * time.Hour, 240, time.Minute, 60, 12},
+		{"AddOrder", "drop-before", 30 * time.Minute, 20, 0, 30, 0},
+		{"AcceptOrder", "http-500", 5 * time.Minute, 60, 5 * time.Second, 10, 10},
+	} {
+		t.Run(fmt.Sprintf("%s for %s", c.effect, c.dead), func(t *testing.T) {
+			t.Parallel()
+			play(t, options{}, func(r *rig) {
+				r.ok(r.whmcs.Fault(whmcstest.Fault{Action: c.effect, Fault: c.fault, Times: 100_000}))
+				var ids []order.ID
+				due := time.Now()
+				for began := due; time.Since(began) < c.dead; time.Sleep(5 * time.Second) {
+					for len(ids) < c.orders && !due.After(time.Now()) {
+						id := mustID(fmt.Sprintf("801%012d", 100+len(ids)))
+						r.seed(id, client)
+						r.click(id)
+						r.start("worker", id)
+						ids, due = append(ids, id), due.Add(c.every)
+					}
+					if time.Since(began)%time.Minute < 5*time.Second {
+						r.sweep("clock")
+					}
+				}
+				if sent := r.whmcs.Calls(c.effect); sent > c.mostSent {
+					t.Errorf("%d %s were sent into the hole, want at most %d", sent, c.effect, c.mostSent)
+				}
+				r.whmcs.ClearFaults()
+				r.recover()
+				cases := 0
+				for _, id := range ids {
+					if rec := r.record(id); rec.State == order.Failed && rec.ErrorCode.Info().Review {
+						cases++
+					} else {
+						r.provisioned(id)
+					}
+				}
+				t.Logf("%d sent into the hole, %d of %d orders need a person", r.whmcs.Calls(c.effect)-len(ids), cases, len(ids))
+				if cases > c.mostCase {
+					t.Errorf("%d of %d orders need a person, want at most %d", cases, len(ids), c.mostCase)
+				}
+			})
+		})
+	}
+}
+
 func TestBreaker(t *testing.T) {
 	ctx := context.Background()
 	orders := func(r *rig, n int) (ids []order.ID) {
@@ -1068,7 +1206,7 @@ func TestBreaker(t *testing.T) {
 			}
 			c, err := r.mem.Control(ctx, order.SideWHMCS)
 			r.ok(err)
-			if !c.OpenUntil.IsZero() || c.ClosedAt.IsZero() || c.Fails != 0 {
+			if !c.OpenUntil.IsZero() || !c.OpenedAt.IsZero() || c.Fails != 0 {
 				t.Errorf("the breaker is left %+v", c)
 			}
 		})
@@ -1281,7 +1419,9 @@ func TestQuantities(t *testing.T) {
 }
 
 // byHand is an order that a person made in WHMCS, without a marker.
-func (r *rig) byHand() int64 {
+func (r *rig) byHand() int64 { return r.byHandFor(client) }
+
+func (r *rig) byHandFor(client int64) int64 {
 	plan := order.Plan{ClientID: client, Entries: []order.PlanEntry{
 		{Line: order.Line{ProductID: 1, Cycle: order.Monthly, Quantity: 1}, Services: 1},
 		{Line: order.Line{ProductID: 2, Cycle: order.OneTime, Quantity: 3}, Services: 3},
@@ -1290,6 +1430,17 @@ func (r *rig) byHand() int64 {
 	run.Finish(whmcstest.Twist{})
 	r.whmcs.Books().Patch(run.OrderID, whmcstest.Edit{Notes: text("by hand")})
 	return run.OrderID
+}
+
+// unmarked orders, and lets WHMCS lose the marker of what it made.
+func (r *rig) unmarked() {
+	r.Helper()
+	r.at("GetOrders.one", 1, func() { r.patch(whmcstest.Edit{Notes: text("")}) })
+	r.click(the)
+	r.run("worker", the)
+	r.failed(the, fault.MarkerNotKept)
+	r.ok(r.mem.Resume(context.Background(), "ann", time.Now()))
+	time.Sleep(time.Hour) // AddOrder has ended
 }
 
 func TestThePersonsWord(t *testing.T) {
@@ -1337,6 +1488,119 @@ func TestThePersonsWord(t *testing.T) {
 			}
 			r.sent("AddOrder", 1)
 			r.mem.Expire(rec.ExpiresAt) // the books know it under another marker
+		})
+	})
+	t.Run("none, said by mistake of an order that lives and has lost its marker: it beats the word", func(t *testing.T) {
+		play(t, options{}, func(r *rig) {
+			r.unmarked()
+			lost := r.whmcs.Orders()[0].ID
+			r.ok(r.resolve(the, none))
+			r.recover()
+			r.failed(the, fault.WHMCSOrderAmbiguous, fmt.Sprint(lost), "adopt")
+			r.sent("AddOrder", 1)
+			r.whmcs.Books().Patch(lost, whmcstest.Edit{Status: text("Cancelled")})
+			r.order(the)
+			r.provisioned(the)
+			r.sent("AddOrder", 2)
+		})
+	})
+	t.Run("none, said by mistake of an order whose module may have run: a person is asked again, no module runs twice", func(t *testing.T) {
+		play(t, options{}, func(r *rig) {
+			r.arm(sideWHMCS, "AcceptOrder", "drop-before")
+			r.order(the)
+			r.failed(the, fault.AcceptOutcomeUnknown)
+			r.ok(r.resolve(the, none))
+			r.recover()
+			r.failed(the, fault.AcceptOutcomeUnknown)
+			r.sent("AddOrder", 1)
+			r.sent("AcceptOrder", 1)
+		})
+	})
+	t.Run("none after marker_not_kept, and Salesforce still shows the dead unmarked id", func(t *testing.T) {
+		play(t, options{}, func(r *rig) {
+			r.unmarked()
+			lost := r.patch(whmcstest.Edit{Status: text("Cancelled")})
+			r.seed(the, client, map[string]any{"WHMCS_Order_ID__c": fmt.Sprint(lost)})
+			r.ok(r.resolve(the, none))
+			r.recover()
+			r.provisioned(the)
+			r.sent("AddOrder", 2)
+		})
+	})
+	t.Run("adopt with a typo: another order's marker is refused, and the adoption can be undone", func(t *testing.T) {
+		play(t, options{}, func(r *rig) {
+			r.lose()
+			r.click(the)
+			r.start("worker", the)
+			r.waits()
+			lost := r.patch(whmcstest.Edit{Notes: text("called the customer")})
+			r.recover()
+			r.failed(the, fault.WHMCSOrderAmbiguous)
+			r.crowd(1)
+			typo := r.whmcs.Orders()[1].ID
+			r.ok(r.resolve(the, adopt(typo)))
+			r.recover()
+			r.failed(the, fault.WHMCSOrderMismatch, fmt.Sprint(typo), "marker of another order")
+			r.sent("AcceptOrder", 0)
+			r.ok(r.resolve(the, undo))
+			r.recover()
+			r.failed(the, fault.WHMCSOrderAmbiguous, fmt.Sprint(lost))
+			r.ok(r.resolve(the, adopt(lost)))
+			r.recover()
+			r.provisioned(the)
+			r.sent("AddOrder", 1)
+			r.sent("AcceptOrder", 1)
+		})
+	})
+	t.Run("adopt of another client's order, only with any-client", func(t *testing.T) {
+		play(t, options{}, func(r *rig) {
+			r.arm(sideWHMCS, "AddOrder", whmcstest.HalfAdded)
+			r.order(the)
+			r.failed(the, fault.WHMCSOrderMismatch)
+			r.patch(whmcstest.Edit{Status: text("Cancelled")})
+			other := r.byHandFor(99)
+			r.ok(r.resolve(the, adopt(other)))
+			r.recover()
+			r.failed(the, fault.WHMCSOrderMismatch, "client 99", "client 7")
+			r.sent("AcceptOrder", 0)
+			r.ok(r.resolve(the, func(s *order.Resolution) { adopt(other)(s); s.AnyClient = true }))
+			r.recover()
+			r.provisioned(the)
+			r.sent("AddOrder", 1)
+			r.mem.Expire(r.record(the).ExpiresAt) // the books know it under another marker
+		})
+	})
+	t.Run("an adoption is undone after the order was provisioned by it: its own order is found", func(t *testing.T) {
+		play(t, options{}, func(r *rig) {
+			r.lose()
+			r.click(the)
+			r.start("worker", the)
+			r.waits()
+			lost := r.patch(whmcstest.Edit{Notes: text("called the customer")})
+			r.recover()
+			r.failed(the, fault.WHMCSOrderAmbiguous)
+			r.broken = true // by the person, who adopts what is not this order's
+			wrong := r.byHand()
+			r.whmcs.Books().Patch(lost, whmcstest.Edit{Status: text("Cancelled")})
+			r.ok(r.resolve(the, adopt(wrong)))
+			r.recover()
+			if rec := r.record(the); rec.State != order.Provisioned || rec.WHMCSOrderID != fmt.Sprint(wrong) {
+				t.Fatalf("%s as WHMCS order %s", rec.State, rec.WHMCSOrderID)
+			}
+			r.whmcs.Books().Patch(lost, whmcstest.Edit{Status: text("Pending"), Notes: text(the.Marker())})
+			r.ok(r.resolve(the, undo))
+			r.recover()
+			// AcceptOrder has left for the wrong one; which one it was is not asked.
+			r.failed(the, fault.AcceptOutcomeUnknown, fmt.Sprint(lost))
+		})
+	})
+	t.Run("undo is refused where nothing was adopted", func(t *testing.T) {
+		play(t, options{}, func(r *rig) {
+			r.order(the)
+			r.provisioned(the)
+			if err := r.resolve(the, undo); fault.CodeOf(err) != fault.StateChanged {
+				t.Errorf("undone: %v", err)
+			}
 		})
 	})
 	t.Run("what Salesforce holds is ours, although the client has changed", func(t *testing.T) {

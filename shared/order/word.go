@@ -18,12 +18,17 @@ const (
 	WordRerun Word = "rerun"
 	// WordNamedRerun: WordNamed and WordRerun, of a named order whose module failed.
 	WordNamedRerun Word = "named_rerun"
+	// WordNamedAnyClient: WordNamed, and the order may be another client's than
+	// the plan's.
+	WordNamedAnyClient Word = "named_any_client"
+	// WordNamedAnyClientRerun: the same of an order whose module failed.
+	WordNamedAnyClientRerun Word = "named_any_client_rerun"
 )
 
 // Valid reports whether w is one of the words.
 func (w Word) Valid() bool {
 	switch w {
-	case WordNone, WordAbsent, WordNamed, WordRerun, WordNamedRerun:
+	case WordNone, WordAbsent, WordNamed, WordRerun, WordNamedRerun, WordNamedAnyClient, WordNamedAnyClientRerun:
 		return true
 	}
 	return false
@@ -33,15 +38,24 @@ func (w Word) Valid() bool {
 func (w Word) Absent() bool { return w == WordAbsent }
 
 // Named reports whether a person named the WHMCS order.
-func (w Word) Named() bool { return w == WordNamed || w == WordNamedRerun }
+func (w Word) Named() bool { return w == WordNamed || w == WordNamedRerun || w.AnyClient() }
+
+// AnyClient reports whether the WHMCS order that a person named may belong to
+// another client than the plan's.
+func (w Word) AnyClient() bool { return w == WordNamedAnyClient || w == WordNamedAnyClientRerun }
 
 // Rerun reports whether a person consents to one more AcceptOrder.
-func (w Word) Rerun() bool { return w == WordRerun || w == WordNamedRerun }
+func (w Word) Rerun() bool {
+	return w == WordRerun || w == WordNamedRerun || w == WordNamedAnyClientRerun
+}
 
 // WithRerun returns w with the consent to one more AcceptOrder. It replaces
 // WordAbsent: an order whose module ran is there.
 func (w Word) WithRerun() Word {
-	if w.Named() {
+	switch {
+	case w.AnyClient():
+		return WordNamedAnyClientRerun
+	case w.Named():
 		return WordNamedRerun
 	}
 	return WordRerun
@@ -54,6 +68,8 @@ func (w Word) WithoutRerun() Word {
 		return WordNone
 	case WordNamedRerun:
 		return WordNamed
+	case WordNamedAnyClientRerun:
+		return WordNamedAnyClient
 	}
 	return w
 }

@@ -21,7 +21,8 @@ type facts struct {
 
 	whmcs      order.Control // the switch of WHMCS, as it was at whmcsAt
 	whmcsAt    time.Time
-	salesforce *admission // its breaker's word; nil: not asked yet
+	canary     order.Token // of the probe by which this order goes on while the breaker is open
+	salesforce *admission  // its breaker's word; nil: not asked yet
 
 	request  *order.Request // nil: not loaded
 	account  string         // as Salesforce has it, also where the load failed
@@ -46,8 +47,8 @@ type admission struct {
 // seen is what WHMCS showed. It holds for one recovery point, and until the
 // next effect.
 type seen struct {
-	held     *lookup // the order of which Salesforce holds the id
-	order    *lookup // the known order, or the one hit of a search
+	held     map[string]*lookup // the orders that Salesforce, or the record of a person's word, names
+	order    *lookup            // the known order, or the one hit of a search
 	ofClient readings
 	ofAll    readings
 	failures map[string]string // of the module queue, by service id; nil: not read
@@ -85,7 +86,7 @@ const (
 	ReadRequest   Read = iota + 1 // Salesforce's switch, then what was ordered
 	ReadCatalog                   // the client and the products of the request
 	ReadSwitch                    // WHMCS's
-	ReadHeldOrder                 // the WHMCS order of which Salesforce holds the id
+	ReadHeldOrder                 // a WHMCS order that Salesforce or the record names
 	ReadOrder                     // a WHMCS order
 	ReadServices                  // a WHMCS order, and which of its services stand in the module queue
 	ReadClientOrders
@@ -104,6 +105,8 @@ const (
 	Pause              // wait, then decide again
 	Trip               // open the breaker of a side, then decide again
 	Count              // count a fault of a side, then decide again
+	Doubt              // count an effect of which the outcome is not known, then decide again
+	Halt               // pause WHMCS until a person resumes, then decide again
 	Finish             // the run is over
 )
 
@@ -123,8 +126,8 @@ type Move struct {
 	Effect        *Effect
 	For           time.Duration // of Pause
 	Within        time.Duration // of Ask: how long the read may take
-	Side          order.Side    // of Trip and Count
-	Cause         error         // of Trip and Count
+	Side          order.Side    // of Trip, Count, Doubt and Halt
+	Cause         error         // of the same
 }
 
 // decision is decide's view of one moment.
@@ -172,10 +175,14 @@ func decide(r order.Record, f facts, now time.Time, c Config) Move {
 // --- none: nothing can have reached WHMCS.
 
 func (d decision) atNone() Move {
-	if d.r.CreatedAt.Before(d.whmcs.LookBefore) {
+	switch {
+	case d.r.CreatedAt.Before(d.whmcs.LookBefore):
 		// An order may exist in WHMCS, so even a load that fails must not end as
 		// if nothing were there.
 		return d.searchFirst("none/look-before", "created before the restore")
+	case d.r.Word.Absent():
+		// People err, and a search costs nothing.
+		return d.searchFirst("none/word-absent", "a person says that WHMCS has no order of this one")
 	}
 	plan, m := d.load()
 	switch {
@@ -229,6 +236,9 @@ func (d decision) atAdding() Move {
 			return *m
 		}
 	}
+	if m, stop := d.disclaimed(plan); stop {
+		return m
+	}
 	if m, stop := d.foreign(plan); stop {
 		return m
 	}
@@ -236,8 +246,10 @@ func (d decision) atAdding() Move {
 	if more {
 		return d.ask(next, "", plan.ClientID)
 	}
-	if h := d.seen.held; h != nil && h.exists && f.stable {
-		f = f.with(h.BillingOrder)
+	for _, h := range d.seen.held {
+		if h.exists && f.stable && h.Marker.Names(d.r.ID) {
+			f = f.with(h.BillingOrder)
+		}
 	}
 	switch {
 	case !f.stable:
@@ -260,17 +272,36 @@ func (d decision) atAdding() Move {
 	return d.fail("adding/unknown", d.r, fault.New(fault.AddOutcomeUnknown, ""))
 }
 
+// disclaimed judges the order that was known when a person said that there is
+// none: while it lives, and is not marked as another one's, nothing is ordered.
+func (d decision) disclaimed(plan *order.Plan) (m Move, stop bool) {
+	id := d.r.WHMCSOrderID
+	if id == "" || !d.r.Word.Absent() {
+		return Move{}, false
+	}
+	h := d.seen.held[id]
+	switch {
+	case h == nil:
+		return d.ask(ReadHeldOrder, id, plan.ClientID), true
+	case h.exists && !h.Status.Dead() && !h.Marker.Names(d.r.ID) && h.Marker.MayName(d.r.ID):
+		return d.fail("adding/known-lives", d.r, fault.New(fault.WHMCSOrderAmbiguous,
+			fmt.Sprintf("Cancel WHMCS order %s, then click again, or ask the on-call to adopt it: it was made for this order and is %s, although it was said that there is none.", id, h.Status))), true
+	}
+	return Move{}, false
+}
+
 // foreign judges the WHMCS order of which Salesforce holds the id: it is
 // adopted only if it carries our marker, since a clone carries its original's id.
 func (d decision) foreign(plan *order.Plan) (m Move, stop bool) {
 	if d.request == nil || d.request.WHMCSOrderID == "" {
 		return Move{}, false
 	}
-	id, h := d.request.WHMCSOrderID, d.seen.held
+	id := d.request.WHMCSOrderID
+	h := d.seen.held[id]
 	switch {
 	case h == nil:
 		return d.ask(ReadHeldOrder, id, plan.ClientID), true
-	case h.exists && h.Marker.Names(d.r.ID), !h.exists && d.r.Word.Absent():
+	case h.exists && h.Marker.Names(d.r.ID), d.r.Word.Absent() && (!h.exists || h.Status.Dead()):
 		return Move{}, false
 	case !h.exists:
 		return d.fail("adding/held-absent", d.r, fault.New(fault.WHMCSIDForeign,
@@ -294,20 +325,16 @@ func (d decision) hit(plan *order.Plan, m order.BillingOrder) Move {
 		}
 	}
 	to := d.r
-	to.RecoveryPoint, to.WHMCSOrderID, to.Plan = order.PointAdded, m.ID, plan
+	to.RecoveryPoint, to.WHMCSOrderID, to.Plan, to.Word = order.PointAdded, m.ID, plan, to.Word.WithoutAbsent()
+	if to.Accept.Count > 0 {
+		to.RecoveryPoint = order.PointAccepting // it may be this one that was accepted
+	}
 	return d.write("adding/found", to, Again, "adopted", "WHMCS order "+m.ID+" found by its marker")
 }
 
 // --- added: the WHMCS order is known.
 
 func (d decision) atAdded() Move {
-	if d.r.Plan == nil { // named by a person before anything was sent
-		plan, m := d.load()
-		if m != nil {
-			return *m
-		}
-		d.r.Plan, d.client = plan, plan.ClientID
-	}
 	o, m := d.known(ReadOrder)
 	if m != nil {
 		return *m
@@ -315,8 +342,10 @@ func (d decision) atAdded() Move {
 	if !o.Marker.Names(d.r.ID) && !d.r.Word.Named() {
 		missing := fault.New(fault.MarkerNotKept,
 			fmt.Sprintf("Ask the on-call to correct the WHMCS installation and to restore the marker of WHMCS order %s (%s), then click again: WHMCS did not keep it.", o.ID, d.r.ID.Marker()))
-		if !d.told {
-			return d.tell(Trip, order.SideWHMCS, missing)
+		// An installation that keeps no markers shows it at once, in the run that
+		// sent AddOrder; later it is one order's notes that were edited.
+		if !d.told && d.now.Sub(d.r.Add.Until) < d.c.Lease {
+			return d.tell(Halt, order.SideWHMCS, missing)
 		}
 		return d.fail("added/marker-missing", d.r, missing)
 	}
@@ -334,8 +363,17 @@ func (d decision) atAdded() Move {
 	return d.mismatch("added/differs", o.ID, fmt.Sprintf("its status is %q", o.Status))
 }
 
-// known returns the known WHMCS order, alive, or the move that comes first.
-func (d decision) known(read Read) (order.BillingOrder, *Move) {
+// known returns the known WHMCS order, alive, or the move that comes first. One
+// that a person named needs no marker, but it must not carry another order's,
+// and must be the client's.
+func (d *decision) known(read Read) (order.BillingOrder, *Move) {
+	if d.r.Plan == nil { // named by a person before anything was sent
+		plan, m := d.load()
+		if m != nil {
+			return order.BillingOrder{}, m
+		}
+		d.r.Plan, d.client = plan, plan.ClientID
+	}
 	var m Move
 	switch o := d.seen.order; {
 	case o == nil:
@@ -344,6 +382,12 @@ func (d decision) known(read Read) (order.BillingOrder, *Move) {
 		m = d.cancelled("past/cancelled", d.r.WHMCSOrderID, "gone")
 	case o.Status.Dead():
 		m = d.cancelled("past/cancelled", d.r.WHMCSOrderID, string(o.Status))
+	case !d.r.Word.Named() || o.Marker.Names(d.r.ID):
+		return o.BillingOrder, nil
+	case !o.Marker.MayName(d.r.ID):
+		m = d.mismatch("past/foreign", o.ID, "it carries the marker of another order")
+	case o.ClientID != d.client && !d.r.Word.AnyClient():
+		m = d.mismatch("past/other-client", o.ID, fmt.Sprintf("it belongs to client %d, and this order to client %d", o.ClientID, d.client))
 	default:
 		return o.BillingOrder, nil
 	}
@@ -377,9 +421,6 @@ func (d decision) atAccepted() Move {
 	o, m := d.known(ReadServices)
 	if m != nil {
 		return *m
-	}
-	if d.r.Plan == nil {
-		return d.mismatch("accepted/no-plan", o.ID, "it was adopted without a plan")
 	}
 	services, diff := match(*d.r.Plan, o.Services)
 	live := diff == ""
@@ -473,6 +514,9 @@ func (d decision) send(row string, e *Effect) Move {
 		return d.ask(ReadSwitch, "", 0)
 	}
 	blocked := d.whmcs.Blocked(d.now)
+	if d.whmcs.CanaryOf(d.canary) {
+		blocked = nil
+	}
 	if d.skewed != "" {
 		blocked = &order.Blocked{Until: d.now, Why: d.skewed}
 	}
@@ -501,6 +545,9 @@ func (d decision) answered() Move {
 		a.effect.succeeded(&to, a.result, d.now)
 		return d.stage("sent/done", to)
 	case outcomeUnsure:
+		if !d.told {
+			return d.tell(Doubt, order.SideWHMCS, a.err)
+		}
 		return d.park("sent/unsure", d.r, a.effect.sent(&d.r).SettledAt.Add(time.Millisecond), a.err, spent, "")
 	case outcomeRefused:
 		switch fault.CodeOf(a.err) {
@@ -567,10 +614,14 @@ func (d decision) readFailed() Move {
 }
 
 // config parks an order whose side's installation is at fault, until its
-// breaker closes; no try is spent.
+// breaker closes; no try is spent. An order that meets it for GiveUp, while
+// probes are answered, is given up: a person must see it.
 func (d decision) config(to order.Record, side order.Side, cause error) Move {
 	if !d.told {
 		return d.tell(Trip, side, cause)
+	}
+	if d.triedTooLong(to) {
+		return d.fail("any/exhausted", to, &fault.Error{Code: exhausted(to.RecoveryPoint), Err: cause})
 	}
 	return d.park("any/config", to, d.openUntil, cause, unspent, "")
 }
@@ -593,11 +644,18 @@ func (d decision) retry(to order.Record, side order.Side, cause error) Move {
 }
 
 // triedTooLong reports whether the order is given up: GiveUp after it was
-// opened, or after work was resumed since: a pause is no try of the order.
+// opened, or after work was resumed, or a side came back, since: neither a
+// pause nor an outage is a try of the order.
 func (d decision) triedTooLong(r order.Record) bool {
 	since := r.OpenedAt
-	if resumed := d.whmcs.At; resumed.After(since) {
-		since = resumed
+	back := []time.Time{d.whmcs.At, d.whmcs.ClosedAt}
+	if d.salesforce != nil {
+		back = append(back, d.salesforce.control.ClosedAt)
+	}
+	for _, t := range back {
+		if t.After(since) {
+			since = t
+		}
 	}
 	return !since.IsZero() && d.now.Sub(since) > d.c.GiveUp
 }
@@ -731,7 +789,7 @@ func alreadyLogged(history []order.Entry, event, detail string) bool {
 		switch {
 		case e.Event == event && withoutTime(e.Detail) == withoutTime(detail):
 			return true
-		case e.By == writtenBy && !slices.Contains(repeating, e.Event), e.Event == "reopened", strings.HasPrefix(e.Event, "resolved_"):
+		case e.By == order.ByEngine && !slices.Contains(repeating, e.Event), e.Event == "reopened", strings.HasPrefix(e.Event, "resolved_"):
 			return false
 		}
 	}

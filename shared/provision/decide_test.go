@@ -158,6 +158,7 @@ var rows = []struct {
 	want string
 }{
 	{"none/look-before", func(m *moment) { m.f.whmcs.LookBefore = noon }, "lease working adding → again"},
+	{"none/word-absent", func(m *moment) { m.r.Word, m.r.WHMCSOrderID = order.WordAbsent, "41" }, "lease working adding whmcs=41 → again"},
 	{"none/salesforce-blocked", func(m *moment) {
 		m.f.request, m.f.salesforce.blocked = nil, &order.Blocked{Until: noon.Add(30 * time.Second), Why: fault.SalesforcePermission}
 	}, "lease waiting none due 30s tries 0 → end"},
@@ -166,11 +167,15 @@ var rows = []struct {
 
 	{"adding/unsettled", func(m *moment) { m.at(order.PointAdding).r.Add.SettledAt = noon.Add(time.Minute) }, "lease waiting adding add=1 until -10m0s due 1m0s tries 0 → end"},
 	{"adding/held-absent", func(m *moment) {
-		m.at(order.PointAdding).f.request.WHMCSOrderID, m.f.seen.held = "9", &lookup{}
+		m.at(order.PointAdding).f.request.WHMCSOrderID, m.f.seen.held = "9", map[string]*lookup{"9": {}}
 	}, "status failed adding add=1 whmcs_id_foreign → end"},
 	{"adding/held-foreign", func(m *moment) {
-		m.at(order.PointAdding).f.request.WHMCSOrderID, m.f.seen.held = "9", &lookup{order.BillingOrder{ID: "9", Marker: "801000000000002AAA"}, true}
+		m.at(order.PointAdding).f.request.WHMCSOrderID, m.f.seen.held = "9", map[string]*lookup{"9": {order.BillingOrder{ID: "9", Marker: "801000000000002AAA"}, true}}
 	}, "status failed adding add=1 whmcs_id_foreign → end"},
+	{"adding/known-lives", func(m *moment) {
+		m.r.RecoveryPoint, m.r.Word, m.r.WHMCSOrderID = order.PointAdding, order.WordAbsent, "41"
+		m.f.seen.held = map[string]*lookup{"41": {order.BillingOrder{ID: "41", Status: order.BillingPending}, true}}
+	}, "status failed adding whmcs=41 whmcs_order_ambiguous → end"},
 	{"adding/unstable", func(m *moment) { m.at(order.PointAdding).f.seen.ofClient = readings{n: maxListings} }, "status failed adding add=1 add_outcome_unknown → end"},
 	{"adding/several", func(m *moment) {
 		m.at(order.PointAdding).finds(m.ours("77", order.BillingPending), m.ours("78", order.BillingActive))
@@ -202,6 +207,14 @@ var rows = []struct {
 	{"added/active", func(m *moment) { m.at(order.PointAdded).shows(order.BillingActive) }, "stage working accepted add=1 until -10m0s whmcs=77 → again"},
 	{"added/send", func(m *moment) { m.at(order.PointAdded) }, "lease working accepting add=1 until -10m0s accept=1 until 15s whmcs=77 → AcceptOrder"},
 	{"past/cancelled", func(m *moment) { m.at(order.PointAdded).shows(order.BillingFraud) }, "status failed added add=1 until -10m0s whmcs=77 whmcs_order_cancelled → end"},
+	{"past/foreign", func(m *moment) {
+		m.at(order.PointAdded).f.seen.order.Marker = "801000000000002AAA"
+		m.r.Word = order.WordNamedAnyClient
+	}, "status failed added add=1 until -10m0s whmcs=77 whmcs_order_mismatch → end"},
+	{"past/other-client", func(m *moment) {
+		m.at(order.PointAdded).f.seen.order.Marker = ""
+		m.f.seen.order.ClientID, m.r.Word = 99, order.WordNamed
+	}, "status failed added add=1 until -10m0s whmcs=77 whmcs_order_mismatch → end"},
 
 	{"accepting/unsettled", func(m *moment) { m.at(order.PointAccepting).r.Accept.SettledAt = noon.Add(time.Minute) }, "lease waiting accepting add=1 until -10m0s accept=1 until -20m0s whmcs=77 due 1m0s tries 0 → end"},
 	{"accepting/active", func(m *moment) { m.at(order.PointAccepting).shows(order.BillingActive) }, "stage working accepted add=1 until -10m0s accept=1 until -20m0s whmcs=77 → again"},
@@ -209,7 +222,6 @@ var rows = []struct {
 	{"accepting/consent", func(m *moment) { m.at(order.PointAccepting).r.Word = order.WordRerun }, "lease working accepting add=1 until -10m0s accept=2 until 15s whmcs=77 → AcceptOrder"},
 	{"accepting/unknown", func(m *moment) { m.at(order.PointAccepting) }, "status failed accepting add=1 until -10m0s accept=1 until -20m0s whmcs=77 accept_outcome_unknown → end"},
 
-	{"accepted/no-plan", func(m *moment) { m.at(order.PointAccepted).r.Plan = nil }, "status failed accepted add=1 until -10m0s accept=1 until -20m0s whmcs=77 whmcs_order_mismatch → end"},
 	{"accepted/module-queue", func(m *moment) { m.at(order.PointAccepted).f.seen.failures["5"] = "no free server" }, "status failed accepted add=1 until -10m0s accept=1 until -20m0s whmcs=77 module_failed → end"},
 	{"accepted/not-yet", func(m *moment) { m.at(order.PointAccepted).f.seen.order.Services[0].Status = "Pending" }, "lease waiting accepted add=1 until -10m0s accept=1 until -20m0s whmcs=77 due 1m0s tries 0 → end"},
 	{"accepted/not-verified", func(m *moment) {
@@ -235,7 +247,10 @@ var rows = []struct {
 		m.f.answer.blocked = &order.Blocked{Until: noon, Why: fault.ClockSkewed}
 	}, "lease waiting none due 0s tries 0 → end"},
 	{"sent/done", func(m *moment) { m.at(order.PointAdding).sent(addOrder(), nil) }, "stage working added add=2 until 14s whmcs=77 → again"},
-	{"sent/unsure", func(m *moment) { m.at(order.PointAdding).sent(addOrder(), &fault.Unsure{Err: unavailable()}) }, "lease waiting adding add=2 until 14s due 5m19s tries 1 whmcs_unavailable → end"},
+	{"sent/unsure", func(m *moment) {
+		m.at(order.PointAdding).sent(addOrder(), &fault.Unsure{Err: unavailable()})
+		m.f.told = true
+	}, "lease waiting adding add=2 until 14s due 5m19s tries 1 whmcs_unavailable → end"},
 	{"sent/module-failed", func(m *moment) {
 		m.at(order.PointAdded).sent(acceptOrder(), &fault.Refused{Err: &fault.Error{Code: fault.ModuleFailed, Vendor: "no free server"}})
 	}, "status failed accepting add=1 until -10m0s accept=1 whmcs=77 module_failed → end"},

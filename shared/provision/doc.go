@@ -43,6 +43,7 @@
 // each row, in this order.
 //
 //	none/look-before          look_before applies                      adding, adds 0               → search
+//	none/word-absent          a person says that there is none         adding, adds 0               → search
 //	none/salesforce-blocked   Salesforce's breaker is open             waiting until it closes
 //	none/salesforce-holds-id  Salesforce holds a WHMCS id              adding, adds 0               → search
 //	none/send                 loaded                                   adding, adds+1, add_until    → AddOrder
@@ -50,21 +51,26 @@
 //	adding/unsettled          AddOrder may still run                   waiting until it has ended
 //	adding/held-absent        WHMCS lacks the order Salesforce names   failed whmcs_id_foreign
 //	adding/held-foreign       it lacks this order's marker             failed whmcs_id_foreign
+//	adding/known-lives        a person says that there is none, and    failed whmcs_order_ambiguous
+//	                          the order that was known lives
 //	adding/unstable           the listings differ each time            failed add_outcome_unknown
 //	adding/several            several live hits                        failed whmcs_order_ambiguous
 //	adding/dead               the hits are cancelled, fraud or gone    failed whmcs_order_cancelled
 //	adding/suspect            a new order of the client whose marker   failed whmcs_order_ambiguous
 //	                          does not say whose it is
 //	adding/differs            one live hit, not as planned             failed whmcs_order_mismatch
-//	adding/found              one live hit, as planned                 added, its id                → compare
+//	adding/found              one live hit, as planned                 added, its id (accepting, if → compare
+//	                                                                   AcceptOrder may have left)
 //	adding/absent             no hit; adds 0, or < 5 and resend=auto   adding, adds+1, add_until    → AddOrder
 //	adding/unknown            no hit, otherwise                        failed add_outcome_unknown
 //
-//	added/marker-missing      not named by a person, no marker         failed marker_not_kept; WHMCS's breaker opens
+//	added/marker-missing      not named by a person, no marker         failed marker_not_kept; WHMCS is paused
 //	added/differs             lines or status not as planned           failed whmcs_order_mismatch
 //	added/active              Active already                           accepted, staged             → verify
 //	added/send                Pending, as planned                      accepting, accept_until      → AcceptOrder
 //	past/cancelled            cancelled, fraud or gone (from here on)  failed whmcs_order_cancelled
+//	past/foreign              named by a person, another's marker      failed whmcs_order_mismatch
+//	past/other-client         named by a person, not the plan's client failed whmcs_order_mismatch
 //
 //	accepting/unsettled       AcceptOrder may still run                waiting until it has ended
 //	accepting/active          Active                                   accepted, staged             → verify
@@ -73,7 +79,6 @@
 //	                          may run twice
 //	accepting/unknown         Pending, otherwise                       failed accept_outcome_unknown
 //
-//	accepted/no-plan          nothing to compare with                  failed whmcs_order_mismatch
 //	accepted/module-queue     a service stands in the module queue     failed module_failed
 //	accepted/not-yet          not all active, < 15 min                 waiting
 //	accepted/not-verified     not all active, later                    failed not_verified
@@ -97,19 +102,22 @@
 //	any/no-time               too little time in this invocation       waiting, due now
 //	any/blocked               paused, breaker open, or clock skewed    waiting until it closes
 //	any/read-again            a read failed, time for another          nothing                      → read again
-//	any/tell-breaker          a side failed, its breaker is not told   nothing                      → tell it
+//	any/tell-breaker          a side failed, an outcome is not known   nothing                      → tell its breaker
 //	any/retry                 a read or an effect failed               waiting, due = backoff
 //	any/config                the installation is at fault             waiting until the breaker closes
 //	any/permanent             a person must correct data               failed; past none the point's review code
-//	any/exhausted             tried for 72 h since it was opened, or   failed retries_exhausted at none, else the unknown code
-//	                          work was resumed
+//	any/exhausted             tried, or at fault by the installation,  failed retries_exhausted at none, else the unknown code
+//	                          for 72 h since it was opened, work was
+//	                          resumed, or a side came back
 //
 // # When a side does not serve
 //
 // A retryable fault is tried twice again inside the invocation, then by the
 // clock with full jitter; three runs in a row that end so, counted in the table,
 // open the side's breaker (package breaker). A fault of the installation opens
-// it at once. While it is open, or WHMCS is paused, orders wait and no try is
+// it at once. Three effects in a row of which the outcome is not known open
+// WHMCS's; then a probe, which is a read, shows nothing, and one order in each
+// window goes on as the canary. While it is open, or WHMCS is paused, orders wait and no try is
 // spent. The one worker that wins the probe by a conditional write asks with a
 // read, never with an effect. The switch of WHMCS that an effect goes by was
 // read at most 5 s before its stamp.

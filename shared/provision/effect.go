@@ -52,14 +52,16 @@ func addOrder() *Effect {
 		settle:  func(c Config) time.Duration { return c.Settle },
 		sent:    func(r *order.Record) *order.Sent { return &r.Add },
 		stamped: func(r *order.Record, now time.Time) string {
-			r.Word = r.Word.WithoutAbsent()
+			// What was known is dead, or not this order's: this AddOrder makes an
+			// order of its own, and no AcceptOrder of that one has left.
+			r.Word, r.WHMCSOrderID, r.Accept = r.Word.WithoutAbsent(), "", order.Sent{}
 			if r.FirstAddAt.IsZero() {
 				r.FirstAddAt = now
 			}
 			return fmt.Sprintf("AddOrder %d", r.Add.Count)
 		},
 		unstamped: func(r, before order.Record) order.Record {
-			r.Add, r.Word = order.Sent{Count: before.Add.Count}, before.Word
+			r.Add, r.Word, r.Accept = order.Sent{Count: before.Add.Count}, before.Word, before.Accept
 			if before.Add.Count == 0 {
 				r.RecoveryPoint, r.Plan, r.FirstAddAt = before.RecoveryPoint, before.Plan, before.FirstAddAt
 			}

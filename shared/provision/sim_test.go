@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"slices"
 	"strconv"
 	"time"
 
@@ -88,10 +89,19 @@ type write struct {
 
 // course is what the run knows of one order besides the table.
 type course struct {
+	id       order.ID
 	consents int // clicks after module_failed that reopened the order
 	keys     int
 	rejects  bool // WHMCS refuses it in a documented pre-check
 	zombie   []string
+}
+
+// vague reports whether WHMCS holds a live order of this one whose notes do not
+// say so.
+func (f *course) vague(w *world) bool {
+	return slices.ContainsFunc(w.books, func(b *booked) bool {
+		return b.sf == f.id && !b.status.Dead() && !order.ReadMarker(b.notes).Names(f.id)
+	})
 }
 
 // booked is one order in WHMCS's books.
@@ -116,6 +126,7 @@ type simOptions struct {
 	noStamp                   bool          // a second AddOrder does not move the stamp in the table
 	earlySearch               time.Duration // a search sees WHMCS as it was so long ago, before settle was over
 	ask                       bool          // WHMCS_RESEND=ask
+	noWord                    bool          // no person resolves an order
 	settle                    time.Duration // 0 = the default of 300 s
 	// assumptions
 	slowAdd bool          // A3: WHMCS runs longer than settle
@@ -225,7 +236,7 @@ func (w *world) start() {
 			panic(err)
 		}
 		w.ids = append(w.ids, id)
-		w.seen[id] = &course{rejects: w.chance(0.03)}
+		w.seen[id] = &course{id: id, rejects: w.chance(0.03)}
 		w.people++
 		w.spawn(w.between(0, time.Minute), time.Time{}, func() {
 			w.person(id)
@@ -244,10 +255,35 @@ func (w *world) person(id order.ID) {
 	for range 1 + w.rng.IntN(3) {
 		w.sleep(w.between(time.Second, 40*time.Minute))
 		rec, ok := w.get(id)
-		if ok && (rec.State == order.Failed || w.chance(0.2)) {
+		switch {
+		case ok && !w.opt.noWord && w.chance(0.15) && w.resolve(rec):
+			w.hint(id, w.between(0, 3*time.Second))
+		case ok && (rec.State == order.Failed || w.chance(0.2)):
 			w.click(id)
 		}
 	}
+}
+
+// resolve is what an on-call engineer says of an order that failed, or of one
+// that was adopted. The engineer errs: says "none" of an order that lives,
+// names another order's number, takes an adoption back.
+func (w *world) resolve(rec order.Record) bool {
+	s := order.Resolution{ID: rec.ID, By: "ann", Why: "looked", Now: w.now}
+	switch n := w.rng.IntN(3); {
+	case n == 0 && len(w.books) > 0:
+		s.Adopt = w.books[w.rng.IntN(len(w.books))].id
+	case n == 1:
+		s.UndoAdopt = true
+	default:
+		s.None = true
+	}
+	if s.None && w.seen[rec.ID].vague(w) {
+		return false // that word is the person's own: nothing in WHMCS can show that it is wrong
+	}
+	if _, err := w.mem.Resolve(context.Background(), s); err != nil && fault.CodeOf(err) != fault.StateChanged {
+		panic(err)
+	}
+	return true
 }
 
 // click is a callout; Salesforce may hold one back for minutes, and an order may
@@ -290,12 +326,24 @@ func (w *world) get(id order.ID) (order.Record, bool) {
 func (w *world) ticks() {
 	for w.now.Sub(epoch) < 120*time.Hour {
 		w.sleep(time.Minute)
+		w.resume()
 		for _, id := range w.due(w.now) {
 			w.hint(id, w.between(0, 2*time.Second))
 		}
 		if w.people == 0 && len(w.due(w.now.Add(1000*time.Hour))) == 0 {
 			return
 		}
+	}
+}
+
+// resume is the on-call engineer who is called by a pause that the engine made.
+func (w *world) resume() {
+	c, err := w.mem.Control(context.Background(), order.SideWHMCS)
+	if err == nil && c.Paused && w.now.Sub(c.At) > 20*time.Minute {
+		err = w.mem.Resume(context.Background(), "ann", w.now)
+	}
+	if err != nil {
+		panic(err)
 	}
 }
 

@@ -11,7 +11,7 @@ import (
 
 var operatorRules = []rule{
 	{"resolve/adopt queues the order at added", func(b *bench) {
-		before := b.unknown(1)
+		before := b.failed(1, fault.WHMCSOrderCancelled, func(r *order.Record) { r.RecoveryPoint = order.PointAdding })
 		b.after(time.Minute)
 		rec, err := b.Resolve(b.ctx, b.resolution(before.ID, func(r *order.Resolution) { r.Adopt = "91" }))
 		b.ok(err)
@@ -21,6 +21,34 @@ var operatorRules = []rule{
 		b.same(rec, want)
 		b.unchanged(want)
 		b.leased(rec.ID)
+	}},
+	{"resolve/adopt where AcceptOrder has ever left: it may have been of this order", func(b *bench) {
+		before := b.unknown(1)
+		rec, err := b.Resolve(b.ctx, b.resolution(before.ID, func(r *order.Resolution) { r.Adopt, r.AnyClient = "91", true }))
+		b.ok(err)
+		b.same([]any{rec.RecoveryPoint, rec.Word}, []any{order.PointAccepting, order.WordNamedAnyClient})
+	}},
+	{"resolve/undo takes an adoption back: the order searches for its own", func(b *bench) {
+		before := b.failed(1, fault.WHMCSOrderMismatch, func(r *order.Record) {
+			r.RecoveryPoint, r.WHMCSOrderID, r.Word = order.PointAdded, "91", order.WordNamedRerun
+		})
+		b.after(time.Minute)
+		rec, err := b.Resolve(b.ctx, b.resolution(before.ID, func(r *order.Resolution) { r.UndoAdopt = true }))
+		b.ok(err)
+		want := b.queued(before, "adoption_undone", "WHMCS order 91: looked")
+		want.RecoveryPoint, want.WHMCSOrderID, want.ServiceIDs, want.Word = order.PointAdding, "", nil, order.WordNone
+		if want.Add.Count == 0 {
+			want.Plan = nil
+		}
+		b.same(rec, want)
+		b.unchanged(want)
+		b.leased(rec.ID)
+	}},
+	{"resolve/undo where no order was named is refused", func(b *bench) {
+		before := b.unknown(1)
+		_, err := b.Resolve(b.ctx, b.resolution(before.ID, func(r *order.Resolution) { r.UndoAdopt = true }))
+		b.refused(err, fault.StateChanged)
+		b.unchanged(before)
 	}},
 	{"resolve/adopting the order that is known keeps its services", func(b *bench) {
 		before := b.unknown(1)
@@ -37,19 +65,19 @@ var operatorRules = []rule{
 		}
 		b.same(rec.RecoveryPoint, before.RecoveryPoint)
 	}},
-	{"resolve/none queues the order at none, with nothing of what was known", func(b *bench) {
+	{"resolve/none queues the order at none; the WHMCS order that was known stays known", func(b *bench) {
 		before := b.unknown(1)
 		b.after(time.Minute)
 		rec, err := b.Resolve(b.ctx, b.resolution(before.ID, func(r *order.Resolution) { r.None = true }))
 		b.ok(err)
 		want := b.queued(before, "resolved_none", "looked")
-		want.RecoveryPoint, want.Add.Count, want.Plan, want.WHMCSOrderID, want.ServiceIDs = order.PointNone, 0, nil, "", nil
+		want.RecoveryPoint, want.Add.Count, want.Plan, want.ServiceIDs = order.PointNone, 0, nil, nil
 		want.Word = order.WordAbsent
 		b.same(rec, want)
 		b.unchanged(want)
 	}},
 	{"resolve/the last word of a person stands alone", func(b *bench) {
-		for k, spoken := range []order.Word{order.WordAbsent, order.WordNamed, order.WordRerun, order.WordNamedRerun} {
+		for k, spoken := range []order.Word{order.WordAbsent, order.WordNamed, order.WordRerun, order.WordNamedRerun, order.WordNamedAnyClient} {
 			adopted := b.failed(2*k+1, fault.WHMCSOrderCancelled, func(r *order.Record) {
 				r.RecoveryPoint, r.Word = order.PointAdding, spoken
 			})
@@ -180,7 +208,7 @@ var operatorRules = []rule{
 			rec := b.record(before.ID)
 			switch fault.CodeOf(resolved) {
 			case "": // the click met an open order
-				b.same([]any{got.Outcome, rec.RecoveryPoint, rec.WHMCSOrderID}, []any{order.AlreadyOpen, order.PointAdded, "91"})
+				b.same([]any{got.Outcome, rec.RecoveryPoint, rec.WHMCSOrderID}, []any{order.AlreadyOpen, order.PointAccepting, "91"})
 			case fault.StateChanged:
 				b.same([]any{got.Outcome, rec.RecoveryPoint}, []any{order.Reopened, before.RecoveryPoint})
 			default:

@@ -122,7 +122,7 @@ func (s *Steps) bases(from, to order.Record) []change {
 		all[0].answered = true
 		undone, done := from, from
 		if st.sent == order.PointAdding {
-			undone.Add, undone.Word = order.Sent{Count: st.before.Add.Count}, st.before.Word
+			undone.Add, undone.Word, undone.Accept = order.Sent{Count: st.before.Add.Count}, st.before.Word, st.before.Accept
 			if st.before.Add.Count == 0 {
 				undone.RecoveryPoint, undone.Plan, undone.FirstAddAt = st.before.RecoveryPoint, st.before.Plan, st.before.FirstAddAt
 			}
@@ -214,6 +214,9 @@ func grew(from, to []order.Entry) (line order.Entry, ok bool) {
 		return line, true
 	}
 	for _, e := range slices.Backward(to) {
+		if e.Times > 1 { // one more of the same
+			e.Times, e.First = 0, time.Time{}
+		}
 		if slices.Equal(order.LastLines(append(slices.Clone(from), e)), to) {
 			return e, true
 		}
@@ -259,7 +262,7 @@ func called(c change, keyed bool) string {
 func planned(want *order.Record, c change) {
 	want.AccountID, want.UpdatedAt = c.to.AccountID, c.to.UpdatedAt
 	switch at := c.base.RecoveryPoint; {
-	case at == order.PointNone, c.base.Plan == nil && (at == order.PointAdding || at == order.PointAdded):
+	case at == order.PointNone, c.base.Plan == nil:
 		want.Plan = c.to.Plan
 	}
 	if c.base.RecoveryPoint == order.PointAdded {

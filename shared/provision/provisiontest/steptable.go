@@ -70,16 +70,31 @@ func steps() (byPerson, byWorker []step) {
 			reopened(want, c)
 			if c.to.WHMCSOrderID != c.base.WHMCSOrderID {
 				want.RecoveryPoint, want.ServiceIDs = order.PointAdded, nil
+				if c.base.Accept.Count > 0 {
+					want.RecoveryPoint = order.PointAccepting
+				}
 			} else if at := c.base.RecoveryPoint; at != order.PointAccepting && at != order.PointAccepted {
 				want.RecoveryPoint = order.PointAdded
 			}
 			want.WHMCSOrderID, want.Word, want.AcceptedAt = c.to.WHMCSOrderID, order.WordNamed, time.Time{}
+			if c.to.Word == order.WordNamedAnyClient {
+				want.Word = order.WordNamedAnyClient
+			}
+		}},
+		{"resolve undo", nil, order.SignalQueued, []string{"adoption_undone"}, func(c change) string {
+			return when((c.base.State == order.Failed || c.base.State == order.Provisioned) && c.base.Word.Named(), "no order was named, or it is open")
+		}, func(want *order.Record, c change) {
+			reopened(want, c)
+			want.RecoveryPoint, want.WHMCSOrderID, want.ServiceIDs, want.Word, want.AcceptedAt = order.PointAdding, "", nil, order.WordNone, time.Time{}
+			if want.Add.Count == 0 {
+				want.Plan = nil
+			}
 		}},
 		{"resolve none", nil, order.SignalQueued, []string{"resolved_none"}, func(c change) string {
 			return when(c.base.State == order.Failed && over(c.base.Add, c.to.UpdatedAt), "not failed, or AddOrder may be running")
 		}, func(want *order.Record, c change) {
 			reopened(want, c)
-			want.RecoveryPoint, want.Add.Count, want.Plan, want.WHMCSOrderID, want.ServiceIDs = order.PointNone, 0, nil, "", nil
+			want.RecoveryPoint, want.Add.Count, want.Plan, want.ServiceIDs = order.PointNone, 0, nil, nil
 			want.Word, want.AcceptedAt = order.WordAbsent, time.Time{}
 		}},
 		{"resolve stop", nil, order.SignalStatus, []string{"resolved_stop"}, func(c change) string {
@@ -96,7 +111,7 @@ func steps() (byPerson, byWorker []step) {
 		{repeated, nil, order.SignalLease, nil, func(c change) string {
 			return when(c.to.State == order.Working && (c.line.Event == "" || slices.Contains(c.base.History, c.line)), "not what was written before")
 		}, func(*order.Record, change) {}}, // the answer was lost
-		{"look first", []string{"none/look-before", "none/salesforce-holds-id"}, order.SignalLease, []string{"look_first"}, func(c change) string {
+		{"look first", []string{"none/look-before", "none/word-absent", "none/salesforce-holds-id"}, order.SignalLease, []string{"look_first"}, func(c change) string {
 			return when(c.base.RecoveryPoint == order.PointNone && c.to.State == order.Working, "not at none")
 		}, func(want *order.Record, c change) {
 			planned(want, c)
@@ -110,6 +125,7 @@ func steps() (byPerson, byWorker []step) {
 		}, func(want *order.Record, c change) {
 			planned(want, c)
 			want.RecoveryPoint, want.Add, want.LeaseUntil, want.Word = order.PointAdding, c.to.Add, c.to.LeaseUntil, want.Word.WithoutAbsent()
+			want.WHMCSOrderID, want.Accept = "", order.Sent{}
 			if want.FirstAddAt.IsZero() {
 				want.FirstAddAt = c.to.UpdatedAt
 			}
@@ -119,7 +135,10 @@ func steps() (byPerson, byWorker []step) {
 				c.to.WHMCSOrderID != "" && c.to.Plan != nil, "no search that has settled found an order as planned")
 		}, func(want *order.Record, c change) {
 			planned(want, c)
-			want.RecoveryPoint, want.WHMCSOrderID = order.PointAdded, c.to.WHMCSOrderID
+			want.RecoveryPoint, want.WHMCSOrderID, want.Word = order.PointAdded, c.to.WHMCSOrderID, want.Word.WithoutAbsent()
+			if want.Accept.Count > 0 {
+				want.RecoveryPoint = order.PointAccepting
+			}
 		}},
 		{stampAccept, []string{"added/send", "accepting/consent"}, order.SignalLease, []string{"accept_sending", ""}, func(c change) string {
 			switch at := c.base.RecoveryPoint; {
@@ -163,8 +182,8 @@ func steps() (byPerson, byWorker []step) {
 			}
 		}},
 		{"failed", []string{"adding/unstable", "adding/several", "adding/dead", "adding/suspect", "adding/unknown", "adding/held-absent",
-			"adding/held-foreign", "adding/differs", "added/marker-missing", "added/differs", "past/cancelled", "accepting/differs",
-			"accepting/unknown", "accepted/no-plan", "accepted/module-queue", "accepted/not-verified", "accepted/marker-missing",
+			"adding/held-foreign", "adding/known-lives", "adding/differs", "added/marker-missing", "past/foreign", "past/other-client", "added/differs", "past/cancelled", "accepting/differs",
+			"accepting/unknown", "accepted/module-queue", "accepted/not-verified", "accepted/marker-missing",
 			"accepted/several", "accepted/suspect", "sent/module-failed", "sent/refused", "any/permanent", "any/exhausted"}, order.SignalStatus, []string{"failed"}, failed,
 			func(want *order.Record, c change) {
 				planned(want, c)
