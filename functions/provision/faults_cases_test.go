@@ -235,7 +235,7 @@ func TestEditedInWHMCS(t *testing.T) {
 			r.waits()
 			id := r.patch(whmcstest.Edit{Notes: text("called the customer")})
 			r.recover()
-			r.failed(the, fault.WHMCSOrderAmbiguous, fmt.Sprint(id), "adopt or none")
+			r.failed(the, fault.WHMCSOrderAmbiguous, fmt.Sprint(id), "the customer's own purchase")
 			r.order(the)
 			r.failed(the, fault.WHMCSOrderAmbiguous)
 			r.ok(r.resolve(the, adopt(id)))

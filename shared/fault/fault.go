@@ -11,6 +11,7 @@ package fault
 import (
 	"cmp"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 )
@@ -54,6 +55,12 @@ type Error struct {
 
 // New returns an Error without a cause; an empty advice means the table's.
 func New(code Code, advice string) *Error { return &Error{Code: code, Advice: advice} }
+
+// Saw returns an Error that says, as fmt.Sprintf does, what was seen in this very
+// case; the table says what to do.
+func Saw(code Code, format string, args ...any) *Error {
+	return &Error{Code: code, Seen: fmt.Sprintf(format, args...)}
+}
 
 // Wrap returns an Error with a cause that is logged and never shown.
 func Wrap(code Code, err error) *Error { return &Error{Code: code, Err: err} }

@@ -188,7 +188,7 @@ var table = map[Code]Info{
 		},
 	},
 	WHMCSOrderMismatch: {Status: 422, Kind: Permanent, Group: GroupOrder, Title: "WHMCS order differs", Review: true,
-		Seen: "The WHMCS order is not what was ordered.", Do: "Correct the WHMCS order, then click again. If Salesforce was wrong: cancel it there, then ask the on-call engineer to order again.",
+		Seen: "The WHMCS order is not what was ordered.", Do: "Correct it in WHMCS and click again. If Salesforce was wrong, cancel it there and ask the on-call engineer to order again.",
 		OnCall: []Guide{
 			{At: []string{"adding"},
 				Seen: "The WHMCS order that carries the marker is not what was ordered.",
@@ -196,7 +196,7 @@ var table = map[Code]Info{
 					"In WHMCS, compare the order that the error names with the Salesforce order, and correct it.",
 					"Click again, it compares again: `orderctl callout {id}`\n" +
 						"Another order is the right one, number N: `orderctl resolve {id} --adopt N --by YOU --why TEXT`\n" +
-						"Order again: cancel the wrong one in WHMCS, then `orderctl resolve {id} --none --by YOU --why TEXT`",
+						"Order again, as Salesforce has it now (what was sent is not read again by a click): cancel the wrong one in WHMCS, then `orderctl resolve {id} --none --by YOU --why TEXT`",
 				}},
 			{At: []string{"added", "accepting", "accepted"},
 				Seen: "WHMCS order {order} is not what was ordered.",
@@ -204,7 +204,7 @@ var table = map[Code]Info{
 					"In WHMCS, compare order {order} with the Salesforce order, and correct it.",
 					"Click again, it compares again: `orderctl callout {id}`\n" +
 						"Another order is the right one, number N: `orderctl resolve {id} --adopt N --by YOU --why TEXT`\n" +
-						"Order again: cancel order {order} in WHMCS, then `orderctl resolve {id} --none --by YOU --why TEXT`",
+						"Order again, as Salesforce has it now (what was sent is not read again by a click): cancel order {order} in WHMCS, then `orderctl resolve {id} --none --by YOU --why TEXT`",
 				}},
 		},
 	},

@@ -8,7 +8,9 @@ package order
 import (
 	"crypto/rand"
 	"encoding/hex"
+	"strings"
 	"time"
+	"unicode"
 
 	"orderbridge/shared/fault"
 )
@@ -221,6 +223,27 @@ const (
 	Triennially  Cycle = "triennially"
 	Free         Cycle = "free"
 )
+
+// ParseCycle reads a billing cycle as WHMCS or a person writes it: letters alone
+// count, so that "One Time", "Semi-Annually" and WHMCS's label "Free Account" are
+// read as well as AddOrder's own words; "Annual" is "Annually".
+func ParseCycle(s string) (c Cycle, ok bool) {
+	letters := strings.Map(func(r rune) rune {
+		if unicode.IsLetter(r) {
+			return unicode.ToLower(r)
+		}
+		return -1
+	}, s)
+	switch c = Cycle(letters); c {
+	case Monthly, OneTime, Quarterly, SemiAnnually, Annually, Biennially, Triennially, Free:
+		return c, true
+	case "freeaccount":
+		return Free, true
+	case "semiannual", "annual", "biennial", "triennial":
+		return c + "ly", true
+	}
+	return "", false
+}
 
 // Request is one Salesforce order, mapped and checked: what a person asked for.
 type Request struct {

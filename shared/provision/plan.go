@@ -33,7 +33,7 @@ func makePlan(req order.Request, products map[int64]order.ProductInfo, paymentMe
 	for _, l := range req.Lines {
 		product, ok := products[l.ProductID]
 		if !ok {
-			return plan, fault.New(fault.ProductNotMapped, fmt.Sprintf("Correct WH_Product_ID__c, then click again: WHMCS has no product %d.", l.ProductID))
+			return plan, fault.Saw(fault.ProductNotMapped, "WHMCS has no product %d.", l.ProductID)
 		}
 		if l.Quantity < 1 {
 			return plan, fault.New(fault.QuantityInvalid, "")
@@ -63,7 +63,7 @@ func makePlan(req order.Request, products map[int64]order.ProductInfo, paymentMe
 }
 
 func tooMany() error {
-	return fault.New(fault.QuantityInvalid, fmt.Sprintf("Split the order, then click again: WHMCS takes at most %d rows in one.", maxEntries))
+	return &fault.Error{Code: fault.QuantityInvalid, Seen: fmt.Sprintf("The order makes more than the %d rows that WHMCS takes in one.", maxEntries), Advice: "Split the order, then click again."}
 }
 
 // match compares what WHMCS made with the plan and returns the service ids of

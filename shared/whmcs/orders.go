@@ -296,12 +296,21 @@ func (c *Client) parseOrder(row object) order.BillingOrder {
 }
 
 func parseService(row object) order.BillingService {
-	s := order.BillingService{ID: row.id("id"), Cycle: cycle(row.text("billingcycle")), Status: row.text("status"), Quantity: 1}
+	s := order.BillingService{ID: row.id("id"), Cycle: cycleOf(row.text("billingcycle")), Status: row.text("status"), Quantity: 1}
 	s.ProductID, _ = row.number("pid")
 	if n, ok := row.number("qty"); ok && n > 1 { // absent before 8.12
 		s.Quantity = int(n)
 	}
 	return s
+}
+
+// cycleOf reads the display form of a billing cycle ("Semi-Annually"); one that
+// is not known stays as it is, and matches no plan.
+func cycleOf(shown string) order.Cycle {
+	if c, ok := order.ParseCycle(shown); ok {
+		return c
+	}
+	return order.Cycle(shown)
 }
 
 // fieldMarker reads the marker of a service's custom fields.
@@ -327,21 +336,6 @@ func date(row object) (time.Time, bool) {
 		t = whole
 	}
 	return t, true
-}
-
-// cycle brings the display form of a billing cycle ("One-Time",
-// "Semi-Annually", "Free Account") back to the form that AddOrder takes.
-func cycle(shown string) order.Cycle {
-	s := strings.Map(func(r rune) rune {
-		if r == ' ' || r == '-' {
-			return -1
-		}
-		return r
-	}, strings.ToLower(shown))
-	if s == "freeaccount" {
-		s = string(order.Free)
-	}
-	return order.Cycle(s)
 }
 
 func compareIDs(a, b string) int {
