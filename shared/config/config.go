@@ -31,9 +31,10 @@ type Fulfill struct {
 
 // Status is what functions/status needs.
 type Status struct {
-	TableName    string
-	AccountClaim string
-	LogLevel     slog.Level
+	TableName      string
+	AccountClaim   string
+	ResourceServer string // before a scope's name; empty = none
+	LogLevel       slog.Level
 }
 
 // StatusPush is what functions/statuspush needs.
@@ -131,7 +132,9 @@ func LoadStatus(getenv func(string) string) (Status, error) {
 	return Status{
 		TableName:    r.required("TABLE_NAME"),
 		AccountClaim: r.optional("PORTAL_ACCOUNT_CLAIM", "sf_account_id"),
-		LogLevel:     r.level("LOG_LEVEL"),
+		// A resource server's name may be an address, which ends without a slash.
+		ResourceServer: strings.TrimSuffix(r.getenv("PORTAL_RESOURCE_SERVER"), "/"),
+		LogLevel:       r.level("LOG_LEVEL"),
 	}, r.err()
 }
 

@@ -263,7 +263,7 @@ func (d decision) atAdding() Move {
 		return d.cancelled("adding/dead", f.dead[0].ID, string(f.dead[0].Status))
 	case len(f.suspects) > 0 && d.r.Add.Count > 0:
 		return d.fail("adding/suspect", d.r, fault.Saw(fault.WHMCSOrderAmbiguous,
-			"WHMCS order %s is this client's, new, and does not say whose it is: it may be this order, or the customer's own purchase.", idsOf(f.suspects)))
+			"WHMCS order %s is this client's, new, and its marker does not say whose it is: it may be this order, or the customer's own purchase.", idsOf(f.suspects)))
 	case d.r.Add.Count == 0, d.c.Resend && d.r.Add.Count < maxSends:
 		d.r.Plan = plan
 		return d.send("adding/absent", addOrder())

@@ -2,6 +2,7 @@ package whmcs
 
 import (
 	"cmp"
+	"compress/gzip"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -89,6 +90,7 @@ type Client struct {
 	version   version
 	versionAt time.Time // zero = not read yet
 	odds      map[string]int
+	used      time.Time // when the last answer to a read came
 }
 
 // Time-outs and limits.
@@ -228,6 +230,19 @@ func (c *Client) odd(kind string, a answer, limit int) bool {
 // post sends one read, and a second time on a fresh connection if it failed on
 // a reused one before any answer.
 func (c *Client) post(ctx context.Context, body string) (answer, error) {
+	c.mu.Lock()
+	// The transport's own timer stands still in a frozen sandbox: a connection
+	// that rested for long by the wall clock may be dead without a sign of it.
+	rested := !c.used.IsZero() && c.clock().Sub(c.used) > idle
+	c.mu.Unlock()
+	if rested {
+		c.reads.CloseIdleConnections()
+	}
+	defer func() {
+		c.mu.Lock()
+		c.used = c.clock()
+		c.mu.Unlock()
+	}()
 	for again := false; ; again = true {
 		reused := false
 		trace := &httptrace.ClientTrace{GotConn: func(i httptrace.GotConnInfo) { reused = i.Reused }}
@@ -264,7 +279,17 @@ func setHeader(req *http.Request) {
 // as no JSON.
 func readAnswer(res *http.Response) (answer, error) {
 	defer res.Body.Close()
-	b, err := io.ReadAll(io.LimitReader(res.Body, maxBody+1))
+	var body io.Reader = res.Body
+	// The transport of the reads decodes what it asked for. An effect asks for no
+	// encoding and may meet a front end that compresses all the same.
+	if e := res.Header.Get("Content-Encoding"); !res.Uncompressed && (strings.EqualFold(e, "gzip") || strings.EqualFold(e, "x-gzip")) {
+		z, err := gzip.NewReader(body)
+		if err != nil {
+			return answer{}, fmt.Errorf("read compressed answer: %w", err)
+		}
+		body = z
+	}
+	b, err := io.ReadAll(io.LimitReader(body, maxBody+1))
 	if err != nil {
 		return answer{}, fmt.Errorf("read answer: %w", err)
 	}
