@@ -83,6 +83,7 @@ const (
 	StoreUnavailable            Code = "store_unavailable"
 	ListingUnstable             Code = "whmcs_listing_unstable"
 	ClockSkewed                 Code = "clock_skewed"
+	NoTimeLeft                  Code = "no_time_left"
 )
 
 // Codes of GroupWork: one record, one worker or one command of orderctl.

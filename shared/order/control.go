@@ -41,11 +41,16 @@ type Control struct {
 	// waited, and were not tried.
 	ClosedAt time.Time
 	// LookBefore: orders created before it are searched in WHMCS even at none.
+	// LookAlways where what a person wrote cannot be read.
 	LookBefore time.Time
 	// History has the lines of pause, resume and look_before, oldest first;
 	// the breaker moves too often to be told there.
 	History []Entry
 }
+
+// LookAlways is a LookBefore that is after every order: a restore was meant, and
+// when it was is not known.
+func LookAlways() time.Time { return time.Date(9999, time.December, 31, 0, 0, 0, 0, time.UTC) }
 
 // LongOutage is how long a breaker must have been open for the time to count as
 // an outage: one that opens and closes again, since probes are answered and

@@ -514,7 +514,7 @@ func (d decision) unsettled(row string, e *Effect) (m Move, wait bool) {
 func (d decision) send(row string, e *Effect) Move {
 	if d.lease-d.c.Margin < e.timeout(d.c) {
 		// No effect starts with less than its time-out and the margin left.
-		return d.park("any/no-time", d.r, d.now, nil, unspent, noTimeLeft)
+		return d.noTime()
 	}
 	if d.now.Sub(d.whmcsAt) > switchAge {
 		return d.ask(ReadSwitch, "", 0)
@@ -720,14 +720,23 @@ func (d decision) ask(what Read, id string, client int64) Move {
 	case d.now.Sub(d.renewed) < min(renewEvery, d.c.Lease/2) && d.left > 0:
 		return Move{Row: "any/read", To: d.r, Then: Ask, Read: what, ID: id, Client: client, Within: d.left}
 	case d.lease <= d.c.Margin:
-		return d.park("any/no-time", d.r, d.now, nil, unspent, noTimeLeft)
+		return d.noTime()
 	}
 	to := d.r
 	to.LeaseUntil = d.now.Add(d.lease)
 	return d.write("any/renew", to, Repeat, "", "")
 }
 
-const noTimeLeft = "no time left in this invocation"
+// noTime parks an order that needs more time than this run has left. A fresh run
+// has more, so it comes at once; where that one had too little too, something is
+// slow or set too long, and the order waits before it tries again.
+func (d decision) noTime() Move {
+	due := d.now
+	if d.r.ErrorCode == fault.NoTimeLeft {
+		due = due.Add(d.c.RetryBase)
+	}
+	return d.park("any/no-time", d.r, due, fault.New(fault.NoTimeLeft, ""), unspent, "")
+}
 
 // tell reports a fault to the breaker of a side; what it says decides then.
 func (d decision) tell(how Next, side order.Side, cause error) Move {

@@ -270,7 +270,7 @@ var rows = []struct {
 
 	{"any/read", func(m *moment) { m.f.request = nil }, "stage working none → read 1"},
 	{"any/renew", func(m *moment) { m.f.request, m.f.renewed = nil, noon.Add(-time.Minute) }, "lease working none → again"},
-	{"any/no-time", func(m *moment) { m.f.deadline = noon.Add(time.Minute) }, "lease waiting none due 0s tries 0 → end"},
+	{"any/no-time", func(m *moment) { m.f.deadline = noon.Add(time.Minute) }, "lease waiting none due 0s tries 0 no_time_left → end"},
 	{"any/blocked", func(m *moment) { m.f.whmcs.Paused = true }, "lease waiting none due 0s tries 0 → end"},
 	{"any/read-again", func(m *moment) { m.fails(unavailable(), 1) }, "stage working none → again in 500ms"},
 	{"any/tell-breaker", func(m *moment) { m.fails(unavailable(), readTries) }, "stage working none → count a fault of whmcs"},
@@ -302,6 +302,16 @@ func TestEachRowDecides(t *testing.T) {
 				t.Errorf("\n got %s\nwant %s", s, row.want)
 			}
 		})
+	}
+}
+
+// A run that has too little time comes again at once; one after another waits.
+func TestTooLittleTimeTwiceInARowBacksOff(t *testing.T) {
+	m := newMoment(t)
+	m.f.deadline, m.r.ErrorCode = noon.Add(time.Minute), fault.NoTimeLeft
+	got := decide(m.r, m.f, noon, m.c)
+	if s, want := summary(got, m.c), "lease waiting none due 1m0s tries 0 no_time_left → end"; s != want {
+		t.Errorf("\n got %s\nwant %s", s, want)
 	}
 }
 
