@@ -183,6 +183,9 @@ type Record struct {
 	AcceptedAt time.Time
 
 	Attempts int
+	// Aborted counts leases in a row that ended without a last write: their
+	// workers died.
+	Aborted  int
 	OpenedAt time.Time
 	// DueAt is when work is due; absent unless open.
 	DueAt time.Time
@@ -253,8 +256,10 @@ type Request struct {
 	// WHMCSOrderID is what Salesforce already holds in WHMCS_Order_ID__c,
 	// perhaps by cloning; "" if nothing.
 	WHMCSOrderID string
-	PromoCode    string
-	Lines        []Line
+	// ShownSeq is what Salesforce holds in Provisioning_Seq__c; 0 if nothing.
+	ShownSeq  Seq
+	PromoCode string
+	Lines     []Line
 }
 
 // Line is one line of a Salesforce order.

@@ -46,6 +46,7 @@
 //	none/word-absent          a person says that there is none         adding, adds 0               → search
 //	none/salesforce-blocked   Salesforce's breaker is open             waiting until it closes
 //	none/salesforce-holds-id  Salesforce holds a WHMCS id              adding, adds 0               → search
+//	none/shown-before         Salesforce holds a seq older than item   adding, adds 0               → search
 //	none/send                 loaded                                   adding, adds+1, add_until    → AddOrder
 //
 //	adding/unsettled          AddOrder may still run                   waiting until it has ended
@@ -106,6 +107,7 @@
 //	any/retry                 a read or an effect failed               waiting, due = backoff
 //	any/config                the installation is at fault             waiting until the breaker closes
 //	any/permanent             a person must correct data               failed; past none the point's review code
+//	any/aborted               20 leases in a row ended without a word  failed not_processable at none, else the unknown code
 //	any/exhausted             tried, or at fault by the installation,  failed retries_exhausted at none, else the unknown code
 //	                          for 72 h since it was opened, work was
 //	                          resumed, or a side came back
