@@ -960,7 +960,7 @@ func TestResolve(t *testing.T) {
 			}
 			r.failed(the, fault.AddOutcomeUnknown)
 			r.ok(r.resolve(the, stop))
-			r.failed(the, fault.Stopped)
+			r.failed(the, fault.StoppedInWHMCS)
 			time.Sleep(time.Hour) // the AddOrder, later than A3 allows, was done after all
 			r.order(the)
 			r.provisioned(the)

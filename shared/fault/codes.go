@@ -61,6 +61,7 @@ const (
 	MarkerNotKept        Code = "marker_not_kept"
 	WHMCSIDForeign       Code = "whmcs_id_foreign"
 	NotVerified          Code = "not_verified"
+	StoppedInWHMCS       Code = "stopped_in_whmcs"
 )
 
 // Codes of GroupSide: they park an order or open a breaker, and stand in

@@ -34,6 +34,7 @@ var occurs = map[fault.Code][]string{
 	fault.WHMCSIDForeign:       {"adding"},
 	fault.NotVerified:          {"accepted"},
 	fault.ModuleFailed:         {"accepting", "accepted"},
+	fault.StoppedInWHMCS:       {"adding", "added", "accepting", "accepted"}, // by a person
 }
 
 func units(s string) int { return len(utf16.Encode([]rune(s))) }
@@ -176,8 +177,11 @@ func TestAnUnlistedCodeIsAnInternalError(t *testing.T) {
 
 func TestAGuideWithoutPointsServesThoseThatNoOtherLists(t *testing.T) {
 	none, added := fault.Stopped.OnCall("none"), fault.Stopped.OnCall("added")
-	if slices.Equal(none.Steps, added.Steps) || none.Seen != fault.Stopped.Info().Seen || added.Seen != none.Seen {
+	if len(none.Steps) == 0 || !slices.Equal(none.Steps, added.Steps) || none.Seen != fault.Stopped.Info().Seen || added.Seen != none.Seen {
 		t.Errorf("none %+v, added %+v", none, added)
+	}
+	if adding, added := fault.StoppedInWHMCS.OnCall("adding"), fault.StoppedInWHMCS.OnCall("added"); slices.Equal(adding.Steps, added.Steps) {
+		t.Errorf("adding %+v, added %+v", adding, added)
 	}
 	if g := fault.NotVerified.OnCall("none"); len(g.Steps) != 0 || g.Seen == "" {
 		t.Errorf("a point at which the code cannot occur: %+v", g)

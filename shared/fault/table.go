@@ -143,18 +143,11 @@ var table = map[Code]Info{
 		),
 	},
 	Stopped: {Status: 422, Kind: Permanent, Group: GroupOrder, Title: "Stopped by an operator",
-		Seen: "An operator stopped the order.", Do: "Click again to resume; the bridge searches WHMCS first.",
-		OnCall: []Guide{
-			{At: []string{"none"}, Steps: []string{
-				"Read in the history who stopped it and why. Nothing of it is in WHMCS.",
-				"Resume it with a click: `orderctl callout {id}`",
-			}},
-			{Steps: []string{
-				"Read in the history who stopped it and why.",
-				"Search WHMCS for `{marker}`. If the customer is not to be served, cancel there what you find.",
-				"Resume it with a click, it searches WHMCS first: `orderctl callout {id}`",
-			}},
-		},
+		Seen: "An operator stopped the order; nothing of it is in WHMCS.", Do: "Click again to resume.",
+		OnCall: steps(
+			"Read in the history who stopped it and why. Nothing of it is in WHMCS.",
+			"Resume it with a click: `orderctl callout {id}`",
+		),
 	},
 	RequestNotDelivered: {Status: 422, Kind: Retryable, Group: GroupOrder, Title: "Request not delivered",
 		Seen: "Not delivered to the bridge.", Do: "Click again, it is safe.",
@@ -286,6 +279,25 @@ var table = map[Code]Info{
 				Steps: []string{
 					"In WHMCS, open order {order}, and Utilities, Module Queue. Activate the services that are not Active.",
 					"Click again, it verifies again: `orderctl callout {id}`",
+				}},
+		},
+	},
+	StoppedInWHMCS: {Status: 422, Kind: Permanent, Group: GroupOrder, Title: "Stopped, something may be in WHMCS", Review: true,
+		Seen: "An operator stopped the order, and something of it may exist in WHMCS.", Do: "If the customer is not to be served, cancel it in WHMCS. Click again to resume; the bridge searches WHMCS first.",
+		OnCall: []Guide{
+			{At: []string{"adding"},
+				Seen: "An operator stopped the order. AddOrder may have reached WHMCS; no WHMCS order is known.",
+				Steps: []string{
+					"Read in the history who stopped it and why.",
+					"Search WHMCS for `{marker}`. If the customer is not to be served, cancel there what you find.",
+					"To resume: click, it searches WHMCS first: `orderctl callout {id}`",
+				}},
+			{At: []string{"added", "accepting", "accepted"},
+				Seen: "An operator stopped the order. WHMCS order {order} is its.",
+				Steps: []string{
+					"Read in the history who stopped it and why.",
+					"Open WHMCS order {order}. If it is alive and the customer is not to be served, cancel it there.",
+					"To resume: click, it reads the order and goes on: `orderctl callout {id}`",
 				}},
 		},
 	},
