@@ -127,6 +127,17 @@ var table = map[Code]Info{
 	},
 	WHMCSRejected: {Status: 422, Kind: Permanent, Group: GroupOrder, Title: "Rejected by WHMCS",
 		Seen: "WHMCS refused the order; nothing was ordered.", Do: "Correct what WHMCS names, then click again.",
+		OnCall: []Guide{
+			{At: []string{"adding"}, Steps: []string{
+				"What was sent before is sent again as it was, so a correction in Salesforce or of `WHMCS_PAYMENT_METHOD` is not read by a click.",
+				"Search WHMCS for `{marker}`: nothing may be there.",
+				"Order again, as Salesforce and the settings have it now: `orderctl resolve {id} --none --by YOU --why TEXT`",
+			}},
+			{Steps: []string{
+				"The payment method: set `WHMCS_PAYMENT_METHOD` to one that the error lists. Anything else: correct it in Salesforce or WHMCS.",
+				"Click again: `orderctl callout {id}`",
+			}},
+		},
 	},
 	RetriesExhausted: {Status: 422, Kind: Permanent, Group: GroupOrder, Title: "Retries exhausted",
 		Seen: "Nothing was ordered in 72 hours of trying.", Do: "Click again to try for another 72 hours.",
@@ -310,7 +321,7 @@ var table = map[Code]Info{
 					"On the remote system, find out whether the account exists.",
 					"Remove the cause. If the account exists, set its service to Active in WHMCS.",
 					"Click again: `orderctl callout {id}`\n" +
-						"While the WHMCS order is Pending, the click allows one more run of the module.",
+						"While the WHMCS order is Pending, the click allows one more run of the module. Once it is Active no click runs it: run Module Create on the service in WHMCS first.",
 				}},
 			{At: []string{"accepted"},
 				Seen: "A provisioning module of WHMCS order {order} failed after AcceptOrder: no click runs it again.",

@@ -298,6 +298,8 @@ type ProductInfo struct {
 	Name      string
 	Quantity  QuantityRule
 	Module    string // "" = no provisioning module
+	// Cycles are those for which WHMCS has a price; nil = not known.
+	Cycles []Cycle
 }
 
 // QuantityRule is the product setting "Allow Multiple Quantities"
@@ -319,8 +321,11 @@ type BillingOrder struct {
 	Marker   Marker
 	// Date is when WHMCS says it was made, in WHMCS's own time zone, unmarked;
 	// good to the day only.
-	Date     time.Time
-	Services []BillingService // filled by the reads that say so
+	Date time.Time
+	// PromoCode is what the order was given; "" with PromoKnown = none.
+	PromoCode  string
+	PromoKnown bool
+	Services   []BillingService // filled by the reads that say so
 }
 
 // BillingStatus is an order status of WHMCS (GetOrderStatuses); admins can add more.
@@ -344,6 +349,11 @@ type BillingService struct {
 	Cycle     Cycle
 	Quantity  int
 	Status    string // Pending, Active, Completed, Suspended, …
+	// Domain is the domain or the host name that WHMCS keeps for the service.
+	Domain string
+	// CustomFields by id, ConfigOptions by id in AddOrder's own values; nil = not
+	// known. An option whose value is shown in other words is "".
+	CustomFields, ConfigOptions map[string]string
 }
 
 // Live reports whether the service is built: Active, or Completed for one-time ones.

@@ -354,7 +354,7 @@ func (d decision) hit(plan *order.Plan, m order.BillingOrder) Move {
 	case !o.exists:
 		return d.cancelled("adding/dead", m.ID, "gone")
 	default:
-		if _, diff := match(*plan, o.Services); diff != "" {
+		if _, diff := match(*plan, o.BillingOrder, false); diff != "" {
 			return d.mismatch("adding/differs", m.ID, diff)
 		}
 	}
@@ -382,7 +382,7 @@ func (d decision) atAdded() Move {
 		}
 		return d.fail("added/marker-missing", d.r, missing)
 	}
-	services, diff := match(*d.r.Plan, o.Services)
+	services, diff := match(*d.r.Plan, o, d.r.Word.Named())
 	if diff != "" {
 		return d.mismatch("added/differs", o.ID, diff)
 	}
@@ -455,7 +455,7 @@ func (d decision) atAccepted() Move {
 	if m != nil {
 		return *m
 	}
-	services, diff := match(*d.r.Plan, o.Services)
+	services, diff := match(*d.r.Plan, o, d.r.Word.Named())
 	live := diff == ""
 	for _, s := range o.Services {
 		if text, failed := d.seen.failures[s.ID]; failed {

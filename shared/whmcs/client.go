@@ -90,7 +90,8 @@ type Client struct {
 	version   version
 	versionAt time.Time // zero = not read yet
 	odds      map[string]int
-	used      time.Time // when the last answer to a read came
+	choices   map[int64]choices // by product
+	used      time.Time         // when the last answer to a read came
 }
 
 // Time-outs and limits.
@@ -122,7 +123,7 @@ func New(deps Deps, cfg Config) (*Client, error) {
 	if base.Scheme != "https" && base.Scheme != "http" || base.Hostname() == "" || base.User != nil || base.RawQuery != "" || base.Fragment != "" {
 		return nil, errors.New("whmcs: the base URL must be http(s)://host[/path] without user, query and fragment")
 	}
-	c := &Client{cfg: cfg, deps: deps, odds: map[string]int{}}
+	c := &Client{cfg: cfg, deps: deps, odds: map[string]int{}, choices: map[int64]choices{}}
 	c.api = base.JoinPath("includes", "api.php")
 	if cfg.Marker != MarkerNotes {
 		for id := range strings.SplitSeq(cfg.Marker, ",") {

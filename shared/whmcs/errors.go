@@ -196,6 +196,10 @@ func coded(code fault.Code, action string, a answer) *fault.Error {
 	case fault.WHMCSRejected, fault.WHMCSClientNotFound, fault.WHMCSClientClosed:
 		e.Vendor = text
 	}
+	if code == fault.WHMCSRejected && strings.HasPrefix(strings.ToLower(text), "invalid payment method") {
+		e.Advice = "Ask the on-call engineer to set WHMCS_PAYMENT_METHOD to one of these, then click again."
+		e.Seen = code.Info().Seen
+	}
 	return e
 }
 

@@ -230,7 +230,11 @@ func (c *Client) Order(ctx context.Context, whmcsOrderID string, clientID int64)
 		if s.id("orderid") != whmcsOrderID {
 			continue
 		}
-		found.Services = append(found.Services, parseService(s))
+		service := parseService(s)
+		if service.ConfigOptions, err = c.configOptions(ctx, s); err != nil {
+			return order.BillingOrder{}, false, err
+		}
+		found.Services = append(found.Services, service)
 		if found.Marker == "" {
 			found.Marker = c.fieldMarker(s)
 		}
@@ -289,6 +293,9 @@ func (c *Client) parseOrder(row object) order.BillingOrder {
 	m := order.BillingOrder{ID: row.id("id"), Status: order.BillingStatus(row.text("status"))}
 	m.ClientID, _ = row.number("userid")
 	m.Date, _ = date(row)
+	if _, there := row["promocode"]; there {
+		m.PromoCode, m.PromoKnown = plain(row.text("promocode")), true
+	}
 	if len(c.fields) == 0 {
 		m.Marker = order.ReadMarker(plain(row.text("notes")))
 	}
@@ -300,6 +307,13 @@ func parseService(row object) order.BillingService {
 	s.ProductID, _ = row.number("pid")
 	if n, ok := row.number("qty"); ok && n > 1 { // absent before 8.12
 		s.Quantity = int(n)
+	}
+	s.Domain = plain(row.text("domain"))
+	if _, there := row["customfields"]; there {
+		s.CustomFields = map[string]string{}
+		for _, f := range row.child("customfields").list("customfield", "") {
+			s.CustomFields[f.id("id")] = plain(f.text("value"))
+		}
 	}
 	return s
 }
