@@ -57,6 +57,9 @@ func (s *syncBuffer) String() string {
 	return s.b.String()
 }
 
+// anyID lets every client and product exist.
+func anyID(o *whmcstest.Options) { o.Switches.AnyID = true }
+
 func newWorld(t *testing.T, change func(*whmcs.Config), opts ...func(*whmcstest.Options)) *world {
 	t.Helper()
 	o := whmcstest.Options{Identifier: "id", Secret: secret, Fail: t.Errorf}
@@ -129,14 +132,14 @@ func TestAnOrderIsAddedReadAcceptedAndVerified(t *testing.T) {
 	w.sim.SetProduct(12, whmcstest.Product{Name: "Setup", AllowQty: 1})
 	ctx, id := t.Context(), orderID(t, 1)
 
-	products, err := w.Products(ctx, []int64{11, 12, 11, 99})
+	products, err := w.Products(ctx, []int64{11, 12, 11, 14, 999})
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := map[int64]order.ProductInfo{
 		11: {ProductID: 11, Name: "Web & Mail", Quantity: order.QuantityScaling, Module: "cpanel"},
 		12: {ProductID: 12, Name: "Setup", Quantity: order.QuantityMultiple},
-		99: {ProductID: 99, Name: "Product 99"},
+		14: {ProductID: 14, Name: "Online Backup M"}, // 999 is not sold
 	}
 	if !reflect.DeepEqual(products, want) {
 		t.Errorf("products %+v, want %+v", products, want)
@@ -617,7 +620,7 @@ func TestModuleFailures(t *testing.T) {
 }
 
 func TestLinesKeepTheirOrderBeyondTen(t *testing.T) {
-	w := newWorld(t, nil)
+	w := newWorld(t, nil, anyID)
 	var entries []order.PlanEntry
 	for i := range 13 {
 		e := entry(int64(100+i), order.Monthly, 1)
@@ -663,7 +666,7 @@ func TestAnOrderTooLargeForPHPIsNotSent(t *testing.T) {
 }
 
 func TestFieldsArriveAsTheyWere(t *testing.T) {
-	w := newWorld(t, nil)
+	w := newWorld(t, nil, anyID)
 	n := 0
 	rapid.Check(t, func(t *rapid.T) {
 		n++

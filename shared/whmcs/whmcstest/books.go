@@ -137,6 +137,7 @@ type Switches struct {
 	OrderStatus      string   `json:"orderStatus"`      // of a new order; "" = Pending
 	DenyIP           string   `json:"denyIP"`           // refuse callers, showing this address
 	DenyActions      []string `json:"denyActions"`      // the role lacks them
+	AnyID            bool     `json:"anyId"`            // every client and product exists
 	Drops            []string `json:"drops"`            // what AddOrder does not keep: promocode, domain, hostname, customfields, configoptions
 }
 
@@ -333,7 +334,11 @@ func (st *state) client(id int64) (Client, bool) {
 		return Client{}, false
 	}
 	c, ok := st.clients[id]
-	if !ok {
+	switch {
+	case ok:
+	case id > lastClient && !st.switches.AnyID:
+		return Client{}, false
+	default:
 		c.PayMethods = 1
 	}
 	if strings.EqualFold(c.Status, "missing") {
@@ -348,10 +353,30 @@ func (st *state) product(id int64) (Product, bool) {
 		return Product{}, false
 	}
 	p, ok := st.products[id]
-	if !ok {
-		p.Name = "Product " + strconv.FormatInt(id, 10)
+	if !ok && id > lastProduct && !st.switches.AnyID {
+		return Product{}, false
 	}
+	p.Name = cmp.Or(p.Name, productName(id))
 	return p, !p.Missing
+}
+
+// The installation that the simulator stands for has these clients and products;
+// others exist once they were put, or by the switch anyId.
+const (
+	lastClient  = 9999
+	lastProduct = 99
+)
+
+// productName is a name as a person would write it.
+func productName(id int64) string {
+	lines := []string{"Web Hosting", "Virtual Server", "Mail Hosting", "Online Backup", "Managed WordPress"}
+	sizes := []string{"S", "M", "L", "XL"}
+	n := id - 1
+	name := lines[n/int64(len(sizes))%int64(len(lines))] + " " + sizes[n%int64(len(sizes))]
+	if round := n / int64(len(lines)*len(sizes)); round > 0 {
+		name += " " + strconv.FormatInt(2020+round, 10)
+	}
+	return name
 }
 
 // Twist is how one AddOrder or AcceptOrder goes wrong inside WHMCS.

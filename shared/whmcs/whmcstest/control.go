@@ -185,7 +185,7 @@ func (s *Server) controlProduct(id int64, body []byte) error {
 	if p.AllowQty < 0 || p.AllowQty > 2 {
 		return errors.New("allowqty is 0, 1 or 2")
 	}
-	put := Product{Name: cmp.Or(p.Name, "Product "+strconv.FormatInt(id, 10)), AllowQty: p.AllowQty, Missing: strings.EqualFold(p.Status, "missing"),
+	put := Product{Name: p.Name, AllowQty: p.AllowQty, Missing: strings.EqualFold(p.Status, "missing"),
 		PayType: p.PayType, Cycles: p.Cycles, Options: p.Options}
 	if p.Module != nil {
 		put.Module = *p.Module
