@@ -12,8 +12,8 @@ import (
 	"orderbridge/shared/order"
 )
 
-// actions are those that this installation knows.
-func actions() []string {
+// Actions lists those that this installation knows.
+func Actions() []string {
 	return []string{
 		"AddOrder", "AcceptOrder", "GetOrders", "GetClientsProducts", "GetModuleQueue", "GetClientsDetails",
 		"GetPayMethods", "GetPaymentMethods", "GetProducts", "GetOrderStatuses", "WhmcsDetails",
@@ -23,7 +23,7 @@ func actions() []string {
 // known returns the vendor's spelling of an action, whose case does not matter;
 // "" if there is none.
 func known(action string) string {
-	for _, a := range actions() {
+	for _, a := range Actions() {
 		if strings.EqualFold(a, action) {
 			return a
 		}

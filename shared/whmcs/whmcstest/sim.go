@@ -166,7 +166,7 @@ func (s *Server) Calls(action string) int {
 // a twist of another action.
 func (s *Server) Fault(f Fault) error {
 	if known(f.Action) == "" {
-		return fmt.Errorf("unknown action %q: the actions are %s", f.Action, strings.Join(actions(), ", "))
+		return fmt.Errorf("unknown action %q: the actions are %s", f.Action, strings.Join(Actions(), ", "))
 	}
 	f.Action = known(f.Action)
 	if !slices.Contains(FaultNames(), f.Fault) {
