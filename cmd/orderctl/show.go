@@ -86,9 +86,7 @@ func page(w io.Writer, r order.Record, sides map[order.Side]order.Control, now t
 	row("state", "%s, at point %s: %s", r.State, r.RecoveryPoint, pointText(r))
 	if r.ErrorCode != "" {
 		row("error", "%s, %s", r.ErrorCode, ago(r.ErrorAt, now))
-		if r.ErrorMessage != "" {
-			row("", "%s", oneLine(r.ErrorMessage))
-		}
+		row("", "%s", cmp.Or(oneLine(r.ErrorMessage), r.ErrorCode.Info().Seen))
 	}
 	row("WHMCS", "%s", whmcsText(r))
 	if r.AccountID != "" {

@@ -338,7 +338,7 @@ var table = map[Code]Info{
 	// A side that does not serve. Orders wait, and show the code meanwhile.
 	WHMCSUnavailable: {Status: 503, Kind: Retryable, Group: GroupSide, Title: "WHMCS unavailable",
 		Seen: "WHMCS does not answer.", Do: "Wait: the bridge tries again.",
-		OnCall: steps("For a planned outage: `orderctl pause --by YOU --why TEXT`. Otherwise find out why WHMCS does not answer."),
+		OnCall: steps("For a planned outage: `orderctl pause --by YOU --why TEXT`. Otherwise: the error holds what came back. No answer: find out why. A page or a refusal: look at what stands in front of WHMCS, and at its license."),
 	},
 	WHMCSBusy: {Status: 503, Kind: Retryable, Group: GroupSide, Title: "WHMCS busy",
 		Seen: "WHMCS is busy.", Do: "Wait: the bridge tries again.",

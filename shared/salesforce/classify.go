@@ -151,6 +151,7 @@ func (e wireError) as(code fault.Code, status int) error {
 	switch {
 	case code == fault.SalesforcePermission && strings.HasPrefix(e.code(), "INVALID_"):
 		f.Seen = "Salesforce has no such field or object, or hides it from the integration user."
+		f.Advice = "Create it, give that user its permission set back, or ask the on-call engineer; orders wait until then."
 	case e.code() == "NOT_FOUND" && code == fault.SalesforceMisconfigured:
 		f.Seen, f.Advice = "Salesforce does not serve the API version or address of the bridge.", "Ask the on-call engineer to check SF_API_VERSION; orders wait until then."
 	case e.code() == "UNSUPPORTED_API_VERSION", status == http.StatusGone:

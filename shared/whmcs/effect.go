@@ -153,7 +153,7 @@ func (c *Client) effect(ctx context.Context, window order.SendWindow, standard t
 	case !wrote:
 		c.deps.Log.WarnContext(ctx, "whmcs effect not sent", "action", action, "took", c.deps.Now().Sub(started), "error", err.Error())
 		e := lost(action, err)
-		e.Seen = "WHMCS cannot be reached: nothing was sent."
+		e.Seen = "Nothing was sent to WHMCS."
 		return answer{}, &fault.NotSent{Err: e}
 	default:
 		c.deps.Log.WarnContext(ctx, "whmcs effect unanswered", "action", action, "took", c.deps.Now().Sub(started), "error", err.Error())
