@@ -240,6 +240,8 @@ func readError(action string, a answer, again bool) error {
 func unread(action string, a answer, again bool) *fault.Error {
 	e := &fault.Error{Code: fault.WHMCSUnavailable, Vendor: a.observed(action), Seen: "WHMCS answered, and not with a result."}
 	switch {
+	case a.disputed:
+		e.Seen = "WHMCS answered with two results that differ; perhaps a module prints its own."
 	case a.status == 429:
 		e.Code, e.Seen = fault.WHMCSBusy, ""
 	case a.odd():

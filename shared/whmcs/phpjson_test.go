@@ -38,6 +38,9 @@ func TestSeveralResultsInOneBody(t *testing.T) {
 			if unsure := new(fault.Unsure); !errors.As(err, &unsure) {
 				t.Errorf("%s is taken as %v: it may have been done", body, err)
 			}
+			if !strings.Contains(fault.TextOf(err), "two results that differ") {
+				t.Errorf("%s shows %q", body, fault.TextOf(err))
+			}
 		}
 	}
 }
