@@ -303,7 +303,10 @@ func (d decision) atAdding() Move {
 func (d decision) sentInVain() error {
 	e := fault.Saw(fault.AddOutcomeUnknown, "WHMCS may have made the order: %d sent, no order with its marker was found.", d.r.Add.Count)
 	if last := d.r.ErrorCode.Info(); last.Group == fault.GroupSide && d.r.ErrorMessage != "" {
-		e.Seen += " The last time: " + fault.SeenOf(&fault.Error{Code: d.r.ErrorCode, Seen: d.r.ErrorMessage})
+		// Without what was to be done then: the advice of now follows.
+		seen, _, _ := strings.Cut(d.r.ErrorMessage, " Wait: ")
+		seen, _, _ = strings.Cut(seen, " Ask the on-call engineer")
+		e.Seen += " The last time: " + seen
 	}
 	return e
 }

@@ -307,6 +307,19 @@ func TestEachRowDecides(t *testing.T) {
 	}
 }
 
+// An order that was sent in vain says what came back the last time, and advises
+// by what is known now.
+func TestAnOrderSentInVainSaysWhatCameBack(t *testing.T) {
+	m := newMoment(t)
+	lost := &fault.Error{Code: fault.WHMCSUnavailable, Seen: "A page came.", Vendor: "HTTP 403", Advice: "Wait: the bridge searches WHMCS before it sends again."}
+	m.r.Add.Count, m.r.ErrorCode, m.r.ErrorMessage = maxSends, lost.Code, fault.TextOf(lost)
+	d := decision{r: m.r, c: m.c}
+	want := "WHMCS may have made the order: 5 sent, no order with its marker was found. The last time: A page came. WHMCS: HTTP 403. " + fault.AddOutcomeUnknown.Info().Do
+	if got := fault.TextOf(d.sentInVain()); got != want {
+		t.Errorf("\n got %s\nwant %s", got, want)
+	}
+}
+
 // A run that has too little time comes again at once; one after another waits.
 func TestTooLittleTimeTwiceInARowBacksOff(t *testing.T) {
 	m := newMoment(t)

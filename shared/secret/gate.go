@@ -25,10 +25,10 @@ func spoilt(format string, args ...any) error { return blemish(fmt.Sprintf(forma
 // byteOrderMark is what some editors put in front of a UTF-8 text.
 const byteOrderMark = "\ufeff"
 
-// Bare checks the text of a secret that is one value and no JSON. Nothing is
+// bare checks the text of a secret that is one value and no JSON. Nothing is
 // trimmed: the other holder of the secret may have the same text with or
 // without what spoils it, and a guess would be wrong for one of the two.
-func Bare(text string) error {
+func bare(text string) error {
 	if err := clean(text); err != nil {
 		return err
 	}
@@ -78,7 +78,7 @@ func quoted(text string) error {
 }
 
 // Object returns the parser of a secret that is a JSON object of texts: the
-// members are checked as Bare does, a PEM text gets its line ends back, and
+// members are checked as bare does, a PEM text gets its line ends back, and
 // parse gets what is there. Names lists the members that may be.
 func Object[T any](names []string, parse func(members map[string]string) (T, error)) func(string) (T, error) {
 	return func(text string) (T, error) {

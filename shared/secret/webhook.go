@@ -105,11 +105,11 @@ func (w *Webhook) Keys(ctx context.Context, refresh bool) ([][]byte, error) {
 	return [][]byte{p.current, p.previous}, nil
 }
 
-// CheckWebhook refuses a webhook secret that was spoilt on its way (Bare), or
+// CheckWebhook refuses a webhook secret that was spoilt on its way (bare), or
 // that can be guessed: shorter than 32 bytes, or one byte repeated. The error
 // does not quote it.
 func CheckWebhook(text string) error {
-	if err := Bare(text); err != nil {
+	if err := bare(text); err != nil {
 		return err
 	}
 	return CheckStrength(text)
