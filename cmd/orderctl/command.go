@@ -49,7 +49,7 @@ type command struct {
 type action func(ctx context.Context, c console, args []string) error
 
 func commands() []command {
-	return []command{calloutCommand(), showCommand(), resolveCommand(), pauseCommand(), resumeCommand(), pushCommand(), redriveCommand()}
+	return []command{calloutCommand(), showCommand(), resolveCommand(), pauseCommand(), resumeCommand(), pushCommand(), redriveCommand(), reconcileCommand()}
 }
 
 // usageError is a command line that was not understood.

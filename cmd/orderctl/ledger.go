@@ -27,6 +27,7 @@ type ledger interface {
 	Bump(ctx context.Context, id order.ID, atLeast order.Seq, now time.Time, e order.Entry) (order.Record, error)
 	Pause(ctx context.Context, reason, by string, at time.Time) error
 	Resume(ctx context.Context, by string, at time.Time) error
+	Reconcile(ctx context.Context, since time.Time, by string, at time.Time) error
 }
 
 // awsConfig is the SDK's own: a person has profiles, single sign-on and

@@ -2,16 +2,16 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"flag"
 	"fmt"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
-	"github.com/aws/aws-sdk-go-v2/service/sqs/types"
 
 	"orderbridge/shared/fault"
 	"orderbridge/shared/order"
+	"orderbridge/shared/writeback"
 )
 
 const (
@@ -20,6 +20,9 @@ const (
 	// hideFor keeps a message from a second redrive at the same time; one that
 	// could not be pushed comes back after it.
 	hideFor = 60 // seconds
+	// writtenWithin is how much older than its place in the stream a change may
+	// say that it is.
+	writtenWithin = 5 * time.Minute
 )
 
 // queue is the dead-letter queue as redrive needs it.
@@ -32,7 +35,7 @@ func redriveCommand() command {
 	return command{
 		name:     "redrive",
 		synopsis: "[--by WHO]",
-		summary:  "push every order whose status Salesforce refused for good, once the cause is corrected",
+		summary:  "push every order whose status Salesforce refused, once the cause is corrected; what the stream gave up is compared with Salesforce",
 		needs:    "TABLE_NAME, STATUSPUSH_DEAD_LETTER_URL",
 		examples: []string{"redrive --by ann"},
 		setup: func(flags *flag.FlagSet) action {
@@ -59,7 +62,8 @@ func redriveCommand() command {
 	}
 }
 
-// redrive empties the queue. A message is deleted after its order was pushed,
+// redrive empties the queue. A message that names an order pushes it; one that
+// says that the stream gave up records has all changes since compared. A message is deleted after its order was pushed,
 // never before: an interruption pushes an order twice, which is harmless. What
 // is pushed is the item as it is, never what the message says of it.
 func redrive(ctx context.Context, c console, table ledger, letters queue, url, by string) error {
@@ -77,13 +81,18 @@ func redrive(ctx context.Context, c console, table ledger, letters queue, url, b
 		}
 		read += len(out.Messages)
 		for _, m := range out.Messages {
-			id, err := refused(m)
+			letter, givenUp, err := writeback.ReadLetter(aws.ToString(m.Body))
 			if err != nil {
 				fmt.Fprintf(c.err, "message %s stays: %v\n", aws.ToString(m.MessageId), err)
 				kept++
 				continue
 			}
-			if !seen[id] {
+			id := letter.ID
+			if !givenUp.IsZero() {
+				if err := reconcile(ctx, c, table, givenUp.Add(-writtenWithin), by); err != nil {
+					return err
+				}
+			} else if !seen[id] {
 				err := push(ctx, c, table, id, by)
 				if fault.CodeOf(err) == fault.OrderNotFound {
 					fmt.Fprintf(c.out, "%s: forgotten since, nothing to push\n", id)
@@ -102,19 +111,4 @@ func redrive(ctx context.Context, c console, table ledger, letters queue, url, b
 		return fmt.Errorf("%d messages stay in the queue: they name no order", kept)
 	}
 	return nil
-}
-
-// refused returns the order of a dead letter of statuspush.
-func refused(m types.Message) (order.ID, error) {
-	var letter struct {
-		OrderID string `json:"sfOrderId"`
-	}
-	if err := json.Unmarshal([]byte(aws.ToString(m.Body)), &letter); err != nil {
-		return order.ID{}, fmt.Errorf("read dead letter: %w", err)
-	}
-	id, err := order.ParseID(letter.OrderID)
-	if err != nil {
-		return order.ID{}, fmt.Errorf("read dead letter: %w", err)
-	}
-	return id, nil
 }

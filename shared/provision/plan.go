@@ -87,8 +87,7 @@ func fits(p order.Plan) error {
 	if size <= maxPlan {
 		return nil
 	}
-	return fault.New(fault.NotProcessable, fmt.Sprintf(
-		"Shorten the custom fields and options of the order's products to %d kB in all, then click again: they have %d kB.", maxPlan>>10, size>>10))
+	return &fault.Error{Code: fault.NotProcessable, Seen: fmt.Sprintf("The custom fields and options of the order's products have %d kB, at most %d kB can be kept.", size>>10, maxPlan>>10), Advice: "Shorten them, then click again."}
 }
 
 func soldAs(cycles []order.Cycle) string {

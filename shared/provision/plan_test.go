@@ -1,6 +1,8 @@
 package provision
 
 import (
+	"maps"
+	"slices"
 	"strings"
 	"testing"
 
@@ -8,90 +10,104 @@ import (
 	"orderbridge/shared/order"
 )
 
-// whole is a plan of one line that asks for everything a line can hold, and the
-// WHMCS order that has it all.
-func whole() (order.Plan, order.BillingOrder) {
-	line := order.Line{
-		ItemID: "802a", ProductID: 1, Cycle: order.Monthly, Quantity: 1, Domain: "Example.com", Hostname: "www.example.com",
-		CustomFields: map[string]string{"7": "blue"}, ConfigOptions: map[string]string{"4": "9", "5": "3"},
-	}
-	return order.Plan{ClientID: 7, PromoCode: "SPRING", Entries: []order.PlanEntry{{Line: line, Services: 1}}},
-		order.BillingOrder{ID: "77", PromoCode: "spring", PromoKnown: true, Services: []order.BillingService{{
-			ID: "5", ProductID: 1, Cycle: order.Monthly, Quantity: 1, Domain: "example.com",
-			CustomFields: map[string]string{"7": "blue"}, ConfigOptions: map[string]string{"4": "9", "5": "3", "6": "1"},
-		}}}
+func planLine(item string, product int64, cycle order.Cycle, quantity int) order.Line {
+	return order.Line{ItemID: item, ProductID: product, Cycle: cycle, Quantity: quantity}
 }
 
-// What was ordered is compared: WHMCS leaves out without a word what it cannot use.
-func TestWhatWHMCSLeftOutIsSeen(t *testing.T) {
-	for name, c := range map[string]struct {
-		spoil func(*order.BillingOrder)
-		diff  string
+func TestMakePlan(t *testing.T) {
+	products := map[int64]order.ProductInfo{
+		1: {ProductID: 1, Quantity: order.QuantityNone}, 2: {ProductID: 2, Quantity: order.QuantityMultiple}, 3: {ProductID: 3, Quantity: order.QuantityScaling},
+	}
+	type entry struct {
+		product            int64
+		quantity, services int
+	}
+	for _, c := range []struct {
+		name  string
+		lines []order.Line
+		want  []entry
+		code  fault.Code
 	}{
-		"everything is there":          {func(*order.BillingOrder) {}, ""},
-		"the promotion":                {func(o *order.BillingOrder) { o.PromoCode = "" }, `it has the promotion code "", "SPRING" was ordered`},
-		"another promotion":            {func(o *order.BillingOrder) { o.PromoCode = "AUTUMN" }, `it has the promotion code "AUTUMN"`},
-		"a promotion that is not read": {func(o *order.BillingOrder) { o.PromoCode, o.PromoKnown = "", false }, ""},
-		"the domain":                   {func(o *order.BillingOrder) { o.Services[0].Domain = "" }, `service 5 has the domain "", Example.com was ordered`},
-		"the host name in its place":   {func(o *order.BillingOrder) { o.Services[0].Domain = "WWW.example.com." }, ""},
-		"a custom field":               {func(o *order.BillingOrder) { o.Services[0].CustomFields = map[string]string{"7": " "} }, "service 5 lacks custom field 7"},
-		"all custom fields":            {func(o *order.BillingOrder) { o.Services[0].CustomFields = map[string]string{} }, "service 5 lacks custom field 7"},
-		"fields that are not read":     {func(o *order.BillingOrder) { o.Services[0].CustomFields, o.Services[0].ConfigOptions = nil, nil }, ""},
-		"an option":                    {func(o *order.BillingOrder) { delete(o.Services[0].ConfigOptions, "4") }, "service 5 lacks configuration option 4"},
-		"an option at its least":       {func(o *order.BillingOrder) { o.Services[0].ConfigOptions["5"] = "1" }, "service 5 has configuration option 5 at 1, 3 was ordered"},
-		"an option in other words":     {func(o *order.BillingOrder) { o.Services[0].ConfigOptions["4"] = "" }, ""},
+		{"one of each", []order.Line{planLine("a", 1, order.Monthly, 1), planLine("b", 2, order.Monthly, 1), planLine("c", 3, order.Monthly, 1)},
+			[]entry{{1, 1, 1}, {2, 1, 1}, {3, 1, 1}}, ""},
+		{"a product without quantities is repeated", []order.Line{planLine("a", 1, order.Monthly, 3)}, []entry{{1, 1, 1}, {1, 1, 1}, {1, 1, 1}}, ""},
+		{"multiple services", []order.Line{planLine("a", 2, order.Monthly, 3)}, []entry{{2, 3, 3}}, ""},
+		{"a scaling service", []order.Line{planLine("a", 3, order.Monthly, 3)}, []entry{{3, 3, 1}}, ""},
+		{"no lines", nil, nil, fault.OrderEmpty},
+		{"an unknown product", []order.Line{planLine("a", 9, order.Monthly, 1)}, nil, fault.ProductNotMapped},
+		{"no quantity", []order.Line{planLine("a", 1, order.Monthly, 0)}, nil, fault.QuantityInvalid},
+		{"too many repeated", []order.Line{planLine("a", 1, order.Monthly, maxEntries+1)}, nil, fault.QuantityInvalid},
+		{"too many lines", slices.Repeat([]order.Line{planLine("a", 1, order.Monthly, 60)}, 2), nil, fault.QuantityInvalid},
+		{"as many as fit", []order.Line{planLine("a", 1, order.Monthly, maxEntries)}, slices.Repeat([]entry{{1, 1, 1}}, maxEntries), ""},
 	} {
-		t.Run(name, func(t *testing.T) {
-			plan, made := whole()
-			c.spoil(&made)
-			services, diff := match(plan, made, false)
-			if (diff == "") != (c.diff == "") || !strings.HasPrefix(diff, c.diff) {
-				t.Errorf("differs by %q, want %q", diff, c.diff)
+		t.Run(c.name, func(t *testing.T) {
+			plan, err := makePlan(order.Request{ClientID: 7, PromoCode: "SPRING", Lines: c.lines}, products, "mailin")
+			if fault.CodeOf(err) != c.code {
+				t.Fatalf("%v, want %s", err, c.code)
 			}
-			if got := services["802a"]; len(got) != 1 || got[0] != "5" {
-				t.Errorf("services %v", services)
+			if err != nil {
+				return
 			}
-			if _, diff := match(plan, made, true); diff != "" {
-				t.Errorf("a person has named it, and it differs by %q", diff)
+			var got []entry
+			for _, e := range plan.Entries {
+				got = append(got, entry{e.ProductID, e.Quantity, e.Services})
+			}
+			if !slices.Equal(got, c.want) || plan.ClientID != 7 || plan.PromoCode != "SPRING" || plan.PaymentMethod != "mailin" {
+				t.Errorf("%+v", plan)
 			}
 		})
 	}
 }
 
-// Two lines of one product are told apart by their domains, whatever the order
-// in which WHMCS made them.
-func TestLinesOfOneProductAreToldApartByDomain(t *testing.T) {
-	line := func(item, domain string) order.PlanEntry {
-		return order.PlanEntry{Services: 1, Line: order.Line{ItemID: item, ProductID: 1, Cycle: order.Monthly, Quantity: 1, Domain: domain}}
-	}
-	made := func(id, domain string) order.BillingService {
-		return order.BillingService{ID: id, ProductID: 1, Cycle: order.Monthly, Quantity: 1, Domain: domain}
-	}
-	services, diff := match(order.Plan{Entries: []order.PlanEntry{line("a", "a.example"), line("b", "b.example")}},
-		order.BillingOrder{Services: []order.BillingService{made("5", "b.example"), made("6", "a.example")}}, false)
-	if diff != "" || services["a"][0] != "6" || services["b"][0] != "5" {
-		t.Errorf("%v, %q", services, diff)
-	}
+func service(id string, product int64, cycle order.Cycle, quantity int) order.BillingService {
+	return order.BillingService{ID: id, ProductID: product, Cycle: cycle, Quantity: quantity, Status: "Pending"}
 }
 
-// A cycle without a price is refused before anything is sent.
-func TestACycleThatWHMCSDoesNotSellIsRefused(t *testing.T) {
-	request := order.Request{ClientID: 7, Lines: []order.Line{{ItemID: "802a", ProductID: 1, Cycle: order.Monthly, Quantity: 1}}}
-	for name, c := range map[string]struct {
-		cycles []order.Cycle
-		says   string
+// AcceptOrder is safe because each service was compared with the plan first:
+// WHMCS drops or defaults what it does not take, without an error.
+func TestMatchComparesEachService(t *testing.T) {
+	plan := order.Plan{ClientID: 7, Entries: []order.PlanEntry{
+		{Line: planLine("a", 1, order.Monthly, 1), Services: 1},
+		{Line: planLine("b", 1, order.Monthly, 1), Services: 1},
+		{Line: planLine("c", 2, order.Annually, 3), Services: 3}, // multiple services
+		{Line: planLine("d", 3, order.Monthly, 4), Services: 1},  // a scaling service
+	}}
+	planned := func() []order.BillingService {
+		return []order.BillingService{
+			service("9", 1, order.Monthly, 1), service("10", 1, order.Monthly, 1), service("11", 2, order.Annually, 1),
+			service("12", 2, order.Annually, 1), service("13", 2, order.Annually, 1), service("14", 3, order.Monthly, 4),
+		}
+	}
+	for _, c := range []struct {
+		name   string
+		change func([]order.BillingService) []order.BillingService
+		diff   string
 	}{
-		"not known":       {nil, ""},
-		"sold":            {[]order.Cycle{order.Monthly, order.Annually}, ""},
-		"one-time":        {[]order.Cycle{order.OneTime}, "WHMCS sells product 1 (Web S) onetime, not monthly."},
-		"other cycles":    {[]order.Cycle{order.Annually, order.Biennially}, "WHMCS sells product 1 (Web S) annually, biennially, not monthly."},
-		"no price at all": {[]order.Cycle{}, "WHMCS sells product 1 (Web S) at no price, not monthly."},
+		{"as planned", func(s []order.BillingService) []order.BillingService { return s }, ""},
+		{"in another order", func(s []order.BillingService) []order.BillingService { slices.Reverse(s); return s }, ""},
+		{"without quantities, as before WHMCS 8.12", func(s []order.BillingService) []order.BillingService { s[0].Quantity = 0; return s }, ""},
+		{"another product", func(s []order.BillingService) []order.BillingService { s[0].ProductID = 5; return s }, "it lacks product 1, monthly, quantity 1"},
+		{"another cycle", func(s []order.BillingService) []order.BillingService { s[2].Cycle = order.Monthly; return s }, "it lacks product 2, annually, quantity 1"},
+		{"the quantity is lost", func(s []order.BillingService) []order.BillingService { s[5].Quantity = 1; return s }, "it lacks product 3, monthly, quantity 4"},
+		{"a quantity too high", func(s []order.BillingService) []order.BillingService { s[0].Quantity = 2; return s }, "it lacks product 1, monthly, quantity 1"},
+		{"one of several services", func(s []order.BillingService) []order.BillingService { return slices.Delete(s, 3, 4) }, "it lacks product 2, annually, quantity 1"},
+		{"one too many", func(s []order.BillingService) []order.BillingService {
+			return append(s, service("15", 1, order.Monthly, 1))
+		}, "it has 7 services, 6 were ordered"},
+		{"none", func([]order.BillingService) []order.BillingService { return nil }, "it lacks product 1, monthly, quantity 1"},
 	} {
-		t.Run(name, func(t *testing.T) {
-			_, err := makePlan(request, map[int64]order.ProductInfo{1: {ProductID: 1, Name: "Web S", Cycles: c.cycles}}, "mailin")
-			if c.says == "" && err != nil || c.says != "" && (fault.CodeOf(err) != fault.BillingCycleInvalid || !strings.Contains(fault.TextOf(err), c.says)) {
-				t.Errorf("%v, want %q", err, c.says)
+		t.Run(c.name, func(t *testing.T) {
+			services, diff := match(plan, order.BillingOrder{Services: c.change(planned())}, false)
+			if diff != c.diff {
+				t.Fatalf("%q, want %q", diff, c.diff)
+			}
+			want := map[string][]string{"a": {"9"}, "b": {"10"}, "c": {"11", "12", "13"}, "d": {"14"}}
+			if diff == "" && !maps.EqualFunc(services, want, slices.Equal) {
+				t.Errorf("lines have %v, want %v", services, want)
 			}
 		})
+	}
+	if _, diff := match(order.Plan{}, order.BillingOrder{Services: planned()}, false); !strings.Contains(diff, "0 were ordered") {
+		t.Errorf("an empty plan: %q", diff)
 	}
 }

@@ -44,17 +44,14 @@ func (c *Client) Load(ctx context.Context, id order.ID) (order.Request, error) {
 		}
 		req.AccountID = account
 	}
-	var items []record
-	if raw := o.raw(fieldItems); raw != nil {
-		var first page
-		if err := json.Unmarshal(raw, &first); err != nil {
-			return req, fault.Wrap(fault.SalesforceUnavailable, fmt.Errorf("read order products: %w", err))
-		}
-		if items, err = c.follow(ctx, first); err != nil {
-			return req, err
-		}
+	items, err := c.follow(ctx, o.raw(fieldItems))
+	if err != nil {
+		return req, err
 	}
 	if err := c.mapInto(&req, o, items); err != nil {
+		if code := fault.CodeOf(err); code == fault.AccountNotReadable || code == fault.ProductNotReadable {
+			err = c.hidden(ctx, err)
+		}
 		return order.Request{ID: req.ID, AccountID: req.AccountID}, err
 	}
 	return req, nil
@@ -68,7 +65,7 @@ func (c *Client) mapInto(req *order.Request, o record, items []record) error {
 	}
 	account := o.related(fieldAccount)
 	if account == nil { // the order has one that this user may not read
-		return &fault.Error{Code: fault.SalesforcePermission, Seen: "The integration user cannot read the account " + req.AccountID + ".", Advice: "Give it View All on Account, or ask the on-call engineer; orders wait until then."}
+		return &fault.Error{Code: fault.AccountNotReadable, Seen: "The integration user cannot read the account " + req.AccountID + ".", Advice: "Share it with that user, then click again."}
 	}
 	name, number := oneLine(account.text(fieldName), maxName), account.text(fieldClientID)
 	if number == "" {
@@ -96,6 +93,57 @@ func (c *Client) mapInto(req *order.Request, o record, items []record) error {
 	return nil
 }
 
+// hidden judges an account or a product that cannot be read: alone it is the
+// fault of this order, and own stands. Where no account, or no product, of the
+// orders that were provisioned before can be read either, a permission of the
+// installation is lost.
+func (c *Client) hidden(ctx context.Context, own error) error {
+	accounts, products, err := c.sample(ctx)
+	switch account := fault.CodeOf(own) == fault.AccountNotReadable; {
+	case err != nil:
+		return err
+	case account && accounts.readable == 0:
+		return accountsHidden()
+	case !account && products.readable == 0:
+		return productsHidden()
+	}
+	return own
+}
+
+func accountsHidden() error {
+	return &fault.Error{Code: fault.SalesforcePermission, Seen: "The integration user cannot read the account of any order.", Advice: "Give it View All on Account, or ask the on-call engineer; orders wait until then."}
+}
+
+func productsHidden() error {
+	return &fault.Error{Code: fault.SalesforcePermission, Seen: "The integration user cannot read the product of any order.", Advice: "Give it read access to Product2, or ask the on-call engineer; orders wait until then."}
+}
+
+// reach is how many related records of a sample there are, and are readable.
+type reach struct{ named, readable int }
+
+func (r *reach) add(related record) {
+	r.named++
+	if related != nil {
+		r.readable++
+	}
+}
+
+// sample counts the accounts and products of orders that were provisioned before.
+func (c *Client) sample(ctx context.Context) (accounts, products reach, err error) {
+	found, err := c.query(ctx, selectSample)
+	for _, o := range found {
+		items, err := c.follow(ctx, o.raw(fieldItems))
+		if err != nil {
+			return accounts, products, err
+		}
+		accounts.add(o.related(fieldAccount))
+		for _, it := range items {
+			products.add(it.related(fieldProduct))
+		}
+	}
+	return accounts, products, err
+}
+
 const (
 	maxName     = 80 // UTF-16 units of a name in a message of 255
 	maxValue    = 40
@@ -109,7 +157,7 @@ func (c *Client) line(it record) (order.Line, error) {
 	}
 	product := it.related(fieldProduct)
 	if product == nil {
-		return order.Line{}, &fault.Error{Code: fault.SalesforcePermission, Seen: "The integration user cannot read the product of the order product " + id + ".", Advice: "Give it read access to Product2, or ask the on-call engineer; orders wait until then."}
+		return order.Line{}, &fault.Error{Code: fault.ProductNotReadable, Seen: "The integration user cannot read the product of the order product " + id + ".", Advice: "Give that user access to it, then click again."}
 	}
 	name, number := oneLine(product.text(fieldName), maxName), product.text(fieldProductID)
 	if number == "" {

@@ -31,7 +31,7 @@ func TestASessionThatIsOfNoUseIsThrownAway(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			client, s := scripted(t, "https://acme.my.salesforce.com", salesforce.Credentials{ClientID: "app", ClientSecret: "s"}, first, over, second, none)
-			if _, err := client.Seqs(t.Context(), []order.ID{id(1)}); err != nil {
+			if _, err := client.Shows(t.Context(), []order.ID{id(1)}); err != nil {
 				t.Fatal(err)
 			}
 			if len(s.seen) != 4 || s.seen[3].URL.Host != "acme2.my.salesforce.com" {
@@ -42,7 +42,7 @@ func TestASessionThatIsOfNoUseIsThrownAway(t *testing.T) {
 	t.Run("the new instance of another org is refused", func(t *testing.T) {
 		foreign := strings.Replace(second, "00Dxx0000001gPLEAY", "00Dyy0000009gPLEAY", 1)
 		client, _ := scripted(t, "https://acme.my.salesforce.com", salesforce.Credentials{ClientID: "app", ClientSecret: "s"}, first, `301 `, foreign)
-		_, err := client.Seqs(t.Context(), []order.ID{id(1)})
+		_, err := client.Shows(t.Context(), []order.ID{id(1)})
 		wantCode(t, err, fault.SalesforceCredentials)
 		if !strings.Contains(fault.TextOf(err), "00Dyy0000009gPLEAY") {
 			t.Errorf("shows %q", fault.TextOf(err))
@@ -80,7 +80,7 @@ func TestWhatWasSeenOfSalesforceIsSaid(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			client, _ := scripted(t, "https://acme.my.salesforce.com", salesforce.Credentials{ClientID: "app", ClientSecret: "s"}, c.answers...)
-			_, err := client.Seqs(t.Context(), []order.ID{id(1)})
+			_, err := client.Shows(t.Context(), []order.ID{id(1)})
 			wantCode(t, err, c.code)
 			for _, words := range c.says {
 				if !strings.Contains(fault.TextOf(err), words) {
@@ -99,7 +99,7 @@ func TestPagesInARowAreAConfigFault(t *testing.T) {
 	client, _ := scripted(t, "https://acme.my.salesforce.com", salesforce.Credentials{ClientID: "app", ClientSecret: "s"},
 		tokenFor("https://acme.my.salesforce.com"), `403 <html><title>Blocked by proxy</title></html>`)
 	for try := 1; try <= 4; try++ {
-		_, err := client.Seqs(t.Context(), []order.ID{id(1)})
+		_, err := client.Shows(t.Context(), []order.ID{id(1)})
 		want := fault.SalesforceUnavailable
 		if try >= 3 {
 			want = fault.SalesforceMisconfigured

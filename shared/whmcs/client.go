@@ -92,6 +92,8 @@ type Client struct {
 	odds      map[string]int
 	choices   map[int64]choices // by product
 	used      time.Time         // when the last answer to a read came
+	newest    int64             // the highest order id seen since newestAt
+	newestAt  time.Time         // zero = none was seen
 }
 
 // Time-outs and limits.

@@ -58,6 +58,7 @@ func (c *Client) Add(ctx context.Context, window order.SendWindow, id order.ID, 
 	if created == "" {
 		return "", &fault.Unsure{Err: &fault.Error{Code: fault.WHMCSUnavailable, Seen: "WHMCS says that it made the order, and names none.", Vendor: a.observed(addOrder), Advice: searches, Err: errNoID}}
 	}
+	c.saw(order.BillingOrder{ID: created}.Number())
 	return created, nil
 }
 

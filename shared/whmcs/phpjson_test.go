@@ -151,7 +151,8 @@ func FuzzDecode(f *testing.F) {
 			}
 		}
 		_ = a.observed("GetOrders")
-		var p pages
-		_, _ = p.add(o, "orders", "order")
+		for _, row := range o.list("orders", "order") {
+			_, _ = lineServices(row)
+		}
 	})
 }

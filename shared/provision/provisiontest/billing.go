@@ -1,8 +1,10 @@
 package provisiontest
 
 import (
+	"cmp"
 	"errors"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -107,29 +109,42 @@ func (b *billing) read(id string) order.BillingOrder {
 	return o
 }
 
-// marked lists the orders of the client, and of all, that carry the marker.
+// marked lists the orders that carry the marker, oldest first, as the client's
+// list and that of every client have them.
 func (b *billing) marked() []string {
 	b.Helper()
-	all, complete, err := b.List(b.Context(), billingClient)
-	if err != nil || !complete {
-		b.Fatalf("list: complete %t, %v", complete, err)
+	ofClient, ofAll := b.listed(billingClient), b.listed(0)
+	if !slices.Equal(ofClient, ofAll) {
+		b.Errorf("the client's list has %v, that of all %v", ofClient, ofAll)
 	}
-	every, complete, err := b.ListSince(b.Context(), time.Now().Add(-48*time.Hour))
-	if err != nil || !complete {
-		b.Fatalf("list since: complete %t, %v", complete, err)
-	}
-	of := func(all []order.BillingOrder) (ids []string) {
-		for _, o := range all {
-			if o.Marker.Names(b.id) {
-				ids = append(ids, o.ID)
+	return ofAll
+}
+
+// listed reads a listing to its end.
+func (b *billing) listed(client int64) []string {
+	b.Helper()
+	ours := func(o order.BillingOrder) bool { return o.Marker.Names(b.id) }
+	l := order.Listing{ClientID: client}
+	for {
+		done, complete := l.Done()
+		if done {
+			if !complete {
+				b.Fatal("a list that stands still was not read whole")
 			}
+			break
 		}
-		return ids
+		page, err := b.Page(b.Context(), l)
+		if err != nil {
+			b.Fatal(err)
+		}
+		l = l.Take(page, ours)
 	}
-	if x, y := of(all), of(every); !slices.Equal(x, y) {
-		b.Errorf("the client's list has %v, that of all %v", x, y)
+	slices.SortFunc(l.Found, func(x, y order.BillingOrder) int { return cmp.Compare(x.Number(), y.Number()) })
+	var ids []string
+	for _, o := range l.Found {
+		ids = append(ids, o.ID)
 	}
-	return of(all)
+	return ids
 }
 
 // outcome checks the type of an effect's error, and its code.
@@ -314,10 +329,18 @@ func billingRules() []billingRule {
 				b.Errorf("marked %v", got)
 			}
 		}},
-		{"reads/orders are listed newest first", func(b *billing) {
-			first, second := b.made(), b.made()
-			if got := b.marked(); !slices.Equal(got, []string{second, first}) {
-				b.Errorf("marked %v, want %s before %s", got, second, first)
+		{"reads/the newest order is known, and each later one has a higher id", func(b *billing) {
+			first := b.made()
+			newest, err := b.Newest(b.Context())
+			if err != nil || strconv.FormatInt(newest, 10) != first {
+				b.Errorf("newest %d, %v, want %s", newest, err, first)
+			}
+			second := b.made()
+			if n, err := strconv.ParseInt(second, 10, 64); err != nil || n <= newest {
+				b.Errorf("a later order is %s", second)
+			}
+			if got := b.marked(); !slices.Equal(got, []string{first, second}) {
+				b.Errorf("marked %v", got)
 			}
 		}},
 	}
