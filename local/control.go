@@ -86,25 +86,32 @@ func front(apis, console http.Handler) http.Handler {
 	})
 }
 
-// ServeHTTP answers only callers that mean this machine: a page of another
-// origin, or one that has its name resolved to loopback, must not read the
-// secret or press buttons here.
+// ServeHTTP answers only callers that mean this machine: here are the secret and
+// buttons to press.
 func (c *console) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	host := r.Host
-	if h, _, err := net.SplitHostPort(host); err == nil {
-		host = h
-	}
-	switch host {
-	case loopback, "localhost", "::1", "[::1]", bridge, "host.docker.internal":
-	default:
-		refuse(w, http.StatusForbidden, "only for this machine")
-		return
-	}
-	if origin := r.Header.Get("Origin"); origin != "" && origin != "http://"+r.Host {
-		refuse(w, http.StatusForbidden, "only for pages of this origin")
-		return
-	}
-	c.mux.ServeHTTP(w, r)
+	forThisMachine(c.mux).ServeHTTP(w, r)
+}
+
+// forThisMachine refuses a page of another origin, and one that has its name
+// resolved to loopback.
+func forThisMachine(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		host := r.Host
+		if h, _, err := net.SplitHostPort(host); err == nil {
+			host = h
+		}
+		switch host {
+		case loopback, "localhost", "::1", "[::1]", bridge, "host.docker.internal":
+		default:
+			refuse(w, http.StatusForbidden, "only for this machine")
+			return
+		}
+		if origin := r.Header.Get("Origin"); origin != "" && origin != "http://"+r.Host {
+			refuse(w, http.StatusForbidden, "only for pages of this origin")
+			return
+		}
+		h.ServeHTTP(w, r)
+	})
 }
 
 func serveFile(w http.ResponseWriter, r *http.Request, files http.Handler) {

@@ -419,23 +419,25 @@ func TestConsolePageIsStrict(t *testing.T) {
 			t.Errorf("the page has %s", outside)
 		}
 	}
-	for rule, headers := range map[string][]string{"another origin": {"Origin", "https://evil.example"}, "another name for this machine": {"Host", "evil.example"}} {
-		r, err := http.NewRequestWithContext(t.Context(), "GET", s.API+"/_local/secret", nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if headers[0] == "Host" {
-			r.Host = headers[1]
-		} else {
-			r.Header.Set(headers[0], headers[1])
-		}
-		res, err := http.DefaultClient.Do(r)
-		if err != nil {
-			t.Fatal(err)
-		}
-		res.Body.Close()
-		if res.StatusCode != 403 {
-			t.Errorf("%s: %d", rule, res.StatusCode)
+	for _, address := range []string{s.API + "/_local/secret", s.WHMCS + "/_sim/orders", s.WHMCS + "/includes/api.php", s.Salesforce + "/_sim/journal", s.Salesforce + "/services/data"} {
+		for rule, headers := range map[string][]string{"another origin": {"Origin", "https://evil.example"}, "another name for this machine": {"Host", "evil.example"}} {
+			r, err := http.NewRequestWithContext(t.Context(), "GET", address, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if headers[0] == "Host" {
+				r.Host = headers[1]
+			} else {
+				r.Header.Set(headers[0], headers[1])
+			}
+			res, err := http.DefaultClient.Do(r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			res.Body.Close()
+			if res.StatusCode != 403 {
+				t.Errorf("%s, %s: %d", address, rule, res.StatusCode)
+			}
 		}
 	}
 	id := "801000000000001AAA"

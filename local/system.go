@@ -169,8 +169,8 @@ func start(ctx context.Context, set settings, source []byte, bin string, out io.
 	if s.sims, err = newSimulators(orgID, s.events, s.logf); err != nil {
 		return nil, fmt.Errorf("start simulators: %w", err)
 	}
-	s.serve(listeners["WHMCS_PORT"], s.sims.whmcs)
-	s.serve(listeners["SF_PORT"], s.sims.salesforce)
+	s.serve(listeners["WHMCS_PORT"], forThisMachine(s.sims.whmcs))
+	s.serve(listeners["SF_PORT"], forThisMachine(s.sims.salesforce))
 
 	if s.issuer, err = newIssuer(s.issuerURL()); err != nil {
 		return nil, err

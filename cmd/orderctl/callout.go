@@ -11,12 +11,14 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"os"
 	"strconv"
 	"strings"
 	"time"
 
 	"orderbridge/shared/fault"
 	"orderbridge/shared/order"
+	secrets "orderbridge/shared/secret"
 	"orderbridge/shared/webhook"
 )
 
@@ -52,6 +54,7 @@ func (w *waitFlag) Set(s string) error {
 type calloutOptions struct {
 	wait               waitFlag
 	key, account, user string
+	secretFile         string
 	dryRun, event      bool
 }
 
@@ -60,11 +63,12 @@ func calloutCommand() command {
 		name:     "callout",
 		synopsis: "ORDER [--wait [N]] [--key K] [--dry-run | --event]",
 		summary:  "sign a callout and send it as Salesforce does",
-		needs:    "API_URL, WEBHOOK_SECRET_ID, SF_ORG_ID (if the installation checks it)",
+		needs:    "API_URL, WEBHOOK_SECRET_ID (or --secret-file), SF_ORG_ID (if the installation checks it)",
 		examples: []string{
 			"callout 801000000000001AAA",
 			"callout 801000000000001AAA --wait        # up to 25 s for the end",
 			"callout 801000000000001AAA --wait 5 --key click-7",
+			"callout 801000000000001AAA --secret-file -  # sign with what Salesforce holds",
 			"callout 801000000000001AAA --dry-run     # print the request, send nothing",
 			"callout 801000000000001AAA --event       # print a signed event for sam local invoke",
 		},
@@ -74,6 +78,7 @@ func calloutCommand() command {
 			flags.StringVar(&o.key, "key", "", "`K` is the Idempotency-Key; without it each call is a new click")
 			flags.StringVar(&o.account, "account", "", "`ID` of the Salesforce account, so that its owner sees the order at once")
 			flags.StringVar(&o.user, "requested-by", "", "`ID` of the Salesforce user, kept in the history")
+			flags.StringVar(&o.secretFile, "secret-file", "", "`FILE` (- = standard input) holds the secret as it was put into Salesforce; without it the stack's own is used")
 			flags.BoolVar(&o.dryRun, "dry-run", false, "print the whole HTTP request and send nothing")
 			flags.BoolVar(&o.event, "event", false, "print the request as an API Gateway event and send nothing")
 			return func(ctx context.Context, c console, args []string) error {
@@ -114,15 +119,11 @@ func callout(ctx context.Context, c console, id order.ID, o calloutOptions) erro
 			return err
 		}
 	}
-	secretID, err := c.setting("WEBHOOK_SECRET_ID", "the signing secret in Secrets Manager")
+	key, err := signingSecret(ctx, c, o.secretFile)
 	if err != nil {
 		return err
 	}
-	secret, err := c.secret(ctx, secretID)
-	if err != nil {
-		return err
-	}
-	req, body, err := signed(ctx, c, base, id, o, secret)
+	req, body, err := signed(ctx, c, base, id, o, key)
 	if err != nil {
 		return err
 	}
@@ -133,6 +134,41 @@ func callout(ctx context.Context, c console, id order.ID, o calloutOptions) erro
 		return writeEvent(c, req, id, body)
 	}
 	return send(c, req, o.wait)
+}
+
+// signingSecret returns what the callout is signed with. The stack's own secret
+// proves only that the stack agrees with itself; a file, or standard input (-),
+// holds what was put into Salesforce. One line break at its end is the editor's.
+func signingSecret(ctx context.Context, c console, file string) (string, error) {
+	if file == "" {
+		id, err := c.setting("WEBHOOK_SECRET_ID", "the signing secret in Secrets Manager")
+		if err != nil {
+			return "", err
+		}
+		text, err := c.secret(ctx, id)
+		if err != nil {
+			return "", err
+		}
+		if err := secrets.CheckWebhook(text); err != nil {
+			return "", fault.New(fault.SecretUnavailable, fmt.Sprintf("The signing secret %s %v: callouts are answered 503 until it is corrected.", id, err))
+		}
+		return text, nil
+	}
+	var text []byte
+	var err error
+	if file == "-" {
+		text, err = io.ReadAll(io.LimitReader(c.in, maxAnswer))
+	} else {
+		text, err = os.ReadFile(file) //nolint:gosec // the operator names the file
+	}
+	if err != nil {
+		return "", fmt.Errorf("read secret file: %w", err)
+	}
+	line := strings.TrimSuffix(strings.TrimSuffix(string(text), "\n"), "\r")
+	if line == "" {
+		return "", usagef("%s holds no secret", file)
+	}
+	return line, nil
 }
 
 // calloutBody is the body as Salesforce writes it.

@@ -25,6 +25,7 @@ const (
 type console struct {
 	getenv   func(string) string
 	now      func() time.Time
+	in       io.Reader
 	out, err io.Writer
 
 	// What the commands reach in AWS.

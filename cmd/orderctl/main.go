@@ -20,6 +20,7 @@ func main() {
 	code := run(ctx, console{
 		getenv:  os.Getenv,
 		now:     time.Now,
+		in:      os.Stdin,
 		out:     os.Stdout,
 		err:     os.Stderr,
 		secret:  readSecret,

@@ -14,6 +14,8 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -39,6 +41,8 @@ var now = time.Date(2026, 11, 24, 3, 0, 0, 0, time.UTC)
 type world struct {
 	env      map[string]string
 	out, err bytes.Buffer
+	in       string
+	stored   string // the secret in Secrets Manager
 	table    *memory
 	letters  *letters
 }
@@ -48,6 +52,8 @@ func newWorld() *world {
 		env: map[string]string{
 			"API_URL": "http://127.0.0.1:1", "WEBHOOK_SECRET_ID": "webhook", "TABLE_NAME": "orders", "STATUSPUSH_DEAD_LETTER_URL": "http://queue",
 		},
+		in:      secret,
+		stored:  secret,
 		table:   &memory{orders: map[string]order.Record{}},
 		letters: &letters{},
 	}
@@ -60,13 +66,14 @@ func (w *world) run(t *testing.T, args ...string) int {
 	return run(t.Context(), console{
 		getenv: func(name string) string { return w.env[name] },
 		now:    func() time.Time { return now },
+		in:     strings.NewReader(w.in),
 		out:    &w.out,
 		err:    &w.err,
 		secret: func(_ context.Context, id string) (string, error) {
 			if id != "webhook" {
 				return "", fault.Wrap(fault.SecretUnavailable, errors.New("no such secret"))
 			}
-			return secret, nil
+			return w.stored, nil
 		},
 		table:   func(context.Context, string) (ledger, error) { return w.table, nil },
 		letters: func(context.Context) (queue, error) { return w.letters, nil },
@@ -260,6 +267,47 @@ func answering(t *testing.T, status int, body string) *httptest.Server {
 	}))
 	t.Cleanup(s.Close)
 	return s
+}
+
+// A try-out that signs with the stack's own secret proves nothing of Salesforce's.
+func TestCalloutSignsWithWhatSalesforceHolds(t *testing.T) {
+	w := newWorld()
+	delete(w.env, "WEBHOOK_SECRET_ID")
+	file := filepath.Join(t.TempDir(), "secret")
+	if err := os.WriteFile(file, []byte(secret+"\r\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, from := range []string{file, "-"} {
+		w.in = secret + "\n"
+		if code := w.run(t, "callout", orderID, "--dry-run", "--secret-file", from); code != exitDone {
+			t.Fatalf("exit code %d: %s", code, w.err.String())
+		}
+		r, err := http.ReadRequest(bufio.NewReader(&w.out))
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		checkSigned(t, r.Header, body)
+	}
+	w.in = "\n"
+	w.fails(t, exitUsage, "- holds no secret", "callout", orderID, "--secret-file", "-")
+}
+
+// What the function refuses to use, orderctl does not sign with.
+func TestCalloutRefusesASpoiltSecret(t *testing.T) {
+	w := newWorld()
+	for text, says := range map[string]string{
+		secret + "\n": "ends with a line break", `{"webhookSecret":"` + secret + `"}`: "is JSON", "\ufeff" + secret: "byte order mark",
+	} {
+		w.stored = text
+		w.fails(t, exitFailed, "secret_unavailable: ", "callout", orderID)
+		if !strings.Contains(w.err.String(), says) || strings.Contains(w.err.String(), secret) {
+			t.Errorf("says %q, want %q", w.err.String(), says)
+		}
+	}
 }
 
 // checkSigned checks what a receiver checks.

@@ -25,7 +25,7 @@ import (
 
 func main() { lambda.Start(lambdaenv.Must("fulfill", wire).Handle) }
 
-func wire(_ context.Context, getenv func(string) string, out io.Writer) (*Handler, error) {
+func wire(ctx context.Context, getenv func(string) string, out io.Writer) (*Handler, error) {
 	c, err := config.LoadFulfill(getenv)
 	if err != nil {
 		return nil, err
@@ -34,7 +34,10 @@ func wire(_ context.Context, getenv func(string) string, out io.Writer) (*Handle
 	if err != nil {
 		return nil, err
 	}
-	keys := secret.NewWebhook(secretsmanager.NewFromConfig(env.AWS), c.WebhookSecretID, c.RotationOverlap, env.Clock.Now)
+	keys := secret.NewWebhook(secretsmanager.NewFromConfig(env.AWS), c.WebhookSecretID, c.RotationOverlap, env.Clock.Now, func(why error) {
+		env.Log.ErrorContext(ctx, "previous signing secret not used: callouts that it signed are refused", "err", why)
+		env.Metrics.Count("PreviousSecretDropped", "", 1)
+	})
 	verifier, err := webhook.New(keys, webhook.Config(c.Webhook))
 	if err != nil {
 		return nil, err

@@ -34,6 +34,9 @@ type Handler struct {
 	Metrics *telemetry.Metrics
 	// AccountClaim is the claim that holds the caller's Salesforce account id.
 	AccountClaim string
+	// ResourceServer is the name that the issuer writes before a scope of its own
+	// making, as Cognito does; "" = none.
+	ResourceServer string
 }
 
 // scopeAny lets a token see the orders of every account.
@@ -88,11 +91,17 @@ func (h *Handler) Handle(ctx context.Context, e events.APIGatewayV2HTTPRequest) 
 // maySee reports whether the caller may see the order. An order whose account
 // is not known yet is visible to no account.
 func (h *Handler) maySee(c httpapi.Caller, p order.Progress) bool {
-	if c.IAM || slices.Contains(strings.Fields(c.Claims["scope"]), scopeAny) {
+	if c.IAM || slices.ContainsFunc(c.Scopes(), h.opensAll) {
 		return true
 	}
 	account, ok := order.To18(c.Claims[h.AccountClaim])
 	return ok && p.AccountID != "" && account == p.AccountID
+}
+
+// opensAll reports whether a scope lets its token see every order: by itself, or
+// behind the name of the resource server that this installation names.
+func (h *Handler) opensAll(scope string) bool {
+	return scope == scopeAny || h.ResourceServer != "" && scope == h.ResourceServer+"/"+scopeAny
 }
 
 // show answers with the representation of p; the zero Progress is the order

@@ -58,7 +58,7 @@ func newHandler(orders Orders) (*Handler, *bytes.Buffer) {
 	return &Handler{
 		Orders: orders, Now: clock,
 		Log: telemetry.NewLogger(&out, slog.LevelDebug, "status"), Metrics: telemetry.NewMetrics(&out, "status", clock),
-		AccountClaim: "sf_account_id",
+		AccountClaim: "sf_account_id", ResourceServer: "https://orders.example",
 	}, &out
 }
 
@@ -140,6 +140,13 @@ func TestWhoMaySeeWhat(t *testing.T) {
 		{"an account of the wrong case", withToken(id(mine), map[string]string{"sf_account_id": strings.ToLower(myAcct)}), order.StatusPendingReview},
 		{"the scope for all", withToken(id(theirs), map[string]string{"scope": "openid orders.read.any"}), order.StatusFailed},
 		{"a scope that contains it", withToken(id(theirs), map[string]string{"scope": "orders.read.anything xorders.read.any"}), order.StatusPendingReview},
+		{"the scope in scp", withToken(id(theirs), map[string]string{"scp": "orders.read.any"}), order.StatusFailed},
+		{"the scope in a list", withToken(id(theirs), map[string]string{"scope": "[openid orders.read.any]"}), order.StatusFailed},
+		{"the scope in a list of scp", withToken(id(theirs), map[string]string{"scp": "[orders.read.any openid]"}), order.StatusFailed},
+		{"the scope in a list with commas", withToken(id(theirs), map[string]string{"scp": `["openid","orders.read.any"]`}), order.StatusFailed},
+		{"the scope of the resource server", withToken(id(theirs), map[string]string{"scope": "https://orders.example/orders.read.any"}), order.StatusFailed},
+		{"the scope of another resource server", withToken(id(theirs), map[string]string{"scope": "https://evil.example/orders.read.any"}), order.StatusPendingReview},
+		{"the scope in another claim", withToken(id(theirs), map[string]string{"roles": "orders.read.any"}), order.StatusPendingReview},
 		{"an IAM caller", withIAM(id(theirs)), order.StatusFailed},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -82,6 +82,9 @@ func parseBody(raw []byte, needsOrder bool) (body, error) {
 		if err != nil {
 			return body{}, syntaxError(dec, err)
 		}
+		if value.Kind() == 'n' && optional(name) {
+			continue // Apex writes the members that are not set as null
+		}
 		if value.Kind() != '"' {
 			return body{}, fmt.Errorf("member %s is not a string", name)
 		}
@@ -110,6 +113,11 @@ func parseBody(raw []byte, needsOrder bool) (body, error) {
 	// an order away.
 	b.requestedBy, _ = recordID(b.requestedBy, prefixUser)
 	return b, nil
+}
+
+// optional reports whether a member may be absent; null is the same.
+func optional(name string) bool {
+	return name == "requestedBy" || name == "organizationId" || name == "accountId"
 }
 
 // recordID returns the 18-character form of a record id of one object.
