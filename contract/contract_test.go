@@ -18,7 +18,7 @@ import (
 	"orderbridge/shared/fault"
 )
 
-const fulfill, status = "/orders/{sfOrderId}/fulfill", "/orders/{sfOrderId}"
+const fulfill, status, ping = "/orders/{sfOrderId}/fulfill", "/orders/{sfOrderId}", "/ping"
 
 func load(t *testing.T) *contract.Doc {
 	t.Helper()
@@ -96,8 +96,13 @@ func TestTheContractListsEveryCode(t *testing.T) {
 			fault.TooManyRequests, fault.SecretUnavailable, fault.TryAgain, fault.Internal,
 		},
 		status: {fault.CallerUnknown, fault.OrderIDInvalid, fault.TryAgain, fault.Internal},
+		ping: {
+			fault.SourceNotAllowed, fault.BodyTooLarge, fault.BodyMalformed, fault.SignatureMissing, fault.SignatureInvalid,
+			fault.TimestampInvalid, fault.TimestampOutOfWindow, fault.NonceInvalid, fault.ContentTypeUnsupported, fault.HeadersNotSigned,
+			fault.SecretUnavailable,
+		},
 	}
-	for path, method := range map[string]string{fulfill: "POST", status: "GET"} {
+	for path, method := range map[string]string{fulfill: "POST", status: "GET", ping: "POST"} {
 		listed := d.Codes(method, path)
 		for _, c := range of[path] {
 			if !listed[string(c)] {

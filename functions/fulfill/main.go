@@ -1,6 +1,7 @@
 // Command fulfill is the Lambda function behind POST
 // /orders/{sfOrderId}/fulfill, the one door that faces the internet: who sent
-// the callout, is it new? It records it and answers.
+// the callout, is it new? It records it and answers. POST /ping runs the same
+// checks of the sender, for a test call.
 //
 // The rule it keeps: what fails a check leaves no trace in the table, and what
 // passes is recorded by one conditional write. It must not hold a credential

@@ -36,8 +36,9 @@ type body struct {
 // read two things, so whatever some reader might take for one of our members is
 // refused too: names that differ from ours in case alone.
 //
-// The errors name places and rules, never content.
-func parseBody(raw []byte) (body, error) {
+// A callout needs an order, a ping does not. The errors name places and rules,
+// never content.
+func parseBody(raw []byte, needsOrder bool) (body, error) {
 	var b body
 	members := map[string]*string{
 		"orderId": &b.orderID, "timestamp": &b.timestamp, "nonce": &b.nonce,
@@ -93,7 +94,7 @@ func parseBody(raw []byte) (body, error) {
 		return body{}, errors.New("something follows the object")
 	}
 	for _, name := range []string{"orderId", "timestamp", "nonce"} {
-		if !seen[name] {
+		if !seen[name] && (needsOrder || name != "orderId") {
 			return body{}, fmt.Errorf("member %s is absent", name)
 		}
 	}

@@ -118,43 +118,9 @@ func New(keys Keys, c Config) (*Verifier, error) {
 // *fault.Error whose code names the first check that failed. The cause in it
 // may be logged; none of its texts holds anything secret.
 func (v *Verifier) Verify(ctx context.Context, r Request, now time.Time) (Callout, error) {
-	if !v.sourceAllowed(r.SourceIP) {
-		return Callout{}, refuse(fault.SourceNotAllowed)
-	}
-	if r.BodyErr != nil {
-		return Callout{}, r.BodyErr
-	}
-	if len(r.Body) > MaxBody {
-		return Callout{}, refuse(fault.BodyTooLarge)
-	}
-	if err := v.checkSignature(ctx, r.Signature, r.Body, now); err != nil {
-		return Callout{}, err
-	}
-
-	at, ok := ParseTimestamp(r.Timestamp)
-	if !ok {
-		return Callout{}, seen(fault.TimestampInvalid, timestampForm(r.Timestamp))
-	}
-	// Not now.Sub(at): a Duration saturates after 292 years.
-	if at.Before(now.Add(-v.Tolerance)) || at.After(now.Add(v.Tolerance)) {
-		return Callout{}, seen(fault.TimestampOutOfWindow, outOfWindow(at, now, v.Tolerance))
-	}
-	if !ValidNonce(r.Nonce) {
-		return Callout{}, refuse(fault.NonceInvalid)
-	}
-
-	if !JSONContent(r.ContentType) {
-		return Callout{}, refuse(fault.ContentTypeUnsupported)
-	}
-	b, err := parseBody(r.Body)
+	b, at, err := v.genuine(ctx, r, now, true)
 	if err != nil {
-		return Callout{}, &fault.Error{Code: fault.BodyMalformed, Err: err, Seen: sentence(err.Error())}
-	}
-	switch {
-	case b.timestamp != r.Timestamp:
-		return Callout{}, seen(fault.HeadersNotSigned, "The X-SF-Timestamp header differs from the timestamp of the signed body.")
-	case b.nonce != r.Nonce:
-		return Callout{}, seen(fault.HeadersNotSigned, "The X-SF-Nonce header differs from the nonce of the signed body.")
+		return Callout{}, err
 	}
 	if v.OrgID != "" && !sameOrg(b.organizationID, v.OrgID) {
 		return Callout{}, refuse(fault.OrgNotAllowed)
@@ -183,6 +149,59 @@ func (v *Verifier) Verify(ctx context.Context, r Request, now time.Time) (Callou
 		OrganizationID: b.organizationID,
 		AccountID:      b.accountID,
 	}, nil
+}
+
+// Ping runs the checks of a callout that concern no order: source, body,
+// signature, timestamp, nonce, content type, and that both are signed. Nothing
+// is remembered, so the same ping passes for as long as its timestamp does.
+func (v *Verifier) Ping(ctx context.Context, r Request, now time.Time) error {
+	_, _, err := v.genuine(ctx, r, now, false)
+	return err
+}
+
+// genuine says whether r was made now by a holder of the secret, and returns
+// what its body says and when it was signed.
+func (v *Verifier) genuine(ctx context.Context, r Request, now time.Time, needsOrder bool) (body, time.Time, error) {
+	no := func(err error) (body, time.Time, error) { return body{}, time.Time{}, err }
+	if !v.sourceAllowed(r.SourceIP) {
+		return no(refuse(fault.SourceNotAllowed))
+	}
+	if r.BodyErr != nil {
+		return no(r.BodyErr)
+	}
+	if len(r.Body) > MaxBody {
+		return no(refuse(fault.BodyTooLarge))
+	}
+	if err := v.checkSignature(ctx, r.Signature, r.Body, now); err != nil {
+		return no(err)
+	}
+
+	at, ok := ParseTimestamp(r.Timestamp)
+	if !ok {
+		return no(seen(fault.TimestampInvalid, timestampForm(r.Timestamp)))
+	}
+	// Not now.Sub(at): a Duration saturates after 292 years.
+	if at.Before(now.Add(-v.Tolerance)) || at.After(now.Add(v.Tolerance)) {
+		return no(seen(fault.TimestampOutOfWindow, outOfWindow(at, now, v.Tolerance)))
+	}
+	if !ValidNonce(r.Nonce) {
+		return no(refuse(fault.NonceInvalid))
+	}
+
+	if !JSONContent(r.ContentType) {
+		return no(refuse(fault.ContentTypeUnsupported))
+	}
+	b, err := parseBody(r.Body, needsOrder)
+	if err != nil {
+		return no(&fault.Error{Code: fault.BodyMalformed, Err: err, Seen: sentence(err.Error())})
+	}
+	switch {
+	case b.timestamp != r.Timestamp:
+		return no(seen(fault.HeadersNotSigned, "The X-SF-Timestamp header differs from the timestamp of the signed body."))
+	case b.nonce != r.Nonce:
+		return no(seen(fault.HeadersNotSigned, "The X-SF-Nonce header differs from the nonce of the signed body."))
+	}
+	return b, at, nil
 }
 
 func (v *Verifier) sourceAllowed(source string) bool {

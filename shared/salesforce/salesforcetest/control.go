@@ -244,3 +244,12 @@ func readJSON(r *http.Request, into any) error {
 
 // maxControlBody is what is read of a body, in bytes; a longer one is no JSON.
 const maxControlBody = 4 << 20
+
+// FaultNames returns the names that Fault takes, each with its actions.
+func FaultNames() map[string][]string {
+	all := map[string][]string{}
+	for name, actions := range faultsOf {
+		all[name] = slices.Clone(actions)
+	}
+	return all
+}

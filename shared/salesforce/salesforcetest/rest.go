@@ -124,6 +124,14 @@ func (s *Sim) vendor(w http.ResponseWriter, r *http.Request) {
 
 	f := s.take(j.action, j.subjects)
 	call := s.note(arrived, j, f)
+	if s.opt.Saw != nil {
+		defer func() {
+			s.mu.Lock()
+			done := *call
+			s.mu.Unlock()
+			s.opt.Saw(done, j.subjects)
+		}()
+	}
 	name := ""
 	if f != nil {
 		name = f.Fault

@@ -30,6 +30,10 @@ type Options struct {
 	// a module runs twice for a service: (*testing.T).Errorf, or a log. It must
 	// not call the simulator.
 	Fail func(format string, args ...any)
+	// Saw is told of each call once it has been answered, or its connection cut,
+	// with what a fault's match may name to fit it: the Salesforce order id, the
+	// WHMCS order id and the client id. nil = nobody is told.
+	Saw func(c Call, about map[string]bool)
 	// Now and After replace the clock; nil = the time package (which follows
 	// the virtual time of testing/synctest by itself).
 	Now   func() time.Time
@@ -264,6 +268,14 @@ func (s *Server) api(w http.ResponseWriter, r *http.Request) {
 	c.entry.Fault = c.fault.Fault
 	s.journal = append(s.journal, c.entry)
 	s.mu.Unlock()
+	if s.opts.Saw != nil {
+		defer func() {
+			s.mu.Lock()
+			done := *c.entry
+			s.mu.Unlock()
+			s.opts.Saw(done, names)
+		}()
+	}
 	c.serve()
 }
 
