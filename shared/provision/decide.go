@@ -757,16 +757,16 @@ func (d decision) ask(what Read, id string, client int64) Move {
 	case d.left > 0 && (d.now.Sub(d.renewed) < min(renewEvery, d.c.Lease/2) || !d.now.Add(d.lease).After(d.r.LeaseUntil)):
 		return Move{Row: "any/read", To: d.r, Then: Ask, Read: what, ID: id, Client: client, Within: d.left}
 	case d.lease <= d.c.Margin:
-		return d.noTime()
+		return d.park("any/no-time", d.r, d.now, nil, unspent, "no time left in this invocation")
 	}
 	to := d.r
 	to.LeaseUntil, to.Search = d.now.Add(d.lease), d.seen.search.Kept()
 	return d.write("any/renew", to, Repeat, "", "")
 }
 
-// noTime parks an order that needs more time than this run has left. A fresh run
-// has more, so it comes at once; where that one had too little too, something is
-// slow or set too long, and the order waits before it tries again.
+// noTime parks an order whose effect needs more time than this run has left. A
+// fresh run has more, so it comes at once; where that one had too little too,
+// something is slow or set too long, and the order waits before it tries again.
 func (d decision) noTime() Move {
 	due := d.now
 	if d.r.ErrorCode == fault.NoTimeLeft {
