@@ -102,7 +102,7 @@ async function watchOrder(id, options) {
 	const { signal } = options;
 	let last;
 	let shown = "";
-	let moved = performance.now();
+	let moved = 0;
 	let failures = 0;
 	const show = (connection, error) => {
 		const order = known$1(id, last);

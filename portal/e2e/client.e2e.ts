@@ -315,6 +315,12 @@ describe("20 behaviours of the client in a browser", () => {
     expect(await asked(page)).toBe(1);
     expect(await shown(page)).toEqual(["Pending Review connecting"]);
     expect((await state(page)).ended).toBe(true);
+    // Also between two requests, without a moment passing.
+    const resting = await open(order());
+    await start(resting);
+    await resting.evaluate(() => window.watched.stop());
+    await settle(resting);
+    expect((await state(resting)).ended).toBe(true);
   });
 
   it("20 gives up an answer that never comes, and a page that is no answer", async () => {

@@ -47,13 +47,16 @@ interface Whmcs { id: number; status: string; notes: string }
 const books = async () => (await (await fetch(system.base + "/_local/orders")).json()) as { whmcs: Whmcs[] };
 const held = async (id: string) => (await books()).whmcs.filter((o) => o.notes.includes(id));
 
-/** Runs a preset of the page and returns its order's id. */
+/** Runs a preset of a page just opened and returns its order's id. */
 async function attempt(name: string): Promise<string> {
   await page.getByLabel("Try", { exact: true }).selectOption({ label: name });
-  const before = await page.locator("#timeline-title").textContent();
   await page.getByRole("button", { name: "New order, and go" }).click();
-  await page.waitForFunction((before) => document.getElementById("timeline-title")?.textContent !== before, before);
-  return ((await page.locator("#timeline-title .id").textContent()) ?? "").trim();
+  const answered = /The callout for (801\w{15}) was answered/;
+  const said = page.locator("#said", { hasText: answered });
+  await said.waitFor();
+  const id = answered.exec((await said.textContent()) ?? "")?.[1] ?? "";
+  await page.locator("#timeline-title", { hasText: id }).waitFor();
+  return id;
 }
 const card = (id: string) => page.locator("#orders > li", { hasText: id });
 /** Waits until Salesforce shows a status of an order. */

@@ -142,8 +142,7 @@ export async function watchOrder(id: string, options: WatchOptions): Promise<Ord
   const { signal } = options;
   let last: Reading | undefined;
   let shown = "";
-  // Elapsed time by a clock that does not jump when somebody sets the date.
-  let moved = performance.now();
+  let moved = 0; // by a clock that does not jump when somebody sets the date
   let failures = 0;
   const show = (connection: Connection, error?: OrderError) => {
     const order = known(id, last);
