@@ -41,6 +41,7 @@ type Item struct {
 	OpenedAt        millis `json:"opened_at,omitempty"`
 	DueAt           millis `json:"due_at,omitempty"`
 	DueShard        *int64 `json:"due_shard,omitempty"`
+	Failed          string `json:"failed,omitempty"`
 
 	// The three are there even when empty: SET of a nonce and list_append need them.
 	Keys    []string         `json:"keys,omitempty"`
@@ -105,7 +106,10 @@ func ItemOf(r order.Record) Item {
 		ErrorCode: string(r.ErrorCode), ErrorMessage: r.ErrorMessage, ErrorAt: isoOf(r.ErrorAt),
 		CreatedAt: isoOf(r.CreatedAt), UpdatedAt: isoOf(r.UpdatedAt),
 	}
-	if !r.DueAt.IsZero() {
+	if r.State == order.Failed {
+		v.Failed = failedKey(r)
+	}
+	if !r.DueAt.IsZero() || v.Failed != "" {
 		shard := dueShard(r.ID)
 		v.DueShard = &shard
 	}

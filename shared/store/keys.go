@@ -23,6 +23,7 @@ const (
 	attrLease     = "lease"
 	attrDueAt     = "due_at"
 	attrDueShard  = "due_shard"
+	attrFailed    = "failed"
 	attrKeys      = "keys"
 	attrNonces    = "nonces"
 	attrHistory   = "history"
@@ -31,7 +32,11 @@ const (
 )
 
 // indexDue is the sparse index of open orders: partition due_shard, sort due_at.
-const indexDue = "due"
+// indexFailed is that of failed orders: partition due_shard, sort failed.
+const (
+	indexDue    = "due"
+	indexFailed = "failed"
+)
 
 // OrderKey is the key of an order's item, as the pipe and the clock send it too.
 func OrderKey(id order.ID) string { return orderPrefix + id.String() }

@@ -7,7 +7,7 @@ import (
 )
 
 // CreateTableInput describes the table for tests and local use: the key, the
-// sparse index and the stream, as template.yaml lays them in the cloud.
+// sparse indexes and the stream, as template.yaml lays them in the cloud.
 func CreateTableInput(name string) *dynamodb.CreateTableInput {
 	return &dynamodb.CreateTableInput{
 		TableName:   aws.String(name),
@@ -16,20 +16,26 @@ func CreateTableInput(name string) *dynamodb.CreateTableInput {
 			{AttributeName: aws.String(attrPK), AttributeType: types.ScalarAttributeTypeS},
 			{AttributeName: aws.String(attrDueShard), AttributeType: types.ScalarAttributeTypeN},
 			{AttributeName: aws.String(attrDueAt), AttributeType: types.ScalarAttributeTypeN},
+			{AttributeName: aws.String(attrFailed), AttributeType: types.ScalarAttributeTypeS},
 		},
 		KeySchema: []types.KeySchemaElement{{AttributeName: aws.String(attrPK), KeyType: types.KeyTypeHash}},
-		GlobalSecondaryIndexes: []types.GlobalSecondaryIndex{{
-			IndexName: aws.String(indexDue),
-			KeySchema: []types.KeySchemaElement{
-				{AttributeName: aws.String(attrDueShard), KeyType: types.KeyTypeHash},
-				{AttributeName: aws.String(attrDueAt), KeyType: types.KeyTypeRange},
-			},
-			Projection: &types.Projection{ProjectionType: types.ProjectionTypeKeysOnly},
-		}},
+		GlobalSecondaryIndexes: []types.GlobalSecondaryIndex{sparse(indexDue, attrDueAt), sparse(indexFailed, attrFailed)},
 		StreamSpecification: &types.StreamSpecification{
 			StreamEnabled:  aws.Bool(true),
 			StreamViewType: types.StreamViewTypeNewImage,
 		},
+	}
+}
+
+// sparse is an index of the orders that have due_shard and the sort key.
+func sparse(name, sort string) types.GlobalSecondaryIndex {
+	return types.GlobalSecondaryIndex{
+		IndexName: aws.String(name),
+		KeySchema: []types.KeySchemaElement{
+			{AttributeName: aws.String(attrDueShard), KeyType: types.KeyTypeHash},
+			{AttributeName: aws.String(sort), KeyType: types.KeyTypeRange},
+		},
+		Projection: &types.Projection{ProjectionType: types.ProjectionTypeKeysOnly},
 	}
 }
 
