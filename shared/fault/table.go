@@ -401,6 +401,22 @@ var table = map[Code]Info{
 		Seen: "A setting is missing or not valid.", Do: "Ask the on-call engineer to correct it.",
 		OnCall: steps("Correct the setting that the log names: a parameter of the stack, or in `make run` a variable of the environment."),
 	},
+	AWSCredentials: {Status: 500, Kind: Config, Group: GroupWork, Title: "AWS credentials missing",
+		Seen: "AWS credentials are missing, expired or not valid.", Do: "Log in to AWS again, or name another profile.",
+		OnCall: steps("`aws sts get-caller-identity` says who you are; `aws sso login`, `--profile NAME` or the variables of the environment."),
+	},
+	AWSDenied: {Status: 500, Kind: Config, Group: GroupWork, Title: "AWS access denied",
+		Seen: "AWS does not allow this with your credentials.", Do: "Take a role that may do it; the cause names the action.",
+		OnCall: steps("Take a role that may do the action that the error names, or ask the platform engineer for it."),
+	},
+	AWSNotFound: {Status: 500, Kind: Config, Group: GroupWork, Title: "Not found in AWS",
+		Seen: "AWS has no table, queue, secret, function or stack of that name here.", Do: "Compare account, region and name.",
+		OnCall: steps("Compare account, region and name: `orderctl env --stack NAME` prints the names of an installation."),
+	},
+	AWSUnreachable: {Status: 500, Kind: Config, Group: GroupWork, Title: "AWS not reachable",
+		Seen: "AWS does not answer from here.", Do: "Check the network, the region and AWS_ENDPOINT_URL.",
+		OnCall: steps("Check the network, the region, and that `AWS_ENDPOINT_URL` is empty or the address that `make run` prints."),
+	},
 }
 
 // steps returns the guide of a code whose steps are the same at every point.
