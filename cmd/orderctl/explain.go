@@ -44,7 +44,7 @@ type checked struct {
 	// Problems are all the reasons why it would fail now.
 	Problems []problem `json:"problems,omitempty"`
 	// Plan is what AddOrder would be asked for; nil where nothing would be.
-	Plan *plan `json:"plan,omitempty"`
+	Plan *plan  `json:"plan,omitempty"`
 	Note string `json:"note,omitempty"`
 }
 

@@ -69,9 +69,9 @@ func (a *app) lookBeforeCommand() *cobra.Command {
 	var before time.Time
 	return a.verb(spec{
 		group: groupMend, use: "look-before (TIME | --end) --by WHO", short: "after a restore: search WHMCS first for every order created before a time",
-		long:  "TIME is RFC 3339, like 2026-11-28T03:00:00Z: the time of the restore.",
+		long:  "TIME is RFC 3339, like 2026-11-20T03:00:00Z: the time of the restore.",
 		needs: "TABLE_NAME", writes: true,
-		examples: []string{"look-before 2026-11-28T03:00:00Z --by ann", "look-before --end --by ann"},
+		examples: []string{"look-before 2026-11-20T03:00:00Z --by ann", "look-before --end --by ann"},
 		flags: func(flags *pflag.FlagSet) {
 			flags.StringVar(&by, "by", "", usageBy)
 			flags.BoolVar(&end, "end", false, "search no more than usual again")
@@ -86,7 +86,7 @@ func (a *app) lookBeforeCommand() *cobra.Command {
 				return nil
 			}
 			if before, err = time.Parse(time.RFC3339, args[0]); err != nil {
-				return usagef("%q is not a time like 2026-11-28T03:00:00Z", args[0])
+				return usagef("%q is not a time like 2026-11-20T03:00:00Z", args[0])
 			}
 			return nil
 		},
@@ -201,7 +201,7 @@ func (a *app) rotateSecretCommand() *cobra.Command {
 	var emergency bool
 	return a.verb(spec{
 		group: groupMend, use: "rotate-secret [--emergency] --by WHO", short: "make a new signing secret",
-		long: "Planned: the one before stays valid for WEBHOOK_ROTATION_OVERLAP hours (24), in which\nthe new one is put into Salesforce. --emergency: the one before is valid no more, within\nfive minutes; every callout is refused until Salesforce holds the new one.",
+		long:  "Planned: the one before stays valid for WEBHOOK_ROTATION_OVERLAP hours (24), in which\nthe new one is put into Salesforce. --emergency: the one before is valid no more, within\nfive minutes; every callout is refused until Salesforce holds the new one.",
 		needs: "WEBHOOK_SECRET_ID, TABLE_NAME", writes: true,
 		examples: []string{"rotate-secret --by ann", "rotate-secret --emergency --by ann    # it is known to others"},
 		flags: func(flags *pflag.FlagSet) {

@@ -163,7 +163,7 @@ func (a *app) listCommand() *cobra.Command {
 	var f filter
 	return a.verb(spec{
 		group: groupFind, use: "list [flags]", short: "list open and failed orders, newest first",
-		long: "It reads two sparse indexes: open orders, and failed ones with what this list shows.\nA provisioned order is in neither. The first word of each line is the order id, so\nthat the list can be piped into retry, push, resolve or show.",
+		long:  "It reads two sparse indexes: open orders, and failed ones with what this list shows.\nA provisioned order is in neither. The first word of each line is the order id, so\nthat the list can be piped into retry, push, resolve or show.",
 		needs: "TABLE_NAME",
 		examples: []string{
 			"list                                     # everything that is not provisioned",

@@ -21,7 +21,7 @@ func (a *app) retryCommand() *cobra.Command {
 	var most int
 	return a.verb(spec{
 		group: groupMend, use: "retry (ID… | - | --code CODE) --by WHO --why TEXT", short: "try failed orders again, as a click of the button does",
-		long: "The order goes on at its recovery point: it searches, reads and compares before it\nsends anything. After module_failed it consents to one more run of the module.\nNo signing secret is needed.",
+		long:  "The order goes on at its recovery point: it searches, reads and compares before it\nsends anything. After module_failed it consents to one more run of the module.\nNo signing secret is needed.",
 		needs: "TABLE_NAME", writes: true,
 		examples: []string{
 			`retry 801000000000001AAA --by ann --why "the mapping is corrected"`,

@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/hmac"
 	"crypto/sha256"
@@ -14,16 +15,21 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	ddb "github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 	"github.com/aws/aws-sdk-go-v2/service/sqs/types"
+	"github.com/aws/smithy-go"
 
 	"orderbridge/shared/fault"
 	"orderbridge/shared/order"
+	"orderbridge/shared/store"
 	"orderbridge/shared/writeback"
 )
 
@@ -37,18 +43,29 @@ var now = time.Date(2026, 11, 24, 3, 0, 0, 0, time.UTC)
 // world is a console whose outside is in memory.
 type world struct {
 	env      map[string]string
+	in       string
 	out, err bytes.Buffer
 	table    *memory
 	letters  *letters
+	terminal bool              // somebody answers in
+	remote   bool              // AWS is not on this machine
+	stack    map[string]string // outputs of the one stack there is, orderbridge
+	answers  map[string]string // of ProvisionFunction, by question
+	asked    []string
+	put      []string // secrets
+	slept    func()   // runs with each sleep
+	connect  error
 }
 
 func newWorld() *world {
 	return &world{
 		env: map[string]string{
 			"API_URL": "http://127.0.0.1:1", "WEBHOOK_SECRET_ID": "webhook", "TABLE_NAME": "orders", "STATUSPUSH_DEAD_LETTER_URL": "http://queue",
+			"WORK_DEAD_LETTER_URL": "http://work-dead", "WORK_QUEUE_URL": "http://work", "PROVISION_FUNCTION": "provision",
 		},
 		table:   &memory{orders: map[string]order.Record{}},
-		letters: &letters{},
+		letters: &letters{visible: map[string][]types.Message{}},
+		answers: map[string]string{},
 	}
 }
 
@@ -56,29 +73,75 @@ func (w *world) run(t *testing.T, args ...string) int {
 	t.Helper()
 	w.out.Reset()
 	w.err.Reset()
+	at := now
 	return run(t.Context(), console{
 		getenv: func(name string) string { return w.env[name] },
-		now:    func() time.Time { return now },
-		out:    &w.out,
-		err:    &w.err,
-		secret: func(_ context.Context, id string) (string, error) {
-			if id != "webhook" {
-				return "", fault.Wrap(fault.SecretUnavailable, errors.New("no such secret"))
+		now:    func() time.Time { return at },
+		sleep: func(_ context.Context, d time.Duration) error {
+			at = at.Add(d)
+			if w.slept != nil {
+				w.slept()
 			}
-			return secret, nil
+			return nil
 		},
-		table:   func(context.Context, string) (ledger, error) { return w.table, nil },
-		letters: func(context.Context) (queue, error) { return w.letters, nil },
+		in:       strings.NewReader(w.in),
+		out:      &w.out,
+		err:      &w.err,
+		terminal: w.terminal,
+		connect:  func(context.Context, string, string) (*cloud, error) { return w.cloud(), w.connect },
 	}, args)
 }
 
-// fails checks an exit code and that the error is one line that starts with prefix.
+func (w *world) cloud() *cloud {
+	return &cloud{
+		region:  "eu-central-1",
+		local:   !w.remote,
+		table:   func(string) (ledger, error) { return w.table, nil },
+		queues:  w.letters,
+		secrets: w,
+		describe: func(context.Context, string) (*ddb.TableDescription, error) {
+			return &ddb.TableDescription{TableArn: aws.String("arn:aws:dynamodb:eu-central-1:123456789012:table/orders"), TableStatus: ddb.TableStatusActive}, w.table.err
+		},
+		invoke: func(_ context.Context, function string, event []byte) ([]byte, error) {
+			w.asked = append(w.asked, function+" "+string(event))
+			answer, ok := w.answers[string(event)]
+			if !ok {
+				return nil, &smithy.GenericAPIError{Code: "ResourceNotFoundException"}
+			}
+			return []byte(answer), nil
+		},
+		stack: func(_ context.Context, name string) (map[string]string, error) {
+			if name != "orderbridge" {
+				return nil, fault.Wrap(fault.AWSNotFound, errors.New("no such stack"))
+			}
+			return w.stack, nil
+		},
+	}
+}
+
+func (w *world) GetSecretValue(_ context.Context, in *secretsmanager.GetSecretValueInput, _ ...func(*secretsmanager.Options)) (*secretsmanager.GetSecretValueOutput, error) {
+	if *in.SecretId != "webhook" {
+		return nil, errors.New("no such secret")
+	}
+	return &secretsmanager.GetSecretValueOutput{SecretString: aws.String(secret)}, nil
+}
+
+func (w *world) PutSecretValue(_ context.Context, in *secretsmanager.PutSecretValueInput, _ ...func(*secretsmanager.Options)) (*secretsmanager.PutSecretValueOutput, error) {
+	w.put = append(w.put, *in.SecretString)
+	return &secretsmanager.PutSecretValueOutput{}, nil
+}
+
+// fails checks an exit code and that the error is one line that starts with
+// prefix, after the line that says where a write goes, if there is one.
 func (w *world) fails(t *testing.T, code int, prefix string, args ...string) {
 	t.Helper()
 	if got := w.run(t, args...); got != code {
 		t.Errorf("orderctl %q: exit code %d, want %d", args, got, code)
 	}
 	text := w.err.String()
+	if strings.HasPrefix(text, "account ") {
+		_, text, _ = strings.Cut(text, "\n")
+	}
 	if !strings.HasPrefix(text, "orderctl: "+prefix) || strings.Count(text, "\n") != 1 || !strings.HasSuffix(text, "\n") {
 		t.Errorf("orderctl %q says %q, want one line that starts with %q", args, text, "orderctl: "+prefix)
 	}
@@ -105,6 +168,30 @@ func (m *memory) Control(_ context.Context, side order.Side) (order.Control, err
 	return order.Control{Side: side}, m.err
 }
 
+func (m *memory) Failed(_ context.Context, since time.Time) (all []store.FailedOrder, err error) {
+	for _, r := range m.orders {
+		if r.State == order.Failed && !r.ErrorAt.Before(since) {
+			all = append(all, store.FailedOrder{ID: r.ID, At: r.ErrorAt, Code: r.ErrorCode, Point: r.RecoveryPoint, AccountID: r.AccountID, WHMCSOrderID: r.WHMCSOrderID})
+		}
+	}
+	return all, m.err
+}
+
+func (m *memory) Open(context.Context) (all []order.Record, err error) {
+	for _, r := range m.orders {
+		if r.State.Open() {
+			all = append(all, r)
+		}
+	}
+	return all, m.err
+}
+
+func (m *memory) LookBefore(_ context.Context, before time.Time, by string, at time.Time) (err error) {
+	m.control.Side = order.SideWHMCS
+	m.control, err = m.control.WithLookBefore(before, by, at)
+	return cmp.Or(err, m.err)
+}
+
 func (m *memory) Resolve(_ context.Context, r order.Resolution) (order.Record, error) {
 	m.resolved = append(m.resolved, r)
 	return order.Record{ID: r.ID, State: order.Queued, RecoveryPoint: order.PointAdded}, m.err
@@ -123,27 +210,34 @@ func (m *memory) Bump(_ context.Context, id order.ID, _ order.Seq, _ time.Time, 
 	return r, nil
 }
 
-func (m *memory) Pause(_ context.Context, reason, by string, at time.Time) error {
-	m.control = order.Control{Side: order.SideWHMCS, Paused: true, Reason: reason, By: by, At: at}
-	return m.err
+func (m *memory) Pause(_ context.Context, reason, by string, at time.Time) (err error) {
+	m.control.Side = order.SideWHMCS
+	m.control, err = m.control.Pause(reason, by, at)
+	return cmp.Or(err, m.err)
 }
 
-func (m *memory) Resume(_ context.Context, by string, at time.Time) error {
-	m.control = order.Control{Side: order.SideWHMCS, By: by, At: at}
-	return m.err
+func (m *memory) Release(_ context.Context, of, by string, at time.Time) (err error) {
+	m.control, err = m.control.Release(of, by, at)
+	return cmp.Or(err, m.err)
 }
 
-// letters is a queue whose messages are hidden once received.
+func (m *memory) Resume(_ context.Context, by string, at time.Time) (err error) {
+	m.control, err = m.control.Resume(by, at)
+	return cmp.Or(err, m.err)
+}
+
+// letters are queues whose messages are hidden once received.
 type letters struct {
-	visible []types.Message
-	deleted []string
+	visible        map[string][]types.Message // by queue
+	deleted, shown []string
+	sent           []string
 }
 
 func (l *letters) ReceiveMessage(_ context.Context, in *sqs.ReceiveMessageInput, _ ...func(*sqs.Options)) (*sqs.ReceiveMessageOutput, error) {
-	n := min(int(in.MaxNumberOfMessages), len(l.visible))
-	out := &sqs.ReceiveMessageOutput{Messages: l.visible[:n]}
-	l.visible = l.visible[n:]
-	return out, nil
+	all := l.visible[*in.QueueUrl]
+	n := min(int(in.MaxNumberOfMessages), len(all))
+	l.visible[*in.QueueUrl] = all[n:]
+	return &sqs.ReceiveMessageOutput{Messages: all[:n]}, nil
 }
 
 func (l *letters) DeleteMessage(_ context.Context, in *sqs.DeleteMessageInput, _ ...func(*sqs.Options)) (*sqs.DeleteMessageOutput, error) {
@@ -151,8 +245,26 @@ func (l *letters) DeleteMessage(_ context.Context, in *sqs.DeleteMessageInput, _
 	return &sqs.DeleteMessageOutput{}, nil
 }
 
-func (l *letters) add(handle, body string) {
-	l.visible = append(l.visible, types.Message{MessageId: aws.String(handle), ReceiptHandle: aws.String(handle), Body: aws.String(body)})
+func (l *letters) SendMessage(_ context.Context, in *sqs.SendMessageInput, _ ...func(*sqs.Options)) (*sqs.SendMessageOutput, error) {
+	l.sent = append(l.sent, *in.QueueUrl+" "+*in.MessageBody)
+	return &sqs.SendMessageOutput{}, nil
+}
+
+func (l *letters) ChangeMessageVisibility(_ context.Context, in *sqs.ChangeMessageVisibilityInput, _ ...func(*sqs.Options)) (*sqs.ChangeMessageVisibilityOutput, error) {
+	l.shown = append(l.shown, *in.ReceiptHandle)
+	return &sqs.ChangeMessageVisibilityOutput{}, nil
+}
+
+func (l *letters) GetQueueAttributes(_ context.Context, in *sqs.GetQueueAttributesInput, _ ...func(*sqs.Options)) (*sqs.GetQueueAttributesOutput, error) {
+	return &sqs.GetQueueAttributesOutput{Attributes: map[string]string{
+		"ApproximateNumberOfMessages": strconv.Itoa(len(l.visible[*in.QueueUrl])), "ApproximateNumberOfMessagesNotVisible": "0",
+	}}, nil
+}
+
+func (l *letters) add(handle, body string) { l.addTo("http://queue", handle, body) }
+
+func (l *letters) addTo(queue, handle, body string) {
+	l.visible[queue] = append(l.visible[queue], types.Message{MessageId: aws.String(handle), ReceiptHandle: aws.String(handle), Body: aws.String(body)})
 }
 
 func TestWhatIsNotUnderstoodIsRefusedInOneLine(t *testing.T) {
@@ -161,13 +273,35 @@ func TestWhatIsNotUnderstoodIsRefusedInOneLine(t *testing.T) {
 		args   []string
 		unset  string
 	}{
-		"an unknown command":              {`there is no command "frobnicate"`, []string{"frobnicate"}, ""},
-		"an unknown flag":                 {"callout: flag provided but not defined: -frobnicate", []string{"callout", orderID, "--frobnicate"}, ""},
+		"an unknown command":              {`unknown command "frobnicate" for "orderctl"`, []string{"frobnicate"}, ""},
+		"an unknown flag":                 {"callout: unknown flag: --frobnicate", []string{"callout", orderID, "--frobnicate"}, ""},
 		"no order":                        {"exactly one order id is needed", []string{"callout"}, ""},
-		"two orders":                      {"exactly one order id is needed", []string{"show", orderID, orderID}, ""},
+		"two orders":                      {"exactly one order id is needed", []string{"callout", orderID, orderID}, ""},
+		"no order to show":                {"an order id is needed, or -", []string{"show"}, ""},
+		"a misspelt command":              {`unknown command "lst" for "orderctl" Did you mean this? list`, []string{"lst"}, ""},
+		"a form that there is not":        {"--output is table or json", []string{"list", "-o", "yaml"}, ""},
+		"a state that there is not":       {"--state is open", []string{"list", "--state", "done"}, ""},
+		"a list of provisioned orders":    {"provisioned orders are in no list", []string{"list", "--state", "provisioned"}, ""},
+		"a code that there is not":        {"there is no error code", []string{"list", "--code", "no_such_code"}, ""},
+		"an account that is none":         {`"foo" is not a Salesforce Account id`, []string{"list", "--account", "foo"}, ""},
+		"a callout for an odd account":    {`"foo" is not a Salesforce id (001`, []string{"callout", orderID, "--account", "foo"}, ""},
+		"a callout by nobody known":       {`"ann" is not a Salesforce id (005`, []string{"callout", orderID, "--requested-by", "ann"}, ""},
+		"a retry of nothing":              {"retry needs order ids", []string{"retry", "--by", "ann", "--why", "x"}, ""},
+		"a retry of two kinds":            {"retry needs order ids", []string{"retry", orderID, "--code", "module_failed", "--by", "ann", "--why", "x"}, ""},
+		"a retry of nobody":               {"--by WHO and --why TEXT", []string{"retry", orderID}, ""},
+		"an adoption for two orders":      {"--adopt is said of one order", []string{"resolve", orderID, orderID, "--adopt", "1", "--by", "ann", "--why", "x"}, ""},
+		"a probe of nothing":              {"probe needs a side", []string{"probe", "both"}, ""},
+		"a restore at no time":            {"look-before needs one time", []string{"look-before", "--by", "ann"}, ""},
+		"a restore yesterday, in words":   {`"yesterday" is not a time`, []string{"look-before", "yesterday", "--by", "ann"}, ""},
+		"a restore that is to come":       {"2026-11-24 04:00:00Z is still to come", []string{"look-before", "2026-11-24T04:00:00Z", "--by", "ann"}, ""},
+		"a rotation by nobody":            {"--by WHO is needed", []string{"rotate-secret"}, ""},
+		"no PROVISION_FUNCTION":           {"PROVISION_FUNCTION is missing", []string{"doctor"}, "PROVISION_FUNCTION"},
+		"a queue that there is not":       {"--queue is statuspush", []string{"redrive", "--queue", "other"}, ""},
+		"two ways to resume":              {"--of and --all exclude", []string{"resume", "--by", "ann", "--of", "bob", "--all"}, ""},
 		"a bad order id":                  {"order_id_invalid", []string{"callout", "801000000000001AAB"}, ""},
 		"an account id":                   {"order_id_invalid", []string{"show", "001000000000001AAA"}, ""},
-		"a wait beyond the gateway's":     {"callout: invalid", []string{"callout", orderID, "--wait=26"}, ""},
+		"a wait of days":                  {"callout: invalid", []string{"callout", orderID, "--wait=25h"}, ""},
+		"a wait in words":                 {"callout: exactly one order id is needed, not 2; --wait takes", []string{"callout", orderID, "--wait", "abc"}, ""},
 		"a wait of nothing":               {"callout: invalid", []string{"callout", orderID, "--wait=0"}, ""},
 		"dry-run and event":               {"--dry-run and --event exclude", []string{"callout", orderID, "--dry-run", "--event"}, ""},
 		"no API_URL":                      {"API_URL is missing", []string{"callout", orderID}, "API_URL"},
@@ -203,20 +337,52 @@ func TestEveryCommandHelpsWithExamplesThatItUnderstands(t *testing.T) {
 	w := newWorld()
 	w.table.orders[orderID] = record(t)
 	w.env["API_URL"] = answering(t, http.StatusAccepted, `{"success":false}`).URL
-	for _, cmd := range commands() {
-		for _, args := range [][]string{{cmd.name, "--help"}, {"help", cmd.name}, {cmd.name, "-h"}} {
+	w.table.orders[failedID] = failedRecord(t)
+	w.stack = map[string]string{"TableName": "orders"}
+	w.answers = map[string]string{
+		`{"find":"1001"}`: `{"orders":["` + orderID + `"]}`, `{"probe":"whmcs"}`: `{"side":"whmcs","serves":true}`, `{"probe":"salesforce"}`: `{"side":"salesforce","serves":true}`,
+		`{"check":"` + orderID + `"}`: `{"order_id":"` + orderID + `"}`, `{"doctor":true}`: `{"findings":[]}`,
+	}
+	// What is said of these is that they exit with another code in this world.
+	other := map[string]int{"doctor": exitFailed, "restore-check": exitFailed}
+	for _, cmd := range (&app{}).root().Commands() {
+		for _, args := range [][]string{{cmd.Name(), "--help"}, {"help", cmd.Name()}, {cmd.Name(), "-h"}} {
+			if cmd.Name() == "help" {
+				continue
+			}
 			if code := w.run(t, args...); code != exitDone {
 				t.Errorf("%q: exit code %d", args, code)
 			}
-			for _, e := range cmd.examples {
-				if !strings.Contains(w.out.String(), "orderctl "+e) {
-					t.Errorf("%q lacks the example %q", args, e)
-				}
+			if !strings.Contains(w.out.String(), cmd.Example) {
+				t.Errorf("%q lacks the examples", args)
 			}
 		}
-		for _, e := range cmd.examples {
-			if code := w.run(t, words(e)...); code != exitDone {
-				t.Errorf("example %q: exit code %d, %s", e, code, w.err.String())
+		for e := range strings.SplitSeq(cmd.Example, "\n") {
+			e, ok := strings.CutPrefix(e, "  orderctl ")
+			if !ok || cmd.Name() == "man" {
+				continue
+			}
+			want := other[cmd.Name()]
+			if strings.Contains(e, "--wait") || strings.Contains(e, "--watch") {
+				want = exitUnfinished
+				w.slept = func() { w.table.orders[orderID] = failedRecord(t) }
+				if strings.Contains(e, "10m") || strings.Contains(e, "--watch") {
+					want = exitFailed // it follows the order to its end
+				}
+			}
+			w.table.control = order.Control{}
+			if strings.HasPrefix(e, "resume") {
+				w.run(t, "pause", "--by", "ann", "--why", "x")
+				w.run(t, "pause", "--by", "bob", "--why", "x")
+			}
+			open := record(t)
+			open.State, open.DueAt = order.Waiting, now.Add(time.Hour)
+			w.table.orders[orderID] = open
+			if strings.Contains(e, "--dry-run") {
+				w.table.orders[orderID] = record(t)
+			}
+			if code := w.run(t, words(e)...); code != want {
+				t.Errorf("example %q: exit code %d, want %d, %s", e, code, want, w.err.String())
 			}
 		}
 	}
@@ -234,7 +400,7 @@ func words(example string) []string {
 			continue
 		}
 		for _, word := range strings.Fields(part) {
-			if word == "#" || word == "|" {
+			if word == "#" || word == "|" || word == ">" {
 				return all
 			}
 			all = append(all, word)
@@ -309,8 +475,12 @@ func TestCalloutIsSignedAndSentAsSalesforceDoes(t *testing.T) {
 		"after --":                    {[]string{"callout", "--key", "k", "--", orderID}, "respond-async", "k"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if code := w.run(t, c.args...); code != exitDone {
-				t.Fatalf("exit code %d: %s", code, w.err.String())
+			want := exitDone
+			if strings.HasPrefix(c.prefer, "wait") {
+				want = exitUnfinished // the answer says Activating
+			}
+			if code := w.run(t, c.args...); code != want {
+				t.Fatalf("exit code %d, want %d: %s", code, want, w.err.String())
 			}
 			checkSigned(t, got.Header, body)
 			if got.Method != http.MethodPost || got.URL.Path != "/orders/"+orderID+"/fulfill" {
@@ -426,6 +596,19 @@ func TestRefusalsAreOneLineWithTheirCode(t *testing.T) {
 	w.fails(t, exitFailed, "state_changed: ", "resolve", orderID, "--stop", "--by", "ann", "--why", "x")
 }
 
+const failedID = "801000000000002AAA"
+
+// failedRecord is another order, that failed.
+func failedRecord(t *testing.T) order.Record {
+	r := record(t)
+	id, err := order.ParseID(failedID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.ID, r.ErrorCode = id, fault.ProductNotMapped
+	return r
+}
+
 func record(t *testing.T) order.Record {
 	t.Helper()
 	id, err := order.ParseID(orderID)
@@ -465,7 +648,7 @@ func TestShowSaysWhatToDo(t *testing.T) {
 		"a plain failure": {func(r *order.Record) {
 			r.ErrorCode, r.RecoveryPoint, r.Add.Count = fault.AccountNotMapped, order.PointNone, 0
 		}, order.Control{}, []string{
-			"Failed: account not mapped", "nothing can have reached WHMCS", "Set WHMCS_Client_ID__c", "orderctl callout " + orderID,
+			"Failed: account not mapped", "nothing can have reached WHMCS", "Set WHMCS_Client_ID__c", "orderctl retry " + orderID,
 		}},
 		"provisioned": {func(r *order.Record) {
 			r.State, r.RecoveryPoint, r.ErrorCode, r.WHMCSOrderID = order.Provisioned, order.PointAccepted, "", "1234"
@@ -556,7 +739,7 @@ func TestShowAsJSON(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, want := range map[string]any{
-		"sfOrderId": orderID, "status": "Failed", "state": "failed", "point": "adding", "error_code": "add_outcome_unknown",
+		"order_id": orderID, "status": "Failed", "state": "failed", "point": "adding", "error_code": "add_outcome_unknown",
 		"review": true, "adds": 1.0, "seq": 7.0, "add_until": "2026-11-24T02:00:00.000Z",
 	} {
 		if v[name] != want {
@@ -594,9 +777,18 @@ func TestPauseAndResume(t *testing.T) {
 	if code := w.run(t, "pause", "--by", "ann", "--why", "upgrade"); code != exitDone || !w.table.control.Paused || w.table.control.Reason != "upgrade" || w.table.control.By != "ann" {
 		t.Errorf("exit code %d, control %+v", code, w.table.control)
 	}
+	w.fails(t, exitFailed, "state_changed: bob pauses nothing. Paused by ann.", "resume", "--by", "bob")
+	if code := w.run(t, "pause", "--by", "bob", "--why", "audit"); code != exitDone || len(w.table.control.Holds) != 2 {
+		t.Errorf("exit code %d, control %+v", code, w.table.control)
+	}
+	if code := w.run(t, "resume", "--by", "bob", "--of", "ann"); code != exitDone || !w.table.control.Paused || !strings.Contains(w.out.String(), "by bob") {
+		t.Errorf("exit code %d, control %+v, %s", code, w.table.control, w.out.String())
+	}
 	if code := w.run(t, "resume", "--by", "bob"); code != exitDone || w.table.control.Paused || w.table.control.By != "bob" {
 		t.Errorf("exit code %d, control %+v", code, w.table.control)
 	}
+	w.fails(t, exitFailed, "state_changed: Nothing is paused.", "resume", "--by", "bob")
+	w.fails(t, exitFailed, "state_changed: Nothing is paused.", "resume", "--by", "bob", "--all")
 }
 
 func TestRedrivePushesEachOrderOnceAndKeepsWhatNamesNone(t *testing.T) {

@@ -58,7 +58,7 @@ func (a *app) redriveCommand() *cobra.Command {
 	var by, which string
 	return a.verb(spec{
 		group: groupMend, use: "redrive [--queue statuspush|work|all] [--by WHO]", short: "empty the dead-letter queues, once the cause is corrected",
-		long: "It shows the letters first (--dry-run: nothing else). A letter of statuspush pushes its\norder, a letter of work goes back to the work queue. It is deleted after that, never before.",
+		long:  "It shows the letters first (--dry-run: nothing else). A letter of statuspush pushes its\norder, a letter of work goes back to the work queue. It is deleted after that, never before.",
 		needs: "TABLE_NAME, STATUSPUSH_DEAD_LETTER_URL, WORK_DEAD_LETTER_URL, WORK_QUEUE_URL", writes: true,
 		examples: []string{"redrive --dry-run", "redrive --by ann", "redrive --queue work --by ann"},
 		flags: func(flags *pflag.FlagSet) {

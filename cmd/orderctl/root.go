@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -40,7 +41,7 @@ type console struct {
 type app struct {
 	console
 	output, stack, profile, region string
-	json, yes, dryRun              bool
+	json, yes, dryRun, showVersion bool
 
 	understood bool              // the command line; a later error is not about it
 	aws        *cloud            // nil until it is needed
@@ -92,11 +93,16 @@ func (a *app) root() *cobra.Command {
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			cmd.SetOut(a.err)
-			return errors.Join(usageError{}, cmd.Help())
+			if a.showVersion {
+				fmt.Fprintf(a.out, "orderctl %s\n", version())
+				return nil
+			}
+			help(a.err, cmd)
+			return usageError{}
 		},
 	}
-	root.SetHelpTemplate(helpTemplate)
+	root.SetHelpFunc(func(cmd *cobra.Command, _ []string) { help(cmd.OutOrStdout(), cmd) })
+	root.SetUsageFunc(func(cmd *cobra.Command) error { help(cmd.OutOrStderr(), cmd); return nil })
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usagef("%s: %v; orderctl %s --help", cmd.Name(), err, cmd.Name())
 	})
@@ -107,8 +113,7 @@ func (a *app) root() *cobra.Command {
 	flags.StringVar(&a.stack, "stack", "", "`NAME` of the CloudFormation stack whose outputs are read")
 	flags.StringVar(&a.profile, "profile", "", "`NAME` of the AWS profile")
 	flags.StringVar(&a.region, "region", "", "AWS `REGION`")
-	root.Version = version()
-	root.SetVersionTemplate("orderctl {{.Version}}\n")
+	root.Flags().BoolVar(&a.showVersion, "version", false, "print the version, its commit and its date")
 	root.AddGroup(
 		&cobra.Group{ID: groupFind, Title: "Find"}, &cobra.Group{ID: groupMend, Title: "Correct"},
 		&cobra.Group{ID: groupExplain, Title: "Explain"}, &cobra.Group{ID: groupTool, Title: "This tool"},
@@ -129,9 +134,30 @@ func (a *app) commands() []*cobra.Command {
 	}
 }
 
-const helpTemplate = `{{with (or .Long .Short)}}{{. | trimTrailingWhitespaces}}
+// help writes the help of a command. Cobra's own comes from a text/template,
+// whose calls by name keep every method of the AWS SDK in the binary.
+func help(w io.Writer, cmd *cobra.Command) {
+	fmt.Fprintf(w, "%s\n\nusage: %s\n", cmp.Or(cmd.Long, cmd.Short), cmp.Or(cmd.Annotations[usageLine], cmd.UseLine()))
+	for _, g := range cmd.Groups() {
+		fmt.Fprintf(w, "\n%s\n", g.Title)
+		for _, c := range cmd.Commands() {
+			if c.GroupID == g.ID {
+				fmt.Fprintf(w, "  orderctl %-13s %s\n", c.Name(), c.Short)
+			}
+		}
+	}
+	if own := cmd.LocalNonPersistentFlags(); own.HasAvailableFlags() {
+		fmt.Fprintf(w, "\nflags:\n%s", own.FlagUsages())
+	}
+	shared := cmd.Root().PersistentFlags()
+	fmt.Fprintf(w, "\nflags of every command:\n%s", shared.FlagUsages())
+	if cmd.Example != "" {
+		fmt.Fprintf(w, "\nexamples:\n%s\n", cmd.Example)
+	}
+}
 
-{{end}}{{if or .Runnable .HasSubCommands}}{{.UsageString}}{{end}}`
+// usageLine is the annotation that holds the usage of a command in full.
+const usageLine = "usage"
 
 // spec is one verb.
 type spec struct {
@@ -157,7 +183,7 @@ func (a *app) verb(s spec) *cobra.Command {
 	}
 	long += "\nexit code: " + exitCodes
 	cmd := &cobra.Command{
-		Use: s.use, Short: s.short, Long: long, GroupID: s.group,
+		Use: s.use, Short: s.short, Long: long, GroupID: s.group, Annotations: map[string]string{usageLine: "orderctl " + s.use},
 		Example:               "  orderctl " + strings.Join(s.examples, "\n  orderctl "),
 		DisableFlagsInUseLine: true,
 		Args: func(_ *cobra.Command, args []string) error {

@@ -23,7 +23,7 @@ func (a *app) showCommand() *cobra.Command {
 	var watch, exitStatus bool
 	return a.verb(spec{
 		group: groupFind, use: "show ID… | NUMBER…", short: "show how far an order is, what to do next, and its history",
-		long: "ID is a Salesforce Order id of 15 or 18 characters, or -. NUMBER is a WHMCS order id, or\na Salesforce order number with its leading zeros; both are asked for inside ProvisionFunction.",
+		long:  "ID is a Salesforce Order id of 15 or 18 characters, or -. NUMBER is a WHMCS order id, or\na Salesforce order number with its leading zeros; both are asked for inside ProvisionFunction.",
 		needs: "TABLE_NAME; PROVISION_FUNCTION for a number",
 		examples: []string{
 			"show 801000000000001AAA", "show 801000000000001AAA --json | jq .history", "show 1001                  # by its WHMCS order id",
@@ -370,4 +370,3 @@ func short(t order.Token) string {
 	}
 	return string(t)
 }
-
