@@ -216,6 +216,9 @@ func page(w io.Writer, r order.Record, sides map[order.Side]order.Control, now t
 		if e.By != "" {
 			line += " (" + e.By + ")"
 		}
+		if e.Times > 1 {
+			line += fmt.Sprintf(" ×%d since %s", e.Times, e.First.UTC().Format("2006-01-02 15:04:05Z"))
+		}
 		fmt.Fprintln(w, strings.TrimRight(line, " "))
 	}
 }

@@ -464,18 +464,19 @@ func TestMarkerNotKept(t *testing.T) {
 		r.failed(the, fault.MarkerNotKept, the.Marker())
 		c, err := r.mem.Control(context.Background(), order.SideWHMCS)
 		r.ok(err)
-		if !c.Open(time.Now()) || c.Why != fault.MarkerNotKept {
-			t.Errorf("the breaker is not open: %+v", c)
+		if !c.Paused || c.By != "provision" || !strings.Contains(c.Reason, string(fault.MarkerNotKept)) || !strings.Contains(c.Reason, the.String()) {
+			t.Errorf("not paused: %+v", c)
 		}
 		// Meanwhile no other order is made.
 		other := mustID("801000000000002AAA")
 		r.seed(other, client)
 		r.click(other)
 		r.sweep("clock")
-		if res := r.run("worker", other); res.End != provision.EndBlocked || res.Code != fault.MarkerNotKept {
+		if res := r.run("worker", other); res.End != provision.EndBlocked {
 			t.Errorf("the other order ran: %+v", res)
 		}
 		r.sent("AddOrder", 1)
+		r.ok(r.mem.Resume(context.Background(), "ann", time.Now()))
 		r.whmcs.Books().Switch(func(s *whmcstest.Switches) { s.NotesOff = false })
 		r.recover()
 		r.provisioned(other)
@@ -486,6 +487,48 @@ func TestMarkerNotKept(t *testing.T) {
 		r.order(the)
 		r.provisioned(the)
 		r.sent("AddOrder", 2)
+	})
+}
+
+// P12: an installation that keeps no markers makes one order, and then none
+// until a person resumes; one order whose notes are emptied later is its own.
+func TestMarkersAreKeptNowhere(t *testing.T) {
+	play(t, options{switches: whmcstest.Switches{NotesOff: true}}, func(r *rig) {
+		for i := range 60 {
+			id := mustID(fmt.Sprintf("801%012d", 100+i))
+			r.seed(id, client)
+			r.click(id)
+			r.start("worker", id)
+			time.Sleep(30 * time.Second)
+			r.sweep("clock")
+		}
+		r.sent("AddOrder", 1)
+		r.ok(r.mem.Resume(context.Background(), "ann", time.Now()))
+		time.Sleep(time.Minute)
+		r.sweep("clock")
+		time.Sleep(time.Minute)
+		if n := r.whmcs.Calls("AddOrder"); n < 2 || n > 10 { // those that were sent before the first was read
+			t.Errorf("%d AddOrder after a resume, want a handful", n)
+		}
+		r.whmcs.Books().Switch(func(s *whmcstest.Switches) { s.NotesOff = false })
+		r.ok(r.mem.Resume(context.Background(), "ann", time.Now()))
+		r.recover()
+		r.sent("AddOrder", 60)
+	})
+	play(t, options{}, func(r *rig) {
+		r.ok(r.whmcs.Fault(whmcstest.Fault{Action: "GetOrders", Fault: "http-500", Times: 12}))
+		r.click(the)
+		r.start("worker", the)
+		r.waits()
+		time.Sleep(provision.VerifyFor)
+		r.patch(whmcstest.Edit{Notes: text("called the customer")})
+		r.recover()
+		r.failed(the, fault.MarkerNotKept)
+		c, err := r.mem.Control(context.Background(), order.SideWHMCS)
+		r.ok(err)
+		if c.Paused {
+			t.Errorf("paused by one order's notes: %+v", c)
+		}
 	})
 }
 
@@ -1021,6 +1064,100 @@ func TestPause(t *testing.T) {
 	})
 }
 
+// P10: 20 orders that a long pause, or a long outage, saved are not given up by
+// the first bad minutes after it.
+func TestALongWaitIsNoTry(t *testing.T) {
+	ctx := context.Background()
+	const busy, orders = 40, 20 // 429 to so many calls after it
+	for name, wait := range map[string]struct{ begin, end func(r *rig) }{
+		"pause": {func(r *rig) { r.ok(r.mem.Pause(ctx, "upgrade", "ann", time.Now())) }, func(r *rig) { r.ok(r.mem.Resume(ctx, "ann", time.Now())) }},
+		"WHMCS away": {func(r *rig) {
+			r.whmcs.Books().Switch(func(s *whmcstest.Switches) { s.DenyIP = "203.0.113.9" })
+		}, func(r *rig) { r.whmcs.Books().Switch(func(s *whmcstest.Switches) { s.DenyIP = "" }) }},
+		"Salesforce away": {func(r *rig) {
+			r.ok(r.sf.Fault(salesforcetest.Fault{Action: "token", Fault: "bad-credentials", Times: 100_000}))
+		}, func(r *rig) { r.sf.ClearFaults() }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			play(t, options{}, func(r *rig) {
+				wait.begin(r)
+				var ids []order.ID
+				for i := range orders {
+					id := mustID(fmt.Sprintf("801%012d", 100+i))
+					r.seed(id, client)
+					r.click(id)
+					ids = append(ids, id)
+				}
+				for range 73 * 12 {
+					time.Sleep(5 * time.Minute)
+					r.sweep("clock")
+				}
+				wait.end(r)
+				r.ok(r.whmcs.Fault(whmcstest.Fault{Action: "GetClientsDetails", Fault: "http-429", Times: busy}))
+				r.recover()
+				for _, id := range ids {
+					r.provisioned(id)
+				}
+			})
+		})
+	}
+}
+
+// P11: an AddOrder, or an AcceptOrder, that is dead for hours while reads are
+// answered makes a handful of cases for people, not one of each order.
+func TestEffectsThatAreNotAnswered(t *testing.T) {
+	for _, c := range []struct {
+		effect, fault      string
+		dead               time.Duration
+		orders             int
+		every              time.Duration
+		mostSent, mostCase int
+	}{
+		{"AddOrder", "drop-before", 4 * time.Hour, 240, time.Minute, 60, 12},
+		{"AddOrder", "drop-before", 30 * time.Minute, 20, 0, 30, 0},
+		{"AcceptOrder", "http-500", 5 * time.Minute, 60, 5 * time.Second, 10, 10},
+	} {
+		t.Run(fmt.Sprintf("%s for %s", c.effect, c.dead), func(t *testing.T) {
+			t.Parallel()
+			play(t, options{}, func(r *rig) {
+				r.ok(r.whmcs.Fault(whmcstest.Fault{Action: c.effect, Fault: c.fault, Times: 100_000}))
+				var ids []order.ID
+				due := time.Now()
+				for began := due; time.Since(began) < c.dead; time.Sleep(5 * time.Second) {
+					for len(ids) < c.orders && !due.After(time.Now()) {
+						id := mustID(fmt.Sprintf("801%012d", 100+len(ids)))
+						r.seed(id, client)
+						r.click(id)
+						r.start("worker", id)
+						ids, due = append(ids, id), due.Add(c.every)
+					}
+					if time.Since(began)%time.Minute < 5*time.Second {
+						r.sweep("clock")
+					}
+				}
+				if sent := r.whmcs.Calls(c.effect); sent > c.mostSent {
+					t.Errorf("%d %s were sent into the hole, want at most %d", sent, c.effect, c.mostSent)
+				}
+				r.whmcs.ClearFaults()
+				r.recover()
+				cases := 0
+				for _, id := range ids {
+					if rec := r.record(id); rec.State == order.Failed && rec.ErrorCode.Info().Review {
+						cases++
+					} else {
+						r.provisioned(id)
+					}
+				}
+				t.Logf("%d sent into the hole, %d of %d orders need a person", r.whmcs.Calls(c.effect)-len(ids), cases, len(ids))
+				if cases > c.mostCase {
+					t.Errorf("%d of %d orders need a person, want at most %d", cases, len(ids), c.mostCase)
+				}
+			})
+		})
+	}
+}
+
 func TestBreaker(t *testing.T) {
 	ctx := context.Background()
 	orders := func(r *rig, n int) (ids []order.ID) {
@@ -1069,7 +1206,7 @@ func TestBreaker(t *testing.T) {
 			}
 			c, err := r.mem.Control(ctx, order.SideWHMCS)
 			r.ok(err)
-			if !c.OpenUntil.IsZero() || c.ClosedAt.IsZero() || c.Fails != 0 {
+			if !c.OpenUntil.IsZero() || !c.OpenedAt.IsZero() || c.Fails != 0 {
 				t.Errorf("the breaker is left %+v", c)
 			}
 		})

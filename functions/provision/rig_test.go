@@ -716,6 +716,12 @@ func (s table) ChangeControl(ctx context.Context, side order.Side, change func(o
 		name = "WinProbe"
 	case !after.OpenUntil.Equal(before.OpenUntil):
 		name = "OpenBreaker"
+	case after.Paused != before.Paused:
+		name = "Pause"
+	case after.Unsure["AddOrder"]+after.Unsure["AcceptOrder"] > before.Unsure["AddOrder"]+before.Unsure["AcceptOrder"]:
+		name = "CountUnsure"
+	case len(after.Unsure) < len(before.Unsure):
+		name = "ResetUnsure"
 	case after.Faults == 0:
 		name = "ResetFaults"
 	}

@@ -69,7 +69,8 @@ func New(d Deps, retryBase time.Duration) (*Breaker, error) {
 }
 
 // Admit reads the switch of the side, and makes the probe where one is due and
-// this caller wins it. blocked is nil where work may go on. Errors:
+// this caller wins it. blocked is nil where work may go on; c is then open only
+// for the canary (order.Control.NeedsCanary). Errors:
 // store_unavailable, internal_error: nothing is known of the side.
 func (b *Breaker) Admit(ctx context.Context) (c order.Control, blocked *order.Blocked, err error) {
 	c, err = b.d.Controls.Control(ctx, b.d.Side)
@@ -91,6 +92,10 @@ func (b *Breaker) Admit(ctx context.Context) (c order.Control, blocked *order.Bl
 	if failure != nil {
 		until, err := b.open(ctx, "probe failed", failure, won.Fails+1)
 		return won, &order.Blocked{Until: until, Why: fault.CodeOf(failure)}, err
+	}
+	if won.NeedsCanary() {
+		b.d.Log.LogAttrs(ctx, slog.LevelInfo, "probe succeeded: one order is tried", slog.String("side", string(b.d.Side)), slog.Time("until", until))
+		return won, nil, nil
 	}
 	closed, err := b.d.Controls.ChangeControl(ctx, b.d.Side, func(now order.Control) (order.Control, bool) { return now.Closed(won, b.d.Now()) })
 	if err != nil {
@@ -120,6 +125,57 @@ func (b *Breaker) Fault(ctx context.Context, cause error) (until time.Time, err 
 	return b.Trip(ctx, cause)
 }
 
+// Unsure counts an effect of which the outcome is not known, of a worker that
+// read the switch as seen. The third of one effect in a row opens the breaker,
+// and from then on that of each canary keeps it open for longer; until is zero while it stays
+// closed. Errors: store_unavailable.
+func (b *Breaker) Unsure(ctx context.Context, effect string, seen order.Control, cause error) (until time.Time, err error) {
+	now, opened := b.d.Now(), false
+	c, err := b.d.Controls.ChangeControl(ctx, b.d.Side, func(c order.Control) (order.Control, bool) {
+		c, opened = c.Uncertain(effect, seen, now, func(fails int) time.Time { return now.Add(b.openFor(fails)) }, fault.CodeOf(cause))
+		return c, true
+	})
+	if err != nil {
+		return time.Time{}, err
+	}
+	if opened {
+		b.logOpen(ctx, "breaker opened: effects are not answered", c, cause)
+	}
+	return c.OpenUntil, nil
+}
+
+// Sure notes that an effect was answered, of a worker that read the switch as
+// seen: effects are counted in a row. It writes only where seen counts some.
+// Errors: store_unavailable.
+func (b *Breaker) Sure(ctx context.Context, effect string, seen order.Control) error {
+	if seen.Unsure[effect] == 0 {
+		return nil
+	}
+	_, err := b.d.Controls.ChangeControl(ctx, b.d.Side, func(c order.Control) (order.Control, bool) { return c.Certain(effect, seen, b.d.Now()) })
+	return err
+}
+
+// Halt pauses the side until a person resumes it: more work would do harm. One
+// that is paused already keeps its reason. Errors: store_unavailable.
+func (b *Breaker) Halt(ctx context.Context, by string, cause error) error {
+	now, halted := b.d.Now(), false
+	var refused error
+	_, err := b.d.Controls.ChangeControl(ctx, b.d.Side, func(c order.Control) (order.Control, bool) {
+		if halted = !c.Paused; halted {
+			c, refused = c.Pause(string(fault.CodeOf(cause))+": "+fault.TextOf(cause), by, now)
+		}
+		return c, halted && refused == nil
+	})
+	if err == nil {
+		err = refused
+	}
+	if err == nil && halted {
+		b.d.Log.LogAttrs(ctx, slog.LevelError, "paused until a person resumes", slog.String("side", string(b.d.Side)),
+			slog.String("code", string(fault.CodeOf(cause))), slog.Any("error", cause))
+	}
+	return err
+}
+
 // Served notes that the side has answered as it should: faults are counted in a
 // row. It writes only where seen, the switch as it was read, has some. Errors:
 // store_unavailable.
@@ -141,17 +197,21 @@ func (b *Breaker) open(ctx context.Context, event string, cause error, fails int
 			return c, false
 		}
 		after := max(fails, c.Fails)
-		c, opened = c.Opened(now.Add(b.openFor(after)), why, after)
+		c, opened = c.Opened(now, now.Add(b.openFor(after)), why, after)
 		return c, opened
 	})
 	if err != nil {
 		return time.Time{}, err
 	}
 	if opened {
-		b.d.Log.LogAttrs(ctx, slog.LevelError, event, slog.String("side", string(b.d.Side)),
-			slog.String("code", string(why)), slog.Time("until", c.OpenUntil), slog.Int("failed_probes", c.Fails), slog.Any("error", cause))
+		b.logOpen(ctx, event, c, cause)
 	}
 	return c.OpenUntil, nil
+}
+
+func (b *Breaker) logOpen(ctx context.Context, event string, c order.Control, cause error) {
+	b.d.Log.LogAttrs(ctx, slog.LevelError, event, slog.String("side", string(b.d.Side)),
+		slog.String("code", string(c.Why)), slog.Time("until", c.OpenUntil), slog.Int("failed_probes", c.Fails), slog.Any("error", cause))
 }
 
 // openFor is how long the breaker stays open after that many failed probes.

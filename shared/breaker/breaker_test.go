@@ -256,12 +256,100 @@ func TestASuccessfulProbeClosesAndForgetsWhatFailed(t *testing.T) {
 	}
 	w.wantLine("probe succeeded: breaker closed", "")
 	for where, c := range map[string]order.Control{"returned": c, "stored": w.control()} {
-		if !c.OpenUntil.IsZero() || c.Fails != 0 || c.Faults != 0 || !c.ClosedAt.Equal(w.now) {
+		if !c.OpenUntil.IsZero() || c.Fails != 0 || c.Faults != 0 || !c.OpenedAt.IsZero() {
 			t.Errorf("%s: %+v", where, c)
 		}
 	}
 	// The next opening is a first one again.
 	wantUntil(t, w.until(w.breaker().Trip(t.Context(), role)), w.now.Add(first))
+}
+
+// Effects of which nothing is known are no faults of reads: a probe that is
+// answered does not close the breaker, one order in each window is the canary.
+func TestUnknownOutcomesOpenUntilACanarySucceeds(t *testing.T) {
+	w := newWorld(t)
+	for n := range order.UnsureInRow {
+		until := w.until(w.breaker().Unsure(t.Context(), "AddOrder", order.Control{}, busy))
+		if opened := n == order.UnsureInRow-1; opened != !until.IsZero() {
+			t.Fatalf("%d in a row: open until %v", n+1, until)
+		}
+	}
+	w.wantLine("breaker opened: effects are not answered", "whmcs_unavailable")
+	// One that was out already only counts.
+	wantUntil(t, w.until(w.breaker().Unsure(t.Context(), "AddOrder", order.Control{}, busy)), w.now.Add(first))
+	for n, want := range []time.Duration{2 * first, 4 * first, 8 * first, 5 * time.Minute} {
+		w.now = w.control().OpenUntil
+		canary, blocked, err := w.breaker().Admit(t.Context())
+		if err != nil || blocked != nil || !canary.CanaryOf(canary.Probe) {
+			t.Fatalf("canary %d: %+v, %+v, %v", n, canary, blocked, err)
+		}
+		if others := w.admit(w.breaker()); others == nil {
+			t.Fatalf("canary %d is not alone", n)
+		}
+		w.lines()
+		wantUntil(t, w.until(w.breaker().Unsure(t.Context(), "AddOrder", canary, busy)), w.now.Add(want))
+		w.wantLine("breaker opened: effects are not answered", "whmcs_unavailable")
+	}
+	// A read that is answered, and a straggler's effect, end nothing.
+	if err := w.breaker().Served(t.Context(), w.control()); err != nil || !w.control().NeedsCanary() {
+		t.Fatalf("after a read: %+v, %v", w.control(), err)
+	}
+	w.now = w.control().OpenUntil
+	canary, _, err := w.breaker().Admit(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Another effect's answer says nothing of this one.
+	for _, effect := range []string{"AcceptOrder", "AddOrder"} {
+		if c := w.control(); c.OpenUntil.IsZero() || !c.NeedsCanary() {
+			t.Fatalf("closed by another effect: %+v", c)
+		}
+		if err := w.breaker().Sure(t.Context(), effect, canary); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if c := w.control(); !c.OpenUntil.IsZero() || len(c.Unsure) != 0 || c.Fails != 0 {
+		t.Errorf("after the canary's answer: %+v", c)
+	}
+	if blocked := w.admit(w.breaker()); blocked != nil {
+		t.Errorf("blocked after it: %+v", blocked)
+	}
+}
+
+func TestAnAnswerEndsTheCountOfUnknownOutcomes(t *testing.T) {
+	w := newWorld(t)
+	for range 5 {
+		for range order.UnsureInRow - 1 {
+			w.until(w.breaker().Unsure(t.Context(), "AddOrder", w.control(), busy))
+		}
+		if err := w.breaker().Sure(t.Context(), "AddOrder", w.control()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if c := w.control(); !c.OpenUntil.IsZero() || len(c.Unsure) != 0 {
+		t.Errorf("%+v", c)
+	}
+	writes := w.writes
+	if err := w.breaker().Sure(t.Context(), "AddOrder", w.control()); err != nil || w.writes != writes {
+		t.Errorf("an answer with nothing to end was written, %v", err)
+	}
+}
+
+func TestHaltPausesOnceAndKeepsTheReason(t *testing.T) {
+	w := newWorld(t)
+	for _, cause := range []error{fault.New(fault.MarkerNotKept, "first"), fault.New(fault.MarkerNotKept, "second")} {
+		if err := w.breaker().Halt(t.Context(), "provision", cause); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c := w.control()
+	if !c.Paused || c.By != "provision" || c.Reason != "marker_not_kept: first" || len(c.History) != 1 {
+		t.Errorf("%+v", c)
+	}
+	w.wantLine("paused until a person resumes", "marker_not_kept")
+	if blocked := w.admit(w.breaker()); blocked == nil {
+		t.Error("work goes on")
+	}
 }
 
 // All workers read the breaker before any of them takes the probe.

@@ -191,5 +191,8 @@ const (
 	MaxKeys    = 20
 	MaxNonces  = 100 // live nonces of one order; the 101st is refused
 	MaxHistory = 50
-	DueShards  = 8
+	// EngineLines are the places of the history that only the engine's lines can
+	// lose to newer lines of the engine.
+	EngineLines = 30
+	DueShards   = 8
 )

@@ -35,10 +35,16 @@ type Control struct {
 	Why       fault.Code
 	// Probe names the worker that owns the probe, so that it knows its own
 	// write when the answer was lost.
-	Probe    Token
-	Fails    int       // probes failed in a row: 30 s doubling to 5 min
-	Faults   int       // retryable faults in a row, while closed
-	ClosedAt time.Time // when the breaker closed last
+	Probe  Token
+	Fails  int // probes, or canaries, failed in a row: 30 s doubling to 5 min
+	Faults int // retryable faults in a row, while closed
+	// Unsure counts, by effect (AddOrder, AcceptOrder), how many in a row had an
+	// unknown outcome.
+	Unsure   map[string]int
+	OpenedAt time.Time // since when the breaker is open, through all its probes; zero = closed
+	// ClosedAt is when an outage of LongOutage or more ended: until then orders
+	// waited, and were not tried.
+	ClosedAt time.Time
 	// LookBefore: orders created before it are searched in WHMCS even at none.
 	LookBefore time.Time
 	// History has the lines of pause, resume and look_before, oldest first;
@@ -60,13 +66,23 @@ func (c Control) Held() []Hold {
 	return c.Holds
 }
 
+// LongOutage is how long a breaker must have been open for the time to count as
+// an outage: one that opens and closes again, since probes are answered and
+// orders are not, must not keep an order for ever.
+const LongOutage = 15 * time.Minute
+
+// UnsureInRow is how many times in a row one effect must have an unknown outcome
+// to open the breaker. From then on one order in each of its windows is let through, to see
+// whether effects are answered again: a probe is a read, and cannot show it.
+const UnsureInRow = 3
+
 // Normal returns c as a table gives it back: times in UTC, to the ms, rounded
 // down.
 func (c Control) Normal() Control {
-	for _, t := range []*time.Time{&c.At, &c.OpenUntil, &c.ClosedAt, &c.LookBefore} {
+	for _, t := range []*time.Time{&c.At, &c.OpenUntil, &c.OpenedAt, &c.ClosedAt, &c.LookBefore} {
 		*t = ms(*t)
 	}
-	c.History = list(c.History)
+	c.History, c.Unsure = list(c.History), table(c.Unsure)
 	c.Holds = list(c.Holds)
 	for i := range c.Holds {
 		c.Holds[i].At = ms(c.Holds[i].At)
@@ -150,6 +166,6 @@ func (c Control) line(e Entry) (Control, error) {
 	if e.At.IsZero() {
 		return c, fault.Wrap(fault.Internal, errors.New("a command without time"))
 	}
-	c.History = LastLines(append(slices.Clone(c.History), e.kept()))
+	c.History = lastCommands(append(slices.Clone(c.History), e.kept()))
 	return c, nil
 }

@@ -127,6 +127,10 @@ type Entry struct {
 	Event  string // snake_case, e.g. "callout", "add_sent", "provisioned"
 	Detail string // for people; no secret, no personal data
 	By     string // Salesforce user id, operator, or the component
+	// Times counts lines that said the same, when it is more than 1; First is
+	// then when the first of them came.
+	Times int
+	First time.Time
 }
 
 // Sent is what may have left of one effect on WHMCS.

@@ -21,7 +21,8 @@ type facts struct {
 
 	whmcs      order.Control // the switch of WHMCS, as it was at whmcsAt
 	whmcsAt    time.Time
-	salesforce *admission // its breaker's word; nil: not asked yet
+	canary     order.Token // of the probe by which this order goes on while the breaker is open
+	salesforce *admission  // its breaker's word; nil: not asked yet
 
 	request  *order.Request // nil: not loaded
 	account  string         // as Salesforce has it, also where the load failed
@@ -104,6 +105,8 @@ const (
 	Pause              // wait, then decide again
 	Trip               // open the breaker of a side, then decide again
 	Count              // count a fault of a side, then decide again
+	Doubt              // count an effect of which the outcome is not known, then decide again
+	Halt               // pause WHMCS until a person resumes, then decide again
 	Finish             // the run is over
 )
 
@@ -123,8 +126,8 @@ type Move struct {
 	Effect        *Effect
 	For           time.Duration // of Pause
 	Within        time.Duration // of Ask: how long the read may take
-	Side          order.Side    // of Trip and Count
-	Cause         error         // of Trip and Count
+	Side          order.Side    // of Trip, Count, Doubt and Halt
+	Cause         error         // of the same
 }
 
 // decision is decide's view of one moment.
@@ -339,8 +342,10 @@ func (d decision) atAdded() Move {
 	if !o.Marker.Names(d.r.ID) && !d.r.Word.Named() {
 		missing := fault.New(fault.MarkerNotKept,
 			fmt.Sprintf("Ask the on-call to correct the WHMCS installation and to restore the marker of WHMCS order %s (%s), then click again: WHMCS did not keep it.", o.ID, d.r.ID.Marker()))
-		if !d.told {
-			return d.tell(Trip, order.SideWHMCS, missing)
+		// An installation that keeps no markers shows it at once, in the run that
+		// sent AddOrder; later it is one order's notes that were edited.
+		if !d.told && d.now.Sub(d.r.Add.Until) < d.c.Lease {
+			return d.tell(Halt, order.SideWHMCS, missing)
 		}
 		return d.fail("added/marker-missing", d.r, missing)
 	}
@@ -509,6 +514,9 @@ func (d decision) send(row string, e *Effect) Move {
 		return d.ask(ReadSwitch, "", 0)
 	}
 	blocked := d.whmcs.Blocked(d.now)
+	if d.whmcs.CanaryOf(d.canary) {
+		blocked = nil
+	}
 	if d.skewed != "" {
 		blocked = &order.Blocked{Until: d.now, Why: d.skewed}
 	}
@@ -537,6 +545,9 @@ func (d decision) answered() Move {
 		a.effect.succeeded(&to, a.result, d.now)
 		return d.stage("sent/done", to)
 	case outcomeUnsure:
+		if !d.told {
+			return d.tell(Doubt, order.SideWHMCS, a.err)
+		}
 		return d.park("sent/unsure", d.r, a.effect.sent(&d.r).SettledAt.Add(time.Millisecond), a.err, spent, "")
 	case outcomeRefused:
 		switch fault.CodeOf(a.err) {
@@ -603,10 +614,14 @@ func (d decision) readFailed() Move {
 }
 
 // config parks an order whose side's installation is at fault, until its
-// breaker closes; no try is spent.
+// breaker closes; no try is spent. An order that meets it for GiveUp, while
+// probes are answered, is given up: a person must see it.
 func (d decision) config(to order.Record, side order.Side, cause error) Move {
 	if !d.told {
 		return d.tell(Trip, side, cause)
+	}
+	if d.triedTooLong(to) {
+		return d.fail("any/exhausted", to, &fault.Error{Code: exhausted(to.RecoveryPoint), Err: cause})
 	}
 	return d.park("any/config", to, d.openUntil, cause, unspent, "")
 }
@@ -629,11 +644,18 @@ func (d decision) retry(to order.Record, side order.Side, cause error) Move {
 }
 
 // triedTooLong reports whether the order is given up: GiveUp after it was
-// opened, or after work was resumed since: a pause is no try of the order.
+// opened, or after work was resumed, or a side came back, since: neither a
+// pause nor an outage is a try of the order.
 func (d decision) triedTooLong(r order.Record) bool {
 	since := r.OpenedAt
-	if resumed := d.whmcs.At; resumed.After(since) {
-		since = resumed
+	back := []time.Time{d.whmcs.At, d.whmcs.ClosedAt}
+	if d.salesforce != nil {
+		back = append(back, d.salesforce.control.ClosedAt)
+	}
+	for _, t := range back {
+		if t.After(since) {
+			since = t
+		}
 	}
 	return !since.IsZero() && d.now.Sub(since) > d.c.GiveUp
 }
@@ -767,7 +789,7 @@ func alreadyLogged(history []order.Entry, event, detail string) bool {
 		switch {
 		case e.Event == event && withoutTime(e.Detail) == withoutTime(detail):
 			return true
-		case e.By == writtenBy && !slices.Contains(repeating, e.Event), e.Event == "reopened", strings.HasPrefix(e.Event, "resolved_"):
+		case e.By == order.ByEngine && !slices.Contains(repeating, e.Event), e.Event == "reopened", strings.HasPrefix(e.Event, "resolved_"):
 			return false
 		}
 	}

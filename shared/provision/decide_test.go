@@ -247,7 +247,10 @@ var rows = []struct {
 		m.f.answer.blocked = &order.Blocked{Until: noon, Why: fault.ClockSkewed}
 	}, "lease waiting none due 0s tries 0 → end"},
 	{"sent/done", func(m *moment) { m.at(order.PointAdding).sent(addOrder(), nil) }, "stage working added add=2 until 14s whmcs=77 → again"},
-	{"sent/unsure", func(m *moment) { m.at(order.PointAdding).sent(addOrder(), &fault.Unsure{Err: unavailable()}) }, "lease waiting adding add=2 until 14s due 5m19s tries 1 whmcs_unavailable → end"},
+	{"sent/unsure", func(m *moment) {
+		m.at(order.PointAdding).sent(addOrder(), &fault.Unsure{Err: unavailable()})
+		m.f.told = true
+	}, "lease waiting adding add=2 until 14s due 5m19s tries 1 whmcs_unavailable → end"},
 	{"sent/module-failed", func(m *moment) {
 		m.at(order.PointAdded).sent(acceptOrder(), &fault.Refused{Err: &fault.Error{Code: fault.ModuleFailed, Vendor: "no free server"}})
 	}, "status failed accepting add=1 until -10m0s accept=1 whmcs=77 module_failed → end"},

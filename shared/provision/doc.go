@@ -64,7 +64,7 @@
 //	adding/absent             no hit; adds 0, or < 5 and resend=auto   adding, adds+1, add_until    → AddOrder
 //	adding/unknown            no hit, otherwise                        failed add_outcome_unknown
 //
-//	added/marker-missing      not named by a person, no marker         failed marker_not_kept; WHMCS's breaker opens
+//	added/marker-missing      not named by a person, no marker         failed marker_not_kept; WHMCS is paused
 //	added/differs             lines or status not as planned           failed whmcs_order_mismatch
 //	added/active              Active already                           accepted, staged             → verify
 //	added/send                Pending, as planned                      accepting, accept_until      → AcceptOrder
@@ -102,19 +102,22 @@
 //	any/no-time               too little time in this invocation       waiting, due now
 //	any/blocked               paused, breaker open, or clock skewed    waiting until it closes
 //	any/read-again            a read failed, time for another          nothing                      → read again
-//	any/tell-breaker          a side failed, its breaker is not told   nothing                      → tell it
+//	any/tell-breaker          a side failed, an outcome is not known   nothing                      → tell its breaker
 //	any/retry                 a read or an effect failed               waiting, due = backoff
 //	any/config                the installation is at fault             waiting until the breaker closes
 //	any/permanent             a person must correct data               failed; past none the point's review code
-//	any/exhausted             tried for 72 h since it was opened, or   failed retries_exhausted at none, else the unknown code
-//	                          work was resumed
+//	any/exhausted             tried, or at fault by the installation,  failed retries_exhausted at none, else the unknown code
+//	                          for 72 h since it was opened, work was
+//	                          resumed, or a side came back
 //
 // # When a side does not serve
 //
 // A retryable fault is tried twice again inside the invocation, then by the
 // clock with full jitter; three runs in a row that end so, counted in the table,
 // open the side's breaker (package breaker). A fault of the installation opens
-// it at once. While it is open, or WHMCS is paused, orders wait and no try is
+// it at once. Three effects in a row of which the outcome is not known open
+// WHMCS's; then a probe, which is a read, shows nothing, and one order in each
+// window goes on as the canary. While it is open, or WHMCS is paused, orders wait and no try is
 // spent. The one worker that wins the probe by a conditional write asks with a
 // read, never with an effect. The switch of WHMCS that an effect goes by was
 // read at most 5 s before its stamp.

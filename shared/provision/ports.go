@@ -52,6 +52,14 @@ type Breaker interface {
 	Fault(ctx context.Context, cause error) (until time.Time, err error)
 	// Served ends the count of faults, if seen, the switch as read, has some.
 	Served(ctx context.Context, seen order.Control) error
+	// Unsure counts an effect of which the outcome is not known; enough of one in
+	// a row open the breaker, and then one order in each of its windows is the canary.
+	// until is zero while it stays closed.
+	Unsure(ctx context.Context, effect string, seen order.Control, cause error) (until time.Time, err error)
+	// Sure ends that count, if seen has some; a canary's closes the breaker.
+	Sure(ctx context.Context, effect string, seen order.Control) error
+	// Halt pauses the side until a person resumes it.
+	Halt(ctx context.Context, by string, cause error) error
 }
 
 // Orders reads what was ordered (Salesforce).

@@ -122,7 +122,7 @@ func (e *Engine) Run(ctx context.Context, id order.ID) (Result, error) {
 		return Result{}, err
 	}
 	w := &worker{Deps: e.d, cfg: e.cfg, stored: rec, rec: rec,
-		facts: facts{deadline: deadline, renewed: now, whmcs: whmcs, whmcsAt: asked}}
+		facts: facts{deadline: deadline, renewed: now, whmcs: whmcs, whmcsAt: asked, canary: whmcs.Probe}}
 	end, err := w.run(ctx)
 	switch fault.CodeOf(err) {
 	case fault.LeaseLost:
@@ -188,7 +188,7 @@ func (w *worker) run(ctx context.Context) (End, error) {
 			if w.Clock.Sleep(ctx, m.For) != nil {
 				w.tries, w.facts.resends = readTries, readTries // no time for another
 			}
-		case Trip, Count:
+		case Trip, Count, Doubt, Halt:
 			if err := w.tell(ctx, m); err != nil {
 				return EndUnstored, err
 			}
@@ -198,15 +198,12 @@ func (w *worker) run(ctx context.Context) (End, error) {
 	}
 }
 
-// writtenBy names the engine in the history.
-const writtenBy = "provision"
-
 // write makes the move's record the table's image under the fence. A write that
 // the table did not answer is sent again: the same step twice is the same image.
 func (w *worker) write(ctx context.Context, m Move, now time.Time) error {
 	step := order.Step{From: w.stored, To: m.To, Signal: m.Signal, Now: now}
 	if m.Event != "" {
-		step.Entry = order.Entry{At: now, Event: m.Event, Detail: m.Detail, By: writtenBy}
+		step.Entry = order.Entry{At: now, Event: m.Event, Detail: m.Detail, By: order.ByEngine}
 	}
 	if !m.To.LeaseUntil.Equal(w.stored.LeaseUntil) {
 		w.facts.renewed = now
@@ -237,8 +234,12 @@ func (w *worker) ask(ctx context.Context, m Move) {
 	case ReadSwitch:
 		side = "" // the table's
 		asked := w.Clock.Now()
-		if f.whmcs, _, err = w.WHMCS.Admit(ctx); err == nil {
+		var blocked *order.Blocked
+		if f.whmcs, blocked, err = w.WHMCS.Admit(ctx); err == nil {
 			f.whmcsAt = asked
+			if blocked == nil {
+				f.canary = f.whmcs.Probe // it may have won the next window
+			}
 		}
 	case ReadRequest:
 		side, err = w.load(ctx)
@@ -332,12 +333,25 @@ func (w *worker) send(ctx context.Context, e *Effect, before order.Record) {
 		return
 	}
 	window := order.SendWindow{Until: e.sent(&w.rec).Until, Timeout: min(longest, left)}
-	if a.result, a.err = e.send(ctx, w.Billing, window, w.rec); a.err == nil {
+	a.result, a.err = e.send(ctx, w.Billing, window, w.rec)
+	switch outcomeOf(a.err) {
+	case outcomeDone:
 		w.served(ctx, order.SideWHMCS)
+		w.sure(ctx, e)
+	case outcomeRefused:
+		w.sure(ctx, e)
 	}
 }
 
-// tell reports a fault to the breaker of a side.
+// sure ends the count of effects with an unknown outcome; a table that does not
+// take it keeps a count that ends with the next answer.
+func (w *worker) sure(ctx context.Context, e *Effect) {
+	if err := w.WHMCS.Sure(ctx, e.Name, w.facts.whmcs); err != nil {
+		w.Log.LogAttrs(ctx, slog.LevelWarn, "count of unknown outcomes not reset", slog.Any("error", err))
+	}
+}
+
+// tell reports a fault, or an unknown outcome, to the breaker of a side.
 func (w *worker) tell(ctx context.Context, m Move) (err error) {
 	w.facts.told = true
 	b := w.WHMCS
@@ -347,9 +361,14 @@ func (w *worker) tell(ctx context.Context, m Move) (err error) {
 	case m.Side == order.SideSalesforce:
 		b = w.Salesforce
 	}
-	if m.Then == Trip {
+	switch m.Then {
+	case Trip:
 		w.facts.openUntil, err = b.Trip(ctx, m.Cause)
-	} else {
+	case Doubt:
+		w.facts.openUntil, err = b.Unsure(ctx, w.facts.answer.effect.Name, w.facts.whmcs, m.Cause)
+	case Halt:
+		err = b.Halt(ctx, order.ByEngine, m.Cause)
+	default:
 		w.facts.openUntil, err = b.Fault(ctx, m.Cause)
 	}
 	return err

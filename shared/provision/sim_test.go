@@ -326,12 +326,24 @@ func (w *world) get(id order.ID) (order.Record, bool) {
 func (w *world) ticks() {
 	for w.now.Sub(epoch) < 120*time.Hour {
 		w.sleep(time.Minute)
+		w.resume()
 		for _, id := range w.due(w.now) {
 			w.hint(id, w.between(0, 2*time.Second))
 		}
 		if w.people == 0 && len(w.due(w.now.Add(1000*time.Hour))) == 0 {
 			return
 		}
+	}
+}
+
+// resume is the on-call engineer who is called by a pause that the engine made.
+func (w *world) resume() {
+	c, err := w.mem.Control(context.Background(), order.SideWHMCS)
+	if err == nil && c.Paused && w.now.Sub(c.At) > 20*time.Minute {
+		err = w.mem.Resume(context.Background(), "ann", w.now)
+	}
+	if err != nil {
+		panic(err)
 	}
 }
 

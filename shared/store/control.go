@@ -12,22 +12,24 @@ import (
 // control is the switch of one side as it is stored; docs/data-model.md
 // describes each attribute.
 type control struct {
-	PK         string        `json:"pk"`
-	Version    int64         `json:"version,omitempty"`
-	Marks      []order.Token `json:"marks,omitempty"`
-	Paused     bool          `json:"paused,omitempty"`
-	Reason     string        `json:"reason,omitempty"`
-	By         string        `json:"by,omitempty"`
-	At         iso           `json:"at,omitempty"`
-	Holds      []hold        `json:"holds,omitempty"`
-	OpenUntil  millis        `json:"open_until,omitempty"`
-	Why        string        `json:"why,omitempty"`
-	Probe      string        `json:"probe,omitempty"`
-	Fails      int           `json:"fails,omitempty"`
-	Faults     int           `json:"faults,omitempty"`
-	ClosedAt   iso           `json:"closed_at,omitempty"`
-	LookBefore iso           `json:"look_before,omitempty"`
-	History    []entry       `json:"history,omitempty"`
+	PK         string         `json:"pk"`
+	Version    int64          `json:"version,omitempty"`
+	Marks      []order.Token  `json:"marks,omitempty"`
+	Paused     bool           `json:"paused,omitempty"`
+	Reason     string         `json:"reason,omitempty"`
+	By         string         `json:"by,omitempty"`
+	At         iso            `json:"at,omitempty"`
+	Holds      []hold         `json:"holds,omitempty"`
+	OpenUntil  millis         `json:"open_until,omitempty"`
+	Why        string         `json:"why,omitempty"`
+	Probe      string         `json:"probe,omitempty"`
+	Fails      int            `json:"fails,omitempty"`
+	Faults     int            `json:"faults,omitempty"`
+	Unsure     map[string]int `json:"unsure,omitempty"`
+	OpenedAt   iso            `json:"open_since,omitempty"`
+	ClosedAt   iso            `json:"closed_at,omitempty"`
+	LookBefore iso            `json:"look_before,omitempty"`
+	History    []entry        `json:"history,omitempty"`
 }
 
 type hold struct {
@@ -40,6 +42,7 @@ func controlOf(c order.Control) control {
 	v := control{
 		PK: controlKey(c.Side), Paused: c.Paused, Reason: c.Reason, By: c.By, At: isoOf(c.At),
 		OpenUntil: millisOf(c.OpenUntil), Why: string(c.Why), Probe: string(c.Probe), Fails: c.Fails, Faults: c.Faults,
+		Unsure: c.Unsure, OpenedAt: isoOf(c.OpenedAt),
 		ClosedAt: isoOf(c.ClosedAt), LookBefore: isoOf(c.LookBefore), History: entries(c.History),
 	}
 	for _, h := range c.Holds {
@@ -52,6 +55,7 @@ func (v control) control(side order.Side) order.Control {
 	c := order.Control{
 		Side: side, Paused: v.Paused, Reason: v.Reason, By: v.By, At: v.At.time(),
 		OpenUntil: v.OpenUntil.time(), Why: fault.Code(v.Why), Probe: order.Token(v.Probe), Fails: v.Fails, Faults: v.Faults,
+		Unsure: v.Unsure, OpenedAt: v.OpenedAt.time(),
 		ClosedAt: v.ClosedAt.time(), LookBefore: v.LookBefore.time(),
 	}
 	for _, h := range v.Holds {

@@ -37,7 +37,7 @@ func everything(t *testing.T) order.Record {
 		Keys: []string{"k"}, Nonces: map[string]order.Nonce{"n": {Expiry: epoch, By: "b", Met: order.Reopened}},
 		AccountID: "001000000000001AAA", WHMCSOrderID: "77", ServiceIDs: map[string][]string{"802000000000001AAA": {"5"}},
 		ErrorCode: fault.WHMCSBusy, ErrorMessage: "busy", ErrorAt: epoch.Add(8e9),
-		History:   []order.Entry{{At: epoch, Event: "callout", Detail: "d", By: "b"}},
+		History:   []order.Entry{{At: epoch, Event: "callout", Detail: "d", By: "b", Times: 2, First: epoch}},
 		CreatedAt: epoch.Add(9e9), UpdatedAt: epoch.Add(10e9), ExpiresAt: epoch.Add(time.Hour).Truncate(time.Second),
 	}
 }
@@ -111,8 +111,8 @@ func TestEachFieldOfAControlIsStoredAndDescribed(t *testing.T) {
 	s, table := e.open(t)
 	want := order.Control{
 		Side: order.SideSalesforce, Paused: true, Reason: "r", By: "b", At: epoch, Holds: []order.Hold{{By: "b", Reason: "r", At: epoch}}, OpenUntil: epoch.Add(1e9), Why: fault.WHMCSBusy,
-		Probe: "p", Fails: 2, Faults: 3, ClosedAt: epoch.Add(2e9), LookBefore: epoch.Add(3e9),
-		History: []order.Entry{{At: epoch, Event: "paused", Detail: "r", By: "b"}},
+		Probe: "p", Fails: 2, Faults: 3, Unsure: map[string]int{"AddOrder": 4}, OpenedAt: epoch.Add(15e8), ClosedAt: epoch.Add(2e9), LookBefore: epoch.Add(3e9),
+		History: []order.Entry{{At: epoch, Event: "paused", Detail: "r", By: "b", Times: 2, First: epoch}},
 	}
 	if z := zeros(reflect.ValueOf(want), "Control"); len(z) > 0 {
 		t.Fatalf("this test does not fill %v", z)

@@ -70,6 +70,8 @@ type entry struct {
 	Event  string `json:"event"`
 	Detail string `json:"detail,omitempty"`
 	By     string `json:"by,omitempty"`
+	Times  int    `json:"times,omitempty"`
+	First  millis `json:"first,omitempty"`
 }
 
 type plan struct {
@@ -220,7 +222,7 @@ func nonceOf(n order.Nonce) nonce {
 }
 
 func entryOf(e order.Entry) entry {
-	return entry{At: millisOf(e.At), Event: e.Event, Detail: e.Detail, By: e.By}
+	return entry{At: millisOf(e.At), Event: e.Event, Detail: e.Detail, By: e.By, Times: e.Times, First: millisOf(e.First)}
 }
 
 func entries(history []order.Entry) []entry {
@@ -234,7 +236,7 @@ func entries(history []order.Entry) []entry {
 func lines(history []entry) []order.Entry {
 	out := make([]order.Entry, 0, len(history))
 	for _, e := range history {
-		out = append(out, order.Entry{At: e.At.time(), Event: e.Event, Detail: e.Detail, By: e.By})
+		out = append(out, order.Entry{At: e.At.time(), Event: e.Event, Detail: e.Detail, By: e.By, Times: e.Times, First: e.First.time()})
 	}
 	return out
 }

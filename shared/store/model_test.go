@@ -264,7 +264,7 @@ func (m *machine) control(r *rapid.T) {
 		both("look before", func(s provisiontest.Store) (bool, error) { return false, s.LookBefore(ctx, until, "who", m.now) })
 	case 3:
 		both("open", func(s provisiontest.Store) (bool, error) {
-			return change(s, func(c order.Control) (order.Control, bool) { return c.Opened(until, fault.WHMCSBusy, m.n) })
+			return change(s, func(c order.Control) (order.Control, bool) { return c.Opened(m.now, until, fault.WHMCSBusy, m.n) })
 		})
 	case 4:
 		both("probe", func(s provisiontest.Store) (bool, error) {

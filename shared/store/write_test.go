@@ -224,7 +224,7 @@ func TestErrorsCarryTheirCode(t *testing.T) {
 			check(t, "bump", err, c.write)
 			check(t, "note", s.Note(ctx, id(t, 1), order.Entry{At: epoch, Event: "e"}), c.write)
 			check(t, "pause", s.Pause(ctx, "r", "b", epoch), c.write)
-			_, err = s.ChangeControl(ctx, order.SideWHMCS, func(c order.Control) (order.Control, bool) { return c.Opened(epoch, "", 1) })
+			_, err = s.ChangeControl(ctx, order.SideWHMCS, func(c order.Control) (order.Control, bool) { return c.Opened(epoch, epoch, "", 1) })
 			check(t, "open breaker", err, c.write)
 			if strings.Contains(fault.TextOf(err), "refused") {
 				t.Error("the cause is public")

@@ -372,7 +372,7 @@ func TestTheLoserOfTheProbeMakesNoCall(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := b.table.ChangeControl(t.Context(), order.SideSalesforce, func(c order.Control) (order.Control, bool) {
-		return c.Opened(b.now.Add(-time.Second), fault.SalesforcePermission, 1)
+		return c.Opened(b.now.Add(-time.Minute), b.now.Add(-time.Second), fault.SalesforcePermission, 1)
 	}); err != nil {
 		t.Fatal(err)
 	}

@@ -22,7 +22,7 @@ var controlRules = []rule{
 		b.switchIs(want)
 		until := b.now.Add(30 * time.Second)
 		b.ok(b.trip(order.SideWHMCS, until, fault.WHMCSCredentials, 2))
-		want.OpenUntil, want.Why, want.Fails = until, fault.WHMCSCredentials, 2
+		want.OpenUntil, want.Why, want.Fails, want.OpenedAt = until, fault.WHMCSCredentials, 2, b.now
 		b.switchIs(want)
 		b.after(time.Minute)
 		b.ok(b.LookBefore(b.ctx, b.now, "ops", b.now))
@@ -32,7 +32,7 @@ var controlRules = []rule{
 		want.Paused, want.Reason, want.By, want.At, want.Holds = false, "", "boss", b.now, nil
 		b.switchIs(want)
 		b.ok(b.shut(want))
-		want.OpenUntil, want.Fails, want.ClosedAt = time.Time{}, 0, b.now
+		want.OpenUntil, want.Fails, want.OpenedAt = time.Time{}, 0, time.Time{}
 		b.switchIs(want)
 		b.ok(b.LookBefore(b.ctx, time.Time{}, "ops", b.now))
 		want.LookBefore = time.Time{}
@@ -94,7 +94,7 @@ var controlRules = []rule{
 		}
 		open(time.Minute, 1)
 		open(time.Second, 7)
-		want := order.Control{Side: order.SideSalesforce, OpenUntil: b.now.Add(time.Minute), Why: fault.SalesforceCredentials, Fails: 1}
+		want := order.Control{Side: order.SideSalesforce, OpenUntil: b.now.Add(time.Minute), OpenedAt: b.now, Why: fault.SalesforceCredentials, Fails: 1}
 		b.switchIs(want)
 		open(2*time.Minute, 2)
 		want.OpenUntil, want.Fails = b.now.Add(2*time.Minute), 2
@@ -124,12 +124,31 @@ var controlRules = []rule{
 		b.switchIs(want)
 		b.ok(b.shut(want))
 		closed := want
-		closed.OpenUntil, closed.Fails, closed.ClosedAt = time.Time{}, 0, b.now
+		closed.OpenUntil, closed.Fails, closed.OpenedAt = time.Time{}, 0, time.Time{}
 		b.switchIs(closed)
 		won, err = b.win(want, until.Add(time.Minute))
 		b.ok(err)
 		b.same(won, false)
 		b.switchIs(closed)
+	}},
+	{"breaker/closed_at tells of outages of 15 minutes and more, however many probes they had", func(b *bench) {
+		for _, c := range []struct {
+			lasted time.Duration
+			told   bool
+		}{{order.LongOutage - time.Second, false}, {order.LongOutage, true}} {
+			opened := b.now
+			b.ok(b.trip(order.SideWHMCS, b.now.Add(time.Minute), fault.WHMCSIPDenied, 0))
+			b.after(c.lasted / 2)
+			b.ok(b.trip(order.SideWHMCS, b.now.Add(time.Minute), fault.WHMCSIPDenied, 1))
+			b.after(c.lasted - c.lasted/2)
+			seen, err := b.Control(b.ctx, order.SideWHMCS)
+			b.ok(err)
+			b.same(seen.OpenedAt, opened)
+			b.ok(b.shut(seen))
+			closed, err := b.Control(b.ctx, order.SideWHMCS)
+			b.ok(err)
+			b.same([]any{closed.OpenedAt, closed.ClosedAt.Equal(b.now)}, []any{time.Time{}, c.told})
+		}
 	}},
 	{"breaker/a closed one has no probe to win", func(b *bench) {
 		won, err := b.win(order.Control{Side: order.SideWHMCS}, b.now)
@@ -142,7 +161,7 @@ var controlRules = []rule{
 
 // trip, win and shut change a breaker as shared/breaker does.
 func (b *bench) trip(side order.Side, until time.Time, why fault.Code, fails int) error {
-	_, err := b.ChangeControl(b.ctx, side, func(c order.Control) (order.Control, bool) { return c.Opened(until, why, fails) })
+	_, err := b.ChangeControl(b.ctx, side, func(c order.Control) (order.Control, bool) { return c.Opened(b.now, until, why, fails) })
 	return err
 }
 

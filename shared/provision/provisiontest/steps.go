@@ -214,6 +214,9 @@ func grew(from, to []order.Entry) (line order.Entry, ok bool) {
 		return line, true
 	}
 	for _, e := range slices.Backward(to) {
+		if e.Times > 1 { // one more of the same
+			e.Times, e.First = 0, time.Time{}
+		}
 		if slices.Equal(order.LastLines(append(slices.Clone(from), e)), to) {
 			return e, true
 		}
