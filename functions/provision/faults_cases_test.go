@@ -1443,6 +1443,22 @@ func (r *rig) unmarked() {
 	time.Sleep(time.Hour) // AddOrder has ended
 }
 
+// P5: the table has forgotten the order, and nobody in Salesforce knows its
+// WHMCS id any more; that something was shown of it is enough to search first.
+func TestForgottenIsNotAbsent(t *testing.T) {
+	play(t, options{}, func(r *rig) {
+		r.order(the)
+		r.provisioned(the)
+		shown := map[string]any{"Provisioning_Seq__c": int64(r.record(the).Seq)}
+		r.mem.Expire(r.record(the).ExpiresAt)
+		time.Sleep(100 * 24 * time.Hour)
+		r.seed(the, client, shown)
+		r.order(the)
+		r.provisioned(the)
+		r.sent("AddOrder", 1)
+	})
+}
+
 func TestThePersonsWord(t *testing.T) {
 	t.Run("none outlives a send that was refused", func(t *testing.T) {
 		play(t, options{}, func(r *rig) {

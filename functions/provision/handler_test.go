@@ -31,6 +31,7 @@ func (e *engine) Run(_ context.Context, id order.ID) (provision.Result, error) {
 }
 
 type dueStore struct {
+	failed  error
 	control order.Control
 	due     []order.ID
 	asked   []int
@@ -42,7 +43,7 @@ func (d *dueStore) Due(_ context.Context, _ time.Time, limit int) ([]order.ID, e
 	n := min(limit, len(d.due))
 	some := d.due[:n]
 	d.due = d.due[n:]
-	return some, nil
+	return some, d.failed
 }
 
 type sqsFake struct {
@@ -151,6 +152,19 @@ func TestTickTopsUpUntilNothingIsDue(t *testing.T) {
 	}
 	if d.asked[0] != 4 {
 		t.Errorf("asked for %d, want twice the workers", d.asked[0])
+	}
+}
+
+// One shard of the index that does not answer keeps no order of the others
+// waiting.
+func TestTickHintsWhatTheOtherShardsHave(t *testing.T) {
+	h, _, d, q, _ := setup()
+	d.due, d.failed = ids(t, 3), fault.Wrap(fault.StoreUnavailable, errors.New("shard 5"))
+	if err := h.Handle(t.Context(), recorded(t, "schedule.json")); fault.CodeOf(err) != fault.StoreUnavailable {
+		t.Errorf("got %v", err)
+	}
+	if len(q.sent) != 3 {
+		t.Errorf("sent %v", q.sent)
 	}
 }
 

@@ -34,9 +34,9 @@ const (
 	settle        = 3 * time.Second
 	acceptSettle  = 4 * time.Second
 	effectTimeout = time.Second
-	lease         = 3 * time.Second
+	lease         = 4 * time.Second
 	window        = time.Second
-	margin        = time.Second
+	margin        = order.MaxSkew // the least that is taken
 	workers       = 16
 )
 

@@ -57,7 +57,7 @@ func use(bin string) {
 // quick are times with which faults pass in seconds; the relations between
 // them are those of the defaults.
 var quick = map[string]string{
-	"WHMCS_SETTLE": "1", "WHMCS_ACCEPT_SETTLE": "1", "CLOCK_MARGIN": "1", "SEND_WINDOW": "1",
+	"WHMCS_SETTLE": "2", "WHMCS_ACCEPT_SETTLE": "2", "CLOCK_MARGIN": "2", "SEND_WINDOW": "1",
 	"WHMCS_READ_TIMEOUT": "2", "WHMCS_ADD_TIMEOUT": "2", "WHMCS_ACCEPT_TIMEOUT": "2", "PROVISION_LEASE": "4",
 	"RETRY_BASE": "1", "TICK_EVERY": "0.5",
 }

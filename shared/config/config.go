@@ -172,7 +172,7 @@ func LoadProvision(getenv func(string) string) (Provision, error) {
 		Engine: Engine{
 			Lease:         r.duration("PROVISION_LEASE", "150", time.Second, 1, 840),
 			Window:        r.duration("SEND_WINDOW", "15", time.Second, 1, 300),
-			Margin:        r.duration("CLOCK_MARGIN", "5", time.Second, 0, 300),
+			Margin:        r.duration("CLOCK_MARGIN", "5", time.Second, leastMargin, 300),
 			Settle:        r.duration("WHMCS_SETTLE", "300", time.Second, 1, day),
 			AcceptSettle:  r.duration("WHMCS_ACCEPT_SETTLE", "900", time.Second, 1, day),
 			AddTimeout:    whmcs.AddTimeout,
@@ -181,9 +181,20 @@ func LoadProvision(getenv func(string) string) (Provision, error) {
 			Resend:        r.oneOf("WHMCS_RESEND", "auto", "ask") == "auto",
 			PaymentMethod: r.matching("WHMCS_PAYMENT_METHOD", "mailin", isWord, "a WHMCS gateway name"),
 			Idempotent:    r.ids("WHMCS_IDEMPOTENT_PRODUCTS"),
-			Retention:     r.duration("ORDER_RETENTION_DAYS", "400", 24*time.Hour, 1, 3650),
+			Retention:     r.duration("ORDER_RETENTION_DAYS", "400", 24*time.Hour, leastRetention, 3650),
 		},
 		LogLevel: r.level("LOG_LEVEL"),
+	}
+	for _, e := range []struct {
+		settle, timeout string
+		has, needs      time.Duration
+	}{
+		{"WHMCS_SETTLE", "WHMCS_ADD_TIMEOUT", c.Engine.Settle, whmcs.AddTimeout},
+		{"WHMCS_ACCEPT_SETTLE", "WHMCS_ACCEPT_TIMEOUT", c.Engine.AcceptSettle, whmcs.AcceptTimeout},
+	} {
+		if e.has < e.needs && len(r.problems) == 0 {
+			r.problem(e.settle, "is %d s, shorter than %s (%d s): WHMCS would be taken to have ended while its answer is still waited for", int(e.has.Seconds()), e.timeout, int(e.needs.Seconds()))
+		}
 	}
 	// No effect starts with less than its time-out and the margin left of the
 	// lease, so a shorter lease would never start one.
@@ -192,6 +203,14 @@ func LoadProvision(getenv func(string) string) (Provision, error) {
 	}
 	return c, r.err()
 }
+
+// leastMargin, in s, is how far two workers' clocks may differ (A1): with less,
+// a lease could be taken from a worker that still acts.
+const leastMargin = 2
+
+// leastRetention, in days, keeps what became of an order for longer than people
+// click again: what the table has forgotten can only be searched for in WHMCS.
+const leastRetention = 90
 
 // reader collects every problem instead of stopping at the first.
 type reader struct {

@@ -71,6 +71,10 @@ func TestBadValueIsNamedInOneLine(t *testing.T) {
 		{"provision", "WHMCS_RESEND", "always"},
 		{"provision", "REQUIRE_PAY_METHOD", "yes"},
 		{"provision", "WHMCS_SETTLE", "0"},
+		{"provision", "WHMCS_SETTLE", "59"},         // < WHMCS_ADD_TIMEOUT
+		{"provision", "WHMCS_ACCEPT_SETTLE", "119"}, // < WHMCS_ACCEPT_TIMEOUT
+		{"provision", "CLOCK_MARGIN", "1"},          // < the skew that A1 allows
+		{"provision", "ORDER_RETENTION_DAYS", "89"},
 		{"provision", "PROVISION_LEASE", "100"},
 		{"provision", "PROVISION_CONCURRENCY", "1"},
 		{"provision", "WHMCS_IDEMPOTENT_PRODUCTS", "1,x"},

@@ -230,8 +230,10 @@ type Request struct {
 	// WHMCSOrderID is what Salesforce already holds in WHMCS_Order_ID__c,
 	// perhaps by cloning; "" if nothing.
 	WHMCSOrderID string
-	PromoCode    string
-	Lines        []Line
+	// ShownSeq is what Salesforce holds in Provisioning_Seq__c; 0 if nothing.
+	ShownSeq  Seq
+	PromoCode string
+	Lines     []Line
 }
 
 // Line is one line of a Salesforce order.

@@ -2,6 +2,7 @@ package provision
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"time"
 
@@ -12,7 +13,8 @@ import (
 type DueStore interface {
 	// Control is Store's.
 	Control(ctx context.Context, side order.Side) (order.Control, error)
-	// Due returns at most limit orders whose due_at has passed, oldest first.
+	// Due returns at most limit orders whose due_at has passed, oldest first;
+	// beside an error, those of the parts that did answer.
 	// It reads the index, which lags: a stale entry is a hint that comes to
 	// nothing, a missing one comes a minute later.
 	Due(ctx context.Context, now time.Time, limit int) ([]order.ID, error)
@@ -48,10 +50,11 @@ func Tick(ctx context.Context, store DueStore, hints Hints, now time.Time, worke
 	if room <= 0 {
 		return 0, nil
 	}
-	due, err := store.Due(ctx, now, room)
-	if err != nil || len(due) == 0 {
-		return 0, err
+	// A part of the index that does not answer keeps no other order waiting.
+	due, failed := store.Due(ctx, now, room)
+	if len(due) == 0 {
+		return 0, failed
 	}
 	log.LogAttrs(ctx, slog.LevelInfo, "clock hints", slog.Int("orders", len(due)), slog.Int("waiting", waiting))
-	return len(due), hints.Send(ctx, due)
+	return len(due), errors.Join(failed, hints.Send(ctx, due))
 }

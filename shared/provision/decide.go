@@ -190,6 +190,8 @@ func (d decision) atNone() Move {
 		return *m
 	case d.request.WHMCSOrderID != "":
 		return d.searchFirst("none/salesforce-holds-id", "Salesforce holds WHMCS order "+d.request.WHMCSOrderID)
+	case d.request.ShownSeq != 0 && d.request.ShownSeq < order.Seq(0).Next(d.r.CreatedAt):
+		return d.searchFirst("none/shown-before", "Salesforce was told of this order before the table knew it")
 	}
 	d.r.Plan = plan
 	return d.send("none/send", addOrder())

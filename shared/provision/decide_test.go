@@ -163,6 +163,7 @@ var rows = []struct {
 		m.f.request, m.f.salesforce.blocked = nil, &order.Blocked{Until: noon.Add(30 * time.Second), Why: fault.SalesforcePermission}
 	}, "lease waiting none due 30s tries 0 → end"},
 	{"none/salesforce-holds-id", func(m *moment) { m.f.request.WHMCSOrderID = "77" }, "lease working adding → again"},
+	{"none/shown-before", func(m *moment) { m.f.request.ShownSeq = order.Seq(m.r.CreatedAt.UnixMilli() - 1) }, "lease working adding → again"},
 	{"none/send", func(*moment) {}, "lease working adding add=1 until 15s → AddOrder"},
 
 	{"adding/unsettled", func(m *moment) { m.at(order.PointAdding).r.Add.SettledAt = noon.Add(time.Minute) }, "lease waiting adding add=1 until -10m0s due 1m0s tries 0 → end"},

@@ -46,6 +46,7 @@
 //	none/word-absent          a person says that there is none         adding, adds 0               → search
 //	none/salesforce-blocked   Salesforce's breaker is open             waiting until it closes
 //	none/salesforce-holds-id  Salesforce holds a WHMCS id              adding, adds 0               → search
+//	none/shown-before         Salesforce holds a seq older than item   adding, adds 0               → search
 //	none/send                 loaded                                   adding, adds+1, add_until    → AddOrder
 //
 //	adding/unsettled          AddOrder may still run                   waiting until it has ended

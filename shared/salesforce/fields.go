@@ -56,7 +56,7 @@ func selectOrders(o Optional) string {
 	set := func(names ...string) string {
 		return strings.Join(slices.DeleteFunc(names, func(name string) bool { return name == "" }), ", ")
 	}
-	heads := set(fieldID, fieldAccountID, fieldAccount+"."+fieldName, fieldAccount+"."+fieldClientID, fieldReduction, fieldWHMCSOrder, o.PromoCode)
+	heads := set(fieldID, fieldAccountID, fieldAccount+"."+fieldName, fieldAccount+"."+fieldClientID, fieldReduction, fieldWHMCSOrder, fieldSeq, o.PromoCode)
 	lines := set(fieldID, fieldQuantity, fieldProduct+"."+fieldName, fieldProduct+"."+fieldProductID, fieldProduct+"."+fieldCycle,
 		o.CustomFields, o.ConfigOptions, o.Domain, o.Hostname)
 	return "SELECT " + heads + ", (SELECT " + lines + " FROM " + fieldItems + " ORDER BY " + fieldID + ") FROM " + objectOrder

@@ -36,6 +36,9 @@ func (c *Client) Load(ctx context.Context, id order.ID) (order.Request, error) {
 	}
 	o := found[0]
 	req := order.Request{ID: id, WHMCSOrderID: wholeText(o.text(fieldWHMCSOrder))}
+	if n, ok := whole(o.text(fieldSeq), 1); ok {
+		req.ShownSeq = order.Seq(n)
+	}
 	if raw := o.text(fieldAccountID); raw != "" {
 		account, ok := order.To18(raw)
 		if !ok {

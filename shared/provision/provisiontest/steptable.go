@@ -111,7 +111,7 @@ func steps() (byPerson, byWorker []step) {
 		{repeated, nil, order.SignalLease, nil, func(c change) string {
 			return when(c.to.State == order.Working && (c.line.Event == "" || slices.Contains(c.base.History, c.line)), "not what was written before")
 		}, func(*order.Record, change) {}}, // the answer was lost
-		{"look first", []string{"none/look-before", "none/word-absent", "none/salesforce-holds-id"}, order.SignalLease, []string{"look_first"}, func(c change) string {
+		{"look first", []string{"none/look-before", "none/word-absent", "none/salesforce-holds-id", "none/shown-before"}, order.SignalLease, []string{"look_first"}, func(c change) string {
 			return when(c.base.RecoveryPoint == order.PointNone && c.to.State == order.Working, "not at none")
 		}, func(want *order.Record, c change) {
 			planned(want, c)
