@@ -32,6 +32,7 @@ const (
 	fieldProductID  = "WH_Product_ID__c"
 	fieldCycle      = "Billing_Cycle__c"
 	fieldWHMCSOrder = "WHMCS_Order_ID__c"
+	fieldNumber     = "OrderNumber"
 
 	fieldStatus       = "Provisioning_Status__c"
 	fieldAt           = "Last_Provisioning_At__c"
