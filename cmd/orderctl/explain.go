@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"orderbridge/shared/fault"
 	"orderbridge/shared/order"
 )
 
@@ -29,6 +30,13 @@ func (a *app) ask(ctx context.Context, question, answer any) error {
 	out, err := c.invoke(ctx, name, event)
 	if err != nil {
 		return err
+	}
+	var refused struct {
+		Code string `json:"error_code"`
+		Text string `json:"error_text"`
+	}
+	if err := json.Unmarshal(out, &refused); err == nil && refused.Text != "" {
+		return fault.New(fault.Code(refused.Code), refused.Text)
 	}
 	if err := json.Unmarshal(out, answer); err != nil {
 		return fmt.Errorf("read answer of %s: %w", name, err)
