@@ -12,6 +12,7 @@ import (
 	"orderbridge/shared/fault"
 	"orderbridge/shared/order"
 	"orderbridge/shared/provision"
+	"orderbridge/shared/salesforce"
 	"orderbridge/shared/salesforce/salesforcetest"
 	"orderbridge/shared/whmcs/whmcstest"
 )
@@ -1441,6 +1442,51 @@ func (r *rig) unmarked() {
 	r.failed(the, fault.MarkerNotKept)
 	r.ok(r.mem.Resume(context.Background(), "ann", time.Now()))
 	time.Sleep(time.Hour) // AddOrder has ended
+}
+
+// P13: no order is tried for ever.
+func TestEveryOrderEnds(t *testing.T) {
+	for _, c := range []struct {
+		call string // at which every worker dies
+		code fault.Code
+	}{
+		{"GetProducts", fault.NotProcessable}, {"GetOrders.one", fault.AddOutcomeUnknown}, {"GetModuleQueue", fault.AcceptOutcomeUnknown},
+	} {
+		t.Run("every worker dies at "+c.call, func(t *testing.T) {
+			play(t, options{}, func(r *rig) {
+				for n := range 100 {
+					r.at(c.call, n+1, func() {
+						for _, p := range r.procs {
+							p.kill()
+						}
+					})
+				}
+				began := time.Now()
+				r.order(the)
+				r.failed(the, c.code, "20 runs", "ended at")
+				if took := time.Since(began); took > 3*time.Hour {
+					t.Errorf("it took %s", took)
+				}
+				r.before = nil
+				r.order(the)
+				r.provisioned(the)
+				r.sent("AddOrder", 1)
+				r.sent("AcceptOrder", 1)
+			})
+		})
+	}
+	t.Run("an order that the table could not keep", func(t *testing.T) {
+		long := strings.Repeat("x", 100_000)
+		var lines []salesforcetest.SeedItem
+		for range 4 {
+			lines = append(lines, salesforcetest.SeedItem{WHMCSProductID: 1, BillingCycle: "Monthly", Quantity: 1, Fields: map[string]any{"WHMCS_Custom_Fields__c": `{"1":"` + long + `"}`}})
+		}
+		play(t, options{lines: lines, optional: salesforce.Optional{CustomFields: "WHMCS_Custom_Fields__c"}}, func(r *rig) {
+			r.order(the)
+			r.failed(the, fault.NotProcessable, "256 kB", "391 kB")
+			r.sent("AddOrder", 0)
+		})
+	})
 }
 
 // P5: the table has forgotten the order, and nobody in Salesforce knows its

@@ -78,6 +78,7 @@ type options struct {
 	whmcs    func(*whmcs.Config)
 	switches whmcstest.Switches
 	lines    []salesforcetest.SeedItem
+	optional salesforce.Optional
 }
 
 // injection is one fault at one call.
@@ -287,7 +288,7 @@ func (r *rig) process(name string) *process {
 			return salesforce.Credentials{ClientID: "app", ClientSecret: "secret"}, nil
 		},
 		Now: p.Now, Log: log,
-	}, salesforce.Config{LoginURL: "http://salesforce.test", APIVersion: "67.0"})
+	}, salesforce.Config{LoginURL: "http://salesforce.test", APIVersion: "67.0", Optional: r.opts.optional})
 	if err != nil {
 		panic(err)
 	}

@@ -46,6 +46,7 @@ const (
 	WHMCSRejected        Code = "whmcs_rejected"
 	ModuleFailed         Code = "module_failed"
 	RetriesExhausted     Code = "retries_exhausted"
+	NotProcessable       Code = "not_processable"
 	Stopped              Code = "stopped"
 	RequestNotDelivered  Code = "request_not_delivered" // written by Salesforce itself
 )

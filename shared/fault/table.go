@@ -135,6 +135,13 @@ var table = map[Code]Info{
 			"Click again: `orderctl callout {id}`",
 		),
 	},
+	NotProcessable: {Status: 422, Kind: Permanent, Group: GroupOrder, Title: "Not processable",
+		Seen: "The bridge cannot process this order; nothing was ordered.", Do: "Ask the on-call engineer.",
+		OnCall: steps(
+			"The error says what stands in the way: the order is too large, its item in the table cannot be read, or each run of ProvisionFunction ended without a word (out of memory, for instance: see its log for the order id).",
+			"Remove the cause, then click again: `orderctl callout {id}`",
+		),
+	},
 	Stopped: {Status: 422, Kind: Permanent, Group: GroupOrder, Title: "Stopped by an operator",
 		Seen: "An operator stopped the order.", Do: "Click again to resume; the bridge searches WHMCS first.",
 		OnCall: []Guide{

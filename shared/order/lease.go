@@ -20,7 +20,7 @@ type Lease struct {
 }
 
 // TakeLease makes the caller the one worker of r, which must be open, due, and
-// without a lease that still stands. What falls due within MaxSkew is due:
+// without a lease that still stands. One whose lease ran out adds to Aborted. What falls due within MaxSkew is due:
 // another machine's clock said when, and a worker whose own is a little behind
 // must not drop the wake-up. Attempts and Fence grow by 1; DueAt becomes the
 // end of the lease and the margin, so that the clock comes back when this
@@ -42,6 +42,11 @@ func (r Record) TakeLease(l Lease) (Record, error) {
 	used := r.Lease == l.Token // a late copy of a request that was carried out
 	if !r.State.Open() || r.DueAt.IsZero() || r.DueAt.After(now.Add(MaxSkew)) || taken || used {
 		return r, fault.Wrap(fault.NotDue, fmt.Errorf("%s, due %s, leased by %q until %s", r.State, r.DueAt, r.Lease, r.LeaseUntil))
+	}
+	if r.State != Working {
+		r.Aborted = 0
+	} else {
+		r.Aborted++
 	}
 	r.State, r.Signal, r.Lease = Working, SignalLease, l.Token
 	r.LeaseUntil, r.DueAt = ms(l.Until), ms(l.Until.Add(l.Margin))

@@ -181,6 +181,9 @@ type Record struct {
 	AcceptedAt time.Time
 
 	Attempts int
+	// Aborted counts leases in a row that ended without a last write: their
+	// workers died.
+	Aborted  int
 	OpenedAt time.Time
 	// DueAt is when work is due; absent unless open.
 	DueAt time.Time

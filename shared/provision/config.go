@@ -48,6 +48,9 @@ const (
 	// switchAge is how old the switch of WHMCS may be when an effect leaves. A
 	// pause reaches every effect that has not left after it and the send window.
 	switchAge = 5 * time.Second
+	// maxAborted: 20 leases are an hour; a worker killed by a deployment, or by
+	// chance, is not the order's fault.
+	maxAborted = 20
 	// readTries: one call and the two retries inside the invocation.
 	readTries = 3
 )

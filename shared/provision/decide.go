@@ -159,6 +159,9 @@ func decide(r order.Record, f facts, now time.Time, c Config) Move {
 	case f.answer != nil:
 		return d.answered()
 	}
+	if m, stop := d.aborted(); stop {
+		return m
+	}
 	switch r.RecoveryPoint {
 	case order.PointNone:
 		return d.atNone()
@@ -170,6 +173,24 @@ func decide(r order.Record, f facts, now time.Time, c Config) Move {
 		return d.atAccepting()
 	}
 	return d.atAccepted()
+}
+
+// aborted ends an order on which every worker dies: it would be tried for ever.
+// An effect that may still be running is waited for first.
+func (d decision) aborted() (m Move, stop bool) {
+	if d.r.Aborted < maxAborted || running(d.r.Add, d.now) || running(d.r.Accept, d.now) {
+		return Move{}, false
+	}
+	code := fault.NotProcessable
+	if d.r.RecoveryPoint != order.PointNone {
+		code = exhausted(d.r.RecoveryPoint)
+	}
+	return d.fail("any/aborted", d.r, fault.New(code,
+		fmt.Sprintf("Ask the on-call: %d runs of this order in a row ended at %s without a word.", d.r.Aborted, d.r.RecoveryPoint))), true
+}
+
+func running(s order.Sent, now time.Time) bool {
+	return !s.SettledAt.IsZero() && !s.SettledAt.Before(now)
 }
 
 // --- none: nothing can have reached WHMCS.
@@ -217,6 +238,9 @@ func (d decision) load() (*order.Plan, *Move) {
 		m = d.ask(ReadCatalog, "", 0)
 	default:
 		plan, err := makePlan(*d.request, d.products, d.c.PaymentMethod)
+		if err == nil {
+			err = fits(plan)
+		}
 		if err == nil {
 			return &plan, nil
 		}
@@ -497,11 +521,11 @@ func expected(services map[string][]string, id string) bool {
 
 // unsettled parks an order whose effect may still be running in WHMCS.
 func (d decision) unsettled(row string, e *Effect) (m Move, wait bool) {
-	end := e.sent(&d.r).SettledAt
-	if end.IsZero() || end.Before(d.now) {
+	sent := *e.sent(&d.r)
+	if !running(sent, d.now) {
 		return Move{}, false
 	}
-	return d.park(row, d.r, end.Add(time.Millisecond), nil, unspent, "until "+e.Name+" has settled"), true
+	return d.park(row, d.r, sent.SettledAt.Add(time.Millisecond), nil, unspent, "until "+e.Name+" has settled"), true
 }
 
 // send stamps an effect and sends it, if the time, the switch of WHMCS and the

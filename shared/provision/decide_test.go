@@ -284,6 +284,7 @@ var rows = []struct {
 		m.f.told, m.f.openUntil = true, noon.Add(30*time.Second)
 	}, "lease waiting none due 30s tries 0 whmcs_ip_denied → end"},
 	{"any/permanent", func(m *moment) { m.at(order.PointAdded).fails(fault.New(fault.WHMCSClientNotFound, ""), 1) }, "status failed added add=1 until -10m0s whmcs=77 whmcs_order_mismatch → end"},
+	{"any/aborted", func(m *moment) { m.r.Aborted = maxAborted }, "status failed none not_processable → end"},
 	{"any/exhausted", func(m *moment) {
 		m.at(order.PointAccepting).fails(unavailable(), readTries)
 		m.f.told, m.r.OpenedAt = true, noon.Add(-GiveUp-time.Second)

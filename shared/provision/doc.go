@@ -107,6 +107,7 @@
 //	any/retry                 a read or an effect failed               waiting, due = backoff
 //	any/config                the installation is at fault             waiting until the breaker closes
 //	any/permanent             a person must correct data               failed; past none the point's review code
+//	any/aborted               20 leases in a row ended without a word  failed not_processable at none, else the unknown code
 //	any/exhausted             tried, or at fault by the installation,  failed retries_exhausted at none, else the unknown code
 //	                          for 72 h since it was opened, work was
 //	                          resumed, or a side came back

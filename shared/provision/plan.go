@@ -62,6 +62,30 @@ func makePlan(req order.Request, products map[int64]order.ProductInfo, paymentMe
 	return plan, nil
 }
 
+// maxPlan bounds the texts of a plan, in bytes: the item keeps the plan beside
+// up to 50 kB of history and callouts, and DynamoDB takes no item of more than
+// 400 kB (Developer Guide, "Service, account, and table quotas").
+const maxPlan = 256 << 10
+
+// fits refuses a plan that the item could not keep: not_processable.
+func fits(p order.Plan) error {
+	size := len(p.PaymentMethod) + len(p.PromoCode)
+	for _, e := range p.Entries {
+		const names = 200 // of the attributes, and the numbers
+		size += names + len(e.ItemID) + len(e.Domain) + len(e.Hostname)
+		for _, texts := range []map[string]string{e.CustomFields, e.ConfigOptions} {
+			for name, value := range texts {
+				size += len(name) + len(value) + 8
+			}
+		}
+	}
+	if size <= maxPlan {
+		return nil
+	}
+	return fault.New(fault.NotProcessable, fmt.Sprintf(
+		"Shorten the custom fields and options of the order's products to %d kB in all, then click again: they have %d kB.", maxPlan>>10, size>>10))
+}
+
 func tooMany() error {
 	return fault.New(fault.QuantityInvalid, fmt.Sprintf("Split the order, then click again: WHMCS takes at most %d rows in one.", maxEntries))
 }

@@ -72,6 +72,7 @@ const (
 	EndNotDue      End = "not_due"  // nothing to do, or another worker does it
 	EndLost        End = "lost"     // the lease went to another worker
 	EndUnstored    End = "unstored" // the table did not take the last write
+	EndUnreadable  End = "unreadable"
 )
 
 // Result is what became of one run.
@@ -118,6 +119,11 @@ func (e *Engine) Run(ctx context.Context, id order.ID) (Result, error) {
 	case "":
 	case fault.NotDue, fault.OrderNotFound:
 		return Result{End: EndNotDue}, nil
+	case fault.NotProcessable:
+		// No worker can read it; the table has set it aside.
+		e.d.Log.LogAttrs(ctx, slog.LevelError, "order cannot be read", slog.String("order_id", id.String()),
+			slog.String("code", string(fault.NotProcessable)), slog.Any("error", err))
+		return Result{End: EndUnreadable, Code: fault.NotProcessable}, nil
 	default:
 		return Result{}, err
 	}

@@ -33,7 +33,7 @@ func everything(t *testing.T) order.Record {
 			Services: 2,
 		}}},
 		Add: sent, Accept: sent, FirstAddAt: epoch.Add(4e9), Word: order.WordNamedRerun, AcceptedAt: epoch.Add(5e9),
-		Attempts: 4, OpenedAt: epoch.Add(6e9), DueAt: epoch.Add(7e9),
+		Attempts: 4, Aborted: 5, OpenedAt: epoch.Add(6e9), DueAt: epoch.Add(7e9),
 		Keys: []string{"k"}, Nonces: map[string]order.Nonce{"n": {Expiry: epoch, By: "b", Met: order.Reopened}},
 		AccountID: "001000000000001AAA", WHMCSOrderID: "77", ServiceIDs: map[string][]string{"802000000000001AAA": {"5"}},
 		ErrorCode: fault.WHMCSBusy, ErrorMessage: "busy", ErrorAt: epoch.Add(8e9),

@@ -38,6 +38,7 @@ type Item struct {
 	Word            string `json:"word,omitempty"`
 	AcceptedAt      millis `json:"accepted_at,omitempty"`
 	Attempts        int    `json:"attempts,omitempty"`
+	Aborted         int    `json:"aborted,omitempty"`
 	OpenedAt        millis `json:"opened_at,omitempty"`
 	DueAt           millis `json:"due_at,omitempty"`
 	DueShard        *int64 `json:"due_shard,omitempty"`
@@ -102,7 +103,7 @@ func ItemOf(r order.Record) Item {
 		Adds: r.Add.Count, AddUntil: millisOf(r.Add.Until), AddSettledAt: millisOf(r.Add.SettledAt),
 		Accepts: r.Accept.Count, AcceptUntil: millisOf(r.Accept.Until), AcceptSettledAt: millisOf(r.Accept.SettledAt),
 		FirstAddAt: millisOf(r.FirstAddAt), Word: string(r.Word), AcceptedAt: millisOf(r.AcceptedAt),
-		Attempts: r.Attempts, OpenedAt: millisOf(r.OpenedAt), DueAt: millisOf(r.DueAt),
+		Attempts: r.Attempts, Aborted: r.Aborted, OpenedAt: millisOf(r.OpenedAt), DueAt: millisOf(r.DueAt),
 		Keys: append([]string{}, r.Keys...), Nonces: make(map[string]nonce, len(r.Nonces)), History: entries(r.History),
 		AccountID: r.AccountID, WHMCSOrderID: r.WHMCSOrderID,
 		ErrorCode: string(r.ErrorCode), ErrorMessage: r.ErrorMessage, ErrorAt: isoOf(r.ErrorAt),
@@ -149,7 +150,7 @@ func (v Item) record() (order.Record, bool) {
 		Add:        order.Sent{Count: v.Adds, Until: v.AddUntil.time(), SettledAt: v.AddSettledAt.time()},
 		Accept:     order.Sent{Count: v.Accepts, Until: v.AcceptUntil.time(), SettledAt: v.AcceptSettledAt.time()},
 		FirstAddAt: v.FirstAddAt.time(), Word: order.Word(v.Word), AcceptedAt: v.AcceptedAt.time(),
-		Attempts: v.Attempts, OpenedAt: v.OpenedAt.time(), DueAt: v.DueAt.time(),
+		Attempts: v.Attempts, Aborted: v.Aborted, OpenedAt: v.OpenedAt.time(), DueAt: v.DueAt.time(),
 		Keys: order.LastKeys(v.Keys), Nonces: make(map[string]order.Nonce, len(v.Nonces)), History: order.LastLines(lines(v.History)),
 		AccountID: v.AccountID, WHMCSOrderID: v.WHMCSOrderID, ServiceIDs: v.ServiceIDs,
 		ErrorCode: fault.Code(v.ErrorCode), ErrorMessage: v.ErrorMessage, ErrorAt: v.ErrorAt.time(),

@@ -113,7 +113,15 @@ func (s *Store) Claim(ctx context.Context, c order.Claim) (order.Claimed, error)
 // Errors: not_due; store_unavailable: the lease may have been given, and ends
 // by itself; internal_error.
 func (s *Store) Lease(ctx context.Context, id order.ID, l order.Lease) (order.Record, error) {
-	return s.readAndChange(ctx, "lease order", id, func(r order.Record) (order.Record, error) { return r.TakeLease(l) })
+	item, err := s.get(ctx, OrderKey(id))
+	if err != nil {
+		return order.Record{}, err
+	}
+	seen, err := imageOf(item)
+	if err != nil {
+		return order.Record{}, s.setAside(ctx, id, item, l.Now, err)
+	}
+	return s.change(ctx, "lease order "+id.String(), seen, s.replace, func(r order.Record) (order.Record, error) { return r.TakeLease(l) })
 }
 
 // Write makes one transition under the fence: Record.Step. It begins with

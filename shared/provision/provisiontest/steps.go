@@ -314,7 +314,7 @@ func lacks(r order.Record) string {
 func failed(c change) string {
 	code, at := c.to.ErrorCode, c.base.RecoveryPoint
 	places := map[fault.Code][]order.RecoveryPoint{
-		fault.RetriesExhausted: {order.PointNone}, fault.AddOutcomeUnknown: {order.PointAdding},
+		fault.RetriesExhausted: {order.PointNone}, fault.NotProcessable: {order.PointNone}, fault.AddOutcomeUnknown: {order.PointAdding},
 		fault.AcceptOutcomeUnknown: {order.PointAdded, order.PointAccepting}, fault.NotVerified: {order.PointAccepted},
 		fault.ModuleFailed: {order.PointAccepting, order.PointAccepted},
 	}

@@ -60,6 +60,10 @@ func steps() (byPerson, byWorker []step) {
 			return when(c.base.State.Open() && c.to.Fence == c.base.Fence+1 && c.to.Lease != "" && !c.to.DueAt.Before(c.to.LeaseUntil) &&
 				c.to.LeaseUntil.After(c.base.LeaseUntil), "no lease")
 		}, func(want *order.Record, c change) {
+			want.Aborted = 0
+			if c.base.State == order.Working {
+				want.Aborted = c.base.Aborted + 1
+			}
 			want.State, want.Lease, want.LeaseUntil, want.DueAt = order.Working, c.to.Lease, c.to.LeaseUntil, c.to.DueAt
 			want.Fence++
 			want.Attempts++
@@ -184,7 +188,7 @@ func steps() (byPerson, byWorker []step) {
 		{"failed", []string{"adding/unstable", "adding/several", "adding/dead", "adding/suspect", "adding/unknown", "adding/held-absent",
 			"adding/held-foreign", "adding/known-lives", "adding/differs", "added/marker-missing", "past/foreign", "past/other-client", "added/differs", "past/cancelled", "accepting/differs",
 			"accepting/unknown", "accepted/module-queue", "accepted/not-verified", "accepted/marker-missing",
-			"accepted/several", "accepted/suspect", "sent/module-failed", "sent/refused", "any/permanent", "any/exhausted"}, order.SignalStatus, []string{"failed"}, failed,
+			"accepted/several", "accepted/suspect", "sent/module-failed", "sent/refused", "any/permanent", "any/exhausted", "any/aborted"}, order.SignalStatus, []string{"failed"}, failed,
 			func(want *order.Record, c change) {
 				planned(want, c)
 				shown(want, c)
