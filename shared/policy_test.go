@@ -59,6 +59,8 @@ var mayUse = map[string][]string{
 	"github.com/go-json-experiment/json": {"shared/", "functions/", "local", "cmd/"},
 	"github.com/golang-jwt/jwt/v5":       {"shared/salesforce", "local"},
 	"github.com/goccy/go-yaml":           {"local", "contract"},
+	"github.com/spf13/cobra":             {"cmd/"},
+	"github.com/spf13/pflag":             {"cmd/"},
 	"golang.org/x/sync":                  {"shared/", "functions/", "local"},
 }
 

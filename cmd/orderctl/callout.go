@@ -340,7 +340,7 @@ func explain(w io.Writer, req *http.Request, body []byte) {
 		len(body), body, hex.EncodeToString(sum[:]), req.Header.Get("X-SF-Signature"))
 }
 
-// checks are what a callout must pass, in this order (shared/webhook.Verifier).
+// checks are what a callout must pass, in this order (Verifier of shared/webhook).
 func checks() []struct {
 	what  string
 	codes []fault.Code

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -133,15 +134,24 @@ func (a *app) doctorCommand() *cobra.Command {
 	return a.verb(spec{
 		group: groupExplain, use: "doctor", short: "examine the installation: WHMCS, Salesforce, table, secrets and clock",
 		long:     "It runs inside ProvisionFunction, whose address, roles and secrets are the real ones, and\nonly reads. Each red line ends with what to correct.",
-		needs:    "PROVISION_FUNCTION, TABLE_NAME",
+		needs:    "PROVISION_FUNCTION, TABLE_NAME, WEBHOOK_SECRET_ID",
 		examples: []string{"doctor", "doctor --json | jq '.findings[] | select(.ok | not)'"},
 		do: func(ctx context.Context, _ []string) error {
 			var answer struct {
 				Findings []finding `json:"findings"`
 			}
-			if err := a.ask(ctx, map[string]any{"doctor": true}, &answer); err != nil {
+			err := a.ask(ctx, map[string]any{"doctor": true}, &answer)
+			if err != nil && (errors.As(err, new(usageError)) || unreachable(err)) {
 				return err
 			}
+			if err != nil {
+				answer.Findings = append(answer.Findings, finding{Of: "function", What: "ProvisionFunction answers", Seen: err.Error(), Do: "Its log says why it does not start."})
+			}
+			secret, err := a.secretFinding(ctx)
+			if err != nil {
+				return err
+			}
+			answer.Findings = append(answer.Findings, secret)
 			table, err := a.setting(ctx, "TABLE_NAME")
 			if err != nil {
 				return err
@@ -153,4 +163,28 @@ func (a *app) doctorCommand() *cobra.Command {
 			return a.findings(append(answer.Findings, tableFindings(t)...))
 		},
 	})
+}
+
+// shortestSecret is what FulfillFunction takes at least, in bytes.
+const shortestSecret = 32
+
+// secretFinding looks at the signing secret, and prints nothing of it.
+func (a *app) secretFinding(ctx context.Context) (finding, error) {
+	f := finding{Of: "secret", What: "the signing secret can be read and is strong", Do: "Put a valid value into it (orderctl rotate-secret --by YOU), and the same into Salesforce."}
+	value, err := a.signingSecret(ctx)
+	switch {
+	case errors.As(err, new(usageError)) || unreachable(err):
+		return f, err
+	case err != nil:
+		f.Seen = err.Error()
+	case len(value) < shortestSecret:
+		f.Seen = fmt.Sprintf("it has %d bytes, %d are needed", len(value), shortestSecret)
+	case strings.Count(value, value[:1]) == len(value):
+		f.Seen = "it is one byte, repeated"
+	case strings.TrimSpace(value) != value:
+		f.Seen = "it begins or ends with white space, which is part of the key: the other side must hold the same bytes"
+	default:
+		f.OK = true
+	}
+	return f, nil
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"regexp"
 
@@ -276,7 +277,7 @@ func (a *app) resume(ctx context.Context, by, of string, all bool) error {
 	}
 	// What the switch would refuse is said before a person is asked.
 	if _, err := before.Release(of, by, a.now()); err != nil && !(all && before.Paused) {
-		return err
+		return resumable(before, by, err)
 	}
 	for _, h := range before.Held() {
 		fmt.Fprintf(a.err, "paused by %s, %s: %s\n", h.By, ago(h.At, a.now()), h.Reason)
@@ -287,6 +288,15 @@ func (a *app) resume(ctx context.Context, by, of string, all bool) error {
 		}
 		return table.Release(ctx, of, by, a.now())
 	}, "resumed")
+}
+
+// resumable adds to a refusal how another's pause is ended.
+func resumable(c order.Control, by string, err error) error {
+	var known *fault.Error
+	if held := c.Held(); len(held) > 0 && errors.As(err, &known) {
+		return fault.New(known.Code, fmt.Sprintf("%s End it with: orderctl resume --by %s --of %s", known.Advice, by, held[0].By))
+	}
+	return err
 }
 
 // throw changes the switch of WHMCS and says how it then is.

@@ -69,7 +69,7 @@ func inTime(t, now time.Time) string {
 	case t.After(now):
 		return "in " + span(t.Sub(now)) + ", at " + t.UTC().Format("15:04:05Z")
 	}
-	return "since " + span(now.Sub(t))
+	return "for " + span(now.Sub(t))
 }
 
 // span rounds a duration to what a reader needs.

@@ -256,7 +256,7 @@ var table = map[Code]Info{
 					"`orderctl pause --by YOU --why TEXT`, since each probe of an open breaker lets one more order through.",
 					"Find the hook or addon that strips the notes, or set `WHMCS_MARKER` to a product custom field.",
 					"In WHMCS, put this line into the admin notes of order {order}, or into the field of `WHMCS_MARKER`: `{marker}`",
-					"Resume, then click again: `orderctl resume --by YOU`, `orderctl callout {id}`",
+					"Resume, then click again: `orderctl resume --by YOU --all`, `orderctl retry {id} --by YOU --why TEXT`",
 				}},
 			{At: []string{"accepted"},
 				Seen: "WHMCS order {order} carried its marker and is no longer found by it.",
