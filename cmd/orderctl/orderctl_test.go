@@ -29,6 +29,7 @@ import (
 
 	"orderbridge/shared/fault"
 	"orderbridge/shared/order"
+	"orderbridge/shared/provision"
 	"orderbridge/shared/store"
 	"orderbridge/shared/writeback"
 )
@@ -826,5 +827,216 @@ func TestRedrivePushesEachOrderOnceAndKeepsWhatNamesNone(t *testing.T) {
 	w.fails(t, exitFailed, "store_unavailable", "redrive")
 	if len(w.letters.deleted) != 0 {
 		t.Errorf("deleted %q although nothing was pushed", w.letters.deleted)
+	}
+}
+
+// On another machine's AWS nothing is written without a yes; each write is
+// announced by where it goes.
+func TestAWriteIsAnnouncedAndAskedFor(t *testing.T) {
+	const place = "account 123456789012, region eu-central-1, stack -, table orders: pause all work on WHMCS\n"
+	for name, c := range map[string]struct {
+		remote, terminal bool
+		in               string
+		args             []string
+		code             int
+		paused           bool
+		says             string
+	}{
+		"this machine":              {false, false, "", nil, exitDone, true, ""},
+		"a script":                  {true, false, "", nil, exitUsage, false, "nobody can be asked here"},
+		"a script that says yes":    {true, false, "", []string{"--yes"}, exitDone, true, ""},
+		"a person who says yes":     {true, true, "yes\n", nil, exitDone, true, "Go on? yes or no: "},
+		"a person who says no":      {true, true, "no\n", nil, exitFailed, false, "the answer was not yes"},
+		"a person who says nothing": {true, true, "", nil, exitFailed, false, "the answer was not yes"},
+		"a dry run":                 {true, false, "", []string{"--dry-run"}, exitDone, false, "dry run: nothing is changed"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld()
+			w.remote, w.terminal, w.in = c.remote, c.terminal, c.in
+			code := w.run(t, append([]string{"pause", "--by", "ann", "--why", "x"}, c.args...)...)
+			if code != c.code || w.table.control.Paused != c.paused {
+				t.Errorf("exit code %d, paused %t", code, w.table.control.Paused)
+			}
+			if text := w.err.String(); !strings.HasPrefix(text, place) || !strings.Contains(text, c.says) {
+				t.Errorf("it says %q", text)
+			}
+		})
+	}
+}
+
+func TestListShowsWhatTheFlagsMean(t *testing.T) {
+	w := newWorld()
+	w.table.orders[orderID] = record(t) // add_outcome_unknown, a minute ago
+	w.table.orders[failedID] = failedRecord(t)
+	open := record(t)
+	open.ID, _ = order.ParseID("801000000000003AAA")
+	open.State, open.ErrorCode, open.AccountID = order.Waiting, fault.WHMCSRoleDenied, ""
+	w.table.orders[open.ID.String()] = open
+	for args, want := range map[string]string{
+		"":                                      "801000000000001AAA 801000000000002AAA 801000000000003AAA",
+		"--state failed":                        "801000000000001AAA 801000000000002AAA",
+		"--state open":                          "801000000000003AAA",
+		"--state waiting,failed":                "801000000000001AAA 801000000000002AAA 801000000000003AAA",
+		"--state queued":                        "",
+		"--needs person":                        "801000000000001AAA",
+		"--needs mending":                       "801000000000003AAA",
+		"--code product_not_mapped":             "801000000000002AAA",
+		"--account 001000000000001AAA":          "801000000000001AAA 801000000000002AAA",
+		"--older-than 1h":                       "801000000000003AAA",
+		"--since 1h":                            "801000000000001AAA 801000000000002AAA",
+		"--limit 1":                             "801000000000001AAA",
+		"--needs person --code order_empty":     "",
+		"--since 30s":                           "",
+		"--code order_empty,product_not_mapped": "801000000000002AAA",
+	} {
+		if code := w.run(t, append([]string{"list", "--json"}, strings.Fields(args)...)...); code != exitDone {
+			t.Fatalf("list %s: exit code %d, %s", args, code, w.err.String())
+		}
+		var rows []struct {
+			ID string `json:"order_id"`
+		}
+		if err := json.Unmarshal(w.out.Bytes(), &rows); err != nil {
+			t.Fatal(err)
+		}
+		var ids []string
+		for _, r := range rows {
+			ids = append(ids, r.ID)
+		}
+		if got := strings.Join(ids, " "); got != want {
+			t.Errorf("list %s: %q, want %q", args, got, want)
+		}
+	}
+	if w.run(t, "list", "--limit", "1"); !strings.Contains(w.err.String(), "2 more: --limit 0 lists all") {
+		t.Errorf("it says %q", w.err.String())
+	}
+}
+
+func TestStatusSaysWhetherAPersonIsNeeded(t *testing.T) {
+	w := newWorld()
+	if code := w.run(t, "status"); code != exitDone || !strings.Contains(w.out.String(), "for nothing") {
+		t.Errorf("exit code %d, %s", code, w.out.String())
+	}
+	for name, c := range map[string]struct {
+		change func(*world)
+		says   string
+	}{
+		"a decision":   {func(w *world) { w.table.orders[orderID] = record(t) }, "1 failed orders wait for a decision: orderctl list --needs person"},
+		"dead letters": {func(w *world) { w.letters.add("x", "{}") }, "1 dead letters of statuspush"},
+		"dead work":    {func(w *world) { w.letters.addTo("http://work-dead", "x", "{}") }, "1 dead letters of work"},
+		"an installation": {func(w *world) {
+			w.table.control = order.Control{Side: order.SideWHMCS, Why: fault.WHMCSRoleDenied, OpenUntil: now.Add(time.Minute)}
+		}, "whmcs: whmcs_role_denied"},
+		"workers too few": {func(w *world) {
+			r := record(t)
+			r.State, r.DueAt = order.Queued, now.Add(-time.Hour)
+			w.table.orders[orderID] = r
+		}, "1 orders are due for more than 15 min"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld()
+			c.change(w)
+			if code := w.run(t, "status"); code != exitUnfinished || !strings.Contains(w.out.String(), c.says) {
+				t.Errorf("exit code %d, %s", code, w.out.String())
+			}
+		})
+	}
+	for name, change := range map[string]func(*world){
+		"a paused side keeps orders waiting": func(w *world) {
+			r := record(t)
+			r.State, r.DueAt = order.Queued, now.Add(-time.Hour)
+			w.table.orders[orderID] = r
+			w.table.control = order.Control{Side: order.SideWHMCS, Paused: true, By: "ann", Reason: "upgrade", At: now}
+		},
+		"a side that is away for a while": func(w *world) {
+			w.table.control = order.Control{Side: order.SideWHMCS, Why: fault.WHMCSUnavailable, OpenUntil: now.Add(time.Minute)}
+		},
+		"a plain failure": func(w *world) { w.table.orders[failedID] = failedRecord(t) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld()
+			change(w)
+			if code := w.run(t, "status"); code != exitDone {
+				t.Errorf("exit code %d, %s", code, w.out.String())
+			}
+		})
+	}
+}
+
+func TestRetryTakesTheOldestOfACode(t *testing.T) {
+	w := newWorld()
+	for k := range 5 {
+		r := failedRecord(t)
+		r.ID, _ = order.ParseID(fmt.Sprintf("801%012d", k+1))
+		r.ErrorAt = now.Add(-time.Duration(k+1) * time.Hour)
+		w.table.orders[r.ID.String()] = r
+	}
+	args := []string{"retry", "--code", "product_not_mapped", "--max", "2", "--by", "ann", "--why", "mapped"}
+	if code := w.run(t, append(args, "--dry-run")...); code != exitDone || len(w.table.resolved) != 0 || !strings.Contains(w.out.String(), "would be queued") {
+		t.Fatalf("dry run: exit code %d, %v, %s", code, w.table.resolved, w.out.String())
+	}
+	if code := w.run(t, args...); code != exitDone {
+		t.Fatalf("exit code %d, %s", code, w.err.String())
+	}
+	var ids []string
+	for _, d := range w.table.resolved {
+		if !d.Retry || d.By != "ann" || d.Why != "mapped" {
+			t.Errorf("decision %+v", d)
+		}
+		ids = append(ids, d.ID.String())
+	}
+	if got := strings.Join(ids, " "); got != "801000000000004AAA 801000000000005AAA" {
+		t.Errorf("retried %q", got)
+	}
+	if !strings.Contains(w.err.String(), "5 orders, of which the oldest 2 are taken") {
+		t.Errorf("it says %q", w.err.String())
+	}
+	w.in = "ORDER  STATE\n" + orderID + "  failed\n\n" + failedID + " failed\n"
+	w.table.resolved = nil
+	if code := w.run(t, "retry", "-", "--by", "ann", "--why", "x"); code != exitDone || len(w.table.resolved) != 2 {
+		t.Errorf("from a list: exit code %d, %v, %s", code, w.table.resolved, w.err.String())
+	}
+}
+
+func TestRedriveOfWorkGivesTheHintBack(t *testing.T) {
+	w := newWorld()
+	w.letters.addTo("http://work-dead", "hint", `{"pk":"order#`+orderID+`"}`)
+	if code := w.run(t, "redrive", "--dry-run"); code != exitDone || len(w.letters.sent) != 0 || len(w.letters.shown) != 1 {
+		t.Fatalf("dry run: exit code %d, sent %q, shown again %q", code, w.letters.sent, w.letters.shown)
+	}
+	w.letters.addTo("http://work-dead", "hint", `{"pk":"order#`+orderID+`"}`)
+	if code := w.run(t, "redrive", "--queue", "work"); code != exitDone {
+		t.Fatalf("exit code %d, %s", code, w.err.String())
+	}
+	if got := strings.Join(w.letters.sent, ";"); got != `http://work {"pk":"order#`+orderID+`"}` || len(w.letters.deleted) != 1 {
+		t.Errorf("sent %s, deleted %q", got, w.letters.deleted)
+	}
+}
+
+func TestWhatKeepsTheToolFromAWSHasItsOwnCode(t *testing.T) {
+	for cause, want := range map[error]string{
+		&smithy.GenericAPIError{Code: "AccessDeniedException"}:       "aws_denied",
+		&smithy.GenericAPIError{Code: "ExpiredTokenException"}:       "aws_credentials_missing",
+		&smithy.GenericAPIError{Code: "UnrecognizedClientException"}: "aws_credentials_missing",
+		&smithy.GenericAPIError{Code: "ResourceNotFoundException"}:   "aws_not_found",
+		&smithy.GenericAPIError{Code: "ThrottlingException"}:         "store_unavailable",
+	} {
+		w := newWorld()
+		w.table.err = fault.Wrap(fault.StoreUnavailable, cause)
+		w.fails(t, exitFailed, want+": ", "show", orderID)
+	}
+	w := newWorld()
+	w.connect = fault.Wrap(fault.AWSCredentials, errors.New("no provider"))
+	w.fails(t, exitFailed, "aws_credentials_missing: ", "show", orderID)
+}
+
+func TestASignedCalloutIsNotSentInTheClear(t *testing.T) {
+	w := newWorld()
+	w.env["API_URL"] = "http://orders.example.com"
+	w.fails(t, exitUsage, "API_URL must be https", "callout", orderID)
+}
+
+func TestAnOrderIsTriedAsLongAsTheEngineSays(t *testing.T) {
+	if giveUp != provision.GiveUp {
+		t.Errorf("orderctl says %s, the engine gives up after %s", giveUp, provision.GiveUp)
 	}
 }
