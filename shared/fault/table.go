@@ -110,7 +110,7 @@ var table = map[Code]Info{
 		Seen: "The order does not exist in Salesforce, or is hidden from the integration user.", Do: "Ask the on-call engineer to check what that user may see.",
 		OnCall: steps(
 			"In Salesforce, open the order as the integration user. Give the user its permission set or share the order with it.",
-			"Click again: `orderctl callout {id}`",
+			"Click again: `orderctl retry {id} --by YOU --why TEXT`",
 		),
 	},
 	ReductionOrder: {Status: 422, Kind: Permanent, Group: GroupOrder, Title: "Reduction order",
@@ -132,14 +132,14 @@ var table = map[Code]Info{
 		Seen: "Nothing was ordered in 72 hours of trying.", Do: "Click again to try for another 72 hours.",
 		OnCall: steps(
 			"Find in the history what stood in the way, and remove it.",
-			"Click again: `orderctl callout {id}`",
+			"Click again: `orderctl retry {id} --by YOU --why TEXT`",
 		),
 	},
 	NotProcessable: {Status: 422, Kind: Permanent, Group: GroupOrder, Title: "Not processable",
 		Seen: "The bridge cannot process this order; nothing was ordered.", Do: "Ask the on-call engineer.",
 		OnCall: steps(
 			"The error says what stands in the way: the order is too large, its item in the table cannot be read, or each run of ProvisionFunction ended without a word (out of memory, for instance: see its log for the order id).",
-			"Remove the cause, then click again: `orderctl callout {id}`",
+			"Remove the cause, then click again: `orderctl retry {id} --by YOU --why TEXT`",
 		),
 	},
 	Stopped: {Status: 422, Kind: Permanent, Group: GroupOrder, Title: "Stopped by an operator",
@@ -147,12 +147,12 @@ var table = map[Code]Info{
 		OnCall: []Guide{
 			{At: []string{"none"}, Steps: []string{
 				"Read in the history who stopped it and why. Nothing of it is in WHMCS.",
-				"Resume it with a click: `orderctl callout {id}`",
+				"Resume it with a click: `orderctl retry {id} --by YOU --why TEXT`",
 			}},
 			{Steps: []string{
 				"Read in the history who stopped it and why.",
 				"Search WHMCS for `{marker}`. If the customer is not to be served, cancel there what you find.",
-				"Resume it with a click, it searches WHMCS first: `orderctl callout {id}`",
+				"Resume it with a click, it searches WHMCS first: `orderctl retry {id} --by YOU --why TEXT`",
 			}},
 		},
 	},
@@ -182,7 +182,7 @@ var table = map[Code]Info{
 				Seen: "WHMCS order {order} could not be read or accepted for 72 hours.",
 				Steps: []string{
 					"In WHMCS, open order {order} and remove the cause that the error and the history name.",
-					"Click again, it reads the order and goes on: `orderctl callout {id}`",
+					"Click again, it reads the order and goes on: `orderctl retry {id} --by YOU --why TEXT`",
 				}},
 			{At: []string{"accepting"},
 				Seen: "AcceptOrder of WHMCS order {order} may have run, and the order still reads Pending.",
@@ -190,7 +190,7 @@ var table = map[Code]Info{
 					"In WHMCS, open order {order}, and find out on the remote system whether its accounts exist.",
 					"They do not exist: accept the order in WHMCS.\n" +
 						"They exist: set its services to Active in WHMCS.",
-					"Click again, it reads and verifies and does not accept a second time: `orderctl callout {id}`",
+					"Click again, it reads and verifies and does not accept a second time: `orderctl retry {id} --by YOU --why TEXT`",
 				}},
 		},
 	},
@@ -201,7 +201,7 @@ var table = map[Code]Info{
 				Seen: "The WHMCS order that carries the marker is not what was ordered.",
 				Steps: []string{
 					"In WHMCS, compare the order that the error names with the Salesforce order, and correct it.",
-					"Click again, it compares again: `orderctl callout {id}`\n" +
+					"Click again, it compares again: `orderctl retry {id} --by YOU --why TEXT`\n" +
 						"Another order is the right one, number N: `orderctl resolve {id} --adopt N --by YOU --why TEXT`\n" +
 						"Order again: cancel the wrong one in WHMCS, then `orderctl resolve {id} --none --by YOU --why TEXT`",
 				}},
@@ -209,7 +209,7 @@ var table = map[Code]Info{
 				Seen: "WHMCS order {order} is not what was ordered.",
 				Steps: []string{
 					"In WHMCS, compare order {order} with the Salesforce order, and correct it.",
-					"Click again, it compares again: `orderctl callout {id}`\n" +
+					"Click again, it compares again: `orderctl retry {id} --by YOU --why TEXT`\n" +
 						"Another order is the right one, number N: `orderctl resolve {id} --adopt N --by YOU --why TEXT`\n" +
 						"Order again: cancel order {order} in WHMCS, then `orderctl resolve {id} --none --by YOU --why TEXT`",
 				}},
@@ -243,7 +243,7 @@ var table = map[Code]Info{
 				Seen: "Beside WHMCS order {order} others carry the marker. The error names them.",
 				Steps: []string{
 					"In WHMCS, cancel the wrong ones but check their services first. The bridge accepted order {order}.",
-					"Click again, it searches and verifies again: `orderctl callout {id}`",
+					"Click again, it searches and verifies again: `orderctl retry {id} --by YOU --why TEXT`",
 				}},
 		},
 	},
@@ -263,7 +263,7 @@ var table = map[Code]Info{
 				Steps: []string{
 					"Find out what removed the marker.",
 					"In WHMCS, put this line into the admin notes of order {order}, or into the field of `WHMCS_MARKER`: `{marker}`",
-					"Click again, it searches and verifies again: `orderctl callout {id}`",
+					"Click again, it searches and verifies again: `orderctl retry {id} --by YOU --why TEXT`",
 				}},
 		},
 	},
@@ -273,7 +273,7 @@ var table = map[Code]Info{
 			{At: []string{"adding"},
 				Seen: "WHMCS_Order_ID__c names a WHMCS order that does not exist or lacks this order's marker. A clone copies the field.",
 				Steps: []string{
-					"In Salesforce, clear WHMCS_Order_ID__c and click again: `orderctl callout {id}`\n" +
+					"In Salesforce, clear WHMCS_Order_ID__c and click again: `orderctl retry {id} --by YOU --why TEXT`\n" +
 						"The WHMCS order belongs to this order all the same, number N: `orderctl resolve {id} --adopt N --by YOU --why TEXT`",
 				}},
 		},
@@ -285,7 +285,7 @@ var table = map[Code]Info{
 				Seen: "AcceptOrder succeeded, and not every service of WHMCS order {order} is known to be Active.",
 				Steps: []string{
 					"In WHMCS, open order {order}, and Utilities, Module Queue. Activate the services that are not Active.",
-					"Click again, it verifies again: `orderctl callout {id}`",
+					"Click again, it verifies again: `orderctl retry {id} --by YOU --why TEXT`",
 				}},
 		},
 	},
@@ -297,7 +297,7 @@ var table = map[Code]Info{
 				Steps: []string{
 					"On the remote system, find out whether the account exists.",
 					"Remove the cause. If the account exists, set its service to Active in WHMCS.",
-					"Click again: `orderctl callout {id}`\n" +
+					"Click again: `orderctl retry {id} --by YOU --why TEXT`\n" +
 						"While the WHMCS order is Pending, the click allows one more run of the module.",
 				}},
 			{At: []string{"accepted"},
@@ -307,7 +307,7 @@ var table = map[Code]Info{
 					"It exists: set its service to Active in WHMCS.\n" +
 						"It does not exist: remove the cause, then run Module Create on the service in WHMCS.",
 					"In Utilities, Module Queue, see that the entry of the service is gone; while it is there, the order fails again.",
-					"Click again, it verifies and runs no module: `orderctl callout {id}`",
+					"Click again, it verifies and runs no module: `orderctl retry {id} --by YOU --why TEXT`",
 				}},
 		},
 	},
@@ -408,19 +408,19 @@ var table = map[Code]Info{
 		Seen: "A setting is missing or not valid.", Do: "Ask the on-call engineer to correct it.",
 		OnCall: steps("Correct the setting that the log names: a parameter of the stack, or in `make run` a variable of the environment."),
 	},
-	AWSCredentials: {Status: 500, Kind: Config, Group: GroupWork, Title: "AWS credentials missing",
+	AWSCredentials: {Status: 500, Kind: Rejected, Group: GroupWork, Title: "AWS credentials missing",
 		Seen: "AWS credentials are missing, expired or not valid.", Do: "Log in to AWS again, or name another profile.",
 		OnCall: steps("`aws sts get-caller-identity` says who you are; `aws sso login`, `--profile NAME` or the variables of the environment."),
 	},
-	AWSDenied: {Status: 500, Kind: Config, Group: GroupWork, Title: "AWS access denied",
+	AWSDenied: {Status: 500, Kind: Rejected, Group: GroupWork, Title: "AWS access denied",
 		Seen: "AWS does not allow this with your credentials.", Do: "Take a role that may do it; the cause names the action.",
 		OnCall: steps("Take a role that may do the action that the error names, or ask the platform engineer for it."),
 	},
-	AWSNotFound: {Status: 500, Kind: Config, Group: GroupWork, Title: "Not found in AWS",
+	AWSNotFound: {Status: 500, Kind: Rejected, Group: GroupWork, Title: "Not found in AWS",
 		Seen: "AWS has no table, queue, secret, function or stack of that name here.", Do: "Compare account, region and name.",
 		OnCall: steps("Compare account, region and name: `orderctl env --stack NAME` prints the names of an installation."),
 	},
-	AWSUnreachable: {Status: 500, Kind: Config, Group: GroupWork, Title: "AWS not reachable",
+	AWSUnreachable: {Status: 500, Kind: Rejected, Group: GroupWork, Title: "AWS not reachable",
 		Seen: "AWS does not answer from here.", Do: "Check the network, the region and AWS_ENDPOINT_URL.",
 		OnCall: steps("Check the network, the region, and that `AWS_ENDPOINT_URL` is empty or the address that `make run` prints."),
 	},
