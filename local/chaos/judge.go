@@ -36,6 +36,8 @@ type whmcsOrder struct {
 		Status string `json:"status"`
 	} `json:"services"`
 	ModuleRuns int `json:"moduleRuns"`
+
+	salesforce string // whose it is, by the notes that AddOrder was sent
 }
 
 // salesforceOrder is an order as the Salesforce simulator shows it.
@@ -48,30 +50,46 @@ type salesforceOrder struct {
 	} `json:"history"`
 }
 
-// books are the orders of WHMCS by the Salesforce order id of their marker.
-func (r *run) books(ctx context.Context) (map[string][]whmcsOrder, error) {
+// orders are the orders of WHMCS, oldest first, each with the Salesforce order
+// that it was made for, whatever its notes say by now.
+func (r *run) orders(ctx context.Context) ([]whmcsOrder, error) {
 	var all []whmcsOrder
 	if err := r.ask(ctx, "GET", r.sys.WHMCS+"/_sim/orders", nil, &all); err != nil {
 		return nil, err
 	}
+	calls, err := r.journal(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for i, o := range all {
+		all[i].salesforce = calls.madeFor[o.ID]
+	}
+	slices.SortFunc(all, func(a, b whmcsOrder) int { return cmp.Compare(a.ID, b.ID) })
+	return all, nil
+}
+
+// books are the orders of WHMCS by the Salesforce order that they were made for.
+func (r *run) books(ctx context.Context) (map[string][]whmcsOrder, error) {
+	all, err := r.orders(ctx)
 	by := map[string][]whmcsOrder{}
 	for _, o := range all {
-		m := string(order.ReadMarker(o.Notes))
-		by[m] = append(by[m], o)
+		by[o.salesforce] = append(by[o.salesforce], o)
 	}
-	return by, nil
+	return by, err
 }
 
 // journal is what the WHMCS simulator's journal tells of the effects.
 type journal struct {
-	adds       map[string]int // AddOrder calls by Salesforce order
-	added      int            // of them those that made an order
-	modules    map[int64]int  // AcceptOrder calls whose module reported a failure, by WHMCS order
-	longestAdd int            // most AddOrder calls of one order
+	adds       map[string]int   // AddOrder calls by Salesforce order
+	madeFor    map[int64]string // WHMCS order to Salesforce order
+	added      int              // of them those that made an order
+	modules    map[int64]int    // AcceptOrder calls whose module reported a failure, by WHMCS order
+	struck     int              // calls that met a fault
+	longestAdd int              // most AddOrder calls of one order
 }
 
 func (r *run) journal(ctx context.Context) (journal, error) {
-	j := journal{adds: map[string]int{}, modules: map[int64]int{}}
+	j := journal{adds: map[string]int{}, madeFor: map[int64]string{}, modules: map[int64]int{}}
 	var all []struct {
 		Action string            `json:"action"`
 		Params map[string]string `json:"params"`
@@ -90,13 +108,17 @@ func (r *run) journal(ctx context.Context) (journal, error) {
 			if c.Effect != "" {
 				j.added++
 			}
+			var made int64
+			if n, _ := fmt.Sscanf(c.Effect, "order %d added", &made); n == 1 {
+				j.madeFor[made] = m
+			}
 		case c.Action == "AcceptOrder" && c.Effect != "" && strings.HasPrefix(c.Fault, "module-fail"):
 			if n, err := strconv.ParseInt(c.Params["orderid"], 10, 64); err == nil {
 				j.modules[n]++
 			}
 		}
 		if c.Fault != "" {
-			r.seen.add("struck", 1)
+			j.struck++
 		}
 	}
 	return j, nil
@@ -105,7 +127,10 @@ func (r *run) journal(ctx context.Context) (journal, error) {
 // parked are the codes with which a sale that can be provisioned may end in a
 // storm: each is for a person to review.
 func parked() []fault.Code {
-	return []fault.Code{fault.AcceptOutcomeUnknown, fault.ModuleFailed, fault.AddOutcomeUnknown}
+	return []fault.Code{
+		fault.AcceptOutcomeUnknown, fault.ModuleFailed, fault.AddOutcomeUnknown,
+		fault.WHMCSOrderAmbiguous, fault.MarkerNotKept, // of a damaged marker
+	}
 }
 
 // judge compares the books of both vendors with the table and the portal, and
@@ -126,7 +151,7 @@ func (r *run) judge(ctx context.Context) error {
 	var t verdicts
 	for m, all := range books {
 		if !slices.ContainsFunc(r.sales, func(s *sale) bool { return s.id.String() == m }) {
-			r.found(order.ID{}, "WHMCS orders with the marker %q belong to no order of this run: %v", m, all)
+			r.found(order.ID{}, "WHMCS orders made for %q belong to no order of this run: %v", m, all)
 		}
 	}
 	for _, s := range r.sales {
@@ -394,7 +419,8 @@ func (r *run) report(t verdicts, calls journal) {
 	row("killed (SIGKILL)", "%d: provision %d, statuspush %d, fulfill %d", n("kills"), n("killed provision"), n("killed statuspush"), n("killed fulfill"))
 	row("frozen (SIGSTOP, SIGCONT)", "%d: provision %d, statuspush %d, fulfill %d", n("freezes"), n("froze provision"), n("froze statuspush"), n("froze fulfill"))
 	row("workers woken after their lease", "%d; %d found it gone, %d held their send back, %d sends stopped at the gate", n("woke after the lease"), n("leases lost"), t.held, n("sends refused at the gate"))
-	row("faults", "%d ordered, %d struck WHMCS calls; breakers opened %d times", n("faults"), n("struck"), n("breakers opened"))
+	row("faults", "%d ordered, %d struck WHMCS calls; breakers opened %d times", n("faults"), calls.struck, n("breakers opened"))
+	row("people", "%d notes edited, %d markers damaged, %d wrong words said and taken back, %d pauses ended", n("notes edited"), n("markers damaged"), n("wrong words"), n("pauses"))
 	row("AddOrder", "%d made; %d orders needed more than one call, %d at most; %d found by a look", calls.added, again, calls.longestAdd, t.adopted)
 	row("doubled", "%d", t.doubled)
 	row("lost", "%d", t.lost)

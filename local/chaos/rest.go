@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"strings"
 	"time"
 
@@ -24,6 +25,9 @@ const (
 func (r *run) rest(ctx context.Context) error {
 	open := r.sales
 	return r.until(ctx, restLimit, func(ctx context.Context) (string, error) {
+		if err := r.resume(ctx); err != nil {
+			return "", err
+		}
 		var left []*sale
 		states := map[string]int{}
 		for _, s := range open {
@@ -91,7 +95,7 @@ func (r *run) correct(ctx context.Context) error {
 		}
 	}
 	r.seen.add("corrected", len(todo))
-	const rounds = 3 // an unstable list is searched again, then decided
+	const rounds = 5 // a wrong word, taken back; an unstable list, searched again, then decided
 	for round := 0; round < rounds && len(todo) > 0; round++ {
 		r.say("correcting %d failed orders as their codes advise", len(todo))
 		for _, s := range todo {
@@ -99,7 +103,10 @@ func (r *run) correct(ctx context.Context) error {
 			if err != nil {
 				return fmt.Errorf("read order %s: %w", s.id, err)
 			}
-			decided, err := r.repair(ctx, rec, round)
+			decided, err := r.err(ctx, rec, round, rng)
+			if err == nil && !decided {
+				decided, err = r.repair(ctx, rec, round)
+			}
 			if err != nil {
 				return err
 			}
@@ -130,6 +137,42 @@ func (r *run) correct(ctx context.Context) error {
 	return nil
 }
 
+// err is a person who says something wrong: that WHMCS has no order of one that
+// lives, or the number of another order. decided: it was said; the order looks,
+// and fails again. A wrong number is taken back.
+func (r *run) err(ctx context.Context, rec order.Record, round int, rng *rand.Rand) (decided bool, err error) {
+	say := func(word ...string) error {
+		_, err := r.orderctl(ctx, append([]string{"resolve", rec.ID.String(), "--by", "chaos", "--why", "it seemed so"}, word...)...)
+		return err
+	}
+	if rec.State == order.Failed && rec.ErrorCode == fault.WHMCSOrderMismatch && rec.Word.Named() {
+		return true, say("--undo-adopt")
+	}
+	if round > 0 || rng.IntN(3) > 0 {
+		return false, nil
+	}
+	all, err := r.orders(ctx)
+	if err != nil {
+		return false, err
+	}
+	var others []whmcsOrder
+	lives := false // and says so: a person's none about an order without a marker is not for WHMCS to correct
+	for _, o := range all {
+		marked := o.salesforce != "" && order.ReadMarker(o.Notes).Names(mustID(o.salesforce))
+		switch {
+		case o.salesforce == rec.ID.String():
+			lives = lives || marked && o.Status != "Cancelled" && o.Status != "Fraud"
+		case marked:
+			others = append(others, o)
+		}
+	}
+	r.seen.add("wrong words", 1)
+	if lives && rng.IntN(2) == 0 {
+		return true, say("--none")
+	}
+	return true, say("--adopt", fmt.Sprint(one(rng, others).ID))
+}
+
 // repair is what a person does in WHMCS before the next click. decided: the
 // person decided by orderctl, which needs no click.
 func (r *run) repair(ctx context.Context, rec order.Record, round int) (decided bool, err error) {
@@ -147,6 +190,23 @@ func (r *run) repair(ctx context.Context, rec order.Record, round int) (decided 
 		}
 		_, err = r.orderctl(ctx, append([]string{"resolve", rec.ID.String(), "--by", "chaos", "--why", "looked in WHMCS"}, verdict...)...)
 		return true, err
+	}
+	if rec.ErrorCode == fault.WHMCSOrderAmbiguous || rec.ErrorCode == fault.MarkerNotKept {
+		// The order that is not known to be this one's may be another's whose
+		// marker was damaged.
+		all, err := r.orders(ctx)
+		if err != nil {
+			return false, err
+		}
+		for _, o := range all {
+			if o.salesforce == "" || order.ReadMarker(o.Notes).Names(mustID(o.salesforce)) {
+				continue
+			}
+			if err := r.ask(ctx, "PATCH", fmt.Sprintf("%s/_sim/orders/%d", r.sys.WHMCS, o.ID), map[string]any{"notes": mustID(o.salesforce).Marker()}, nil); err != nil {
+				return false, err
+			}
+		}
+		return false, nil
 	}
 	if rec.WHMCSOrderID == "" {
 		return false, nil

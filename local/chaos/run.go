@@ -34,7 +34,7 @@ const (
 	settle        = 3 * time.Second
 	acceptSettle  = 4 * time.Second
 	effectTimeout = time.Second
-	lease         = 4 * time.Second
+	lease         = 6 * time.Second // longer than a slow table uses up: then the window stops a send
 	window        = time.Second
 	margin        = order.MaxSkew // the least that is taken
 	workers       = 16

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"orderbridge/local/launch"
+	"orderbridge/shared/order"
 )
 
 // storm breaks everything at random until ctx ends.
@@ -23,6 +24,8 @@ func (r *run) storm(ctx context.Context) error {
 		r.salesforceFaults,
 		r.tableFaults,
 		r.hints,
+		r.edits,
+		r.resumes,
 	)
 }
 
@@ -163,6 +166,7 @@ type breakage struct {
 	Times   int    `json:"times"`
 	DelayMs int64  `json:"delayMs,omitempty"`
 	Bytes   int    `json:"bytes,omitempty"`
+	Message string `json:"message,omitempty"`
 }
 
 // breakage orders a fault. With fresh, those that struck nothing yet are taken
@@ -180,13 +184,79 @@ func (r *run) breakage(ctx context.Context, base string, b breakage, fresh bool)
 
 func ms(d time.Duration) int64 { return d.Milliseconds() }
 
+// edits is an admin who writes into the notes of WHMCS orders. Most edits leave
+// our id in them, and must change nothing; the others damage the marker, and
+// may make a case for a person.
+func (r *run) edits(ctx context.Context) error {
+	rng := r.random("edits")
+	for wait(ctx, between(rng, 200*time.Millisecond, 800*time.Millisecond)) {
+		all, err := r.orders(ctx)
+		if err != nil {
+			return err
+		}
+		if len(all) == 0 {
+			continue
+		}
+		// The newest are those that are still being worked on.
+		o := all[len(all)-1-rng.IntN(min(len(all), 2*workers))]
+		id := o.salesforce
+		if id == "" || !order.ReadMarker(o.Notes).Names(mustID(id)) {
+			continue
+		}
+		notes := one(rng, []string{
+			o.Notes + ", called the customer", "see " + o.Notes + ".", "sfOrderId=801999999999999AAA\n" + o.Notes, "SFORDERID=" + id,
+			"<b>" + o.Notes + "</b>", "\"" + id + "\"",
+		})
+		what := "notes edited"
+		if rng.IntN(6) == 0 {
+			what = "markers damaged"
+			notes = one(rng, []string{"sfOrderId=" + id[:17], "sfOrderId=" + id[:15], "sfOrderId=" + id[:16] + "X" + id[17:]})
+		}
+		r.seen.add(what, 1)
+		if err := r.ask(ctx, "PATCH", fmt.Sprintf("%s/_sim/orders/%d", r.sys.WHMCS, o.ID), map[string]any{"notes": notes}, nil); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func mustID(s string) order.ID {
+	id, err := order.ParseID(s)
+	if err != nil {
+		panic(err) // it is one of this run's own
+	}
+	return id
+}
+
+// resumes is the on-call engineer whom a pause by the engine calls.
+func (r *run) resumes(ctx context.Context) error {
+	for wait(ctx, 3*time.Second) {
+		if err := r.resume(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *run) resume(ctx context.Context) error {
+	c, err := r.table.Control(ctx, order.SideWHMCS)
+	if err != nil || !c.Paused {
+		return nil // a table that does not answer is asked again
+	}
+	r.seen.add("pauses", 1)
+	return r.table.Resume(ctx, "chaos", time.Now())
+}
+
 func (r *run) whmcsFaults(ctx context.Context) error {
 	rng := r.random("whmcs")
 	actions := []string{"AddOrder", "AddOrder", "AddOrder", "AcceptOrder", "AcceptOrder", "AcceptOrder",
 		"GetOrders", "GetOrders", "GetClientsProducts", "GetModuleQueue", "GetProducts", "GetClientsDetails", "WhmcsDetails"}
 	answers := []string{"drop-before", "reset", "http-500", "html-503", "blank-200", "warning-only", "garbage-200",
 		"commit-then-drop", "commit-then-drop", "commit-502", "drop-after-bytes", "notice-prefix", "slow", "slow"}
-	effects := append([]string{"commit-after-timeout", "commit-after-timeout", "commit-after-timeout"}, answers...)
+	effects := append([]string{"commit-after-timeout", "commit-after-timeout", "commit-after-timeout", "commit-then-refuse", "commit-then-refuse-500"}, answers...)
+	// What a hook, a registrar or PHP says after the order was made, in the words
+	// of WHMCS's own refusals.
+	refusals := []string{"Access denied for user 'whmcs'@'localhost'", "Invalid IP 203.0.113.9", "Authentication Failed", "Command Not Found"}
 	// What WHMCS does late is done within the settle time of the window's end,
 	// with room for a machine that is busy: that is assumption A3.
 	bound := map[string]time.Duration{"AddOrder": settle - 800*time.Millisecond, "AcceptOrder": acceptSettle - 800*time.Millisecond}
@@ -213,6 +283,8 @@ func (r *run) whmcsFaults(ctx context.Context) error {
 			b.DelayMs = ms(between(rng, 50*time.Millisecond, 2*effectTimeout))
 		case "commit-then-drop":
 			b.DelayMs = ms(between(rng, 0, effectTimeout/2))
+		case "commit-then-refuse", "commit-then-refuse-500":
+			b.Message = one(rng, refusals)
 		case "drop-after-bytes":
 			b.Bytes = 1 + rng.IntN(60)
 		}
@@ -251,8 +323,12 @@ func (r *run) salesforceFaults(ctx context.Context) error {
 // tableFaults sets the switches of the embedded DynamoDB.
 func (r *run) tableFaults(ctx context.Context) error {
 	rng := r.random("table")
+	slow := false
 	for wait(ctx, between(rng, 200*time.Millisecond, 1200*time.Millisecond)) {
 		set := map[string]any{}
+		if slow {
+			set["latencyMs"], slow = 0, false
+		}
 		switch rng.IntN(8) {
 		case 0:
 			set["indexLagMs"] = rng.IntN(2001)
@@ -262,6 +338,10 @@ func (r *run) tableFaults(ctx context.Context) error {
 			// A slow table widens the moments between a write and the send that
 			// it allows.
 			set["latencyMs"] = one(rng, []int{0, 10, 30, 60, 100})
+		case 3:
+			// For a moment it is so slow that a send's window has ended when its
+			// stamp is written.
+			set["latencyMs"], slow = ms(window)+300, true
 		default:
 			point := one(rng, []string{"throttle", "serverError", "loseRequest", "loseReply", "loseReply", "loseReply"})
 			n := 1 + rng.IntN(3)

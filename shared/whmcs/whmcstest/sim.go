@@ -78,6 +78,7 @@ type Fault struct {
 //	reset-kept-alive      a TCP reset, on a connection that was used before
 //	drop-after-bytes      the answer is cut after Bytes
 //	commit-502            a proxy's page
+//	commit-then-refuse    a hook's error, under 200 (commit-then-refuse-500: under 500): its text is the message
 //	no-id                 AddOrder: success without ids
 //	notice-prefix         PHP notices stand before the JSON
 //
@@ -89,7 +90,7 @@ func FaultNames() []string {
 	return []string{
 		"drop-before", "reset", "hold", "http-500", "http-403", "http-502", "http-504", "http-429", "html-503", "blank-200", "warning-only", "garbage-200",
 		"forbidden-ip", "bad-credentials", "role-denied", "error-text", "redirect-307", "redirect-308",
-		"slow", "commit-then-drop", "commit-after-timeout", "reset-kept-alive", "drop-after-bytes", "commit-502", "no-id", "notice-prefix",
+		"slow", "commit-then-drop", "commit-after-timeout", "reset-kept-alive", "drop-after-bytes", "commit-502", "commit-then-refuse", "commit-then-refuse-500", "no-id", "notice-prefix",
 		"list-shift-up", "list-shift-down",
 		ModuleFailActive, ModuleFailPending, ModuleFailMixed, ModuleMadePending, HalfAdded, MarkerLost,
 	}
@@ -414,6 +415,10 @@ func (c *call) work() {
 		c.reset()
 	case "commit-502":
 		proxyPage(c.w, 502)
+	case "commit-then-refuse":
+		c.answer(refuseWith(200, cmp.Or(c.fault.Message, "Access denied for user 'whmcs'@'localhost'")))
+	case "commit-then-refuse-500":
+		c.answer(refuseWith(500, cmp.Or(c.fault.Message, "Invalid IP 203.0.113.9")))
 	case "no-id":
 		c.answer(success())
 	default:
