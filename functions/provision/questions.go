@@ -40,11 +40,11 @@ type desk struct {
 		provision.Examiner
 		Numbered(ctx context.Context, number string) ([]order.ID, error)
 		Diagnose(ctx context.Context) []fault.Finding
-		Sold(ctx context.Context) (map[int64][]order.Cycle, error)
+		Sold(ctx context.Context) (sold map[int64][]order.Cycle, made map[string]order.ID, err error)
 	}
 	billing interface {
 		Order(ctx context.Context, whmcsOrderID string, clientID int64) (order.BillingOrder, bool, error)
-		Diagnose(ctx context.Context, sold map[int64][]order.Cycle) []fault.Finding
+		Diagnose(ctx context.Context, sold map[int64][]order.Cycle, made map[string]order.ID) []fault.Finding
 	}
 	sides  map[string]prober
 	skewed func() error
@@ -214,11 +214,11 @@ type findingRow struct {
 // diagnose examines the installation, each side by itself.
 func (d *desk) diagnose(ctx context.Context) any {
 	all := d.orders.Diagnose(ctx)
-	sold, err := d.orders.Sold(ctx)
+	sold, made, err := d.orders.Sold(ctx)
 	if err != nil {
 		all = append(all, fault.Red("Salesforce", "the mapped products can be read", err))
 	}
-	all = append(all, d.billing.Diagnose(ctx, sold)...)
+	all = append(all, d.billing.Diagnose(ctx, sold, made)...)
 	all = append(all, fault.Check("clock", "it agrees with the table's", d.skewed()))
 	rows := make([]findingRow, 0, len(all))
 	for _, f := range all {

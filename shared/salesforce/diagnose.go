@@ -79,15 +79,19 @@ func (c *Client) diagnoseRule(ctx context.Context) fault.Finding {
 const soldMost = 200
 
 // Sold returns the WHMCS products that orders of this org name, with their
-// cycles. Products that cannot be mapped are left out: an order says so.
-func (c *Client) Sold(ctx context.Context) (map[int64][]order.Cycle, error) {
-	orders, err := c.query(ctx, fmt.Sprintf("SELECT %s, (SELECT %s, %s.%s, %s.%s FROM %s) FROM %s LIMIT %d",
-		fieldID, fieldID, fieldProduct, fieldProductID, fieldProduct, fieldCycle, fieldItems, objectOrder, soldMost))
+// cycles, and the WHMCS orders that were made of them. Products that cannot be
+// mapped are left out: an order says so.
+func (c *Client) Sold(ctx context.Context) (sold map[int64][]order.Cycle, made map[string]order.ID, err error) {
+	orders, err := c.query(ctx, fmt.Sprintf("SELECT %s, %s, (SELECT %s, %s.%s, %s.%s FROM %s) FROM %s LIMIT %d",
+		fieldID, fieldWHMCSOrder, fieldID, fieldProduct, fieldProductID, fieldProduct, fieldCycle, fieldItems, objectOrder, soldMost))
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	sold := map[int64][]order.Cycle{}
+	sold, made = map[int64][]order.Cycle{}, map[string]order.ID{}
 	for _, o := range orders {
+		if id, err := order.ParseID(o.text(fieldID)); err == nil && o.text(fieldWHMCSOrder) != "" {
+			made[wholeText(o.text(fieldWHMCSOrder))] = id
+		}
 		for _, it := range o.page(fieldItems).Records {
 			product := it.related(fieldProduct)
 			pid, ok := whole(product.text(fieldProductID), 1)
@@ -97,5 +101,5 @@ func (c *Client) Sold(ctx context.Context) (map[int64][]order.Cycle, error) {
 			}
 		}
 	}
-	return sold, nil
+	return sold, made, nil
 }

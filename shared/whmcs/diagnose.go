@@ -16,8 +16,9 @@ import (
 const of = "WHMCS"
 
 // Diagnose examines the installation, and makes nothing: sold holds the products
-// that Salesforce orders, and the cycles that they are ordered by.
-func (c *Client) Diagnose(ctx context.Context, sold map[int64][]order.Cycle) []fault.Finding {
+// that Salesforce orders, and the cycles that they are ordered by; made the WHMCS
+// orders that it knows.
+func (c *Client) Diagnose(ctx context.Context, sold map[int64][]order.Cycle, made map[string]order.ID) []fault.Finding {
 	v, err := c.details(ctx)
 	served := fault.Check(of, "it answers, at the address and with the credentials of the bridge", err)
 	if err != nil {
@@ -25,7 +26,7 @@ func (c *Client) Diagnose(ctx context.Context, sold map[int64][]order.Cycle) []f
 	}
 	served.Seen = fmt.Sprintf("version %d.%d", v.major, v.minor)
 	all := append([]fault.Finding{served}, c.diagnoseRole(ctx)...)
-	all = append(all, c.diagnoseList(ctx)...)
+	all = append(all, c.diagnoseList(ctx, made)...)
 	return append(all, c.diagnoseProducts(ctx, v, sold)...)
 }
 
@@ -55,7 +56,7 @@ func (c *Client) diagnoseRole(ctx context.Context) (all []fault.Finding) {
 
 // diagnoseList looks at one page of the newest orders: its size, and whether
 // markers are kept.
-func (c *Client) diagnoseList(ctx context.Context) []fault.Finding {
+func (c *Client) diagnoseList(ctx context.Context, made map[string]order.ID) []fault.Finding {
 	const sized = "a page holds as many orders as are asked for"
 	o, err := c.read(ctx, "GetOrders", page(nil, 0))
 	if err != nil {
@@ -65,15 +66,24 @@ func (c *Client) diagnoseList(ctx context.Context) []fault.Finding {
 	total, _ := o.number("totalresults")
 	size := fault.Finding{Of: of, What: sized, OK: int64(len(list)) == min(total, pageSize), Seen: fmt.Sprintf("%d of %d", len(list), min(total, pageSize)),
 		Do: "Find what cuts the pages of the API (a hook, or what stands in front of WHMCS): a search would take many more calls."}
-	marked := 0
-	for _, row := range list {
-		if c.parseOrder(row).Marker != "" {
-			marked++
-		}
-	}
-	kept := fault.Finding{Of: of, What: "markers are kept in the notes", OK: true, Seen: fmt.Sprintf("%d of the %d orders that were read carry one", marked, len(list))}
 	if len(c.fields) > 0 {
 		return []fault.Finding{size} // the fields belong to products: diagnoseProducts
+	}
+	ours, bare := 0, []string{}
+	for _, row := range list {
+		id, known := made[row.id("id")]
+		if !known {
+			continue
+		}
+		ours++
+		if m := c.parseOrder(row).Marker; m == "" || m.MayName(id) && !m.Names(id) {
+			bare = append(bare, row.id("id"))
+		}
+	}
+	kept := fault.Finding{Of: of, What: "markers are kept in the notes", OK: len(bare) == 0, Seen: fmt.Sprintf("%d of the bridge's newest orders were looked at", ours),
+		Do: "Find what empties or replaces the admin notes of new orders (a hook, an addon): guide of marker_not_kept."}
+	if !kept.OK {
+		kept.Seen = "WHMCS orders without their marker: " + strings.Join(bare, " ")
 	}
 	return []fault.Finding{size, kept}
 }
