@@ -182,7 +182,7 @@ func start(ctx context.Context, set settings, source []byte, bin string, out io.
 		// A schedule invokes asynchronously: once the event is taken, the
 		// function's own settings decide on its age.
 		f := s.model.Functions[slices.IndexFunc(s.model.Functions, func(f samtemplate.Function) bool { return f.Short == sc.Function })]
-		schedules = append(schedules, scheduler.Schedule{Name: sc.ID, Function: sc.Function, Every: every, MaxAge: min(f.MaxEventAge, sc.MaxAge)})
+		schedules = append(schedules, scheduler.Schedule{Name: sc.ID, Function: sc.Function, Every: every, MaxAge: min(f.MaxEventAge, sc.MaxAge), Input: sc.Input})
 	}
 	s.clock = scheduler.New(scheduler.Options{Schedules: schedules, Invoker: s.host, Region: set.region, Account: account, Logf: s.logf})
 

@@ -26,6 +26,7 @@ var mayImport = map[string][]string{
 	"shared/webhook":    {"shared/order", "shared/fault"},
 	"shared/provision":  {"shared/order", "shared/fault"},
 	"shared/breaker":    {"shared/order", "shared/fault"},
+	"shared/audit":      {"shared/order", "shared/fault"},
 	"shared/writeback":  {"shared/order", "shared/fault"},
 	"shared/store":      {"shared/order", "shared/fault"},
 	"shared/whmcs":      {"shared/order", "shared/fault"},

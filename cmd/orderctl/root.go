@@ -129,7 +129,7 @@ func (a *app) commands() []*cobra.Command {
 		a.listCommand(), a.statusCommand(), a.showCommand(), a.timelineCommand(),
 		a.calloutCommand(), a.retryCommand(), a.resolveCommand(), a.pauseCommand(), a.resumeCommand(), a.pushCommand(), a.redriveCommand(),
 		a.probeCommand(), a.lookBeforeCommand(), a.restoreCheckCommand(), a.rotateSecretCommand(),
-		a.checkCommand(), a.doctorCommand(),
+		a.checkCommand(), a.doctorCommand(), a.auditCommand(),
 		a.envCommand(), a.versionCommand(), a.manCommand(),
 	}
 }

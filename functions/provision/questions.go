@@ -14,10 +14,11 @@ import (
 // question is an event of orderctl: it asks where addresses, roles and secrets
 // are the real ones. One member is set.
 type question struct {
-	Check  string `json:"check"` // an order
-	Find   string `json:"find"`  // a WHMCS order id, or a Salesforce order number
-	Probe  string `json:"probe"` // a side
-	Doctor bool   `json:"doctor"`
+	Check  string        `json:"check"` // an order
+	Find   string        `json:"find"`  // a WHMCS order id, or a Salesforce order number
+	Probe  string        `json:"probe"` // a side
+	Doctor bool          `json:"doctor"`
+	Audit  *auditRequest `json:"audit"`
 }
 
 // asked reports whether the event is a question at all.
@@ -28,7 +29,7 @@ type prober interface {
 	ProbeNow(ctx context.Context) (*order.Blocked, error)
 }
 
-// desk answers questions. It reads alone, but for a probe, which may close a breaker.
+// desk answers questions. It only reads, but for a probe, which may close a breaker.
 type desk struct {
 	engine interface {
 		Check(ctx context.Context, orders provision.Examiner, id order.ID, rec order.Record) provision.Checkup
@@ -48,6 +49,7 @@ type desk struct {
 	}
 	sides  map[string]prober
 	skewed func() error
+	clerk  *clerk
 }
 
 // refusal is the answer to a question that could not be answered.
@@ -79,6 +81,8 @@ func (d *desk) look(ctx context.Context, q question) (any, error) {
 		return d.find(ctx, q.Find)
 	case q.Probe != "":
 		return d.probe(ctx, q.Probe)
+	case q.Audit != nil:
+		return d.clerk.audit(ctx, *q.Audit)
 	}
 	return d.diagnose(ctx), nil
 }

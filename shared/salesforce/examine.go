@@ -3,6 +3,7 @@ package salesforce
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"orderbridge/shared/fault"
 	"orderbridge/shared/order"
@@ -52,4 +53,25 @@ func (c *Client) Numbered(ctx context.Context, number string) ([]order.ID, error
 		ids = append(ids, id)
 	}
 	return ids, nil
+}
+
+// ShownSince returns what the org shows of each order that was told once and
+// was changed after since. Errors carry salesforce_* codes.
+func (c *Client) ShownSince(ctx context.Context, since time.Time) (map[order.ID]order.Shown, error) {
+	if err := c.braked(); err != nil {
+		return nil, err
+	}
+	rows, err := c.query(ctx, fmt.Sprintf("SELECT %s, %s, %s FROM %s WHERE LastModifiedDate > %s AND %s > 0", fieldID, fieldStatus, fieldWHMCSOrder, objectOrder, literal(since), fieldSeq))
+	if err != nil {
+		return nil, err
+	}
+	all := make(map[order.ID]order.Shown, len(rows))
+	for _, r := range rows {
+		id, err := order.ParseID(r.text(fieldID))
+		if err != nil {
+			return nil, fault.Wrap(fault.SalesforceUnavailable, fmt.Errorf("read orders since %s: %w", since, err))
+		}
+		all[id] = order.Shown{ID: id, Status: order.Status(r.text(fieldStatus)), WHMCSOrderID: wholeText(r.text(fieldWHMCSOrder))}
+	}
+	return all, nil
 }
