@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -81,6 +82,20 @@ func (a *app) orderIDs(args []string) (ids []order.ID, err error) {
 		return nil, usagef("the standard input holds no order id")
 	}
 	return ids, nil
+}
+
+// onOrders opens the table and does something to every order that the
+// arguments mean.
+func (a *app) onOrders(ctx context.Context, args []string, do func(table ledger, id order.ID) error) error {
+	ids, err := a.orderIDs(args)
+	if err != nil {
+		return err
+	}
+	table, err := a.ledger(ctx)
+	if err != nil {
+		return err
+	}
+	return a.each(ids, func(id order.ID) error { return do(table, id) })
 }
 
 // each does something to every order. One that fails does not keep the others

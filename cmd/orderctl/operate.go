@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -344,19 +345,11 @@ func (a *app) pushCommand() *cobra.Command {
 		flags:    func(flags *pflag.FlagSet) { flags.StringVar(&by, "by", "orderctl", usageBy) },
 		check:    someOrders,
 		do: func(ctx context.Context, args []string) error {
-			ids, err := a.orderIDs(args)
+			yes, err := a.write(ctx, "push "+strings.Join(args, " "))
 			if err != nil {
 				return err
 			}
-			table, err := a.ledger(ctx)
-			if err != nil {
-				return err
-			}
-			yes, err := a.write(ctx, fmt.Sprintf("push %d orders", len(ids)))
-			if err != nil {
-				return err
-			}
-			return a.each(ids, func(id order.ID) error {
+			return a.onOrders(ctx, args, func(table ledger, id order.ID) error {
 				if !yes {
 					_, found, err := table.Get(ctx, id)
 					if err == nil && !found {

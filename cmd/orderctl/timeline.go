@@ -30,15 +30,7 @@ func (a *app) timelineCommand() *cobra.Command {
 		examples: []string{"timeline 801000000000001AAA", "timeline 801000000000001AAA --json | jq -r '.events[].event'"},
 		check:    someOrders,
 		do: func(ctx context.Context, args []string) error {
-			ids, err := a.orderIDs(args)
-			if err != nil {
-				return err
-			}
-			table, err := a.ledger(ctx)
-			if err != nil {
-				return err
-			}
-			return a.each(ids, func(id order.ID) error { return a.timeline(ctx, table, id) })
+			return a.onOrders(ctx, args, func(table ledger, id order.ID) error { return a.timeline(ctx, table, id) })
 		},
 	})
 }

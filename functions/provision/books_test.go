@@ -40,7 +40,7 @@ func (s *shelf) Order(_ context.Context, id string, _ int64) (order.BillingOrder
 	s.gets++
 	return order.BillingOrder{ID: id, Status: order.BillingActive}, id == "1007", nil
 }
-func (s *shelf) Count(_, code string, n int)             { s.counts[code] += n }
+func (s *shelf) Count(_, code string, n int)            { s.counts[code] += n }
 func (s *shelf) Duration(string, string, time.Duration) {}
 
 var auditedAt = time.Date(2026, 11, 28, 3, 0, 0, 0, time.UTC)
