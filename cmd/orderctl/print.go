@@ -126,7 +126,7 @@ func (a *app) manCommand() *cobra.Command {
 			return nil
 		},
 		do: func(_ context.Context, args []string) error {
-			root := a.root() //nolint:contextcheck // a command has its context when it runs
+			root := a.root()              //nolint:contextcheck // a command has its context when it runs
 			root.DisableAutoGenTag = true // the same tool writes the same pages
 			if err := doc.GenManTree(root, &doc.GenManHeader{Title: "ORDERCTL", Section: "1", Source: "orderbridge", Manual: "orderbridge"}, args[0]); err != nil {
 				return fmt.Errorf("write man pages: %w", err)

@@ -135,6 +135,8 @@ byte luntil;  /* lease_until */
 byte until;   /* add_until at adding, accept_until at accepting */
 byte adds;
 bit again;    /* consent to one more AcceptOrder */
+bit word;     /* a person said that WHMCS has no order of this one; the next AddOrder uses it up */
+bit accleft;  /* an AcceptOrder may have left since the last AddOrder */
 bit late;     /* 72 h since opened_at, or 15 min at accepted, are over */
 
 /* WHMCS */
@@ -321,12 +323,17 @@ end:
   :: atomic { pc[me] == P_LOAD ->
        FENCED
          if
-         :: late -> fail(PLAIN)                                     /* retries_exhausted */
-         :: !late -> park()                                         /* load fails, retryable */
-         :: !late -> fail(PLAIN)                                    /* load fails, permanent */
-         :: !late -> pt = ADDING; adds = 0; until = 0; pc[me] = P_LOOK /* holds a WHMCS id, or look_before */
+#ifdef NONE_BLIND /* a person's word is not checked */
+#define SAID 0
+#else
+#define SAID word
+#endif
+         :: !SAID && late -> fail(PLAIN)                            /* retries_exhausted */
+         :: !SAID && !late -> park()                                /* load fails, retryable */
+         :: !SAID && !late -> fail(PLAIN)                           /* load fails, permanent */
+         :: SAID || !late -> pt = ADDING; adds = 0; until = 0; pc[me] = P_LOOK /* holds a WHMCS id, look_before, or a person's word */
 #ifndef LOOK_BEFORE
-         :: !late -> pt = ADDING; adds = 1; stamp(); pc[me] = P_GATE  /* loaded */
+         :: !SAID && !late -> pt = ADDING; adds = 1; word = 0; accleft = 0; stamp(); pc[me] = P_GATE /* loaded */
 #endif
          fi
        ENDF }
@@ -357,13 +364,18 @@ end:
   :: atomic { pc[me] == P_DECIDE && MAY_DECIDE ->
        FENCED
          if
-         :: seen[me] == FULL -> pt = ADDED; until = 0; seen[me] = 0; pc[me] = P_COMPARE
-         :: seen[me] == PARTIAL || seen[me] == DEAD -> fail(REVIEW)
+         :: seen[me] == FULL -> until = 0; seen[me] = 0; word = 0;
+#ifdef FOUND_AGAIN /* what is found is accepted, although it may have been accepted before */
+            pt = ADDED; pc[me] = P_COMPARE
+#else
+            if :: accleft -> pt = ACCEPTING; pc[me] = P_ACHK :: !accleft -> pt = ADDED; pc[me] = P_COMPARE fi
+#endif
+         :: seen[me] == PARTIAL || seen[me] == DEAD && !word -> fail(REVIEW)
 #ifdef NO_SUSPECT /* an unmarked new order of the client raises no suspicion */
-         :: seen[me] == NOTHING || seen[me] == BARE ->
+         :: seen[me] == NOTHING || seen[me] == DEAD && word || seen[me] == BARE ->
 #else
          :: seen[me] == BARE -> fail(REVIEW)
-         :: seen[me] == NOTHING ->
+         :: seen[me] == NOTHING || seen[me] == DEAD && word ->
 #endif
             if
 #ifdef ASK
@@ -377,6 +389,7 @@ end:
 #else
                adds++; stamp()
 #endif
+               ; word = 0; accleft = 0
             :: late && adds == 0 -> fail(PLAIN)                      /* retries_exhausted */
             :: else -> fail(REVIEW)                                  /* add_outcome_unknown */
             fi
@@ -420,7 +433,7 @@ end:
   :: atomic { pc[me] == P_COMPARED ->
        FENCED
          if
-         :: seen[me] == FULL && !late -> pt = ACCEPTING; seen[me] = 0; stamp(); pc[me] = P_AGATE;
+         :: seen[me] == FULL && !late -> pt = ACCEPTING; seen[me] = 0; accleft = 1; stamp(); pc[me] = P_AGATE;
 #ifndef KEEP_CONSENT /* a consent outlives the send that it was given for */
             again = 0
 #endif
@@ -521,6 +534,11 @@ end:
        W3(okind == DEAD);
        okind = BARE; ostat = PENDING; svc = 0; allow = 1; r[i].phase = 1; AGE; STILL }
   :: atomic { r[i].kind == ADD && r[i].phase == 1 -> COMMIT; ANSWER(i, P_OK) }
+#ifdef TRUST_TEXT /* a hook's error after the commit, in the words of a refusal, is taken for one */
+  :: atomic { r[i].kind == ADD && r[i].phase == 1 -> COMMIT; ANSWER(i, P_NOTDONE) }
+#else
+  :: atomic { r[i].kind == ADD && r[i].phase == 1 -> COMMIT; ANSWER(i, P_UNSURE) }
+#endif
   :: atomic { r[i].kind == ADD && r[i].phase == 1 -> FREE(i) }            /* PHP dies before the notes */
   :: atomic { r[i].kind == ADD && r[i].phase == 1 -> okind = PARTIAL; FREE(i) }
   :: atomic { r[i].kind == ACCEPT && r[i].phase == 0 && (okind == DEAD || ostat != PENDING) -> ANSWER(i, P_ANOTPENDING) }
@@ -599,22 +617,26 @@ end:
        st = QUEUED;
        if :: code == MODULE && pt == ACCEPTING -> again = 1; allow = 1 :: else fi;
        code = 0 }
-#ifdef DUP_CLICK /* keys are not remembered: a late copy of an old click counts as a new one */
+#if defined(DUP_CLICK) || defined(LATE_CLICK) /* a late copy of an old click, or a click made before the failure, counts as consent */
   :: atomic { st == FAILED -> st = QUEUED; if :: code == MODULE && pt == ACCEPTING -> again = 1 :: else fi; code = 0 }
 #endif
 #ifdef ADOPT_ANY /* adopt goes back to added from wherever the order was */
   :: atomic { st == FAILED && okind >= BARE && okind <= FULL -> pt = ADDED; until = 0; code = 0; st = QUEUED }
 #else
-  :: atomic { st == FAILED && pt == ADDING && okind >= BARE && okind <= FULL -> pt = ADDED; until = 0; code = 0; st = QUEUED }
+  :: atomic { st == FAILED && pt == ADDING && okind >= BARE && okind <= FULL ->
+       if :: accleft -> pt = ACCEPTING :: !accleft -> pt = ADDED fi; until = 0; code = 0; st = QUEUED }
 #endif
-#ifndef NO_VOUCH /* resolve --none: the person has searched WHMCS and says that there is none */
-  :: atomic { st == FAILED && (okind == NOTHING || okind == DEAD) && PAST(until, MARGIN + SETTLE, ERR) ->
-       pt = NONE; adds = 0; until = 0; again = 0; code = 0; st = QUEUED }
+#ifndef NO_VOUCH /* resolve --none; the person errs, but for an order without a marker, of which nothing in WHMCS can show it */
+  :: atomic { st == FAILED && okind != BARE && PAST(until, MARGIN + SETTLE, ERR) ->
+       pt = NONE; adds = 0; until = 0; again = 0; code = 0; word = 1; st = QUEUED }
+#endif
+#ifdef EDIT /* an admin edits the notes: the marker is not ours any more */
+  :: atomic { okind == FULL && st != PROVISIONED && pt <= ADDING -> okind = BARE }
 #endif
   :: atomic { st == FAILED && code != STOPPED -> code = STOPPED }
   :: atomic { st == FAILED && okind >= BARE && okind <= FULL -> okind = DEAD; ostat = PENDING; svc = 0 }
 #ifdef RESTORE /* the table is set back to before the first send; LOOK_BEFORE waits until that is settled */
-  :: atomic { !restored && pt != NONE && GAP_SETTLED -> restored = 1; pt = NONE; adds = 0; until = 0; luntil = 0; st = QUEUED; code = 0; late = 0; again = 0 }
+  :: atomic { !restored && pt != NONE && GAP_SETTLED -> restored = 1; pt = NONE; adds = 0; until = 0; luntil = 0; st = QUEUED; code = 0; late = 0; again = 0; word = 0; accleft = 0 }
 #endif
   od
 }

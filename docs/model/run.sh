@@ -42,6 +42,8 @@ rows() {
 	A4-repeat       |provision|short|P1_one_order|-DCHECK=1 -DREPEAT|something between repeats the POST
 	A5-marker       |provision|full |holds|$small -DNO_MARK|marker not kept: read back, unmarked order suspected
 	A5-no-suspicion |provision|short|P1_one_order|-DCHECK=1 -DNO_MARK -DNO_SUSPECT|marker not kept, unmarked order not suspected
+	edited-marker   |provision|full |holds|$small -DEDIT|an admin damages the marker: the order is suspected
+	edited-foreign  |provision|short|P1_one_order|-DCHECK=1 -DEDIT -DNO_SUSPECT|a damaged marker counts as another order's
 	A6-miss         |provision|short|P1_one_order|-DCHECK=1 -DMISS|a stable list misses an order
 	A6-lag          |provision|short|P1_one_order|-DCHECK=1 -DLAG|a list shows an order only settle after it was made
 	A7-restore      |provision|short|P1_one_order|-DCHECK=1 -DRESTORE|table restored, no search first
@@ -60,6 +62,7 @@ rows() {
 	second-unrecorded|provision|short|P1_one_order|-DCHECK=1 -DNO_RESTAMP|the second send is not recorded
 	look-early      |provision|short|P1_one_order|-DCHECK=1 -DLOOK_EARLY|the search begins before settle ended
 	no-look         |provision|short|P1_one_order|-DCHECK=1 -DNO_LOOK|settle, but no search
+	hook-refusal    |provision|short|P1_one_order|-DCHECK=1 -DTRUST_TEXT|an error after the commit, in the words of a refusal, is taken for one
 	unsure-is-no    |provision|short|P1_one_order|-DCHECK=1 -DUNSURE_IS_FAILURE|no answer taken for a failure
 	no-fence        |provision|short|P3_no_write_without_lease|-DCHECK=4 -DNO_FENCE|no lease condition on writes
 	fence-counter   |provision|short|P3_no_write_without_lease|-DCHECK=4 -DCOUNTER|a counter as token: the loser's retry takes it for its own
@@ -68,6 +71,9 @@ rows() {
 	reaccept-P4     |provision|short|P4_provisioned_is_active|-DCHECK=8 -DREACCEPT|the same: provisioned is undone
 	consent-kept    |provision|short|P6_module_once|-DCHECK=32 -DKEEP_CONSENT|a consent is not used up by the send
 	old-click       |provision|short|P6_module_once|-DCHECK=32 -DDUP_CLICK|a copy of an old click counts as a new one
+	late-click      |provision|short|P6_module_once|-DCHECK=32 -DLATE_CLICK|a click made before the failure consents
+	none-blind      |provision|short|P1_one_order|-DCHECK=1 -DNONE_BLIND|a wrong --none is not checked
+	found-again     |provision|short|P6_module_once|-DCHECK=32 -DFOUND_AGAIN|after --none the order is found, and accepted a second time
 	adopt-anywhere  |provision|short|P6_module_once|-DCHECK=32 -DADOPT_ANY|adopt goes back from accepting to added
 	no-last-look    |provision|short|P5_plain_means_nothing|-DCHECK=16 -DNO_LAST_LOOK|retries_exhausted without the last search
 	no-end          |provision|live |P2|$small -DMAXADDS=1 -DNO_END|no 72 h end

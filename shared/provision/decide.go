@@ -178,7 +178,8 @@ func decide(r order.Record, f facts, now time.Time, c Config) Move {
 // aborted ends an order on which every worker dies: it would be tried for ever.
 // An effect that may still be running is waited for first.
 func (d decision) aborted() (m Move, stop bool) {
-	if d.r.Aborted < maxAborted || running(d.r.Add, d.now) || running(d.r.Accept, d.now) {
+	said := d.r.RecoveryPoint == order.PointNone && d.r.Word.Absent() // not known yet to be so
+	if d.r.Aborted < maxAborted || said || running(d.r.Add, d.now) || running(d.r.Accept, d.now) {
 		return Move{}, false
 	}
 	code := fault.NotProcessable

@@ -331,6 +331,59 @@ func TestTheSeventyTwoHoursBeginWhenWorkMayGoOn(t *testing.T) {
 	}
 }
 
+// A1 and rule 3: no effect is stamped by a clock that is off, and no call lasts
+// longer than the lease, less the margin, or than the invocation.
+func TestTheClockAndTheLeaseBoundWhatIsDone(t *testing.T) {
+	m := newMoment(t)
+	m.f.skewed = fault.ClockSkewed
+	if got := decide(m.r, m.f, noon, m.c); got.Row != "any/blocked" {
+		t.Errorf("a clock that is off: row %s", got.Row)
+	}
+	for _, c := range []struct {
+		name            string
+		lease, deadline time.Duration // from now
+		row             string
+		within          time.Duration
+		until           time.Duration // of the renewed lease
+	}{
+		{"the lease ends", 65 * time.Second, 10 * time.Minute, "any/read", 60 * time.Second, 0},
+		{"only the margin is left", 5 * time.Second, 10 * time.Minute, "any/renew", 0, 150 * time.Second},
+		{"the invocation ends before the lease", 4 * time.Second, 20 * time.Second, "any/renew", 0, 20 * time.Second},
+		{"only the margin is left of the invocation", 4 * time.Second, 5 * time.Second, "any/no-time", 0, 0},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			m := newMoment(t)
+			m.f.request, m.f.salesforce = nil, nil // the next thing is a read
+			m.r.LeaseUntil, m.f.deadline = noon.Add(c.lease), noon.Add(c.deadline)
+			got := decide(m.r, m.f, noon, m.c)
+			if got.Row != c.row || got.Within != c.within {
+				t.Errorf("row %s, within %s", got.Row, got.Within)
+			}
+			if c.until > 0 && !got.To.LeaseUntil.Equal(noon.Add(c.until)) {
+				t.Errorf("leased until %s", after(got.To.LeaseUntil))
+			}
+		})
+	}
+	m = newMoment(t)
+	m.f.renewed = noon.Add(-61 * time.Second)
+	m.f.request = nil
+	if got := decide(m.r, m.f, noon, m.c); got.Row != "any/renew" {
+		t.Errorf("a minute of reading is over: row %s", got.Row)
+	}
+}
+
+// A failure ends a consent: a person who has not seen it has not consented.
+func TestAFailureEndsAConsent(t *testing.T) {
+	for _, word := range []order.Word{order.WordRerun, order.WordNamedRerun, order.WordNamedAnyClientRerun} {
+		m := newMoment(t).at(order.PointAccepting)
+		m.r.Word = word
+		m.f.seen.order.Status = order.BillingCancelled
+		if got := decide(m.r, m.f, noon, m.c); got.To.State != order.Failed || got.To.Word.Rerun() || got.To.Word.Named() != word.Named() {
+			t.Errorf("%s: %s with word %q", word, got.To.State, got.To.Word)
+		}
+	}
+}
+
 // The table of doc.go, the rows of decide and the cases above are one thing.
 func TestTheTableIsWhole(t *testing.T) {
 	var cases []string

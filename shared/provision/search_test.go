@@ -182,3 +182,40 @@ func usual() provision.Config {
 		Resend: true, PaymentMethod: "mailin", Retention: time.Hour,
 	}
 }
+
+// What is asked last, between the stamp and the send: the clock, and what the
+// writes have left of the lease. The stamp is taken back, and nothing leaves.
+func TestTheStampIsTakenBackWhereTheSendIsTooLate(t *testing.T) {
+	for name, late := range map[string]struct {
+		wrote  func(clock *ticking)
+		skewed error
+	}{
+		"the clock is off since": {func(*ticking) {}, fault.New(fault.ClockSkewed, "")},
+		"the write was slow":     {func(c *ticking) { c.now = c.now.Add(150*time.Second - 5*time.Second - 53*time.Second) }, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			clock, billing, mem := &ticking{epoch}, &atWork{}, provisiontest.NewMemory()
+			id := clicked(t, mem, epoch)
+			stamped := false
+			mem.Wrote = func(_, to order.Record) {
+				if to.Add.Count == 1 && !stamped {
+					stamped = true
+					late.wrote(clock)
+				}
+			}
+			run := engineOn(t, mem, billing, clock, func() error {
+				if stamped {
+					return late.skewed
+				}
+				return nil
+			})
+			res := run(id)
+			if !stamped || res.End != provision.EndParked || billing.sent != 0 {
+				t.Errorf("stamped %t, %s, %d AddOrder sent", stamped, res.End, billing.sent)
+			}
+			if r := res.Record; r.RecoveryPoint != order.PointNone || r.Add.Count != 0 || r.Plan != nil || r.Attempts != 0 {
+				t.Errorf("not as before the stamp: %+v", r)
+			}
+		})
+	}
+}
