@@ -340,8 +340,8 @@ func (s *system) startMappings(ctx context.Context) error {
 			return err
 		}
 	}
-	run := func(id, table string, policy eventsource.Policy, deliver eventsource.Deliver) {
-		stream := &eventsource.Stream{Client: streams, Table: table,
+	run := func(id, table string, policy eventsource.Policy, deliver eventsource.Deliver, givenUp func(string)) {
+		stream := &eventsource.Stream{Client: streams, Table: table, GivenUp: givenUp,
 			Logf: func(format string, args ...any) { s.plainf(id+" | "+format, args...) }}
 		if s.db != nil {
 			stream.Wake = s.db.Changed
@@ -354,7 +354,12 @@ func (s *system) startMappings(ctx context.Context) error {
 	}
 	for _, m := range s.model.Streams {
 		policy := eventsource.Policy{Filters: m.Filters, BatchSize: m.BatchSize, Window: m.Window, Bisect: m.Bisect, MaxRetries: m.MaxRetries, MaxAge: m.MaxAge, ReportPartial: m.ReportPartial}
-		run(m.ID, m.Table, policy, eventsource.ToFunction(s.host, m.Function, s.hints))
+		var givenUp func(string)
+		if m.OnFailureARN != "" {
+			letters := s.queues.ByARN(m.OnFailureARN)
+			givenUp = func(message string) { letters.Send(message, 0) }
+		}
+		run(m.ID, m.Table, policy, eventsource.ToFunction(s.host, m.Function, s.hints), givenUp)
 	}
 	for _, p := range s.model.Pipes {
 		input, err := eventsource.ParseTemplate(p.InputTemplate)
@@ -362,7 +367,7 @@ func (s *system) startMappings(ctx context.Context) error {
 			return fmt.Errorf("start %s: %w", p.ID, err)
 		}
 		policy := eventsource.Policy{Filters: p.Filters, BatchSize: p.BatchSize, Bisect: p.Bisect, MaxRetries: p.MaxRetries, MaxAge: p.MaxAge}
-		run(p.ID, p.Table, policy, eventsource.ToQueue(s.queues.ByARN(p.QueueARN), input, s.hints))
+		run(p.ID, p.Table, policy, eventsource.ToQueue(s.queues.ByARN(p.QueueARN), input, s.hints), nil)
 	}
 	for _, m := range s.model.Works {
 		w := &eventsource.Work{Queue: s.queues.ByARN(m.QueueARN), Invoker: s.host, Function: m.Function, Region: s.settings.region, BatchSize: m.BatchSize, MaxConcurrency: m.MaxConcurrency}

@@ -39,6 +39,7 @@ type ledger interface {
 	Pause(ctx context.Context, reason, by string, at time.Time) error
 	Release(ctx context.Context, of, by string, at time.Time) error
 	Resume(ctx context.Context, by string, at time.Time) error
+	Reconcile(ctx context.Context, since time.Time, by string, at time.Time) error
 	LookBefore(ctx context.Context, before time.Time, by string, at time.Time) error
 }
 

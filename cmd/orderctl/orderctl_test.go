@@ -160,6 +160,12 @@ type memory struct {
 	err      error
 }
 
+func (m *memory) Reconcile(_ context.Context, since time.Time, by string, at time.Time) error {
+	c, err := m.control.Reconcile(since, by, at)
+	m.control = c
+	return cmp.Or(m.err, err)
+}
+
 func (m *memory) Get(_ context.Context, id order.ID) (order.Record, bool, error) {
 	r, ok := m.orders[id.String()]
 	return r, ok, m.err
@@ -793,6 +799,55 @@ func TestPauseAndResume(t *testing.T) {
 	}
 	w.fails(t, exitFailed, "state_changed: Nothing is paused.", "resume", "--by", "bob")
 	w.fails(t, exitFailed, "state_changed: Nothing is paused.", "resume", "--by", "bob", "--all")
+}
+
+func TestShowSaysWhatSalesforceRefuses(t *testing.T) {
+	w := newWorld()
+	r := record(t)
+	r.State, r.ErrorCode = order.Provisioned, ""
+	r.Refusal = order.Refusal{Seq: r.Seq, Since: now.Add(-time.Hour), Next: now.Add(time.Hour), Tries: 4, Code: fault.SalesforceRowRefused, Letter: true}
+	w.table.orders[orderID] = r
+	if code := w.run(t, "show", orderID); code != exitDone || !strings.Contains(w.out.String(), "salesforce_row_refused, 4 times") ||
+		!strings.Contains(w.out.String(), "orderctl push "+orderID) || strings.Contains(w.out.String(), "Nothing") {
+		t.Errorf("exit code %d: %s", code, w.out.String())
+	}
+	r.Seq++ // a newer change is on its way
+	w.table.orders[orderID] = r
+	if w.run(t, "show", orderID); strings.Contains(w.out.String(), "salesforce_row_refused") {
+		t.Error(w.out.String())
+	}
+}
+
+func TestReconcileMovesTheMarksBack(t *testing.T) {
+	w := newWorld()
+	w.table.control.ConfirmedUntil, w.table.control.AskedUntil = now, now.Add(-time.Hour)
+	if code := w.run(t, "reconcile", "--since", "30m", "--by", "ann"); code != exitDone {
+		t.Fatalf("exit code %d: %s", code, w.err.String())
+	}
+	c := w.table.control
+	if !c.ConfirmedUntil.Equal(now.Add(-30*time.Minute)) || !c.AskedUntil.Equal(now.Add(-time.Hour)) || len(c.History) != 1 || c.History[0].By != "ann" {
+		t.Errorf("%+v", c)
+	}
+	if code := w.run(t, "reconcile", "--since", now.Add(-2*time.Hour).Format(time.RFC3339), "--by", "ann"); code != exitDone || !w.table.control.AskedUntil.Equal(now.Add(-2*time.Hour).Truncate(time.Second)) {
+		t.Errorf("exit code %d, %+v", code, w.table.control)
+	}
+	for _, args := range [][]string{{"--since", "soon", "--by", "ann"}, {"--by", "ann"}, {"--since", "1h"}, {"--since", "-1h", "--by", "ann"}, {"--since", "1h", "--by", "ann", orderID}} {
+		if code := w.run(t, append([]string{"reconcile"}, args...)...); code != exitUsage {
+			t.Errorf("%q: exit code %d", args, code)
+		}
+	}
+}
+
+func TestRedriveComparesWhatTheStreamGaveUp(t *testing.T) {
+	w := newWorld()
+	w.table.control.ConfirmedUntil = now
+	w.letters.add("given up", `{"version":"1.0","DDBStreamBatchInfo":{"approximateArrivalOfFirstRecord":"`+now.Add(-7*time.Hour).Format(time.RFC3339)+`","batchSize":3}}`)
+	if code := w.run(t, "redrive", "--by", "ann"); code != exitDone || !slices.Equal(w.letters.deleted, []string{"given up"}) {
+		t.Fatalf("exit code %d, deleted %q: %s", code, w.letters.deleted, w.err.String())
+	}
+	if c := w.table.control; c.ConfirmedUntil.After(now.Add(-7 * time.Hour)) {
+		t.Errorf("%+v", c)
+	}
 }
 
 func TestRedrivePushesEachOrderOnceAndKeepsWhatNamesNone(t *testing.T) {

@@ -5,7 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
-	"strings"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
@@ -16,6 +16,7 @@ import (
 	"orderbridge/shared/fault"
 	"orderbridge/shared/order"
 	"orderbridge/shared/store"
+	"orderbridge/shared/writeback"
 )
 
 const (
@@ -24,6 +25,9 @@ const (
 	// hideFor keeps a message from a second redrive at the same time; one that
 	// stays in the queue is given back at the end, or comes back after it.
 	hideFor = 60 // seconds
+	// writtenWithin is how much older than its place in the stream a change may
+	// say that it is.
+	writtenWithin = 5 * time.Minute
 )
 
 // deadLetterQueue is one of the two.
@@ -49,6 +53,7 @@ type letter struct {
 	Problem string `json:"problem,omitempty"` // why it names no order
 
 	id      order.ID
+	givenUp time.Time // of the first record that the stream gave up; zero = none
 	url     string
 	receipt *string
 	name    string // the message id
@@ -58,7 +63,7 @@ func (a *app) redriveCommand() *cobra.Command {
 	var by, which string
 	return a.verb(spec{
 		group: groupMend, use: "redrive [--queue statuspush|work|all] [--by WHO]", short: "empty the dead-letter queues, once the cause is corrected",
-		long:  "It shows the letters first (--dry-run: nothing else). A letter of statuspush pushes its\norder, a letter of work goes back to the work queue. It is deleted after that, never before.",
+		long:  "It shows the letters first (--dry-run: nothing else). A letter of statuspush pushes its\norder, or has what the stream gave up compared with Salesforce; a letter of work goes back\nto the work queue. It is deleted after that, never before.",
 		needs: "TABLE_NAME, STATUSPUSH_DEAD_LETTER_URL, WORK_DEAD_LETTER_URL, WORK_QUEUE_URL", writes: true,
 		examples: []string{"redrive --dry-run", "redrive --by ann", "redrive --queue work --by ann"},
 		flags: func(flags *pflag.FlagSet) {
@@ -140,28 +145,29 @@ func (a *app) receive(ctx context.Context, name, url string) (all []letter, err 
 	}
 }
 
-// readLetter reads a message: {"sfOrderId",…} as statuspush writes it, or
-// {"pk"} as the pipe and the clock do.
+// readLetter reads a message: {"pk"} as the pipe and the clock write it, or what
+// statuspush or its stream gave up.
 func readLetter(queue string, m types.Message) letter {
 	l := letter{Queue: queue}
-	var body struct {
-		OrderID string `json:"sfOrderId"`
-		Seq     int64  `json:"seq"`
-		Code    string `json:"code"`
-		Message string `json:"message"`
-		PK      string `json:"pk"`
+	var hint struct {
+		PK string `json:"pk"`
 	}
-	err := json.Unmarshal([]byte(aws.ToString(m.Body)), &body)
-	if err == nil && body.PK != "" {
-		l.id, _ = store.OrderID(body.PK)
-	} else if err == nil {
-		l.id, err = order.ParseID(body.OrderID)
-	}
-	if l.id.IsZero() {
-		l.Problem = strings.TrimSuffix(fmt.Sprintf("it names no order: %v", err), ": <nil>")
+	body := aws.ToString(m.Body)
+	if err := json.Unmarshal([]byte(body), &hint); err == nil && hint.PK != "" {
+		l.id, _ = store.OrderID(hint.PK)
+		l.ID = l.id.String()
 		return l
 	}
-	l.ID, l.Seq, l.Code, l.Message = l.id.String(), body.Seq, body.Code, body.Message
+	refused, givenUp, err := writeback.ReadLetter(body)
+	switch {
+	case err != nil:
+		l.Problem = err.Error()
+	case !givenUp.IsZero():
+		l.givenUp = givenUp
+		l.Message = "the stream gave up records since " + jsonTime(givenUp)
+	default:
+		l.id, l.ID, l.Seq, l.Code, l.Message = refused.ID, refused.ID.String(), int64(refused.Seq), string(refused.Code), refused.Message
+	}
 	return l
 }
 
@@ -186,6 +192,8 @@ func (a *app) deliver(ctx context.Context, letters []letter, by string) error {
 	pushed, kept := map[order.ID]bool{}, 0
 	for i, l := range letters {
 		switch {
+		case !l.givenUp.IsZero():
+			err = a.reconcile(ctx, table, l.givenUp.Add(-writtenWithin), by)
 		case l.id.IsZero():
 			fmt.Fprintf(a.err, "message %s stays: %s\n", l.name, l.Problem)
 			kept++

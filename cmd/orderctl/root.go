@@ -127,7 +127,7 @@ func (a *app) root() *cobra.Command {
 func (a *app) commands() []*cobra.Command {
 	return []*cobra.Command{
 		a.listCommand(), a.statusCommand(), a.showCommand(), a.timelineCommand(),
-		a.calloutCommand(), a.retryCommand(), a.resolveCommand(), a.pauseCommand(), a.resumeCommand(), a.pushCommand(), a.redriveCommand(),
+		a.calloutCommand(), a.retryCommand(), a.resolveCommand(), a.pauseCommand(), a.resumeCommand(), a.pushCommand(), a.redriveCommand(), a.reconcileCommand(),
 		a.probeCommand(), a.lookBeforeCommand(), a.restoreCheckCommand(), a.rotateSecretCommand(),
 		a.checkCommand(), a.doctorCommand(), a.auditCommand(),
 		a.envCommand(), a.versionCommand(), a.manCommand(),

@@ -290,6 +290,18 @@ func sideTexts(s order.Control, now time.Time) (all []string) {
 
 // advice says what to do next, as commands where there are any.
 func advice(r order.Record, sides map[order.Side]order.Control, now time.Time) []string {
+	if x := r.Refusal; x.Seq == r.Seq && x.Seq != 0 {
+		const minute = "2006-01-02 15:04Z"
+		lines := []string{
+			fmt.Sprintf("Salesforce refuses to show this since %s (%s, %d times). %s", x.Since.UTC().Format(minute), x.Code, x.Tries, x.Code.Info().Advice),
+			fmt.Sprintf("It is tried again at %s. Once the cause is corrected, at once: %s", x.Next.UTC().Format(minute), ctl("push", r)),
+		}
+		if r.State == order.Provisioned {
+			return lines
+		}
+		r.Refusal = order.Refusal{}
+		return append(lines, advice(r, sides, now)...)
+	}
 	if r.State == order.Provisioned {
 		return []string{"Nothing. If Salesforce shows something else: " + ctl("push", r)}
 	}

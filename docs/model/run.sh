@@ -85,7 +85,12 @@ rows() {
 	push-apex       |writeback|short|W1_never_backwards|-DAPEX|Apex writes a status without seq
 	push-redrive    |writeback|short|W1_never_backwards|-DREDRIVE_OLD|a redrive sends the old image with the newest seq
 	push-same-seq   |writeback|short|W1_never_backwards|-DSAME_SEQ|a field changes without seq
-	push-no-sweep   |writeback|live |W2|-DCHANGES=3 -DNO_SWEEP|a dead letter, and nobody asks Salesforce
+	push-no-item-rule|writeback|short|W1_never_backwards|-DNO_ITEM_RULE|the products have no rule on seq
+	push-no-confirm |writeback|live |W2|-DCHANGES=3 -DNO_CONFIRM|Salesforce alone is asked: a push that left no trace there is lost
+	push-look-once  |writeback|live |W2|-DCHANGES=3 -DLOOK_ONCE|what is refused when it is looked for is not remembered
+	push-no-ask     |writeback|live |W2|-DCHANGES=3 -DNO_ASK|the table alone is asked: an uncalled click, a restore
+	push-seq-only   |writeback|live |W2|-DCHANGES=3 -DSEQ_ONLY|the seq is compared and not the status
+	push-mark-kept  |writeback|live |W2|-DCHANGES=3 -DMARK_KEPT|the mark of the question is not restored with the table
 	END
 	[ "${DEEP:-}" = 1 ] && cat <<-END
 	deep-long-times |provision|full |holds|-DSETTLE=3 -DASETTLE=4 -DLEASE=3 -DWINDOW=2 -DMAXADDS=3|longer times

@@ -7,9 +7,16 @@
  * has. pending and flight are sets of changes (bit v), so a push may be
  * doubled and overtaken at will; the search does not bound how often.
  *
- *   CHANGES  changes of the item, rebirths included      4
- * Switches: NO_RULE REBORN_AT_1 APEX REDRIVE_OLD SAME_SEQ NO_SWEEP
- * LIVE bounds lost replies and dead letters, and adds the claim.
+ * Two sweeps, as the product has them. Confirm looks from the table's side for
+ * each change once it is some minutes old (unseen), and tries again what was
+ * refused. Ask looks from Salesforce's side at what was changed there since its
+ * last time (dirty), and at what has shown Activating for long (cover: a sender
+ * writes that with its click, without a seq, and the callout may never come).
+ *
+ *   CHANGES  changes of the item, rebirths and one restore included      4
+ * Switches: NO_RULE NO_ITEM_RULE REBORN_AT_1 APEX REDRIVE_OLD SAME_SEQ
+ * NO_CONFIRM LOOK_ONCE NO_ASK SEQ_ONLY MARK_KEPT
+ * LIVE bounds lost replies, dead letters and uncalled clicks, and adds the claim.
  */
 #ifndef CHANGES
 #define CHANGES 4
@@ -22,7 +29,14 @@ byte ver = 1, seq = 1, now = 1; /* the item; now is the clock that seq starts fr
 byte seqof[CHANGES + 1];
 byte pending, flight;
 bit dead;                       /* something lies among the dead letters */
-byte sfver, sfseq;              /* what Salesforce shows */
+byte sfver, sfseq;              /* what Salesforce shows of the order */
+byte itver, itseq;              /* and of its products: the service ids */
+bit cover;                      /* Activating over it, by the sender */
+bit unseen;                     /* Confirm has not seen the last change in Salesforce */
+bit dirty;                      /* changed in Salesforce since Ask looked last */
+byte alias;                     /* the change to which the table was restored */
+bit restored;
+#define SHOWN ((sfver == ver || sfver == alias) && !cover)
 #ifdef REDRIVE_OLD
 byte oldver, oldseq;
 #endif
@@ -39,15 +53,23 @@ bit W1_never_backwards = 1;
 bit W2_converges = 1;
 #endif
 
-inline display(v) { W1_never_backwards = (v >= sfver); assert(W1_never_backwards); sfver = v }
+inline display(v) { W1_never_backwards = (v >= sfver || restored); assert(W1_never_backwards); sfver = v; cover = 0; dirty = 1 }
+inline services(v) { W1_never_backwards = (v >= itver || restored); assert(W1_never_backwards); itver = v }
 inline push(v, s) {
 #ifdef NO_RULE
   display(v); sfseq = s
 #else
-  if :: s >= sfseq -> display(v); sfseq = s :: else fi /* refused as stale: a query shows seq >= ours */
+  if :: s >= sfseq -> display(v); sfseq = s :: else fi; /* refused as stale: a query shows seq >= ours */
+#endif
+#ifdef NO_ITEM_RULE
+  services(v)
+#else
+  if :: s >= itseq -> services(v); itseq = s :: else fi
 #endif
 }
-inline record() { seqof[ver] = seq; pending = pending | BIT(ver) }
+inline record() { seqof[ver] = seq; pending = pending | BIT(ver); unseen = 1; alias = 0 }
+
+inline raise() { seq = (sfseq + 1 > now -> sfseq + 1 : now); record() }
 
 proctype Item() {
 end:
@@ -58,7 +80,7 @@ end:
 #endif
   :: atomic { exists && ver < CHANGES && now <= seq -> now = seq + 1 } /* time passes */
   /* retention: long after the last change, which the sweep has brought over by then */
-  :: atomic { exists && ver < CHANGES && sfver == ver -> exists = 0; now = (now > seq -> now : seq) + 1 }
+  :: atomic { exists && ver < CHANGES && SHOWN -> exists = 0; now = (now > seq -> now : seq) + 1 }
   :: atomic { !exists -> exists = 1; ver++;
 #ifdef REBORN_AT_1
        seq = 1;
@@ -66,6 +88,15 @@ end:
        seq = now;
 #endif
        record() }
+  /* the table is restored to its first image, and the marks of the sweeps with it:
+     what came later is pending still, or shown, and may be shown yet (no W1) */
+  :: atomic { exists && !restored && ver > 1 && ver < CHANGES -> restored = 1; now = (now > seq -> now : seq) + 1; ver++; seq = seqof[1]; seqof[ver] = seq; alias = 1; unseen = 0;
+#ifndef MARK_KEPT
+       dirty = 1
+#endif
+       }
+  /* the sender's click; its callout never comes */
+  :: atomic { exists && sfver && !cover && FAULT -> COUNT; cover = 1 }
   od
 }
 
@@ -125,26 +156,56 @@ end:
   od
 }
 
-/* once an hour Salesforce is asked what it shows */
-proctype Sweep() {
+/* from the table's side, some minutes after each change */
+proctype Confirm() {
 end:
   do
 #ifdef LIVE /* nothing can happen any more: the fair search does not see such an end */
-  :: timeout -> W2_converges = (sfver == ver); assert(W2_converges)
+  :: timeout -> W2_converges = SHOWN; assert(W2_converges)
 #endif
-#ifndef NO_SWEEP
-  :: atomic { exists && sfseq != seq && !HAS(pending, ver) -> pending = pending | BIT(ver) }
+#ifndef NO_CONFIRM
+  :: atomic { exists && unseen && !HAS(pending, ver) ->
+       if
+       :: sfseq > seq -> raise()                         /* ahead of the table: a newer seq */
+       :: sfseq == seq && SHOWN -> unseen = 0
+       :: else -> pending = pending | BIT(ver)
+#ifdef LOOK_ONCE /* what is refused then is not remembered */
+          ; unseen = 0
 #endif
-#if defined(NO_SWEEP) && !defined(LIVE)
+       fi }
+#endif
+#if defined(NO_CONFIRM) && !defined(LIVE)
+  :: false
+#endif
+  od
+}
+
+/* from Salesforce's side, once an hour */
+proctype Ask() {
+end:
+  do
+#ifndef NO_ASK
+  :: atomic { exists && (dirty || cover) && !HAS(pending, ver) ->
+       if
+       :: sfseq > seq -> raise()
+#ifdef SEQ_ONLY
+       :: sfseq == seq -> dirty = 0
+#else
+       :: sfseq == seq && SHOWN -> dirty = 0
+#endif
+       :: else -> pending = pending | BIT(ver)
+       fi }
+#endif
+#ifdef NO_ASK
   :: false
 #endif
   od
 }
 
 init {
-  atomic { record(); run Item(); run Push(); run Skip(); run Salesforce(); run GiveUp(); run Sweep() }
+  atomic { record(); run Item(); run Push(); run Skip(); run Salesforce(); run GiveUp(); run Confirm(); run Ask() }
 }
 
 #ifdef LIVE
-ltl W2 { <>[] (sfver == ver) }
+ltl W2 { <>[] SHOWN }
 #endif

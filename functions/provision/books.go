@@ -62,7 +62,7 @@ type clerk struct {
 		ShownSince(ctx context.Context, since time.Time) (map[order.ID]order.Shown, error)
 	}
 	billing interface {
-		ListSince(ctx context.Context, since time.Time) ([]order.BillingOrder, bool, error)
+		Page(ctx context.Context, l order.Listing) (order.Page, error)
 		Order(ctx context.Context, whmcsOrderID string, clientID int64) (order.BillingOrder, bool, error)
 	}
 	meter meter
@@ -128,19 +128,21 @@ func behind(ids []order.ID, last string) int {
 // read reads the books of WHMCS and Salesforce.
 func (c *clerk) read(ctx context.Context, since time.Time) (audit.Books, error) {
 	b := audit.Books{Since: since, Table: map[order.ID]order.Record{}}
-	for try := 0; ; try++ {
-		all, complete, err := c.billing.ListSince(ctx, since)
+	made := map[string]order.BillingOrder{}
+	// A day more: WHMCS's dates are in its own time zone.
+	for l := (order.Listing{Since: since.AddDate(0, 0, -1)}); ; {
+		if done, complete := l.Done(); done && complete {
+			break
+		} else if done {
+			return b, fault.New(fault.ListingUnstable, "")
+		}
+		p, err := c.billing.Page(ctx, l)
 		if err != nil {
 			return b, err
 		}
-		if complete {
-			b.Billing = all
-			break
-		}
-		if try > 0 {
-			return b, fault.New(fault.ListingUnstable, "")
-		}
+		l = l.Take(p, func(o order.BillingOrder) bool { made[o.ID] = o; return false })
 	}
+	b.Billing = slices.Collect(maps.Values(made))
 	var err error
 	b.Salesforce, err = c.orders.ShownSince(ctx, since)
 	return b, err
@@ -197,8 +199,7 @@ func (c *clerk) records(ctx context.Context, ids []order.ID, b *audit.Books) (do
 	return done, nil
 }
 
-// confirm asks WHMCS for each order that the listing did not show: it lists by
-// the day in its own time zone.
+// confirm asks WHMCS for each order that the listing did not show.
 func (c *clerk) confirm(ctx context.Context, found []audit.Difference) ([]audit.Difference, error) {
 	var sure []audit.Difference
 	for _, d := range found {

@@ -14,6 +14,7 @@ import (
 	"net/url"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -559,7 +560,7 @@ func (r *rig) middle(side int, next http.Handler) http.Handler {
 	})
 }
 
-// kindOf tells the three uses of GetOrders apart.
+// kindOf tells the uses of GetOrders apart.
 func kindOf(action string, form url.Values) string {
 	switch {
 	case action != "GetOrders":
@@ -568,6 +569,8 @@ func kindOf(action string, form url.Values) string {
 		return ".one"
 	case form.Has("userid"):
 		return ".client"
+	case form.Get("limitnum") == "2":
+		return ".newest"
 	}
 	return ".all"
 }
@@ -996,12 +999,12 @@ func (r *rig) concerns(c whmcstest.Call) string {
 	if c.Action == "AddOrder" {
 		return string(order.ReadMarker(c.Params["notes"]))
 	}
-	for _, o := range r.whmcs.Orders() {
-		if fmt.Sprint(o.ID) == c.Params["orderid"] {
-			return o.Salesforce
-		}
+	id, err := strconv.ParseInt(c.Params["orderid"], 10, 64)
+	if err != nil {
+		return ""
 	}
-	return ""
+	o, _ := r.whmcs.Books().Order(id)
+	return o.Salesforce
 }
 
 // story tells what happened, for a case that failed.

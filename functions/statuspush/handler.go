@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -26,8 +27,8 @@ type Handler struct {
 // answerTime is kept free of the invocation's deadline.
 const answerTime = 3 * time.Second
 
-// Sources of an event that asks for a sweep: the schedule, and an operator who
-// invokes the function by hand.
+// Sources of an event that asks for a sweep: the schedule, once a minute, and an
+// operator who invokes the function by hand; then the org is asked at once.
 const (
 	sourceScheduler = "aws.scheduler"
 	sourceSweep     = "orderbridge.sweep"
@@ -52,7 +53,7 @@ func (h *Handler) Handle(ctx context.Context, raw json.RawMessage) (any, error) 
 	case kind.Records != nil:
 		return h.stream(ctx, kind.Records), nil
 	case kind.Source == sourceScheduler || kind.Source == sourceSweep:
-		return h.sweep(ctx)
+		return h.sweep(ctx, kind.Source == sourceSweep)
 	}
 	return nil, fmt.Errorf("the event is neither a stream batch nor a schedule: source %.40q", kind.Source)
 }
@@ -102,14 +103,42 @@ func (h *Handler) stream(ctx context.Context, batch []streamRecord) events.Dynam
 	return out
 }
 
-func (h *Handler) sweep(ctx context.Context) (any, error) {
-	s, err := h.Pusher.Sweep(ctx)
-	h.Log.InfoContext(ctx, "sweep", "asked", s.Asked, "same", s.Same, "pushed", s.Pushed, "bumped", s.Bumped, "unknown", s.Unknown, "left", s.Left)
-	h.Metrics.Count("StatusSwept", "", s.Pushed+s.Bumped)
-	if err != nil {
-		// The next hour asks again; failing now only marks this invocation.
-		h.Metrics.Count("StatusSweepFailed", string(fault.CodeOf(err)), 1)
-		return nil, fmt.Errorf("sweep: %w", err)
+// Sweeps is the answer to an event that asks for a sweep: what was found from
+// the side of the table, and of the org.
+type Sweeps struct {
+	Table, Org writeback.Swept
+}
+
+// sweep looks from both sides. The one does not wait for the other to succeed.
+func (h *Handler) sweep(ctx context.Context, atOnce bool) (any, error) {
+	var all Sweeps
+	var failed error
+	for _, side := range []struct {
+		name string
+		into *writeback.Swept
+		look func() (writeback.Swept, error)
+	}{
+		{"org", &all.Org, func() (writeback.Swept, error) { return h.Pusher.Sweep(ctx, atOnce) }},
+		{"table", &all.Table, func() (writeback.Swept, error) { return h.Pusher.Confirm(ctx) }},
+	} {
+		s, err := side.look()
+		*side.into = s
+		if s.Asked > 0 {
+			h.Log.InfoContext(ctx, "sweep", "side", side.name, "asked", s.Asked, "same", s.Same, "pushed", s.Pushed, "bumped", s.Bumped, "unknown", s.Unknown, "left", s.Left)
+		}
+		h.Metrics.Count("StatusSwept", "", s.Pushed+s.Bumped)
+		if err != nil {
+			h.Log.WarnContext(ctx, "sweep not finished", "side", side.name, "code", string(fault.CodeOf(err)), "error", err)
+			h.Metrics.Count("StatusSweepFailed", string(fault.CodeOf(err)), 1)
+		}
+		// A side that does not serve has an alarm of its own, and the next minute
+		// goes on; a person who asks is told.
+		if err != nil && (atOnce || fault.KindOf(err) == fault.Unknown) {
+			failed = errors.Join(failed, fmt.Errorf("sweep, %s: %w", side.name, err))
+		}
 	}
-	return s, nil
+	if failed != nil {
+		return nil, failed
+	}
+	return all, nil
 }

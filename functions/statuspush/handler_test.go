@@ -370,6 +370,10 @@ func TestARowThatStaysLockedLetsTheOthersPass(t *testing.T) {
 		batch := []event{w.event(locked), w.event(free)}
 		w.deliver(batch, 15*60)
 		w.shows(free)
+		if got := w.letters.bodies(); len(got) != 0 {
+			t.Fatalf("letters at once: %v", got)
+		}
+		w.minutes(20)
 		if got := w.letters.bodies(); len(got) != 1 || !strings.Contains(got[0], "salesforce_row_locked") {
 			t.Fatalf("letters: %v", got)
 		}
@@ -384,13 +388,24 @@ func TestARowThatStaysLockedLetsTheOthersPass(t *testing.T) {
 	})
 }
 
-func (w *world) sweep() writeback.Swept {
+func (w *world) sweep() Sweeps { return w.asks("orderbridge.sweep") }
+
+// minutes lets the schedule run for that many minutes.
+func (w *world) minutes(n int) {
 	w.t.Helper()
-	out, err := w.handler.Handle(w.t.Context(), json.RawMessage(`{"source":"orderbridge.sweep"}`))
+	for range n {
+		time.Sleep(time.Minute)
+		w.asks("aws.scheduler")
+	}
+}
+
+func (w *world) asks(source string) Sweeps {
+	w.t.Helper()
+	out, err := w.handler.Handle(w.t.Context(), json.RawMessage(`{"source":"`+source+`"}`))
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	s, ok := out.(writeback.Swept)
+	s, ok := out.(Sweeps)
 	if !ok {
 		w.t.Fatalf("answer is %T", out)
 	}
@@ -433,7 +448,7 @@ func TestTheSweepShowsWhatFellBehind(t *testing.T) {
 		ended, reopened := w.order(0, order.Provisioned), w.order(1, order.Queued)
 		w.ahead(orderRecord(t, w, 2), time.Now().UnixMilli()+1_000_000)
 		w.deliver([]event{w.event(w.order(5, order.Queued))}, 1)
-		if got, want := w.sweep(), (writeback.Swept{Asked: 5, Same: 1, Pushed: 2, Bumped: 1, Unknown: 1}); got != want {
+		if got, want := w.sweep().Org, (writeback.Swept{Asked: 5, Same: 1, Pushed: 2, Bumped: 1, Unknown: 1}); got != want {
 			t.Errorf("swept %+v, want %+v", got, want)
 		}
 		w.shows(ended)

@@ -117,7 +117,7 @@ func (w *world) process(maxRows int) *Handler {
 	}
 	pusher, err := writeback.New(writeback.Deps{
 		Salesforce: org, Items: w.table, Breaker: switches, Dead: deadLetters{w.letters, "queue"},
-		Metrics: metrics, Log: log, Now: time.Now, Sleep: lambdaenv.Clock{}.Sleep, MaxRows: maxRows,
+		Metrics: metrics, Log: log, Now: time.Now, Sleep: lambdaenv.Clock{}.Sleep, RetryBase: time.Minute, MaxRows: maxRows,
 	})
 	if err != nil {
 		w.t.Fatal(err)

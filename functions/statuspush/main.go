@@ -1,11 +1,11 @@
 // Command statuspush is the Lambda function behind the stream of the table: it
-// tells Salesforce the newest truth. Once an hour its schedule makes it ask
-// Salesforce which orders fell behind.
+// tells Salesforce the newest truth. Once a minute its schedule makes it look
+// whether Salesforce shows it.
 //
 // The rule it keeps: it never fails on one record. What may pass later is
 // reported by its sequence number, what cannot pass becomes a dead letter that
 // names the order. It must not call WHMCS, and writes to an order only its
-// seq and its history.
+// seq, what Salesforce refuses, and its history.
 package main
 
 import (
@@ -61,7 +61,7 @@ func wire(ctx context.Context, getenv func(string) string, out io.Writer) (*Hand
 	pusher, err := writeback.New(writeback.Deps{
 		Salesforce: org, Items: table, Breaker: switches,
 		Dead:    deadLetters{sqs.NewFromConfig(env.AWS), c.DeadLetterURL},
-		Metrics: env.Metrics, Log: env.Log, Now: env.Clock.Now, Sleep: env.Clock.Sleep,
+		Metrics: env.Metrics, Log: env.Log, Now: env.Clock.Now, Sleep: env.Clock.Sleep, RetryBase: c.RetryBase,
 	})
 	if err != nil {
 		return nil, err

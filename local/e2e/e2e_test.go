@@ -338,6 +338,50 @@ func TestKilledWorkerIsReplaced(t *testing.T) {
 	}
 }
 
+// One row that the integration user may not edit, and one that a flow locks,
+// stand among good ones; what Salesforce lost is compared on demand.
+func TestAStatusThatSalesforceRefusesHoldsBackNobodyAndIsShownInTheEnd(t *testing.T) {
+	t.Parallel()
+	s := start(t, quick)
+	put := func(id, poison string, fields map[string]any) {
+		s.JSON("PUT", s.Salesforce+"/_sim/orders/"+id, map[string]any{
+			"accountId": account, "whmcsClientId": "7", "poison": poison, "fields": fields,
+			"items": []map[string]any{{"whmcsProductId": "1", "billingCycle": "Monthly", "quantity": 1}},
+		}, nil)
+	}
+	const hidden, locked, good = "801000000000001AAA", "801000000000002AAA", "801000000000003AAA"
+	put(hidden, "row-hidden", nil)
+	put(locked, "lock-row-flow", nil)
+	put(good, "", nil)
+	for _, id := range []string{hidden, locked, good} {
+		if out, code := s.orderctl("callout", id, "--wait"); code != 0 {
+			t.Fatalf("callout: %d %s", code, out)
+		}
+	}
+	s.shows(good, "Provisioned")
+	if o := s.order(hidden); o.Fields["Provisioning_Status__c"] != "Pending Review" {
+		t.Errorf("the poisoned order shows %v", o.Fields["Provisioning_Status__c"])
+	}
+
+	// The lock ends, and nobody does anything. The permission is given back, and
+	// a person has the dead letter pushed.
+	put(locked, "", nil)
+	s.shows(locked, "Provisioned")
+	put(hidden, "", nil)
+	s.Eventually("the dead letter is pushed", func() bool {
+		out, code := s.orderctl("redrive", "--by", "ann")
+		return code == 0 && !strings.Contains(out, "0 messages read")
+	})
+	s.shows(hidden, "Provisioned")
+
+	// Salesforce is set back behind our back: a backup, or a person.
+	put(good, "", map[string]any{"Provisioning_Status__c": "Pending Review", "Provisioning_Seq__c": nil})
+	if out, code := s.orderctl("reconcile", "--since", "1h", "--by", "ann"); code != 0 {
+		t.Fatalf("reconcile: %d %s", code, out)
+	}
+	s.shows(good, "Provisioned")
+}
+
 func TestModuleFailureWaitsForAPersonsClick(t *testing.T) {
 	t.Parallel()
 	s := start(t, quick)

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"orderbridge/shared/writeback"
 )
 
 var errFunction = errors.New("the function failed")
@@ -52,6 +54,26 @@ func records(text string) []Record {
 		all = append(all, Record{Event: map[string]any{"id": s}, Sequence: s, Created: time.Now()})
 	}
 	return all
+}
+
+// The message is the service's, as far as a reader needs it.
+func TestWhatIsGivenUpIsToldWithoutItsContent(t *testing.T) {
+	var told []string
+	s := &Stream{Logf: t.Logf, GivenUp: func(message string) { told = append(told, message) }}
+	batch := records("a b c")
+	batch[0].Created = time.Date(2026, 11, 28, 3, 0, 0, 0, time.UTC)
+	s.discard("arn:of:the:stream", "shard-1", batch, TooOld)
+	if len(told) != 1 {
+		t.Fatalf("told %q", told)
+	}
+	for _, want := range []string{`"condition":"` + TooOld + `"`, `"startSequenceNumber":"a"`, `"endSequenceNumber":"c"`, `"batchSize":3`, `"shardId":"shard-1"`} {
+		if !strings.Contains(told[0], want) {
+			t.Errorf("%s lacks %s", told[0], want)
+		}
+	}
+	if l, since, err := writeback.ReadLetter(told[0]); err != nil || !l.ID.IsZero() || !since.Equal(batch[0].Created) {
+		t.Errorf("read as %+v, %s, %v", l, since, err)
+	}
 }
 
 func TestBatchesThatFail(t *testing.T) {

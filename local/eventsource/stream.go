@@ -2,6 +2,7 @@ package eventsource
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"sync"
@@ -29,7 +30,11 @@ type Stream struct {
 	// Wake returns a channel that is closed by the next record, where the
 	// table can say so; nil = the shards are polled.
 	Wake func() <-chan struct{}
-	Logf func(format string, args ...any)
+	// GivenUp, if not nil, is told of records that are given up, as the service
+	// tells an on-failure destination that is a queue: where they are in the
+	// stream, never what they hold.
+	GivenUp func(message string)
+	Logf    func(format string, args ...any)
 }
 
 // Run reads every shard, parents before children, and delivers by the policy.
@@ -71,7 +76,8 @@ func (s *Stream) Run(ctx context.Context, policy Policy, deliver Deliver) error 
 			if !ready {
 				continue
 			}
-			b := &batcher{policy: policy, filter: filter, deliver: deliver, discard: s.discard, logf: s.Logf}
+			b := &batcher{policy: policy, filter: filter, deliver: deliver, logf: s.Logf,
+				discard: func(batch []Record, why string) { s.discard(arn, id, batch, why) }}
 			wait.Go(func() {
 				s.shard(ctx, arn, id, b)
 				mu.Lock()
@@ -116,10 +122,28 @@ func (s *Stream) discover(ctx context.Context) (arn string, shards []types.Shard
 	}
 }
 
-// discard tells of records that are given up: no mapping of the template sends
-// them on.
-func (s *Stream) discard(batch []Record, why string) {
-	s.Logf("%d records given up (%s), %s to %s", len(batch), why, batch[0].Sequence, batch[len(batch)-1].Sequence)
+// discard tells of records that are given up. The message has the members that
+// a reader needs of the service's (Lambda Developer Guide, "Retain discarded
+// batches for a DynamoDB Streams event source").
+func (s *Stream) discard(arn, shard string, batch []Record, why string) {
+	first, last := batch[0], batch[len(batch)-1]
+	s.Logf("%d records given up (%s), %s to %s", len(batch), why, first.Sequence, last.Sequence)
+	if s.GivenUp == nil {
+		return
+	}
+	message, err := json.Marshal(map[string]any{
+		"requestContext": map[string]any{"condition": why},
+		"version":        "1.0", "timestamp": time.Now().UTC().Format("2006-01-02T15:04:05.000Z"),
+		"DDBStreamBatchInfo": map[string]any{
+			"shardId": shard, "startSequenceNumber": first.Sequence, "endSequenceNumber": last.Sequence,
+			"approximateArrivalOfFirstRecord": first.Created.UTC().Format(time.RFC3339), "approximateArrivalOfLastRecord": last.Created.UTC().Format(time.RFC3339),
+			"batchSize": len(batch), "streamArn": arn,
+		},
+	})
+	if err != nil {
+		panic(err) // texts and numbers alone
+	}
+	s.GivenUp(string(message))
 }
 
 // shard reads one shard to its end, or until ctx ends.

@@ -82,6 +82,7 @@ type StreamMapping struct {
 	MaxAge        time.Duration // -1 = none
 	ReportPartial bool
 	Filters       []string
+	OnFailureARN  string // of the queue that is told of records given up; "" = none
 }
 
 // QueueMapping is an event source mapping from a queue.

@@ -198,9 +198,18 @@ func (r *reader) queueMapping(id, function string, p *props) {
 }
 
 func (r *reader) streamMapping(id, function string, p *props) {
-	r.model.Streams = append(r.model.Streams, StreamMapping{ID: id, Function: function, Table: p.tableOf("Stream"), BatchSize: p.int("BatchSize", 100),
+	m := StreamMapping{ID: id, Function: function, Table: p.tableOf("Stream"), BatchSize: p.int("BatchSize", 100),
 		Window: p.seconds("MaximumBatchingWindowInSeconds", 0), Bisect: p.bool("BisectBatchOnFunctionError"),
-		MaxRetries: p.int("MaximumRetryAttempts", -1), MaxAge: p.age("MaximumRecordAgeInSeconds"), ReportPartial: p.partial(), Filters: p.filters()})
+		MaxRetries: p.int("MaximumRetryAttempts", -1), MaxAge: p.age("MaximumRecordAgeInSeconds"), ReportPartial: p.partial(), Filters: p.filters()}
+	p.object("DestinationConfig", func(p *props) {
+		p.object("OnFailure", func(p *props) {
+			if kind := p.text("Type"); kind != "SQS" {
+				p.fail("Type", "%q is not supported, only SQS", kind)
+			}
+			m.OnFailureARN = p.queueOf("Destination")
+		})
+	})
+	r.model.Streams = append(r.model.Streams, m)
 	p.fromTheStart()
 	if p.int("ParallelizationFactor", 1) != 1 {
 		p.fail("ParallelizationFactor", "only 1 is supported")

@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -87,7 +88,7 @@ type Optional struct {
 // WHMCS is whmcs.Config.
 type WHMCS struct {
 	BaseURL                                string // without /includes/api.php and trailing slash
-	Marker                                 string // "notes" or a product custom field id
+	Marker                                 string // "notes" or ids of product custom fields
 	ReadTimeout, AddTimeout, AcceptTimeout time.Duration
 	RequirePayMethod                       bool
 }
@@ -154,7 +155,7 @@ func LoadProvision(getenv func(string) string) (Provision, error) {
 	const day = 86_400
 	whmcs := WHMCS{
 		BaseURL:          strings.TrimSuffix(r.httpsURL("WHMCS_API_URL"), "/includes/api.php"),
-		Marker:           r.matching("WHMCS_MARKER", "notes", isMarker, `"notes" or a product custom field id`),
+		Marker:           r.matching("WHMCS_MARKER", "notes", isMarker, `"notes" or ids of product custom fields, separated by commas`),
 		ReadTimeout:      r.duration("WHMCS_READ_TIMEOUT", "30", time.Second, 1, 300),
 		AddTimeout:       r.duration("WHMCS_ADD_TIMEOUT", "60", time.Second, 1, 600),
 		AcceptTimeout:    r.duration("WHMCS_ACCEPT_TIMEOUT", "120", time.Second, 1, 600),
@@ -261,11 +262,20 @@ func isWord(s string) bool {
 	}) < 0
 }
 
-// isMarker reports whether s is "notes" or the id of a custom field: at most
-// ten digits, without a leading zero.
+// isMarker reports whether s is "notes" or the ids of custom fields, separated
+// by commas: each at most ten digits, without a leading zero, and once.
 func isMarker(s string) bool {
-	n, err := strconv.ParseInt(s, 10, 64)
-	return s == "notes" || err == nil && n > 0 && len(s) <= 10 && strconv.FormatInt(n, 10) == s
+	if s == "notes" {
+		return true
+	}
+	ids := strings.Split(s, ",")
+	for i, id := range ids {
+		n, err := strconv.ParseInt(id, 10, 64)
+		if err != nil || n <= 0 || len(id) > 10 || strconv.FormatInt(n, 10) != id || slices.Contains(ids[:i], id) {
+			return false
+		}
+	}
+	return true
 }
 
 func (r *reader) whole(name, fallback string, least, most int64) int64 {

@@ -68,6 +68,9 @@ func TestBadValueIsNamedInOneLine(t *testing.T) {
 		{"provision", "WHMCS_API_URL", "https://user:pass@billing.example.com"},
 		{"provision", "WHMCS_API_URL", "https://billing.example.com/?accesskey=1"},
 		{"provision", "WHMCS_MARKER", "0"},
+		{"provision", "WHMCS_MARKER", "5,"},
+		{"provision", "WHMCS_MARKER", "5,5"},
+		{"provision", "WHMCS_MARKER", "notes,5"},
 		{"provision", "WHMCS_RESEND", "always"},
 		{"provision", "REQUIRE_PAY_METHOD", "yes"},
 		{"provision", "WHMCS_SETTLE", "0"},
@@ -124,6 +127,16 @@ func TestAllowlistTakesAddressesAndBothFamilies(t *testing.T) {
 	}
 	if len(c.Webhook.Allowlist) != 3 || c.Webhook.Allowlist[1].Bits() != 32 || !c.Webhook.Allowlist[2].Addr().Is6() {
 		t.Errorf("got %v", c.Webhook.Allowlist)
+	}
+}
+
+// A custom field of WHMCS belongs to one product.
+func TestTheMarkerMayBeInTheFieldsOfSeveralProducts(t *testing.T) {
+	for _, marker := range []string{"notes", "5", "5,6", "1234567890,7"} {
+		c, err := config.LoadProvision(env("WHMCS_MARKER", marker))
+		if err != nil || c.WHMCS.Marker != marker {
+			t.Errorf("%q: got %q, %v", marker, c.WHMCS.Marker, err)
+		}
 	}
 }
 

@@ -49,6 +49,8 @@ const (
 	NotProcessable       Code = "not_processable"
 	Stopped              Code = "stopped"
 	RequestNotDelivered  Code = "request_not_delivered" // written by Salesforce itself
+	AccountNotReadable   Code = "account_not_readable"
+	ProductNotReadable   Code = "product_not_readable"
 )
 
 // Codes of GroupOrder that a person must review: something may exist in WHMCS.
@@ -89,6 +91,7 @@ const (
 const (
 	SalesforceStale      Code = "salesforce_stale"
 	SalesforceRowRefused Code = "salesforce_row_refused"
+	SalesforceRowUnclear Code = "salesforce_row_unclear"
 	LeaseLost            Code = "lease_lost"
 	NotDue               Code = "not_due"
 	StateChanged         Code = "state_changed"

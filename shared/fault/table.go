@@ -91,6 +91,14 @@ var table = map[Code]Info{
 	},
 
 	// Failed orders of which it is known what exists in WHMCS.
+	AccountNotReadable: {Status: 422, Kind: Permanent, Group: GroupOrder, Title: "Account not readable",
+		Seen: "The account of the order is hidden from the integration user.", Do: "Share the account with that user, then click again.",
+		OnCall: steps("In Salesforce, open the account as the integration user. Sharing rules, or View All on Account, decide; other orders are not affected."),
+	},
+	ProductNotReadable: {Status: 422, Kind: Permanent, Group: GroupOrder, Title: "Product not readable",
+		Seen: "A product of the order is hidden from the integration user.", Do: "Give that user access to the product, then click again.",
+		OnCall: steps("In Salesforce, open the product as the integration user; other orders are not affected."),
+	},
 	AccountNotMapped: {Status: 422, Kind: Permanent, Group: GroupOrder, Title: "Account not mapped",
 		Seen: "The account has no valid WHMCS client id.", Do: "Set WHMCS_Client_ID__c on the account, then click again.",
 	},
@@ -254,7 +262,7 @@ var table = map[Code]Info{
 				Seen: "WHMCS order {order} was made and does not carry its marker.",
 				Steps: []string{
 					"`orderctl pause --by YOU --why TEXT`, since each probe of an open breaker lets one more order through.",
-					"Find the hook or addon that strips the notes, or set `WHMCS_MARKER` to a product custom field.",
+					"Find the hook or addon that strips the notes, or set `WHMCS_MARKER` to custom fields of the products, one for each.",
 					"In WHMCS, put this line into the admin notes of order {order}, or into the field of `WHMCS_MARKER`: `{marker}`",
 					"Resume, then click again: `orderctl resume --by YOU --all`, `orderctl retry {id} --by YOU --why TEXT`",
 				}},
@@ -392,6 +400,13 @@ var table = map[Code]Info{
 		OnCall: steps(
 			"Correct the validation rule, flow or field that the dead letter names.",
 			"Send the dead letters again: `orderctl redrive`",
+		),
+	},
+	SalesforceRowUnclear: {Status: 503, Kind: Retryable, Group: GroupWork, Title: "Salesforce refusal unclear",
+		Seen: "Salesforce refuses the status of this order for a reason that the bridge does not know.", Do: "Wait: the bridge tries again. If it goes on, correct what Salesforce names.",
+		OnCall: steps(
+			"Correct the flow, trigger or rule that the dead letter names. The bridge tries again by itself, at longer and longer intervals.",
+			"To have it tried at once: `orderctl push {id} --by YOU`",
 		),
 	},
 	LeaseLost: {Status: 409, Kind: Retryable, Group: GroupWork, Title: "Lease lost",

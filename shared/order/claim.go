@@ -126,7 +126,10 @@ func (r Record) Claim(c Claim) (Record, Outcome, error) {
 	r.Version++
 	switch met {
 	case StoredFailure:
-		return r, met, nil // the nonce alone: what was told once is told again
+		// The sender may have written Activating before it called: Salesforce is
+		// told again what the order is.
+		r.Signal, r.Seq = SignalStatus, r.Seq.Next(now)
+		return r, met, nil
 	case Reopened:
 		r = r.again(now)
 	}

@@ -47,6 +47,11 @@ type Control struct {
 	ClosedAt time.Time
 	// LookBefore: orders created before it are searched in WHMCS even at none.
 	LookBefore time.Time
+	// ConfirmedUntil and AskedUntil are Salesforce's alone: every change before
+	// ConfirmedUntil has been looked for in Salesforce (what it does not show has
+	// a Refusal), and what was changed in Salesforce before AskedUntil has been
+	// compared with the table.
+	ConfirmedUntil, AskedUntil time.Time
 	// History has the lines of pause, resume and look_before, oldest first;
 	// the breaker moves too often to be told there.
 	History []Entry
@@ -79,7 +84,7 @@ const UnsureInRow = 3
 // Normal returns c as a table gives it back: times in UTC, to the ms, rounded
 // down.
 func (c Control) Normal() Control {
-	for _, t := range []*time.Time{&c.At, &c.OpenUntil, &c.OpenedAt, &c.ClosedAt, &c.LookBefore} {
+	for _, t := range []*time.Time{&c.At, &c.OpenUntil, &c.OpenedAt, &c.ClosedAt, &c.LookBefore, &c.ConfirmedUntil, &c.AskedUntil} {
 		*t = ms(*t)
 	}
 	c.History, c.Unsure = list(c.History), table(c.Unsure)
@@ -160,6 +165,21 @@ func (c Control) WithLookBefore(before time.Time, by string, at time.Time) (Cont
 		e.Detail = c.LookBefore.Format(time.RFC3339Nano)
 	}
 	return c.line(e)
+}
+
+// Reconcile makes every change since a time be compared with Salesforce again,
+// on both sides. Errors: internal_error without a time.
+func (c Control) Reconcile(since time.Time, by string, at time.Time) (Control, error) {
+	if since.IsZero() {
+		return c, fault.Wrap(fault.Internal, errors.New("reconcile since no time"))
+	}
+	since = ms(since)
+	for _, t := range []*time.Time{&c.ConfirmedUntil, &c.AskedUntil} {
+		if t.After(since) {
+			*t = since
+		}
+	}
+	return c.line(Entry{At: at, Event: "reconcile", Detail: "since " + since.Format(time.RFC3339), By: by})
 }
 
 func (c Control) line(e Entry) (Control, error) {

@@ -1,6 +1,7 @@
 package order
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 )
@@ -43,6 +44,11 @@ func ReadMarker(text string) Marker {
 		return unreadable
 	}
 	return Marker(strings.Join(found, " "))
+}
+
+// With returns what two texts of one WHMCS order say together.
+func (m Marker) With(other Marker) Marker {
+	return cmp.Or(ReadMarker(string(m+" "+other)), m, other)
 }
 
 // Names reports whether the marker holds the id, all of its 18 characters.

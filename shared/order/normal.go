@@ -12,7 +12,7 @@ import (
 func (r Record) Normal() Record {
 	for _, t := range []*time.Time{
 		&r.LeaseUntil, &r.Add.Until, &r.Add.SettledAt, &r.Accept.Until, &r.Accept.SettledAt, &r.FirstAddAt, &r.AcceptedAt,
-		&r.OpenedAt, &r.DueAt, &r.ErrorAt, &r.CreatedAt, &r.UpdatedAt,
+		&r.OpenedAt, &r.DueAt, &r.ErrorAt, &r.CreatedAt, &r.UpdatedAt, &r.Refusal.Since, &r.Refusal.Next,
 	} {
 		*t = ms(*t)
 	}
@@ -31,6 +31,9 @@ func (r Record) Normal() Record {
 			e.CustomFields, e.ConfigOptions = table(e.CustomFields), table(e.ConfigOptions)
 		}
 		r.Plan = &p
+	}
+	if r.Search != nil {
+		r.Search = r.Search.normal()
 	}
 	return r
 }

@@ -174,6 +174,12 @@ type Record struct {
 	// FirstAddAt is when the first AddOrder may have left: how far back a look
 	// through the orders of every client has to go.
 	FirstAddAt time.Time
+	// FirstAddAfter is the id of a WHMCS order that was there before the first
+	// AddOrder left: what that one makes has a higher id. 0: none is known.
+	FirstAddAfter int64
+	// Search is how far a search of WHMCS has come that another lease goes on
+	// with; nil between two searches. Only a wait and a renewal keep it.
+	Search *Search
 	// Word is what a person said about this order that still counts.
 	Word Word
 	// AcceptedAt is when AcceptOrder was known to have been answered; the
@@ -201,6 +207,9 @@ type Record struct {
 	ErrorAt      time.Time
 
 	History []Entry // oldest first
+
+	// Refusal: Salesforce does not take what it is to show of the order.
+	Refusal Refusal
 
 	CreatedAt time.Time
 	UpdatedAt time.Time

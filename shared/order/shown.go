@@ -13,16 +13,38 @@ type Shown struct {
 	ID   ID     // of the order
 	Item string // Salesforce OrderItem id; "" = the order itself
 
+	// Seq is of the order and of each of its products: Salesforce refuses an
+	// older one on either.
+	Seq Seq
+
 	// Of an order.
 	Status Status
 	At     time.Time // when the change was made that Seq stands for
-	Seq    Seq
-	// WHMCSOrderID: "" leaves what Salesforce shows.
+	// WHMCSOrderID: "" leaves what Salesforce shows, or, where Gone is set,
+	// clears it.
 	WHMCSOrderID string
+	// Gone: a person said that there is no WHMCS order, and none was made since.
+	Gone bool
 	// Code and Message say why an order failed; "" clears what Salesforce shows.
 	Code    fault.Code
 	Message string
 
-	// Services are the WHMCS service ids of a product.
+	// Services are the WHMCS service ids of a product; none clears what
+	// Salesforce shows.
 	Services []string
+}
+
+// View is what Salesforce shows of an order: the order's own row, of which Seq
+// is the newest that the order or one of its products shows, and the products
+// that show services.
+type View struct {
+	Shown
+	Items []Shown
+}
+
+// Changed is an order and when its last change was made that Salesforce must
+// see.
+type Changed struct {
+	ID ID
+	At time.Time
 }

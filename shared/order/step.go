@@ -70,7 +70,8 @@ func (r Record) Step(s Step) (Record, error) {
 	now, to := ms(s.Now), s.To
 	r.State, r.RecoveryPoint, r.Signal, r.UpdatedAt = to.State, to.RecoveryPoint, s.Signal, now
 	r.LeaseUntil, r.DueAt, r.ExpiresAt = to.LeaseUntil, to.DueAt, to.ExpiresAt
-	r.Plan, r.Add, r.Accept, r.FirstAddAt, r.Word, r.AcceptedAt = to.Plan, to.Add, to.Accept, to.FirstAddAt, to.Word, to.AcceptedAt
+	r.Plan, r.Add, r.Accept, r.Word, r.AcceptedAt = to.Plan, to.Add, to.Accept, to.Word, to.AcceptedAt
+	r.FirstAddAt, r.FirstAddAfter, r.Search = to.FirstAddAt, to.FirstAddAfter, to.Search
 	r.Attempts, r.OpenedAt, r.WHMCSOrderID, r.ServiceIDs = to.Attempts, to.OpenedAt, to.WHMCSOrderID, to.ServiceIDs
 	r.ErrorCode, r.ErrorMessage, r.ErrorAt = to.ErrorCode, to.ErrorMessage, to.ErrorAt
 	if to.AccountID != s.From.AccountID { // else a callout may have brought it

@@ -27,6 +27,7 @@ type facts struct {
 	request  *order.Request // nil: not loaded
 	account  string         // as Salesforce has it, also where the load failed
 	products map[int64]order.ProductInfo
+	newest   int64 // an order that WHMCS had when the products were read
 	seen     seen
 
 	failed *failure // the last read, where it failed
@@ -49,8 +50,7 @@ type admission struct {
 type seen struct {
 	held     map[string]*lookup // the orders that Salesforce, or the record of a person's word, names
 	order    *lookup            // the known order, or the one hit of a search
-	ofClient readings
-	ofAll    readings
+	search   order.Search
 	failures map[string]string // of the module queue, by service id; nil: not read
 }
 
@@ -73,6 +73,9 @@ type answer struct {
 	before order.Record // the record that the stamp was decided on
 	result string
 	err    error
+	// hangs: a module of the order was known to hang when the effect was sent;
+	// that it hung again says nothing new about WHMCS.
+	hangs bool
 	// blocked: nothing was sent, because the time left, or the clock, did not
 	// allow it any more when the stamp was written.
 	blocked *order.Blocked
@@ -149,6 +152,7 @@ func decide(r order.Record, f facts, now time.Time, c Config) Move {
 	if f.account != "" {
 		r.AccountID = f.account // Salesforce has the last word
 	}
+	r.Search = nil // f.seen has it; only a wait and a renewal keep it
 	d := decision{facts: f, r: r, now: now, c: c, left: r.LeaseUntil.Sub(now) - c.Margin, lease: min(c.Lease, f.deadline.Sub(now))}
 	if r.Plan != nil {
 		d.client = r.Plan.ClientID
@@ -269,7 +273,7 @@ func (d decision) atAdding() Move {
 	if m, stop := d.foreign(plan); stop {
 		return m
 	}
-	f, next, more := search(d.r, d.seen)
+	f, next, more := search(d.r, plan.ClientID, d.seen.search)
 	if more {
 		return d.ask(next, "", plan.ClientID)
 	}
@@ -488,7 +492,7 @@ func (d decision) atAccepted() Move {
 // more than one AddOrder may have left, or a person named an order beside what
 // ours may have made. It is provisioned only if there is none.
 func (d decision) onlyOne() (m Move, stop bool) {
-	f, next, more := search(d.r, d.seen)
+	f, next, more := search(d.r, d.client, d.seen.search)
 	known := func(m order.BillingOrder) bool { return m.ID == d.r.WHMCSOrderID }
 	others, suspects := slices.DeleteFunc(slices.Clone(f.live), known), slices.DeleteFunc(slices.Clone(f.suspects), known)
 	switch {
@@ -551,6 +555,9 @@ func (d decision) send(row string, e *Effect) Move {
 		return d.park("any/blocked", d.r, blocked.Until, nil, unspent, "held before the send: "+string(blocked.Why))
 	}
 	to, detail := e.stamp(d.r, d.now, d.c)
+	if d.r.FirstAddAt.IsZero() && !to.FirstAddAt.IsZero() {
+		to.FirstAddAfter = d.newest
+	}
 	to.LeaseUntil = d.now.Add(d.lease)
 	m := d.write(row, to, Send, e.event, detail)
 	m.Effect = e
@@ -572,7 +579,7 @@ func (d decision) answered() Move {
 		a.effect.succeeded(&to, a.result, d.now)
 		return d.stage("sent/done", to)
 	case outcomeUnsure:
-		if !d.told {
+		if !d.told && !a.hangs {
 			return d.tell(Doubt, order.SideWHMCS, a.err)
 		}
 		return d.park("sent/unsure", d.r, a.effect.sent(&d.r).SettledAt.Add(time.Millisecond), a.err, spent, "")
@@ -734,13 +741,13 @@ func (d decision) cancelled(row, id, how string) Move {
 // over; id and client are those of the WHMCS orders to be read.
 func (d decision) ask(what Read, id string, client int64) Move {
 	switch {
-	case d.now.Sub(d.renewed) < min(renewEvery, d.c.Lease/2) && d.left > 0:
+	case d.left > 0 && (d.now.Sub(d.renewed) < min(renewEvery, d.c.Lease/2) || !d.now.Add(d.lease).After(d.r.LeaseUntil)):
 		return Move{Row: "any/read", To: d.r, Then: Ask, Read: what, ID: id, Client: client, Within: d.left}
 	case d.lease <= d.c.Margin:
 		return d.park("any/no-time", d.r, d.now, nil, unspent, noTimeLeft)
 	}
 	to := d.r
-	to.LeaseUntil = d.now.Add(d.lease)
+	to.LeaseUntil, to.Search = d.now.Add(d.lease), d.seen.search.Kept()
 	return d.write("any/renew", to, Repeat, "", "")
 }
 
@@ -778,7 +785,7 @@ const (
 
 // park ends the run with the order waiting until due.
 func (d decision) park(row string, to order.Record, due time.Time, cause error, s spending, why string) Move {
-	to.State, to.DueAt, to.LeaseUntil = order.Waiting, due, time.Time{}
+	to.State, to.DueAt, to.LeaseUntil, to.Search = order.Waiting, due, time.Time{}, d.seen.search.Kept()
 	if s == unspent {
 		to.Attempts = max(to.Attempts-1, 0)
 	}

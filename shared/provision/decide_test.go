@@ -80,8 +80,8 @@ func (m *moment) shows(status order.BillingStatus) {
 
 // finds makes the listings of WHMCS stable, with these orders.
 func (m *moment) finds(all ...order.BillingOrder) {
-	m.f.seen.ofClient = readings{n: 2, last: all, complete: true, stable: true}
-	m.f.seen.ofAll = m.f.seen.ofClient
+	over := order.Readings{N: 2, Last: all, Complete: true, Stable: true}
+	m.f.seen.search = order.Search{ClientID: 7, OfClient: over, OfAll: over}
 }
 
 func (m *moment) ours(id string, status order.BillingStatus) order.BillingOrder {
@@ -177,7 +177,9 @@ var rows = []struct {
 		m.r.RecoveryPoint, m.r.Word, m.r.WHMCSOrderID = order.PointAdding, order.WordAbsent, "41"
 		m.f.seen.held = map[string]*lookup{"41": {order.BillingOrder{ID: "41", Status: order.BillingPending}, true}}
 	}, "status failed adding whmcs=41 whmcs_order_ambiguous → end"},
-	{"adding/unstable", func(m *moment) { m.at(order.PointAdding).f.seen.ofClient = readings{n: maxListings} }, "status failed adding add=1 add_outcome_unknown → end"},
+	{"adding/unstable", func(m *moment) {
+		m.at(order.PointAdding).f.seen.search = order.Search{ClientID: 7, OfClient: order.Readings{N: order.MaxListings}}
+	}, "status failed adding add=1 add_outcome_unknown → end"},
 	{"adding/several", func(m *moment) {
 		m.at(order.PointAdding).finds(m.ours("77", order.BillingPending), m.ours("78", order.BillingActive))
 	}, "status failed adding add=1 whmcs_order_ambiguous → end"},

@@ -112,6 +112,22 @@
 //	                          for 72 h since it was opened, work was
 //	                          resumed, or a side came back
 //
+// # Searching
+//
+// A search (search.go, order.Search) reads WHMCS's lists of orders page by page;
+// each page is a read of its own, so the lease is renewed between two. Waits and
+// renewals keep how far it has come, every other write drops it: a search is
+// always later than the last AddOrder's settle time. A listing stops at the id
+// noted before the first AddOrder (FirstAddAfter).
+//
+// # When a module does not answer
+//
+// A worker that waits for AcceptOrder serves no other order. An engine remembers
+// which products were not answered in time (modules.go): the next AcceptOrder of
+// such a product is waited for 20 s only, and that it is not answered either is
+// not counted by the breaker, since it says nothing new about WHMCS. It settles
+// like any unknown outcome.
+//
 // # When a side does not serve
 //
 // A retryable fault is tried twice again inside the invocation, then by the

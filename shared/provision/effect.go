@@ -22,6 +22,7 @@ type Effect struct {
 	timeout       func(Config) time.Duration // until its answer is given up
 	settle        func(Config) time.Duration // it has ended this long after its window
 	sent          func(*order.Record) *order.Sent
+	runsModules   bool // it ends when the provisioning modules of the products have
 	// stamped makes what else the stamp writes; detail is the history's.
 	stamped func(r *order.Record, now time.Time) (detail string)
 	// unstamped is the record after a send that certainly did nothing; before is
@@ -63,7 +64,8 @@ func addOrder() *Effect {
 		unstamped: func(r, before order.Record) order.Record {
 			r.Add, r.Word, r.Accept = order.Sent{Count: before.Add.Count}, before.Word, before.Accept
 			if before.Add.Count == 0 {
-				r.RecoveryPoint, r.Plan, r.FirstAddAt = before.RecoveryPoint, before.Plan, before.FirstAddAt
+				r.RecoveryPoint, r.Plan = before.RecoveryPoint, before.Plan
+				r.FirstAddAt, r.FirstAddAfter = before.FirstAddAt, before.FirstAddAfter
 			}
 			return r
 		},
@@ -80,7 +82,7 @@ func acceptOrder() *Effect {
 		Name: "AcceptOrder", event: "accept_sending", sending: order.PointAccepting, done: order.PointAccepted,
 		timeout: func(c Config) time.Duration { return c.AcceptTimeout },
 		settle:  func(c Config) time.Duration { return c.AcceptSettle },
-		sent:    func(r *order.Record) *order.Sent { return &r.Accept },
+		sent:    func(r *order.Record) *order.Sent { return &r.Accept }, runsModules: true,
 		stamped: func(r *order.Record, _ time.Time) string {
 			r.Word = r.Word.WithoutRerun()
 			return fmt.Sprintf("AcceptOrder %d of WHMCS order %s", r.Accept.Count, r.WHMCSOrderID)

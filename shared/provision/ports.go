@@ -92,16 +92,15 @@ type Billing interface {
 	// WHMCS's ambiguous "not Pending": a read decides.
 	Accept(ctx context.Context, w order.SendWindow, whmcsOrderID string) error
 
-	// Order reads one WHMCS order with its services, following pages;
-	// ok=false: WHMCS has no such order.
+	// Order reads one WHMCS order with its services; ok=false: WHMCS has no such
+	// order.
 	Order(ctx context.Context, whmcsOrderID string, clientID int64) (made order.BillingOrder, ok bool, err error)
-	// List reads one complete listing of the orders of a client, all pages,
-	// without services, deduplicated by id, newest id first. complete=false:
-	// the count did not equal totalresults.
-	List(ctx context.Context, clientID int64) (all []order.BillingOrder, complete bool, err error)
-	// ListSince reads the orders of every client whose date is not before the
-	// day of since, as List does.
-	ListSince(ctx context.Context, since time.Time) (all []order.BillingOrder, complete bool, err error)
+	// Page reads the page of a listing that it wants next.
+	Page(ctx context.Context, l order.Listing) (order.Page, error)
+	// Newest returns the id of an order that WHMCS had before it was asked, each
+	// later one has a higher id; 0 where it has none. It is the highest that is
+	// known without a call, where one is.
+	Newest(ctx context.Context) (int64, error)
 	// ModuleFailures returns, of the given services, those that stand in the
 	// module queue, with the module's text.
 	ModuleFailures(ctx context.Context, serviceIDs []string) (map[string]string, error)

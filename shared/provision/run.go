@@ -34,8 +34,9 @@ type Deps struct {
 // Engine carries orders to their end. It holds no order state: any number of
 // engines may run the same order, and the table decides who acts.
 type Engine struct {
-	d   Deps
-	cfg Config
+	d       Deps
+	cfg     Config
+	modules *modules
 }
 
 // New returns an engine. It fails with configuration_invalid when a time is
@@ -56,7 +57,7 @@ func New(d Deps, cfg Config) (*Engine, error) {
 	if d.Token == nil {
 		d.Token = order.NewToken
 	}
-	return &Engine{d: d, cfg: cfg}, nil
+	return &Engine{d: d, cfg: cfg, modules: &modules{hung: map[int64]time.Time{}}}, nil
 }
 
 // End says how a run ended. It is for logs and metrics; what woke the engine
@@ -127,8 +128,11 @@ func (e *Engine) Run(ctx context.Context, id order.ID) (Result, error) {
 	default:
 		return Result{}, err
 	}
-	w := &worker{Deps: e.d, cfg: e.cfg, stored: rec, rec: rec,
+	w := &worker{Deps: e.d, cfg: e.cfg, modules: e.modules, stored: rec, rec: rec,
 		facts: facts{deadline: deadline, renewed: now, whmcs: whmcs, whmcsAt: asked, canary: whmcs.Probe}}
+	if rec.Search != nil {
+		w.facts.seen.search = *rec.Search
+	}
 	end, err := w.run(ctx)
 	switch fault.CodeOf(err) {
 	case fault.LeaseLost:
@@ -148,7 +152,8 @@ func (e *Engine) Run(ctx context.Context, id order.ID) (Result, error) {
 // worker is one lease on one order.
 type worker struct {
 	Deps
-	cfg Config
+	cfg     Config
+	modules *modules
 	// stored is the image in the table as this worker last wrote it; rec is what
 	// it has learnt since and not yet written. They differ only between an
 	// answer and the write that follows it: a crash in between is what the
@@ -254,6 +259,9 @@ func (w *worker) ask(ctx context.Context, m Move) {
 			if f.products, err = w.Billing.Products(ctx, productIDs(*f.request)); f.products == nil && err == nil {
 				f.products = map[int64]order.ProductInfo{}
 			}
+			if err == nil {
+				f.newest, err = w.Billing.Newest(ctx)
+			}
 		}
 	case ReadHeldOrder:
 		var o lookup
@@ -278,17 +286,12 @@ func (w *worker) ask(ctx context.Context, m Move) {
 			f.seen.order = &o
 		}
 	case ReadClientOrders:
-		var all []order.BillingOrder
-		var complete bool
-		if all, complete, err = w.Billing.List(ctx, m.Client); err == nil {
-			f.seen.ofClient = f.seen.ofClient.add(all, complete, func(o order.BillingOrder) bool { return o.Marker.Names(w.rec.ID) || suspect(w.rec, o) })
+		if f.seen.search.ClientID != m.Client {
+			f.seen.search = order.Search{ClientID: m.Client}
 		}
+		f.seen.search.OfClient, err = w.page(ctx, f.seen.search.OfClient, listing(w.rec, m.Client), ofClient(w.rec))
 	case ReadAllOrders:
-		var all []order.BillingOrder
-		var complete bool
-		if all, complete, err = w.Billing.ListSince(ctx, searchedSince(w.rec)); err == nil {
-			f.seen.ofAll = f.seen.ofAll.add(all, complete, func(o order.BillingOrder) bool { return o.Marker.Names(w.rec.ID) })
-		}
+		f.seen.search.OfAll, err = w.page(ctx, f.seen.search.OfAll, listing(w.rec, 0), ofAll(w.rec))
 	}
 	if side != "" && (err == nil || fault.KindOf(err) == fault.Permanent) {
 		w.served(ctx, side)
@@ -299,6 +302,18 @@ func (w *worker) ask(ctx context.Context, m Move) {
 	}
 	w.tries++
 	f.failed = &failure{side: side, err: err, tries: w.tries}
+}
+
+// page reads one page of the listing under way; where there is none, l begins.
+func (w *worker) page(ctx context.Context, r order.Readings, l order.Listing, counts func(order.BillingOrder) bool) (order.Readings, error) {
+	if r.Under.Way != "" {
+		l = r.Under
+	}
+	p, err := w.Billing.Page(ctx, l)
+	if err != nil {
+		return r, err
+	}
+	return r.Take(l, p, counts), nil
 }
 
 // load reads what was ordered, unless Salesforce's breaker is open.
@@ -339,8 +354,15 @@ func (w *worker) send(ctx context.Context, e *Effect, before order.Record) {
 		return
 	}
 	window := order.SendWindow{Until: e.sent(&w.rec).Until, Timeout: min(longest, left)}
+	if e.runsModules {
+		window.Timeout, a.hangs = w.modules.wait(w.rec.Plan, window.Timeout, now)
+	}
 	a.result, a.err = e.send(ctx, w.Billing, window, w.rec)
-	switch outcomeOf(a.err) {
+	kind, ended := outcomeOf(a.err), w.Clock.Now()
+	if answered := kind == outcomeDone || kind == outcomeRefused; e.runsModules && (answered || ended.Sub(now) >= window.Timeout) {
+		w.modules.learn(w.rec.Plan, answered, ended)
+	}
+	switch kind {
 	case outcomeDone:
 		w.served(ctx, order.SideWHMCS)
 		w.sure(ctx, e)

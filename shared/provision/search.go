@@ -8,34 +8,6 @@ import (
 	"orderbridge/shared/order"
 )
 
-// maxListings is how often a listing that changes under the reader is read
-// before a person is asked.
-const maxListings = 6
-
-// readings are listings of one kind, one after the other. Two complete ones in
-// a row that say the same of the orders that count are stable: deletions shift
-// pages, and a hit could be missed. What other orders do meanwhile does not
-// count: a WHMCS that is at work makes and accepts some during every reading,
-// and would have a person asked after every lost AddOrder.
-type readings struct {
-	n        int
-	last     []order.BillingOrder // of the orders that count
-	complete bool                 // the last one was
-	stable   bool
-}
-
-// add returns the readings with one more; counts says which orders count.
-func (l readings) add(all []order.BillingOrder, complete bool, counts func(order.BillingOrder) bool) readings {
-	all = slices.DeleteFunc(slices.Clone(all), func(m order.BillingOrder) bool { return !counts(m) })
-	same := func(a, b order.BillingOrder) bool {
-		return a.ID == b.ID && a.Status == b.Status && a.Marker == b.Marker && a.ClientID == b.ClientID
-	}
-	return readings{n: l.n + 1, last: all, complete: complete, stable: complete && l.complete && slices.EqualFunc(l.last, all, same)}
-}
-
-// over reports that no further reading is made.
-func (l readings) over() bool { return l.stable || l.n == maxListings }
-
 // found is what a search of WHMCS has found: what carries our marker, alive or
 // dead, and new orders of the client that may be ours. It was made after every
 // AddOrder that may have left has ended; so what it does not find does not
@@ -55,34 +27,60 @@ func searchedSince(r order.Record) time.Time {
 	return since.Add(-24 * time.Hour)
 }
 
+// listing is a reading of the orders of one client, or, with 0, of the newest
+// ones of every client. Both stop at the orders that were there before the
+// first AddOrder left. Where that is not known, all orders of the client are
+// read, and those of every client back to searchedSince.
+func listing(r order.Record, client int64) order.Listing {
+	l := order.Listing{ClientID: client, After: r.FirstAddAfter}
+	if client == 0 {
+		l.Since = searchedSince(r).UTC().Truncate(24 * time.Hour)
+	}
+	return l
+}
+
 // suspect reports whether a live, new WHMCS order may be this one although its
 // marker does not name it.
 func suspect(r order.Record, m order.BillingOrder) bool {
-	return !m.Marker.Names(r.ID) && m.Marker.MayName(r.ID) && !m.Status.Dead() && !m.Date.Before(searchedSince(r))
+	young := order.Listing{After: r.FirstAddAfter, Since: searchedSince(r)}
+	return !m.Marker.Names(r.ID) && m.Marker.MayName(r.ID) && !m.Status.Dead() && !young.Old(m)
+}
+
+// ofClient and ofAll say which orders count in the readings of the client and
+// in those of every client.
+func ofClient(r order.Record) func(order.BillingOrder) bool {
+	return func(m order.BillingOrder) bool { return m.Marker.Names(r.ID) || suspect(r, m) }
+}
+
+func ofAll(r order.Record) func(order.BillingOrder) bool {
+	return func(m order.BillingOrder) bool { return m.Marker.Names(r.ID) }
 }
 
 // search says what the readings have found, or which listing is to be read
 // next: first the orders of the client; where none is ours, also the newest
 // orders of every client, since clients are merged and mappings corrected.
-func search(r order.Record, s seen) (result found, next Read, more bool) {
-	if !s.ofClient.over() {
+func search(r order.Record, clientID int64, s order.Search) (result found, next Read, more bool) {
+	if s.ClientID != clientID {
 		return found{}, ReadClientOrders, true
 	}
-	live, dead := hits(r, s.ofClient.last)
-	for _, m := range s.ofClient.last {
+	if !s.OfClient.Over() {
+		return found{}, ReadClientOrders, true
+	}
+	live, dead := hits(r, s.OfClient.Last)
+	for _, m := range s.OfClient.Last {
 		if suspect(r, m) {
 			result.suspects = append(result.suspects, m)
 		}
 	}
-	result.stable, result.live, result.dead = s.ofClient.stable, live, dead
+	result.stable, result.live, result.dead = s.OfClient.Stable, live, dead
 	if !result.stable || len(live)+len(dead) > 0 {
 		return result, 0, false
 	}
-	if !s.ofAll.over() {
+	if !s.OfAll.Over() {
 		return found{}, ReadAllOrders, true
 	}
-	result.stable = s.ofAll.stable
-	result.live, result.dead = hits(r, s.ofAll.last)
+	result.stable = s.OfAll.Stable
+	result.live, result.dead = hits(r, s.OfAll.Last)
 	return result, 0, false
 }
 

@@ -21,6 +21,7 @@ type atWork struct {
 	others []order.BillingOrder
 	made   *order.BillingOrder
 	sent   int
+	onPage func(order.Listing) // each page
 }
 
 func (b *atWork) turn() {
@@ -55,21 +56,25 @@ func (b *atWork) Order(context.Context, string, int64) (order.BillingOrder, bool
 	return *b.made, true, nil
 }
 
-func (b *atWork) List(context.Context, int64) ([]order.BillingOrder, bool, error) {
-	if b.made == nil {
-		return nil, true, nil
+func (b *atWork) Page(_ context.Context, l order.Listing) (order.Page, error) {
+	if b.onPage != nil {
+		b.onPage(l)
 	}
-	return []order.BillingOrder{*b.made}, true, nil
-}
-
-func (b *atWork) ListSince(context.Context, time.Time) ([]order.BillingOrder, bool, error) {
-	b.turn()
-	all := append([]order.BillingOrder{}, b.others...)
+	var all []order.BillingOrder
+	if l.ClientID == 0 {
+		b.turn()
+		all = append(all, b.others...)
+	}
 	if b.made != nil {
 		all = append(all, *b.made)
 	}
-	return all, true, nil
+	return order.Page{Orders: all[min(l.Start, len(all)):min(l.Start+pageSize, len(all))], Total: len(all)}, nil
 }
+
+// pageSize is the rows of a page of atWork.
+const pageSize = 20
+
+func (b *atWork) Newest(context.Context) (int64, error) { return 0, nil }
 
 func (b *atWork) ModuleFailures(context.Context, []string) (map[string]string, error) {
 	return nil, nil
@@ -180,6 +185,52 @@ func usual() provision.Config {
 		Lease: 150 * time.Second, Window: 15 * time.Second, Margin: 5 * time.Second, Settle: 5 * time.Minute, AcceptSettle: 15 * time.Minute,
 		AddTimeout: time.Minute, AcceptTimeout: 2 * time.Minute, RetryBase: time.Minute, GiveUp: provision.GiveUp, VerifyFor: provision.VerifyFor,
 		Resend: true, PaymentMethod: "mailin", Retention: time.Hour,
+	}
+}
+
+// A search of many pages keeps its lease, and goes on in the next invocation
+// where the first one had no time left: it is never read from its beginning
+// again, and both listings are whole.
+func TestALongSearchKeepsItsLeaseAndGoesOnInTheNextRun(t *testing.T) {
+	clock, mem := &ticking{epoch}, provisiontest.NewMemory()
+	billing := &atWork{}
+	const others = 600
+	for range others {
+		billing.turn()
+	}
+	id := clicked(t, mem, epoch)
+	run := engineOn(t, mem, billing, clock, nil)
+	run(id) // its AddOrder is lost
+	clock.now = clock.now.Add(time.Hour)
+	last := map[int64]int{} // the last page of each scope
+	pages, runs := 0, 1
+	billing.onPage = func(l order.Listing) {
+		pages++
+		if l.Start < last[l.ClientID] && l.Start != 0 {
+			t.Errorf("page %d after page %d", l.Start, last[l.ClientID])
+		}
+		last[l.ClientID] = l.Start
+		if rec := mem.Records()[0]; !rec.LeaseUntil.After(clock.now) {
+			t.Fatalf("a page is read at %s under a lease until %s", clock.now, rec.LeaseUntil)
+		}
+		clock.now = clock.now.Add(20 * time.Second)
+	}
+	for ; runs < 20; runs++ {
+		res := run(id)
+		if res.End == provision.EndProvisioned {
+			break
+		}
+		if res.Code != fault.WHMCSUnavailable || res.Record.RecoveryPoint != order.PointAdding || res.Record.Search == nil {
+			t.Fatalf("run %d ended %s %s, search %+v", runs, res.End, res.Code, res.Record.Search)
+		}
+		clock.now = res.Record.DueAt.Add(time.Second)
+	}
+	// Two listings of the client, of one page, and two of everyone.
+	if most := 2 + 2*(others+pages)/pageSize + 4; runs < 3 || billing.sent != 2 || pages > most {
+		t.Errorf("%d runs, %d AddOrder, %d pages of at most %d", runs, billing.sent, pages, most)
+	}
+	if rec := mem.Records()[0]; rec.Search != nil {
+		t.Errorf("an ended order keeps %+v", rec.Search)
 	}
 }
 

@@ -542,21 +542,23 @@ func (s simBilling) Order(_ context.Context, id string, _ int64) (order.BillingO
 	return m, b != nil, nil
 }
 
-func (s simBilling) List(context.Context, int64) ([]order.BillingOrder, bool, error) {
+// Page lists what was made so long ago, falling, a few on a page, so that a
+// search is interrupted between its pages too.
+func (s simBilling) Page(_ context.Context, l order.Listing) (order.Page, error) {
+	const size = 3
 	all := []order.BillingOrder{}
-	for _, b := range s.books {
+	for _, b := range slices.Backward(s.books) {
 		if s.opt.earlySearch == 0 || s.now.Sub(b.made) > s.opt.earlySearch {
 			all = append(all, b.view())
 		}
 	}
-	if err := s.hand.read(); err != nil {
-		return nil, false, err
-	}
-	return all, true, nil
+	p := order.Page{Orders: all[min(l.Start, len(all)):min(l.Start+size, len(all))], Total: len(all)}
+	return p, s.hand.read()
 }
 
-func (s simBilling) ListSince(ctx context.Context, _ time.Time) ([]order.BillingOrder, bool, error) {
-	return s.List(ctx, 0)
+func (s simBilling) Newest(context.Context) (int64, error) {
+	newest := int64(len(s.books))
+	return newest, s.hand.read()
 }
 
 func (s simBilling) ModuleFailures(_ context.Context, ids []string) (map[string]string, error) {

@@ -11,8 +11,8 @@ import (
 )
 
 // codeOf is the one table from Salesforce's error codes to ours. A code that is
-// not here is judged by where it came: salesforce_row_refused for a row,
-// salesforce_unavailable for a whole call.
+// not here is judged by where it came: salesforce_row_unclear for a row,
+// salesforce_unavailable for a whole call. Both are tried again.
 //
 // Sources: SOAP API Developer Guide, "Core Data Types Used in API Calls",
 // StatusCode and ExceptionCode; REST API Developer Guide, "Status Codes and
@@ -55,16 +55,25 @@ func codeOf(code string) (fault.Code, bool) {
 	return "", false
 }
 
-// nestedCode returns the code of a cause that a trigger or flow of the org may
-// wrap in CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY; "" for any other. Such a cause
-// passes when the row is tried again, alone or later.
+// nestedCode returns the code of a cause that a trigger, a flow or a managed
+// package of the org may wrap in a refusal of a row; "" for any other. Such a
+// cause passes when the row is tried again, alone or later. The texts are the
+// platform's (Apex Developer Guide, "Execution Governors and Limits", and the
+// texts that users of it report); they come translated only where the platform
+// writes for people, with the code beside them.
 func nestedCode(message string) fault.Code {
+	low := strings.ToLower(message)
+	has := func(any ...string) bool {
+		return slices.ContainsFunc(any, func(s string) bool { return strings.Contains(low, s) })
+	}
 	switch {
-	case strings.Contains(message, "UNABLE_TO_LOCK_ROW"):
+	case has("unable_to_lock_row", "unable to obtain exclusive access", "record currently unavailable", "currently being modified by another user"):
 		return fault.SalesforceRowLocked
-	case strings.Contains(message, "QUERY_TIMEOUT"):
+	case has("query_timeout", "server_unavailable"):
 		return fault.SalesforceUnavailable
-	case strings.Contains(message, "System.LimitException"): // a governor limit of the transaction: fewer rows fit
+	// A governor limit of the transaction: fewer rows fit.
+	case has("limitexception", "too many soql", "too many dml", "too many query rows", "too many queueable jobs", "too many future calls",
+		"cpu time limit exceeded", "heap size too large", "concurrent requests limit exceeded"):
 		return fault.SalesforceLimit
 	}
 	return ""
@@ -106,7 +115,7 @@ func (e wireError) of(unlisted fault.Code) fault.Code {
 	if code == "FIELD_CUSTOM_VALIDATION_EXCEPTION" && slices.Contains(e.Fields, fieldSeq) && strings.Contains(e.Message, staleToken) {
 		return fault.SalesforceStale
 	}
-	if code == "CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY" {
+	if e.StatusCode != "" { // of a row
 		if inner := nestedCode(e.Message); inner != "" {
 			return inner
 		}

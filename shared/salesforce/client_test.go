@@ -254,6 +254,31 @@ func TestLoadRefusals(t *testing.T) {
 	}
 }
 
+// An account that is hidden is the fault of its order, unless all are.
+func TestAHiddenAccountIsJudgedBesideOthers(t *testing.T) {
+	w := newWorld(t, salesforcetest.Options{})
+	put := func(n int, hidden bool, seq any) order.ID {
+		seed := good()
+		seed.AccountHidden = hidden
+		seed.Fields = map[string]any{"Provisioning_Seq__c": seq}
+		return w.put(n, seed)
+	}
+	own := put(1, true, nil)
+	put(2, true, 5)
+	put(3, false, 5)
+	client := w.client()
+	_, err := client.Load(t.Context(), own)
+	wantCode(t, err, fault.AccountNotReadable)
+	if !strings.Contains(fault.TextOf(err), account) {
+		t.Errorf("%q does not name the account", fault.TextOf(err))
+	}
+	wantCode(t, client.Probe(t.Context()), "")
+	put(3, true, 5)
+	_, err = client.Load(t.Context(), own)
+	wantCode(t, err, fault.SalesforcePermission)
+	wantCode(t, client.Probe(t.Context()), fault.SalesforcePermission)
+}
+
 func TestLoadOfAnAbsentOrder(t *testing.T) {
 	w := newWorld(t, salesforcetest.Options{})
 	_, err := w.client().Load(t.Context(), id(404))

@@ -61,7 +61,7 @@ func (c *Client) ShownSince(ctx context.Context, since time.Time) (map[order.ID]
 	if err := c.braked(); err != nil {
 		return nil, err
 	}
-	rows, err := c.query(ctx, fmt.Sprintf("SELECT %s, %s, %s FROM %s WHERE LastModifiedDate > %s AND %s > 0", fieldID, fieldStatus, fieldWHMCSOrder, objectOrder, literal(since), fieldSeq))
+	rows, err := c.query(ctx, fmt.Sprintf("SELECT %s, %s, %s FROM %s WHERE %s > %s AND %s > 0", fieldID, fieldStatus, fieldWHMCSOrder, objectOrder, fieldModified, literal(since), fieldSeq))
 	if err != nil {
 		return nil, err
 	}

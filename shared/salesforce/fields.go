@@ -33,6 +33,7 @@ const (
 	fieldCycle      = "Billing_Cycle__c"
 	fieldWHMCSOrder = "WHMCS_Order_ID__c"
 	fieldNumber     = "OrderNumber"
+	fieldModified   = "LastModifiedDate"
 
 	fieldStatus       = "Provisioning_Status__c"
 	fieldAt           = "Last_Provisioning_At__c"
@@ -63,6 +64,15 @@ func selectOrders(o Optional) string {
 	return "SELECT " + heads + ", (SELECT " + lines + " FROM " + fieldItems + " ORDER BY " + fieldID + ") FROM " + objectOrder
 }
 
+// selectShown is the query for what an order shows, up to its WHERE.
+const selectShown = "SELECT " + fieldID + ", " + fieldStatus + ", " + fieldSeq + ", " + fieldErrorCode + ", " + fieldWHMCSOrder +
+	", (SELECT " + fieldID + ", " + fieldSeq + ", " + fieldServices + " FROM " + fieldItems + ") FROM " + objectOrder + " WHERE "
+
+// selectSample is the query for orders of which the bridge has read account and
+// products before.
+const selectSample = "SELECT " + fieldID + ", " + fieldAccount + "." + fieldName + ", (SELECT " + fieldID + ", " + fieldProduct + "." + fieldName +
+	" FROM " + fieldItems + ") FROM " + objectOrder + " WHERE " + fieldSeq + " > 0 LIMIT 200"
+
 const (
 	// messageUnits is the length of Provisioning_Error_Message__c. Salesforce's
 	// documents speak of characters and of bytes; UTF-16 units, what its
@@ -79,19 +89,20 @@ const (
 func literal(t time.Time) string { return t.UTC().Format(dateTimeLiteral) }
 
 // written lists every field that an update writes, with its value. A "" clears
-// the field, or, where keep is set, leaves it as it is.
+// the field, or, where keep says so, leaves it as it is.
 var written = []struct {
 	object, name string
-	keep         bool
+	keep         func(order.Shown) bool // nil = never
 	value        func(order.Shown) any
 }{
-	{objectOrder, fieldStatus, false, func(s order.Shown) any { return string(s.Status) }},
-	{objectOrder, fieldAt, false, func(s order.Shown) any { return s.At.UTC().Format(dateTime) }},
-	{objectOrder, fieldSeq, false, func(s order.Shown) any { return int64(s.Seq) }},
-	{objectOrder, fieldErrorCode, false, func(s order.Shown) any { return string(s.Code) }},
-	{objectOrder, fieldErrorMessage, false, func(s order.Shown) any { return oneLine(s.Message, messageUnits) }},
-	{objectOrder, fieldWHMCSOrder, true, func(s order.Shown) any { return s.WHMCSOrderID }},
-	{objectItem, fieldServices, true, func(s order.Shown) any { return joined(s.Services) }},
+	{objectOrder, fieldStatus, nil, func(s order.Shown) any { return string(s.Status) }},
+	{objectOrder, fieldAt, nil, func(s order.Shown) any { return s.At.UTC().Format(dateTime) }},
+	{objectOrder, fieldSeq, nil, func(s order.Shown) any { return int64(s.Seq) }},
+	{objectOrder, fieldErrorCode, nil, func(s order.Shown) any { return string(s.Code) }},
+	{objectOrder, fieldErrorMessage, nil, func(s order.Shown) any { return oneLine(s.Message, messageUnits) }},
+	{objectOrder, fieldWHMCSOrder, func(s order.Shown) bool { return !s.Gone }, func(s order.Shown) any { return s.WHMCSOrderID }},
+	{objectItem, fieldSeq, nil, func(s order.Shown) any { return int64(s.Seq) }},
+	{objectItem, fieldServices, nil, func(s order.Shown) any { return joined(s.Services) }},
 }
 
 type row struct {
@@ -111,7 +122,7 @@ func rowOf(s order.Shown) row {
 		switch v := f.value(s); {
 		case v != "":
 			r.fields[f.name] = v
-		case !f.keep:
+		case f.keep == nil || !f.keep(s):
 			r.fields[f.name] = nil
 		}
 	}
@@ -142,8 +153,11 @@ func joined(ids []string) string {
 		return s
 	}
 	s = s[:serviceUnits-1]
-	return s[:strings.LastIndexByte(s, ',')] + ",…"
+	return s[:strings.LastIndexByte(s, ',')] + "," + Ellipsis
 }
+
+// Ellipsis ends a list of services that the field could not hold whole.
+const Ellipsis = "…"
 
 // oneLine returns s as one line of valid UTF-8, white space and control characters
 // being one space each run, of at most limit UTF-16 units: cut between two

@@ -40,8 +40,13 @@ func TestTheFieldsOfARow(t *testing.T) {
 		"failed": {head(order.StatusFailed, func(s *order.Shown) {
 			s.WHMCSOrderID, s.Code, s.Message = "991", fault.ModuleFailed, fault.TextOf(moduleText)
 		}), start + `"Provisioning_Error_Code__c":"module_failed","Provisioning_Error_Message__c":"` + fault.ModuleFailed.Info().Advice + ` WHMCS: Quota reached","Provisioning_Seq__c":1795521600000,"Provisioning_Status__c":"Failed","WHMCS_Order_ID__c":"991"}`},
-		"a product": {order.Shown{ID: id, Item: "802b", Services: []string{"502", "503"}},
-			`{"attributes":{"type":"OrderItem"},"id":"802b","WHMCS_Service_ID__c":"502,503"}`},
+		"a WHMCS order that is gone is cleared": {head(order.StatusFailed, func(s *order.Shown) {
+			s.Gone, s.Code, s.Message = true, fault.OrderEmpty, "Add products"
+		}), start + `"Provisioning_Error_Code__c":"order_empty","Provisioning_Error_Message__c":"Add products","Provisioning_Seq__c":1795521600000,"Provisioning_Status__c":"Failed","WHMCS_Order_ID__c":null}`},
+		"a product": {order.Shown{ID: id, Item: "802b", Seq: 7, Services: []string{"502", "503"}},
+			`{"attributes":{"type":"OrderItem"},"id":"802b","Provisioning_Seq__c":7,"WHMCS_Service_ID__c":"502,503"}`},
+		"a product whose services are gone": {order.Shown{ID: id, Item: "802b", Seq: 7},
+			`{"attributes":{"type":"OrderItem"},"id":"802b","Provisioning_Seq__c":7,"WHMCS_Service_ID__c":null}`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, err := json.Marshal(rowOf(c.shown))

@@ -59,14 +59,8 @@ func (c *Client) fetch(ctx context.Context, id order.ID) (req order.Request, o r
 		}
 		req.AccountID = account
 	}
-	if raw := o.raw(fieldItems); raw != nil {
-		var first page
-		if err := json.Unmarshal(raw, &first); err != nil {
-			return req, nil, nil, fault.Wrap(fault.SalesforceUnavailable, fmt.Errorf("read order products: %w", err))
-		}
-		if items, err = c.follow(ctx, first); err != nil {
-			return req, nil, nil, err
-		}
+	if items, err = c.follow(ctx, o.raw(fieldItems)); err != nil {
+		return req, nil, nil, err
 	}
 	return req, o, items, nil
 }
@@ -83,7 +77,7 @@ func (c *Client) mapInto(req *order.Request, o record, items []record) error {
 	}
 	account := o.related(fieldAccount)
 	if account == nil { // the order has one that this user may not read
-		return refuse(fault.SalesforcePermission, "Give the integration user View All on Account: it cannot read %s. Orders wait until then.", req.AccountID)
+		return refuse(fault.AccountNotReadable, "Share account %s with the integration user, then click again: it cannot read that account.", req.AccountID)
 	}
 	name, number := oneLine(account.text(fieldName), maxName), account.text(fieldClientID)
 	if number == "" {
@@ -111,6 +105,57 @@ func (c *Client) mapInto(req *order.Request, o record, items []record) error {
 	return nil
 }
 
+// hidden judges an account or a product that cannot be read: alone it is the
+// fault of this order, and own stands. Where no account, or no product, of the
+// orders that were provisioned before can be read either, a permission of the
+// installation is lost.
+func (c *Client) hidden(ctx context.Context, own error) error {
+	accounts, products, err := c.sample(ctx)
+	switch account := fault.CodeOf(own) == fault.AccountNotReadable; {
+	case err != nil:
+		return err
+	case account && accounts.readable == 0:
+		return accountsHidden()
+	case !account && products.readable == 0:
+		return productsHidden()
+	}
+	return own
+}
+
+func accountsHidden() error {
+	return refuse(fault.SalesforcePermission, "Give the integration user View All on Account: it cannot read the account of any order. Orders wait until then.")
+}
+
+func productsHidden() error {
+	return refuse(fault.SalesforcePermission, "Give the integration user read access to Product2: it cannot read the product of any order. Orders wait until then.")
+}
+
+// reach is how many related records of a sample there are, and are readable.
+type reach struct{ named, readable int }
+
+func (r *reach) add(related record) {
+	r.named++
+	if related != nil {
+		r.readable++
+	}
+}
+
+// sample counts the accounts and products of orders that were provisioned before.
+func (c *Client) sample(ctx context.Context) (accounts, products reach, err error) {
+	found, err := c.query(ctx, selectSample)
+	for _, o := range found {
+		items, err := c.follow(ctx, o.raw(fieldItems))
+		if err != nil {
+			return accounts, products, err
+		}
+		accounts.add(o.related(fieldAccount))
+		for _, it := range items {
+			products.add(it.related(fieldProduct))
+		}
+	}
+	return accounts, products, err
+}
+
 const (
 	maxName     = 80 // UTF-16 units of a name in a message of 255
 	maxValue    = 40
@@ -124,7 +169,7 @@ func (c *Client) line(it record) (order.Line, error) {
 	}
 	product := it.related(fieldProduct)
 	if product == nil {
-		return order.Line{}, refuse(fault.SalesforcePermission, "Give the integration user read access to Product2: it cannot read the product of order product %s. Orders wait until then.", id)
+		return order.Line{}, refuse(fault.ProductNotReadable, "Give the integration user access to the product of order product %s, then click again: it cannot read that product.", id)
 	}
 	name, number := oneLine(product.text(fieldName), maxName), product.text(fieldProductID)
 	if number == "" {

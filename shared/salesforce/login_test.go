@@ -76,7 +76,7 @@ func TestTheAudienceIsThatOfTheLoginHost(t *testing.T) {
 		"http://127.0.0.1:8082":                         "http://127.0.0.1:8082",
 	} {
 		c, s := scripted(t, login, salesforce.Credentials{ClientID: "app", Username: "u", PrivateKey: key}, tokenFor(login), none)
-		if _, err := c.Seqs(t.Context(), []order.ID{id(1)}); err != nil {
+		if _, err := c.Shows(t.Context(), []order.ID{id(1)}); err != nil {
 			t.Fatalf("%s: %v", login, err)
 		}
 		form, err := url.ParseQuery(s.bodies[0])
@@ -111,7 +111,7 @@ func TestTheTokenGoesOnlyToASaneInstance(t *testing.T) {
 		{"http://127.0.0.1:8082", "http://10.0.0.1:8082", ""},
 	} {
 		client, s := scripted(t, c.login, cred, tokenFor(c.instance), none)
-		_, err := client.Seqs(t.Context(), []order.ID{id(1)})
+		_, err := client.Shows(t.Context(), []order.ID{id(1)})
 		if c.want == "" {
 			if fault.CodeOf(err) != fault.SalesforceCredentials || len(s.seen) != 1 {
 				t.Errorf("%s at %s: %v after %d calls", c.instance, c.login, err, len(s.seen))
@@ -153,7 +153,7 @@ func TestAnswersThatCannotBeRead(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			client, s := scripted(t, "https://acme.my.salesforce.com", salesforce.Credentials{ClientID: "app", ClientSecret: "s"}, c.answers...)
-			_, err := client.Seqs(t.Context(), []order.ID{id(1)})
+			_, err := client.Shows(t.Context(), []order.ID{id(1)})
 			wantCode(t, err, c.want)
 			if len(s.seen) > 4 {
 				t.Errorf("%d calls", len(s.seen))
@@ -180,7 +180,13 @@ func TestRowsOfAnUpdate(t *testing.T) {
 		"the token on another field":  {composite(200, `[`+row(strings.Replace(stale, "Provisioning_Seq__c", "Status", 1))+`]`), fault.SalesforceRowRefused, ""},
 		"another rule on the field":   {composite(200, `[`+row(strings.Replace(stale, "[OB-STALE]", "", 1))+`]`), fault.SalesforceRowRefused, ""},
 		"refused":                     {composite(200, `[`+row(refused)+`]`), fault.SalesforceRowRefused, "STRING_TOO_LONG"},
-		"a row code that is new":      {composite(200, `[`+row(`{"statusCode":"NEVER_SEEN","message":"m"}`)+`]`), fault.SalesforceRowRefused, "NEVER_SEEN"},
+		"a row code that is new":      {composite(200, `[`+row(`{"statusCode":"NEVER_SEEN","message":"m"}`)+`]`), fault.SalesforceRowUnclear, "NEVER_SEEN"},
+		"locked inside a flow":        {composite(200, `[`+row(`{"statusCode":"CANNOT_EXECUTE_FLOW_TRIGGER","message":"We can't save this record. UNABLE_TO_LOCK_ROW: unable to obtain exclusive access to this record"}`)+`]`), fault.SalesforceRowLocked, ""},
+		"locked, in people's words":   {composite(200, `[`+row(`{"statusCode":"CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY","message":"Record Currently Unavailable: it is currently being modified by another user"}`)+`]`), fault.SalesforceRowLocked, ""},
+		"locked inside a rule":        {composite(200, `[`+row(`{"statusCode":"FIELD_CUSTOM_VALIDATION_EXCEPTION","message":"UNABLE_TO_LOCK_ROW"}`)+`]`), fault.SalesforceRowLocked, ""},
+		"a package ran out":           {composite(200, `[`+row(`{"statusCode":"CANNOT_EXECUTE_FLOW_TRIGGER","message":"SBQQ:Too many SOQL queries: 101"}`)+`]`), fault.SalesforceLimit, ""},
+		"a flow ran out":              {composite(200, `[`+row(`{"statusCode":"CANNOT_EXECUTE_FLOW_TRIGGER","message":"System.LimitException: Too many SOQL queries: 101"}`)+`]`), fault.SalesforceLimit, ""},
+		"a flow failed":               {composite(200, `[`+row(`{"statusCode":"CANNOT_EXECUTE_FLOW_TRIGGER","message":"The flow failed"}`)+`]`), fault.SalesforceRowUnclear, "The flow failed"},
 		"locked":                      {composite(200, `[`+row(`{"statusCode":"UNABLE_TO_LOCK_ROW","message":"m"}`)+`]`), fault.SalesforceRowLocked, ""},
 		"locked inside a trigger":     {composite(200, `[`+row(`{"statusCode":"CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY","message":"T: UNABLE_TO_LOCK_ROW, m"}`)+`]`), fault.SalesforceRowLocked, ""},
 		"trigger failed":              {composite(200, `[`+row(`{"statusCode":"CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY","message":"T: System.NullPointerException"}`)+`]`), fault.SalesforceRowRefused, "NullPointer"},

@@ -24,7 +24,6 @@ const (
 	collectionsPerCall = 5
 	MaxRows            = rowsPerCollection * collectionsPerCall // of one Update
 	idsPerQuery        = 300                                    // keeps the URL below 16,384 bytes
-	behindLimit        = 5000
 )
 
 type subrequest struct {
@@ -58,8 +57,9 @@ type compositeAnswer struct {
 //
 // The codes of a row: salesforce_row_locked, salesforce_limit_exceeded (a
 // governor limit of the org's own code: fewer rows would fit),
-// salesforce_unavailable, salesforce_permission_lost, salesforce_stale (the
-// org shows a newer seq), salesforce_row_refused. Vendor holds the org's reason.
+// salesforce_unavailable, salesforce_row_unclear (a reason that is not known
+// here), salesforce_permission_lost, salesforce_stale (the org shows a newer
+// seq), salesforce_row_refused. Vendor holds the org's reason.
 func (c *Client) Update(ctx context.Context, shown []order.Shown) ([]error, error) {
 	if len(shown) == 0 {
 		return nil, nil
@@ -132,7 +132,7 @@ func (c *Client) collectionResults(req subrequest, out compositeAnswer) []error 
 // person must correct, that before what passes by itself.
 func rowError(all []wireError) error {
 	rank := func(e wireError) int {
-		switch code := e.of(fault.SalesforceRowRefused); {
+		switch code := e.of(fault.SalesforceRowUnclear); {
 		case code == fault.SalesforceStale:
 			return 0
 		case code.Kind() == fault.Config:
@@ -143,12 +143,13 @@ func rowError(all []wireError) error {
 		return 3
 	}
 	best := slices.MinFunc(all, func(a, b wireError) int { return cmp.Compare(rank(a), rank(b)) })
-	return best.as(best.of(fault.SalesforceRowRefused))
+	return best.as(best.of(fault.SalesforceRowUnclear))
 }
 
 // Probe checks that the org answers, that the credentials hold, that every
-// field that Load reads is there, and that every field that Update writes may
-// be written. salesforce_permission_lost names the fields that may not.
+// field that Load reads is there, that accounts and products can be read at
+// all, and that every field that Update writes may be written.
+// salesforce_permission_lost names the fields that may not.
 func (c *Client) Probe(ctx context.Context) error {
 	if err := c.braked(); err != nil {
 		return err
@@ -156,6 +157,14 @@ func (c *Client) Probe(ctx context.Context) error {
 	var found page
 	if err := c.data(ctx, http.MethodGet, c.base()+"/query?q="+url.QueryEscape(selectOrders(c.cfg.Optional)+" LIMIT 1"), nil, &found); err != nil {
 		return err
+	}
+	switch accounts, products, err := c.sample(ctx); {
+	case err != nil:
+		return err
+	case accounts.named > 0 && accounts.readable == 0:
+		return accountsHidden()
+	case products.named > 0 && products.readable == 0:
+		return productsHidden()
 	}
 	may := map[string]bool{} // by object and field: there, and writable
 	for _, object := range []string{objectOrder, objectItem} {
@@ -184,58 +193,83 @@ func (c *Client) Probe(ctx context.Context) error {
 	return nil
 }
 
-const selectSeqs = "SELECT " + fieldID + ", " + fieldSeq + " FROM " + objectOrder + " WHERE "
-
-// Seqs returns the seq that the org shows for each order; 0 where it is blank.
-// An order that the org does not have is absent.
-func (c *Client) Seqs(ctx context.Context, ids []order.ID) (map[order.ID]order.Seq, error) {
-	all := make(map[order.ID]order.Seq, len(ids))
+// Shows returns what the org shows of each order. An order that the org does
+// not have is absent.
+func (c *Client) Shows(ctx context.Context, ids []order.ID) (map[order.ID]order.View, error) {
+	if err := c.braked(); err != nil {
+		return nil, err
+	}
+	all := make(map[order.ID]order.View, len(ids))
 	for part := range slices.Chunk(ids, idsPerQuery) {
 		quoted := make([]string, len(part))
 		for i, id := range part {
 			quoted[i] = quote(id.String())
 		}
-		if err := c.seqs(ctx, selectSeqs+fieldID+" IN ("+strings.Join(quoted, ",")+")", all); err != nil {
+		err := c.views(ctx, selectShown+fieldID+" IN ("+strings.Join(quoted, ",")+")", func(v order.View) { all[v.ID] = v })
+		if err != nil {
 			return nil, err
 		}
 	}
 	return all, nil
 }
 
-// Behind returns orders that may have fallen behind, with the seq that the org
-// shows: those Activating whose last push is older than quiet (or that never
-// saw one), and those that failed after since. At most 5,000, the oldest push
-// first.
-func (c *Client) Behind(ctx context.Context, quiet, since time.Time) (map[order.ID]order.Seq, error) {
+// Changed returns what the org shows of the orders that may differ from the
+// table: those Activating whose last push is older than quiet (or that never
+// saw one), and those with an end that anything changed in the org since since.
+// There is no limit to their number.
+func (c *Client) Changed(ctx context.Context, quiet, since time.Time) (map[order.ID]order.View, error) {
 	if err := c.braked(); err != nil {
 		return nil, err
 	}
-	all := map[order.ID]order.Seq{}
-	soql := selectSeqs +
-		"(" + fieldStatus + " = " + quote(string(order.StatusActivating)) + " AND (" + fieldAt + " = null OR " + fieldAt + " < " + literal(quiet) + "))" +
-		" OR (" + fieldStatus + " = " + quote(string(order.StatusFailed)) + " AND " + fieldAt + " > " + literal(since) + ")" +
-		" ORDER BY " + fieldAt + " ASC NULLS FIRST LIMIT " + strconv.Itoa(behindLimit)
-	if err := c.seqs(ctx, soql, all); err != nil {
+	all := map[order.ID]order.View{}
+	err := c.views(ctx, selectShown+
+		"("+fieldStatus+" = "+quote(string(order.StatusActivating))+" AND ("+fieldAt+" = null OR "+fieldAt+" < "+literal(quiet)+"))"+
+		" OR ("+fieldStatus+" IN ("+quote(string(order.StatusProvisioned))+","+quote(string(order.StatusFailed))+") AND "+fieldModified+" > "+literal(since)+")",
+		func(v order.View) { all[v.ID] = v })
+	if err != nil {
 		return nil, err
 	}
 	return all, nil
 }
 
-func (c *Client) seqs(ctx context.Context, soql string, into map[order.ID]order.Seq) error {
-	rows, err := c.query(ctx, soql)
+// views hands over the orders that a query of selectShown finds.
+func (c *Client) views(ctx context.Context, soql string, take func(order.View)) error {
+	return c.each(ctx, soql, func(page []record) error {
+		for _, r := range page {
+			v, err := c.view(ctx, r)
+			if err != nil {
+				return err
+			}
+			take(v)
+		}
+		return nil
+	})
+}
+
+func (c *Client) view(ctx context.Context, r record) (order.View, error) {
+	id, err := order.ParseID(r.text(fieldID))
 	if err != nil {
-		return err
+		return order.View{}, fault.Wrap(fault.SalesforceUnavailable, fmt.Errorf("Order.Id %.20q: %w", r.text(fieldID), err))
 	}
-	for _, r := range rows {
-		id, err := order.ParseID(r.text(fieldID))
-		if err != nil {
-			return fault.Wrap(fault.SalesforceUnavailable, fmt.Errorf("Order.Id %.20q: %w", r.text(fieldID), err))
-		}
-		seq, ok := whole(cmp.Or(r.text(fieldSeq), "0"), 0)
+	items, err := c.follow(ctx, r.raw(fieldItems))
+	if err != nil {
+		return order.View{}, err
+	}
+	v := order.View{Shown: order.Shown{
+		ID: id, Status: order.Status(r.text(fieldStatus)), Code: fault.Code(r.text(fieldErrorCode)), WHMCSOrderID: wholeText(r.text(fieldWHMCSOrder)),
+	}}
+	for _, row := range append(items, r) {
+		seq, ok := whole(cmp.Or(row.text(fieldSeq), "0"), 0)
 		if !ok {
-			return fault.New(fault.SalesforcePermission, fmt.Sprintf("Make %s a number field: that of %s is %.40q, not a whole number.", fieldSeq, id, r.text(fieldSeq)))
+			return order.View{}, fault.New(fault.SalesforcePermission, fmt.Sprintf("Make %s a number field: that of %s is %.40q, not a whole number.", fieldSeq, id, row.text(fieldSeq)))
 		}
-		into[id] = order.Seq(seq)
+		v.Seq = max(v.Seq, order.Seq(seq))
 	}
-	return nil
+	for _, it := range items {
+		item, ok := order.To18(it.text(fieldID))
+		if services := it.text(fieldServices); ok && services != "" {
+			v.Items = append(v.Items, order.Shown{ID: id, Item: item, Services: strings.Split(services, ",")})
+		}
+	}
+	return v, nil
 }

@@ -17,32 +17,62 @@ type page struct {
 	Records []record `json:"records"`
 }
 
-// maxPages ends a query whose pages never end.
-const maxPages = 200
-
 func (c *Client) query(ctx context.Context, soql string) ([]record, error) {
-	var first page
-	if err := c.data(ctx, http.MethodGet, c.base()+"/query?q="+url.QueryEscape(soql), nil, &first); err != nil {
-		return nil, err
-	}
-	return c.follow(ctx, first)
+	var all []record
+	err := c.each(ctx, soql, func(page []record) error {
+		all = append(all, page...)
+		return nil
+	})
+	return all, err
 }
 
-// follow returns the records of p and of the pages after it.
-func (c *Client) follow(ctx context.Context, p page) ([]record, error) {
-	all := p.Records
-	for n := 1; !p.Done; n++ {
-		if n == maxPages || !strings.HasPrefix(p.Next, "/services/data/") {
-			return nil, fault.Wrap(fault.SalesforceUnavailable, fmt.Errorf("query does not end: page %d, next %.60q", n, p.Next))
+// each hands over the pages of a query one by one, so that no more than one is
+// kept.
+func (c *Client) each(ctx context.Context, soql string, take func([]record) error) error {
+	var first page
+	if err := c.data(ctx, http.MethodGet, c.base()+"/query?q="+url.QueryEscape(soql), nil, &first); err != nil {
+		return err
+	}
+	return c.pages(ctx, first, take)
+}
+
+// pages hands over the records of p and of the pages after it. Pages that never
+// end are ended by their address, which then comes again.
+func (c *Client) pages(ctx context.Context, p page, take func([]record) error) error {
+	for seen := map[string]bool{}; ; {
+		if err := take(p.Records); err != nil {
+			return err
+		}
+		if p.Done {
+			return nil
 		}
 		next := p.Next
+		if seen[next] || !strings.HasPrefix(next, "/services/data/") {
+			return fault.Wrap(fault.SalesforceUnavailable, fmt.Errorf("query does not end: after %d pages, next %.60q", len(seen)+1, next))
+		}
+		seen[next] = true
 		p = page{}
 		if err := c.data(ctx, http.MethodGet, next, nil, &p); err != nil {
-			return nil, err
+			return err
 		}
-		all = append(all, p.Records...)
 	}
-	return all, nil
+}
+
+// follow returns the records of a subquery: raw holds its first page, or is nil.
+func (c *Client) follow(ctx context.Context, raw json.RawMessage) ([]record, error) {
+	if raw == nil {
+		return nil, nil
+	}
+	var first page
+	if err := json.Unmarshal(raw, &first); err != nil {
+		return nil, fault.Wrap(fault.SalesforceUnavailable, fmt.Errorf("read order products: %w", err))
+	}
+	var all []record
+	err := c.pages(ctx, first, func(page []record) error {
+		all = append(all, page...)
+		return nil
+	})
+	return all, err
 }
 
 func quote(s string) string {

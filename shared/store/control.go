@@ -29,6 +29,8 @@ type control struct {
 	OpenedAt   iso            `json:"open_since,omitempty"`
 	ClosedAt   iso            `json:"closed_at,omitempty"`
 	LookBefore iso            `json:"look_before,omitempty"`
+	Confirmed  iso            `json:"confirmed_until,omitempty"`
+	Asked      iso            `json:"asked_until,omitempty"`
 	History    []entry        `json:"history,omitempty"`
 }
 
@@ -43,7 +45,8 @@ func controlOf(c order.Control) control {
 		PK: controlKey(c.Side), Paused: c.Paused, Reason: c.Reason, By: c.By, At: isoOf(c.At),
 		OpenUntil: millisOf(c.OpenUntil), Why: string(c.Why), Probe: string(c.Probe), Fails: c.Fails, Faults: c.Faults,
 		Unsure: c.Unsure, OpenedAt: isoOf(c.OpenedAt),
-		ClosedAt: isoOf(c.ClosedAt), LookBefore: isoOf(c.LookBefore), History: entries(c.History),
+		ClosedAt: isoOf(c.ClosedAt), LookBefore: isoOf(c.LookBefore),
+		Confirmed: isoOf(c.ConfirmedUntil), Asked: isoOf(c.AskedUntil), History: entries(c.History),
 	}
 	for _, h := range c.Holds {
 		v.Holds = append(v.Holds, hold{h.By, h.Reason, isoOf(h.At)})
@@ -57,6 +60,7 @@ func (v control) control(side order.Side) order.Control {
 		OpenUntil: v.OpenUntil.time(), Why: fault.Code(v.Why), Probe: order.Token(v.Probe), Fails: v.Fails, Faults: v.Faults,
 		Unsure: v.Unsure, OpenedAt: v.OpenedAt.time(),
 		ClosedAt: v.ClosedAt.time(), LookBefore: v.LookBefore.time(),
+		ConfirmedUntil: v.Confirmed.time(), AskedUntil: v.Asked.time(),
 	}
 	for _, h := range v.Holds {
 		c.Holds = append(c.Holds, order.Hold{By: h.By, Reason: h.Reason, At: h.At.time()})
@@ -118,30 +122,37 @@ func (s *Store) ChangeControl(ctx context.Context, side order.Side, do func(orde
 // Pause keeps every order from being worked on until its hold is released:
 // callouts are still accepted. Errors: store_unavailable; internal_error without a time.
 func (s *Store) Pause(ctx context.Context, reason, by string, at time.Time) error {
-	return s.command(ctx, func(c order.Control) (order.Control, error) { return c.Pause(reason, by, at) })
+	return s.command(ctx, order.SideWHMCS, func(c order.Control) (order.Control, error) { return c.Pause(reason, by, at) })
 }
 
 // Release ends the hold of one person: Control.Release. Errors: state_changed;
 // store_unavailable; internal_error without a time.
 func (s *Store) Release(ctx context.Context, of, by string, at time.Time) error {
-	return s.command(ctx, func(c order.Control) (order.Control, error) { return c.Release(of, by, at) })
+	return s.command(ctx, order.SideWHMCS, func(c order.Control) (order.Control, error) { return c.Release(of, by, at) })
 }
 
 // Resume ends every hold. Errors: store_unavailable; internal_error without a time.
 func (s *Store) Resume(ctx context.Context, by string, at time.Time) error {
-	return s.command(ctx, func(c order.Control) (order.Control, error) { return c.Resume(by, at) })
+	return s.command(ctx, order.SideWHMCS, func(c order.Control) (order.Control, error) { return c.Resume(by, at) })
 }
 
 // LookBefore makes orders created before that time be searched in WHMCS even
 // at none; the zero time ends that. Errors: store_unavailable; internal_error
 // without a time.
 func (s *Store) LookBefore(ctx context.Context, before time.Time, by string, at time.Time) error {
-	return s.command(ctx, func(c order.Control) (order.Control, error) { return c.WithLookBefore(before, by, at) })
+	return s.command(ctx, order.SideWHMCS, func(c order.Control) (order.Control, error) { return c.WithLookBefore(before, by, at) })
 }
 
-func (s *Store) command(ctx context.Context, do func(order.Control) (order.Control, error)) error {
+// Reconcile makes StatusPushFunction compare every change since that time with
+// what Salesforce shows, within minutes. Errors: store_unavailable;
+// internal_error without a time.
+func (s *Store) Reconcile(ctx context.Context, since time.Time, by string, at time.Time) error {
+	return s.command(ctx, order.SideSalesforce, func(c order.Control) (order.Control, error) { return c.Reconcile(since, by, at) })
+}
+
+func (s *Store) command(ctx context.Context, side order.Side, do func(order.Control) (order.Control, error)) error {
 	var refused error
-	_, err := s.ChangeControl(ctx, order.SideWHMCS, func(c order.Control) (next order.Control, write bool) {
+	_, err := s.ChangeControl(ctx, side, func(c order.Control) (next order.Control, write bool) {
 		next, refused = do(c)
 		return next, refused == nil
 	})

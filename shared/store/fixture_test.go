@@ -76,6 +76,14 @@ func lives(t *testing.T) map[string]order.Record {
 		}}
 	})
 	waiting("adding_waiting", adding, fault.WHMCSUnavailable)
+	searching := add("adding_working_search", adding, "", func(r *order.Record) {
+		r.History = r.History[:len(r.History)-1]
+		r.Add, r.FirstAddAfter = order.Sent{Count: 1}, 1004
+		hits := []order.BillingOrder{{ID: "1006", ClientID: 42, Status: order.BillingPending, Marker: "?", Date: epoch}}
+		r.Search = &order.Search{ClientID: 42, OfClient: order.Readings{N: 2, Last: hits, Complete: true, Stable: true}, OfAll: order.Readings{N: 1, Complete: true,
+			Under: order.Listing{After: 1004, Since: epoch, Way: order.Falling, Start: 100, Size: 100, Total: 300, Last: 301, Read: 99, Edge: 1105}}}
+	})
+	waiting("adding_waiting_search", searching, fault.WHMCSUnavailable)
 	failed("adding_failed_unknown", adding, fault.AddOutcomeUnknown)
 	failed("adding_failed_refused", adding, fault.WHMCSRejected)
 	add("none_queued_resolved_none", all["adding_failed_unknown"], "resolved_none", func(r *order.Record) {
@@ -139,7 +147,7 @@ func TestStoredItemsAreStillRead(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if d := cmp.Diff(want, got, cmp.AllowUnexported(order.ID{})); d != "" {
+			if d := cmp.Diff(want, got, cmp.AllowUnexported(order.ID{}, order.Listing{})); d != "" {
 				t.Errorf("(-want +got):\n%s", d)
 			}
 			carried(t, item, want)

@@ -44,6 +44,13 @@ type Item struct {
 	DueShard        *int64 `json:"due_shard,omitempty"`
 	Failed          string `json:"failed,omitempty"`
 
+	FirstAddAfter int64   `json:"first_add_after,omitempty"`
+	Search        *search `json:"search,omitempty"`
+	// The key of index confirm; it follows from Seq and Refusal.
+	ConfirmShard *int64   `json:"confirm_shard,omitempty"`
+	ConfirmAt    millis   `json:"confirm_at,omitempty"`
+	Refusal      *refusal `json:"refusal,omitempty"`
+
 	// The three are there even when empty: SET of a nonce and list_append need them.
 	Keys    []string         `json:"keys,omitempty"`
 	Nonces  map[string]nonce `json:"nonces,omitempty"`
@@ -75,6 +82,15 @@ type entry struct {
 	First  millis `json:"first,omitempty"`
 }
 
+type refusal struct {
+	Seq    int64  `json:"seq"`
+	Since  millis `json:"since"`
+	Next   millis `json:"next"`
+	Tries  int    `json:"tries"`
+	Code   string `json:"code"`
+	Letter bool   `json:"letter,omitempty"`
+}
+
 type plan struct {
 	ClientID      int64  `json:"client_id"`
 	PaymentMethod string `json:"payment_method,omitempty"`
@@ -102,7 +118,7 @@ func ItemOf(r order.Record) Item {
 		Lease: string(r.Lease), Fence: int64(r.Fence), LeaseUntil: millisOf(r.LeaseUntil),
 		Adds: r.Add.Count, AddUntil: millisOf(r.Add.Until), AddSettledAt: millisOf(r.Add.SettledAt),
 		Accepts: r.Accept.Count, AcceptUntil: millisOf(r.Accept.Until), AcceptSettledAt: millisOf(r.Accept.SettledAt),
-		FirstAddAt: millisOf(r.FirstAddAt), Word: string(r.Word), AcceptedAt: millisOf(r.AcceptedAt),
+		FirstAddAt: millisOf(r.FirstAddAt), FirstAddAfter: r.FirstAddAfter, Search: searchOf(r.Search), Word: string(r.Word), AcceptedAt: millisOf(r.AcceptedAt),
 		Attempts: r.Attempts, Aborted: r.Aborted, OpenedAt: millisOf(r.OpenedAt), DueAt: millisOf(r.DueAt),
 		Keys: append([]string{}, r.Keys...), Nonces: make(map[string]nonce, len(r.Nonces)), History: entries(r.History),
 		AccountID: r.AccountID, WHMCSOrderID: r.WHMCSOrderID,
@@ -116,6 +132,15 @@ func ItemOf(r order.Record) Item {
 		shard := dueShard(r.ID)
 		v.DueShard = &shard
 	}
+	confirm := dueShard(r.ID)
+	v.ConfirmAt = millis(r.Seq)
+	if x := r.Refusal; x.Seq != 0 {
+		if x.Seq == r.Seq {
+			confirm, v.ConfirmAt = refusedShard, millisOf(x.Next)
+		}
+		v.Refusal = &refusal{Seq: int64(x.Seq), Since: millisOf(x.Since), Next: millisOf(x.Next), Tries: x.Tries, Code: string(x.Code), Letter: x.Letter}
+	}
+	v.ConfirmShard = &confirm
 	if !r.ExpiresAt.IsZero() {
 		v.ExpiresAt = seconds(r.ExpiresAt.Unix())
 	}
@@ -149,7 +174,7 @@ func (v Item) record() (order.Record, bool) {
 		Lease: order.Token(v.Lease), Fence: order.Fence(v.Fence), LeaseUntil: v.LeaseUntil.time(),
 		Add:        order.Sent{Count: v.Adds, Until: v.AddUntil.time(), SettledAt: v.AddSettledAt.time()},
 		Accept:     order.Sent{Count: v.Accepts, Until: v.AcceptUntil.time(), SettledAt: v.AcceptSettledAt.time()},
-		FirstAddAt: v.FirstAddAt.time(), Word: order.Word(v.Word), AcceptedAt: v.AcceptedAt.time(),
+		FirstAddAt: v.FirstAddAt.time(), FirstAddAfter: v.FirstAddAfter, Search: v.Search.value(), Word: order.Word(v.Word), AcceptedAt: v.AcceptedAt.time(),
 		Attempts: v.Attempts, Aborted: v.Aborted, OpenedAt: v.OpenedAt.time(), DueAt: v.DueAt.time(),
 		Keys: order.LastKeys(v.Keys), Nonces: make(map[string]order.Nonce, len(v.Nonces)), History: order.LastLines(lines(v.History)),
 		AccountID: v.AccountID, WHMCSOrderID: v.WHMCSOrderID, ServiceIDs: v.ServiceIDs,
@@ -158,6 +183,9 @@ func (v Item) record() (order.Record, bool) {
 	}
 	for name, n := range v.Nonces {
 		r.Nonces[name] = order.Nonce{Expiry: n.Expiry.time(), By: order.Token(n.By), Met: order.ParseOutcome(n.Met)}
+	}
+	if x := v.Refusal; x != nil {
+		r.Refusal = order.Refusal{Seq: order.Seq(x.Seq), Since: x.Since.time(), Next: x.Next.time(), Tries: x.Tries, Code: fault.Code(x.Code), Letter: x.Letter}
 	}
 	if p := v.Plan; p != nil {
 		r.Plan = &order.Plan{ClientID: p.ClientID, PaymentMethod: p.PaymentMethod, PromoCode: p.PromoCode}

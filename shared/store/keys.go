@@ -29,6 +29,9 @@ const (
 	attrHistory   = "history"
 	attrAccountID = "account_id"
 	attrExpiresAt = "expires_at"
+
+	attrConfirmShard = "confirm_shard"
+	attrConfirmAt    = "confirm_at"
 )
 
 // indexDue is the sparse index of open orders: partition due_shard, sort due_at.
@@ -36,6 +39,15 @@ const (
 const (
 	indexDue    = "due"
 	indexFailed = "failed"
+)
+
+// indexConfirm holds every order: partition confirm_shard, sort confirm_at. The
+// first DueShards partitions are sorted by the order's last change that
+// Salesforce must see; partition refusedShard has the orders that Salesforce
+// refuses instead, by when each is tried again.
+const (
+	indexConfirm = "confirm"
+	refusedShard = order.DueShards
 )
 
 // OrderKey is the key of an order's item, as the pipe and the clock send it too.
@@ -53,7 +65,7 @@ func OrderID(pk string) (order.ID, bool) {
 	return id, err == nil && id.String() == s
 }
 
-// dueShard spreads open orders over the partitions of the index. It is a
+// dueShard spreads orders over the partitions of an index. It is a
 // function of the id alone and must stay what it is: an item keeps the shard
 // that it was given.
 func dueShard(id order.ID) int64 {

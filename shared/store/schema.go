@@ -7,7 +7,7 @@ import (
 )
 
 // CreateTableInput describes the table for tests and local use: the key, the
-// sparse indexes and the stream, as template.yaml lays them in the cloud.
+// indexes and the stream, as template.yaml lays them in the cloud.
 func CreateTableInput(name string) *dynamodb.CreateTableInput {
 	return &dynamodb.CreateTableInput{
 		TableName:   aws.String(name),
@@ -17,9 +17,13 @@ func CreateTableInput(name string) *dynamodb.CreateTableInput {
 			{AttributeName: aws.String(attrDueShard), AttributeType: types.ScalarAttributeTypeN},
 			{AttributeName: aws.String(attrDueAt), AttributeType: types.ScalarAttributeTypeN},
 			{AttributeName: aws.String(attrFailed), AttributeType: types.ScalarAttributeTypeS},
+			{AttributeName: aws.String(attrConfirmShard), AttributeType: types.ScalarAttributeTypeN},
+			{AttributeName: aws.String(attrConfirmAt), AttributeType: types.ScalarAttributeTypeN},
 		},
-		KeySchema:              []types.KeySchemaElement{{AttributeName: aws.String(attrPK), KeyType: types.KeyTypeHash}},
-		GlobalSecondaryIndexes: []types.GlobalSecondaryIndex{sparse(indexDue, attrDueAt), sparse(indexFailed, attrFailed)},
+		KeySchema: []types.KeySchemaElement{{AttributeName: aws.String(attrPK), KeyType: types.KeyTypeHash}},
+		GlobalSecondaryIndexes: []types.GlobalSecondaryIndex{
+			keysOnly(indexDue, attrDueShard, attrDueAt), keysOnly(indexFailed, attrDueShard, attrFailed), keysOnly(indexConfirm, attrConfirmShard, attrConfirmAt),
+		},
 		StreamSpecification: &types.StreamSpecification{
 			StreamEnabled:  aws.Bool(true),
 			StreamViewType: types.StreamViewTypeNewImage,
@@ -27,12 +31,12 @@ func CreateTableInput(name string) *dynamodb.CreateTableInput {
 	}
 }
 
-// sparse is an index of the orders that have due_shard and the sort key.
-func sparse(name, sort string) types.GlobalSecondaryIndex {
+// keysOnly is an index that holds keys alone.
+func keysOnly(name, hash, sort string) types.GlobalSecondaryIndex {
 	return types.GlobalSecondaryIndex{
 		IndexName: aws.String(name),
 		KeySchema: []types.KeySchemaElement{
-			{AttributeName: aws.String(attrDueShard), KeyType: types.KeyTypeHash},
+			{AttributeName: aws.String(hash), KeyType: types.KeyTypeHash},
 			{AttributeName: aws.String(sort), KeyType: types.KeyTypeRange},
 		},
 		Projection: &types.Projection{ProjectionType: types.ProjectionTypeKeysOnly},

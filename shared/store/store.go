@@ -164,6 +164,20 @@ func (s *Store) Bump(ctx context.Context, id order.ID, atLeast order.Seq, now ti
 	return s.readAndChange(ctx, "bump order", id, func(r order.Record) (order.Record, error) { return r.Bump(atLeast, now, e) })
 }
 
+// Refuse notes that Salesforce refuses what it is to show: Record.Refuse.
+// Errors: order_not_found; store_unavailable; internal_error.
+func (s *Store) Refuse(ctx context.Context, id order.ID, x order.Refusal, at time.Time, e order.Entry) error {
+	_, err := s.readAndChange(ctx, "note refusal of order", id, func(r order.Record) (order.Record, error) { return r.Refuse(x, at, e) })
+	return err
+}
+
+// Confirm notes that Salesforce shows the order as it is at seq: Record.Confirm.
+// Errors: order_not_found; store_unavailable; internal_error.
+func (s *Store) Confirm(ctx context.Context, id order.ID, seq order.Seq, e order.Entry) error {
+	_, err := s.readAndChange(ctx, "confirm order", id, func(r order.Record) (order.Record, error) { return r.Confirm(seq, e) })
+	return err
+}
+
 // readAndChange is change on the order as it is read first.
 func (s *Store) readAndChange(ctx context.Context, doing string, id order.ID, do func(order.Record) (order.Record, error)) (order.Record, error) {
 	seen, err := s.read(ctx, id)
@@ -181,54 +195,113 @@ func (s *Store) Due(ctx context.Context, now time.Time, limit int) ([]order.ID, 
 	if limit <= 0 {
 		return nil, nil
 	}
-	type row struct {
-		id order.ID
-		at int64
-	}
-	var rows []row
+	var rows []order.Changed
 	var failed error
 	for shard := range int64(order.DueShards) {
-		in := &dynamodb.QueryInput{
-			TableName:                aws.String(s.table),
-			IndexName:                aws.String(indexDue),
-			KeyConditionExpression:   aws.String("#s = :s AND #d <= :now"),
-			ExpressionAttributeNames: map[string]string{"#s": attrDueShard, "#d": attrDueAt},
-			ExpressionAttributeValues: map[string]types.AttributeValue{
-				":s": number(shard), ":now": number(now.UnixMilli()),
-			},
-			ScanIndexForward: aws.Bool(true),
-		}
-		for found := 0; found < limit; {
-			in.Limit = aws.Int32(int32(min(limit-found, 1000)))
-			out, err := s.client.Query(ctx, in)
-			if err != nil {
-				failed = errors.Join(failed, classify(fmt.Sprintf("query shard %d of %s", shard, indexDue), err))
-				break
-			}
-			found += len(out.Items)
-			for _, item := range out.Items {
-				// A row that is no order's is skipped: no writer makes one, and
-				// it must not keep the others from being seen.
-				var v Item
-				if err := unmarshal(item, &v); err != nil {
-					continue
-				}
-				if id, ok := OrderID(v.PK); ok {
-					rows = append(rows, row{id, int64(v.DueAt)})
-				}
-			}
-			if len(out.LastEvaluatedKey) == 0 {
-				break
-			}
-			in.ExclusiveStartKey = out.LastEvaluatedKey
-		}
+		found, _, err := s.indexed(ctx, indexDue, shard, time.Time{}, now, limit)
+		rows, failed = append(rows, found...), errors.Join(failed, err)
 	}
-	slices.SortFunc(rows, func(a, b row) int {
-		return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.id.String(), b.id.String()))
-	})
-	ids := make([]order.ID, 0, min(limit, len(rows)))
-	for _, r := range rows[:min(limit, len(rows))] {
-		ids = append(ids, r.id)
+	slices.SortFunc(rows, earlier)
+	return idsOf(rows[:min(limit, len(rows))]), failed
+}
+
+// Changed returns up to limit orders whose last change that Salesforce must see
+// was made from from until until, oldest first, but for those that Salesforce
+// refuses. All of them are there that were changed before reached; it is after
+// until where none is missing. The index is eventually consistent.
+// Errors: store_unavailable.
+func (s *Store) Changed(ctx context.Context, from, until time.Time, limit int) (rows []order.Changed, reached time.Time, err error) {
+	reached = until.Add(time.Millisecond)
+	for shard := range int64(order.DueShards) {
+		found, more, err := s.indexed(ctx, indexConfirm, shard, from, until, limit)
+		if err != nil {
+			return nil, time.Time{}, err
+		}
+		if last := len(found) - 1; more && last >= 0 && found[last].At.Before(reached) {
+			reached = found[last].At
+		}
+		rows = append(rows, found...)
 	}
-	return ids, failed
+	slices.SortFunc(rows, earlier)
+	rows = slices.DeleteFunc(rows, func(r order.Changed) bool { return !r.At.Before(reached) })
+	if len(rows) > limit {
+		reached = rows[limit].At
+		rows = slices.DeleteFunc(rows, func(r order.Changed) bool { return !r.At.Before(reached) })
+	}
+	return rows, reached, nil
+}
+
+// Refused returns up to limit orders that Salesforce refuses and that are to be
+// tried again by now, the one that waits longest first. Errors: store_unavailable.
+func (s *Store) Refused(ctx context.Context, now time.Time, limit int) ([]order.ID, error) {
+	rows, _, err := s.indexed(ctx, indexConfirm, refusedShard, time.Time{}, now, limit)
+	return idsOf(rows), err
+}
+
+func earlier(a, b order.Changed) int {
+	return cmp.Or(a.At.Compare(b.At), cmp.Compare(a.ID.String(), b.ID.String()))
+}
+
+func idsOf(rows []order.Changed) []order.ID {
+	ids := make([]order.ID, len(rows))
+	for i, r := range rows {
+		ids[i] = r.ID
+	}
+	return ids
+}
+
+// indexed reads up to limit keys of one partition of an index, from from (zero:
+// the first) until until, oldest first, and says whether there are more. A
+// condition compares the sort key once, so that a range is read from its start.
+// Errors: store_unavailable, beside the keys found so far.
+func (s *Store) indexed(ctx context.Context, index string, shard int64, from, until time.Time, limit int) (rows []order.Changed, more bool, err error) {
+	hash, at := attrDueShard, attrDueAt
+	if index == indexConfirm {
+		hash, at = attrConfirmShard, attrConfirmAt
+	}
+	in := &dynamodb.QueryInput{
+		TableName:                aws.String(s.table),
+		IndexName:                aws.String(index),
+		KeyConditionExpression:   aws.String("#s = :s AND #at <= :at"),
+		ExpressionAttributeNames: map[string]string{"#s": hash, "#at": at},
+		ExpressionAttributeValues: map[string]types.AttributeValue{
+			":s": number(shard), ":at": number(until.UnixMilli()),
+		},
+		ScanIndexForward: aws.Bool(true),
+	}
+	if !from.IsZero() {
+		in.KeyConditionExpression = aws.String("#s = :s AND #at >= :at")
+		in.ExpressionAttributeValues[":at"] = number(from.UnixMilli())
+	}
+	for found := 0; found < limit; {
+		in.Limit = aws.Int32(int32(min(limit-found, 1000)))
+		out, err := s.client.Query(ctx, in)
+		if err != nil {
+			return rows, true, classify(fmt.Sprintf("query shard %d of %s", shard, index), err)
+		}
+		found += len(out.Items)
+		for _, item := range out.Items {
+			// A row that is no order's is skipped: no writer makes one, and it
+			// must not keep the others from being seen.
+			var v Item
+			if err := unmarshal(item, &v); err != nil {
+				continue
+			}
+			if id, ok := OrderID(v.PK); ok {
+				due := v.DueAt
+				if index == indexConfirm {
+					due = v.ConfirmAt
+				}
+				if due.time().After(until) {
+					return rows, false, nil
+				}
+				rows = append(rows, order.Changed{ID: id, At: due.time()})
+			}
+		}
+		if len(out.LastEvaluatedKey) == 0 {
+			return rows, false, nil
+		}
+		in.ExclusiveStartKey = out.LastEvaluatedKey
+	}
+	return rows, true, nil
 }

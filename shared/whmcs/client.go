@@ -93,6 +93,8 @@ type Client struct {
 	mu        sync.Mutex
 	version   version
 	versionAt time.Time // zero = not read yet
+	newest    int64     // the highest order id seen since newestAt
+	newestAt  time.Time // zero = none was seen
 }
 
 // Time-outs and limits.

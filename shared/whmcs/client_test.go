@@ -177,7 +177,7 @@ func TestAnOrderIsAddedReadAcceptedAndVerified(t *testing.T) {
 	if failed, err := w.ModuleFailures(ctx, []string{got.Services[0].ID, got.Services[1].ID}); err != nil || len(failed) != 0 {
 		t.Errorf("module failures %v, %v", failed, err)
 	}
-	if all, complete, err := w.List(ctx, clientID); err != nil || !complete || len(all) != 1 || string(all[0].Marker) != id.String() {
+	if all, complete, err := list(ctx, w.Client, order.Listing{ClientID: clientID}); err != nil || !complete || len(all) != 1 || string(all[0].Marker) != id.String() {
 		t.Errorf("list %v %v %v", all, complete, err)
 	}
 	if err := w.Accept(ctx, gate(), made); outcome(err) != "refused state_changed" {
@@ -287,7 +287,7 @@ func TestEveryDocumentedTextHasItsMeaning(t *testing.T) {
 				}
 			}
 			if c.read != na {
-				if _, _, err := w.List(t.Context(), clientID); string(fault.CodeOf(err)) != c.read {
+				if _, _, err := list(t.Context(), w.Client, order.Listing{ClientID: clientID}); string(fault.CodeOf(err)) != c.read {
 					t.Errorf("read: %v, want %s", err, c.read)
 				}
 			}
@@ -408,12 +408,12 @@ func TestEveryFaultOfARead(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if _, _, err := w.List(t.Context(), clientID); err != nil { // leaves a kept-alive connection
+			if _, _, err := list(t.Context(), w.Client, order.Listing{ClientID: clientID}); err != nil { // leaves a kept-alive connection
 				t.Fatal(err)
 			}
 			w.sim.SetProduct(11, whmcstest.Product{AllowQty: 2})
 			for action, call := range map[string]func() error{
-				"GetOrders":          func() error { _, _, err := w.List(t.Context(), clientID); return err },
+				"GetOrders":          func() error { _, _, err := list(t.Context(), w.Client, order.Listing{ClientID: clientID}); return err },
 				"GetClientsProducts": func() error { _, _, err := w.Order(t.Context(), made, clientID); return err },
 				"GetModuleQueue":     func() error { _, err := w.ModuleFailures(t.Context(), []string{"5001"}); return err },
 				"GetClientsDetails":  func() error { return w.Client.Client(t.Context(), clientID) },
@@ -705,8 +705,8 @@ func TestReadsWantWhatTheyAskedFor(t *testing.T) {
 	body := ""
 	c := serve(t, func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, body) })
 	for name, call := range map[string]func() error{
-		"List":           func() error { _, _, err := c.List(t.Context(), 7); return err },
-		"ListSince":      func() error { _, _, err := c.ListSince(t.Context(), time.Now()); return err },
+		"List":           func() error { _, _, err := list(t.Context(), c, order.Listing{ClientID: 7}); return err },
+		"ListSince":      func() error { _, _, err := listSince(t.Context(), c, time.Now()); return err },
 		"Order":          func() error { _, _, err := c.Order(t.Context(), "5", 7); return err },
 		"Client":         func() error { return c.Client(t.Context(), 7) },
 		"Products":       func() error { _, err := c.Products(t.Context(), []int64{1}); return err },

@@ -58,7 +58,7 @@ func (c *Client) diagnoseRole(ctx context.Context) (all []fault.Finding) {
 // markers are kept.
 func (c *Client) diagnoseList(ctx context.Context, made map[string]order.ID) []fault.Finding {
 	const sized = "a page holds as many orders as are asked for"
-	o, err := c.read(ctx, "GetOrders", page(nil, 0))
+	o, err := c.read(ctx, "GetOrders", form{number("limitstart", 0), number("limitnum", pageSize)})
 	if err != nil {
 		return []fault.Finding{fault.Red(of, sized, err)}
 	}

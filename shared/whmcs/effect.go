@@ -58,6 +58,7 @@ func (c *Client) Add(ctx context.Context, window order.SendWindow, id order.ID, 
 	if created == "" {
 		return "", &fault.Unsure{Err: fault.Wrap(fault.WHMCSUnavailable, errNoID)}
 	}
+	c.saw(order.BillingOrder{ID: created}.Number())
 	return created, nil
 }
 

@@ -14,6 +14,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -523,9 +524,21 @@ func TestACallersEndIsUnsureOnceSent(t *testing.T) {
 	}
 }
 
+// TestMain sets a proxy before the first request of any test: net/http reads
+// these variables once in the life of a process.
+func TestMain(m *testing.M) {
+	for _, name := range []string{"HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy"} {
+		if err := os.Setenv(name, "http://proxy.example:3128"); err != nil {
+			panic(err)
+		}
+	}
+	os.Exit(m.Run())
+}
+
 func TestNoProxyFromTheEnvironment(t *testing.T) {
-	t.Setenv("HTTP_PROXY", "http://proxy.example:3128")
-	t.Setenv("http_proxy", "http://proxy.example:3128")
+	if proxy, err := http.ProxyFromEnvironment(&http.Request{URL: &url.URL{Scheme: "http", Host: "whmcs.example"}}); err != nil || proxy == nil {
+		t.Fatalf("the environment's proxy is %v, %v: the test shows nothing", proxy, err)
+	}
 	server := httptest.NewServer(whmcstest.New(whmcstest.Options{}))
 	defer server.Close()
 	// Proxies are never used for loopback names, so the host is another one
@@ -541,6 +554,29 @@ func TestNoProxyFromTheEnvironment(t *testing.T) {
 	must(t, client.Probe(t.Context()))
 	if want := []string{"whmcs.example:80", "whmcs.example:80"}; !slices.Equal(dialled, want) {
 		t.Errorf("dialled %v, want %v", dialled, want)
+	}
+}
+
+// HTTP/2 would let a request wait inside a shared connection, beyond the reach of
+// the window.
+func TestEffectsSpeakHTTP1(t *testing.T) {
+	sim := whmcstest.New(whmcstest.Options{})
+	var spoken []string
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		spoken = append(spoken, r.Proto)
+		sim.ServeHTTP(w, r)
+	}))
+	server.EnableHTTP2 = true
+	server.StartTLS()
+	defer server.Close()
+	roots := x509.NewCertPool()
+	roots.AddCert(server.Certificate())
+	client := newClient(t, server.URL, whmcs.Deps{Now: time.Now, TLS: &tls.Config{RootCAs: roots, NextProtos: []string{"h2", "http/1.1"}}})
+	made, err := client.Add(t.Context(), gate(), orderID(t, 1), plan())
+	must(t, err)
+	must(t, client.Accept(t.Context(), gate(), made))
+	if want := []string{"HTTP/1.1", "HTTP/1.1"}; !slices.Equal(spoken, want) {
+		t.Errorf("spoke %v", spoken)
 	}
 }
 

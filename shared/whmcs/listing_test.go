@@ -1,6 +1,8 @@
 package whmcs_test
 
 import (
+	"cmp"
+	"context"
 	"encoding/json"
 	"net/http"
 	"slices"
@@ -8,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"orderbridge/shared/order"
 	"orderbridge/shared/whmcs"
 	"orderbridge/shared/whmcs/whmcstest"
 )
@@ -34,4 +37,24 @@ func listing(t *testing.T, all []whmcstest.Order, last int64) *whmcs.Client {
 		}
 		_ = json.NewEncoder(w).Encode(map[string]any{"result": "success", "totalresults": len(all), "orders": map[string]any{"order": page}})
 	})
+}
+
+// list reads a listing to its end, newest id first.
+func list(ctx context.Context, c *whmcs.Client, l order.Listing) ([]order.BillingOrder, bool, error) {
+	for {
+		p, err := c.Page(ctx, l)
+		if err != nil {
+			return nil, false, err
+		}
+		l = l.Take(p, func(m order.BillingOrder) bool { return !l.Old(m) })
+		if done, complete := l.Done(); done {
+			slices.SortFunc(l.Found, func(a, b order.BillingOrder) int { return cmp.Compare(b.Number(), a.Number()) })
+			return l.Found, complete, nil
+		}
+	}
+}
+
+// listSince lists the orders of every client from a day on.
+func listSince(ctx context.Context, c *whmcs.Client, day time.Time) ([]order.BillingOrder, bool, error) {
+	return list(ctx, c, order.Listing{Since: day.UTC().Truncate(24 * time.Hour)})
 }

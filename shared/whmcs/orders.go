@@ -19,279 +19,233 @@ import (
 // page starts after what really came, so a smaller one of its own does no harm.
 const pageSize = 100
 
-// maxPages bounds one listing: with pageSize, 100,000 rows.
-const maxPages = 1000
+// fieldPageSize is limitnum of a list of orders whose marker is in a custom
+// field: each order asks for a read of its own, and a page must fit in what is
+// left of a lease.
+const fieldPageSize = 20
 
-// pages reads a list page by page. It is complete when every page named the
-// same total and as many rows with different ids came: a list that is changed
-// while it is read shifts its pages, which either hides a row or shows one twice.
-type pages struct {
-	total    int64 // that the first page named
-	last     int64 // that the last page named
-	steady   bool
-	torn     bool // a total fell, or a row has no id: the list did more than grow
-	complete bool
-	rows     map[string]object // by id
-}
-
-// add takes one page in and returns how many rows it had.
-func (p *pages) add(o object, plural, singular string) (int, error) {
-	total, ok := o.number("totalresults")
-	if !ok || total < 0 {
-		return 0, errors.New("a list without totalresults")
+// Page reads the page of a listing that it wants next. With the marker in a
+// custom field it reads that of each order that the listing looks for, by the
+// order's services.
+func (c *Client) Page(ctx context.Context, l order.Listing) (order.Page, error) {
+	f := form{number("limitstart", int64(l.Start)), number("limitnum", pageSize)}
+	if len(c.fields) > 0 {
+		f.set("limitnum", strconv.Itoa(fieldPageSize))
 	}
-	if p.rows == nil {
-		p.rows, p.total, p.last, p.steady = map[string]object{}, total, total, true
+	if l.ClientID > 0 {
+		f = append(f, number("userid", l.ClientID))
 	}
-	p.steady = p.steady && total == p.total
-	p.torn = p.torn || total < p.last
-	p.last = total
-	list := o.list(plural, singular)
-	for _, row := range list {
-		id := row.id("id")
-		if id == "" {
-			p.steady, p.torn = false, true
-			continue
-		}
-		p.rows[id] = row
+	rows, total, err := c.list(ctx, "GetOrders", "orders", "order", f)
+	if err != nil {
+		return order.Page{}, err
 	}
-	p.complete = p.steady && int64(len(p.rows)) == p.total
-	return len(list), nil
-}
-
-func (c *Client) list(ctx context.Context, action, plural, singular string, filter form) (pages, error) {
-	var p pages
-	start := 0
-	for range maxPages {
-		o, err := c.read(ctx, action, page(filter, start))
-		if err != nil {
-			return pages{}, err
+	p := order.Page{Total: total, Orders: make([]order.BillingOrder, 0, len(rows))}
+	for _, row := range rows {
+		m := c.parseOrder(row)
+		if len(c.fields) > 0 && !l.Old(m) {
+			if m, err = c.withFieldMarker(ctx, m, row); err != nil {
+				return order.Page{}, err
+			}
 		}
-		n, err := p.add(o, plural, singular)
-		if err != nil {
-			return pages{}, fault.Wrap(fault.WHMCSUnavailable, fmt.Errorf("%s: %w", action, err))
-		}
-		start += n
-		if n == 0 || int64(start) >= p.total {
-			return p, nil
-		}
+		p.Orders = append(p.Orders, m)
 	}
-	p.complete = false
 	return p, nil
 }
 
-func page(filter form, start int) form {
-	return append(slices.Clone(filter), number("limitstart", int64(start)), number("limitnum", pageSize))
-}
-
-// List reads one complete listing of the orders of a client, all pages, without
-// services, deduplicated by id, newest id first, whatever order WHMCS lists
-// them in. complete=false: the list changed while it was read, or the count
-// did not equal totalresults.
-func (c *Client) List(ctx context.Context, clientID int64) ([]order.BillingOrder, bool, error) {
-	p, err := c.list(ctx, "GetOrders", "orders", "order", form{number("userid", clientID)})
+// list reads one page of a list, and the total that it names.
+func (c *Client) list(ctx context.Context, action, plural, singular string, f form) ([]object, int, error) {
+	o, err := c.read(ctx, action, f)
 	if err != nil {
-		return nil, false, err
+		return nil, 0, err
 	}
-	return c.assemble(ctx, p.rows, p.complete)
+	total, ok := o.number("totalresults")
+	if !ok || total < 0 {
+		return nil, 0, fault.Wrap(fault.WHMCSUnavailable, fmt.Errorf("%s: a list without totalresults", action))
+	}
+	return o.list(plural, singular), int(total), nil
 }
 
-// ListSince reads the orders of every client whose date is not before the day
-// of since (UTC; WHMCS's dates are in its own zone, so the caller goes back a
-// day), as List does. An order without a readable date counts as young.
-//
-// WHMCS cannot filter by date and documents no order of the list. Where the
-// ids fall strictly from page to page, and the last page lies below what was
-// read, the reading ends at the first page that is too old throughout;
-// otherwise every page is read.
-//
-// A list of falling ids may grow while it is read: a WHMCS at work gets orders
-// all the time. They come in front, which shows rows twice and hides none: a row
-// is hidden only when more go than come between two pages, and then the total
-// falls.
-func (c *Client) ListSince(ctx context.Context, since time.Time) ([]order.BillingOrder, bool, error) {
-	r := sinceReading{c: c, day: since.UTC().Truncate(24 * time.Hour), falling: true, young: map[string]object{}}
-	complete, err := r.walk(ctx)
-	if err != nil {
-		return nil, false, err
+// seenFor is how long an id that WHMCS gave is a good answer of Newest: within
+// it a process at work asks nothing, and no WHMCS is restored from a backup and
+// back at work.
+const seenFor = 10 * time.Minute
+
+// Newest returns an id that WHMCS had already given to an order when it was
+// asked: each later order has a higher one. It is the highest that this client
+// saw in the last minutes; else WHMCS is asked for the front of its list and,
+// where that rises, for its end. 0: it has no order.
+func (c *Client) Newest(ctx context.Context) (int64, error) {
+	now := c.clock()
+	c.mu.Lock()
+	id, fresh := c.newest, now.Sub(c.newestAt) < seenFor
+	c.mu.Unlock()
+	if fresh {
+		return id, nil
 	}
-	delete(r.young, "")
-	return c.assemble(ctx, r.young, complete)
+	front, total, err := c.edge(ctx, 0)
+	if err != nil || len(front) < 2 || front[0] > front[1] {
+		return slices.Max(append(front, 0)), err
+	}
+	end, _, err := c.edge(ctx, total-1)
+	return slices.Max(append(end, front...)), err
 }
 
-// sinceReading is one reading of the newest orders of every client.
-type sinceReading struct {
-	c       *Client
-	day     time.Time
-	p       pages
-	young   map[string]object
-	falling bool  // the ids of new rows fell so far
-	lowest  int64 // id of the last new row
-}
-
-// page reads one page. old: it has rows, and every one is too old.
-func (r *sinceReading) page(ctx context.Context, from int) (rows []object, old bool, err error) {
-	o, err := r.c.read(ctx, "GetOrders", page(nil, from))
-	if err != nil {
-		return nil, false, err
-	}
-	rows = o.list("orders", "order")
-	seen := map[string]bool{}
+// edge returns the ids of two rows of the list of all orders, and its total.
+func (c *Client) edge(ctx context.Context, start int) (ids []int64, total int, err error) {
+	rows, total, err := c.list(ctx, "GetOrders", "orders", "order", form{number("limitstart", int64(start)), number("limitnum", 2)})
 	for _, row := range rows {
-		id := row.id("id")
-		_, seen[id] = r.p.rows[id]
+		ids = append(ids, c.parseOrder(row).Number())
 	}
-	if _, err := r.p.add(o, "orders", "order"); err != nil {
-		return nil, false, fault.Wrap(fault.WHMCSUnavailable, fmt.Errorf("GetOrders: %w", err))
-	}
-	old = len(rows) > 0
-	for _, row := range rows {
-		id := row.id("id")
-		if n, ok := row.number("id"); !seen[id] {
-			r.falling = r.falling && ok && (r.lowest == 0 || n < r.lowest)
-			r.lowest = n
-		}
-		if when, ok := date(row); !ok || !when.Before(r.day) {
-			r.young[id] = row
-			old = false
-		} else if id != "" {
-			r.p.rows[id] = nil // counted; the list of a whole installation is long
-		}
-	}
-	return rows, old, nil
+	return ids, total, err
 }
 
-// walk reads page by page and reports whether the listing is complete.
-func (r *sinceReading) walk(ctx context.Context) (bool, error) {
-	start := 0
-	for range maxPages {
-		rows, old, err := r.page(ctx, start)
-		if err != nil {
-			return false, err
-		}
-		start += len(rows)
-		if len(rows) == 0 || int64(start) >= r.p.last {
-			grew := r.falling && !r.p.torn && int64(len(r.p.rows)) >= r.p.total
-			return r.p.complete || grew, nil
-		}
-		if !old || !r.falling {
-			continue
-		}
-		edge := r.lowest
-		tail, older, err := r.page(ctx, max(start, int(r.p.last)-pageSize))
-		if err != nil {
-			return false, err
-		}
-		for _, row := range tail {
-			n, ok := row.number("id")
-			older = older && ok && n < edge
-		}
-		if older {
-			return !r.p.torn, nil
-		}
-		r.falling = false // not a list of falling ids after all: read it whole
+// saw notes an id that WHMCS has given to an order.
+func (c *Client) saw(id int64) {
+	now := c.clock()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if id >= c.newest || now.Sub(c.newestAt) >= seenFor {
+		c.newest, c.newestAt = id, now
 	}
-	return false, nil
 }
 
-// Order reads one WHMCS order with its services, following pages. The services
-// are those of the client that WHMCS now says owns the order (clients can be
-// merged); clientID is asked when WHMCS names none. ok=false: WHMCS has no such
-// order.
+// Order reads one WHMCS order with its services. clientID is asked when WHMCS
+// names none (clients can be merged). ok=false: WHMCS has no such order.
 func (c *Client) Order(ctx context.Context, whmcsOrderID string, clientID int64) (order.BillingOrder, bool, error) {
 	n, ok := phpInteger(whmcsOrderID)
 	if !ok || n <= 0 {
 		return order.BillingOrder{}, false, nil
 	}
-	p, err := c.list(ctx, "GetOrders", "orders", "order", form{number("id", n)})
+	rows, total, err := c.list(ctx, "GetOrders", "orders", "order", form{number("id", n)})
 	if fault.CodeOf(err) == fault.StateChanged { // "Order ID Not Found"
 		return order.BillingOrder{}, false, nil
 	}
 	if err != nil {
 		return order.BillingOrder{}, false, err
 	}
-	row, ok := p.rows[whmcsOrderID]
-	if !ok {
-		if !p.complete || p.total > 0 {
+	i := slices.IndexFunc(rows, func(row object) bool { return row.id("id") == whmcsOrderID })
+	if i < 0 {
+		if total > 0 || len(rows) > 0 {
 			return order.BillingOrder{}, false, fault.Wrap(fault.ListingUnstable, errors.New("GetOrders by id shows other orders"))
 		}
 		return order.BillingOrder{}, false, nil
 	}
-	found := c.parseOrder(row)
+	found := c.parseOrder(rows[i])
 	found.ClientID = cmp.Or(found.ClientID, clientID)
-	services, complete, err := c.services(ctx, found.ClientID)
+	services, err := c.services(ctx, found, rows[i])
 	if err != nil {
 		return order.BillingOrder{}, false, err
 	}
-	if !complete {
-		return order.BillingOrder{}, false, fault.Wrap(fault.ListingUnstable, errors.New("GetClientsProducts changed while it was read"))
-	}
 	for _, s := range services {
-		if s.id("orderid") != whmcsOrderID {
-			continue
-		}
 		found.Services = append(found.Services, parseService(s))
-		if found.Marker == "" {
-			found.Marker = c.fieldMarker(s)
-		}
+		found.Marker = found.Marker.With(c.fieldMarker(s))
 	}
 	return found, true, nil
 }
 
-// assemble turns rows of GetOrders into orders, newest id first. With the marker in
-// a custom field it reads the services of each client too, because the field
-// belongs to the service.
-func (c *Client) assemble(ctx context.Context, rows map[string]object, complete bool) ([]order.BillingOrder, bool, error) {
-	all := make([]order.BillingOrder, 0, len(rows))
-	for _, row := range rows {
-		all = append(all, c.parseOrder(row))
+// withFieldMarker returns the order with the marker of its services' fields.
+func (c *Client) withFieldMarker(ctx context.Context, m order.BillingOrder, row object) (order.BillingOrder, error) {
+	services, err := c.services(ctx, m, row)
+	for _, s := range services {
+		m.Marker = m.Marker.With(c.fieldMarker(s))
 	}
-	slices.SortFunc(all, func(a, b order.BillingOrder) int { return compareIDs(b.ID, a.ID) })
-	if len(c.fields) == 0 {
-		return all, complete, nil
-	}
-	markers := map[string]order.Marker{} // by order id
-	read := map[int64]bool{}
-	for _, m := range all {
-		if read[m.ClientID] {
-			continue
-		}
-		read[m.ClientID] = true
-		services, whole, err := c.services(ctx, m.ClientID)
-		if err != nil {
-			return nil, false, err
-		}
-		complete = complete && whole
-		for _, s := range services {
-			if m := c.fieldMarker(s); m != "" && markers[s.id("orderid")] == "" {
-				markers[s.id("orderid")] = m
+	return m, err
+}
+
+// services reads the services of an order, by id in ascending order: WHMCS
+// numbers them as it makes them, line by line. The order's row names them
+// (developers.whmcs.com, GetOrders, "lineitems"), and GetClientsProducts takes
+// the id of one ("serviceid"), so that the work does not grow with what else the
+// client has. Several stand mostly on the first or the last page of the client's;
+// only a WHMCS whose rows name no line items is asked for all of them.
+func (c *Client) services(ctx context.Context, m order.BillingOrder, row object) ([]object, error) {
+	found := map[string]object{}
+	keep := func(rows []object) {
+		for _, s := range rows {
+			if s.id("orderid") == m.ID && s.id("id") != "" {
+				found[s.id("id")] = s
 			}
 		}
 	}
-	for i := range all {
-		all[i].Marker = markers[all[i].ID]
+	lines, named := lineServices(row)
+	if !named {
+		if err := c.allServices(ctx, m.ClientID, keep); err != nil {
+			return nil, err
+		}
 	}
-	return all, complete, nil
+	missing := func() []string {
+		return slices.DeleteFunc(slices.Clone(lines), func(id string) bool { _, ok := found[id]; return ok })
+	}
+	for first, start := true, 0; len(missing()) > 1; first = false {
+		rows, total, err := c.servicePage(ctx, number("clientid", m.ClientID), start)
+		if err != nil {
+			return nil, err
+		}
+		keep(rows)
+		if start = max(len(rows), total-pageSize); !first || start >= total {
+			break
+		}
+	}
+	for _, id := range missing() {
+		rows, _, err := c.servicePage(ctx, field{"serviceid", id}, 0)
+		if err != nil {
+			return nil, err
+		}
+		keep(rows)
+	}
+	return slices.SortedFunc(maps.Values(found), func(a, b object) int { return compareIDs(a.id("id"), b.id("id")) }), nil
 }
 
-// services reads all services of a client, by id in ascending order: WHMCS
-// numbers them as it makes them, line by line.
-func (c *Client) services(ctx context.Context, clientID int64) ([]object, bool, error) {
-	p, err := c.list(ctx, "GetClientsProducts", "products", "product", form{number("clientid", clientID)})
-	if err != nil {
-		return nil, false, err
+// servicePage reads one page of the services that a filter takes.
+func (c *Client) servicePage(ctx context.Context, filter field, start int) ([]object, int, error) {
+	return c.list(ctx, "GetClientsProducts", "products", "product", form{filter, number("limitstart", int64(start)), number("limitnum", pageSize)})
+}
+
+// lineServices returns the ids of the services among the line items of an order's
+// row. named: the row has line items, be it none.
+func lineServices(row object) (ids []string, named bool) {
+	_, named = row["lineitems"]
+	for _, item := range row.list("lineitems", "lineitem") {
+		if id := item.id("relid"); id != "" && strings.EqualFold(item.text("type"), "product") && !slices.Contains(ids, id) {
+			ids = append(ids, id)
+		}
 	}
-	all := slices.SortedFunc(maps.Values(p.rows), func(a, b object) int { return compareIDs(a.id("id"), b.id("id")) })
-	return all, p.complete, nil
+	return ids, named
+}
+
+// allServices gives keep each page of the services of a client. The error is
+// listing_unstable when the list changed while it was read.
+func (c *Client) allServices(ctx context.Context, clientID int64, keep func([]object)) error {
+	ids := map[string]bool{}
+	for start, first := 0, -1; ; {
+		rows, total, err := c.servicePage(ctx, number("clientid", clientID), start)
+		if err != nil {
+			return err
+		}
+		if first < 0 {
+			first = total
+		}
+		for _, s := range rows {
+			ids[s.id("id")] = true
+		}
+		keep(rows)
+		start += len(rows)
+		if len(rows) > 0 && start < total && total == first {
+			continue
+		}
+		if total != first || len(ids) != total || ids[""] {
+			return fault.Wrap(fault.ListingUnstable, errors.New("GetClientsProducts changed while it was read"))
+		}
+		return nil
+	}
 }
 
 func (c *Client) parseOrder(row object) order.BillingOrder {
 	m := order.BillingOrder{ID: row.id("id"), Status: order.BillingStatus(row.text("status"))}
 	m.ClientID, _ = row.number("userid")
 	m.Date, _ = date(row)
-	if len(c.fields) == 0 {
-		m.Marker = order.ReadMarker(plain(row.text("notes")))
-	}
+	m.Marker = order.ReadMarker(plain(row.text("notes")))
+	c.saw(m.Number())
 	return m
 }
 

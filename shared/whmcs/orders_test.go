@@ -33,7 +33,7 @@ func TestListsAreReadWholeInEveryForm(t *testing.T) {
 			w.sim.Books().Switch(func(s *whmcstest.Switches) {
 				s.ListOrder, s.ListForm, s.NumbersAsStrings, s.NotesEscaped = listOrder, form, strs, true
 			})
-			all, complete, err := w.List(t.Context(), clientID)
+			all, complete, err := list(t.Context(), w.Client, order.Listing{ClientID: clientID})
 			if err != nil || !complete || len(all) != 230 {
 				t.Fatalf("%s %s %v: %d orders, complete %v, %v", listOrder, form, strs, len(all), complete, err)
 			}
@@ -62,7 +62,7 @@ func TestEmptyListsAndSingleRows(t *testing.T) {
 	for _, empty := range []string{"", "array", "object", "string"} {
 		w := newWorld(t, nil)
 		w.sim.Books().Switch(func(s *whmcstest.Switches) { s.EmptyList, s.ListForm = empty, "single" })
-		if all, complete, err := w.List(t.Context(), clientID); err != nil || !complete || len(all) != 0 {
+		if all, complete, err := list(t.Context(), w.Client, order.Listing{ClientID: clientID}); err != nil || !complete || len(all) != 0 {
 			t.Errorf("%q: %v %v %v", empty, all, complete, err)
 		}
 		if _, ok, err := w.Order(t.Context(), "1001", clientID); ok || err != nil {
@@ -72,7 +72,7 @@ func TestEmptyListsAndSingleRows(t *testing.T) {
 			t.Errorf("an id that is none: %v, %v", ok, err)
 		}
 		fill(t, w, 1)
-		if all, complete, err := w.List(t.Context(), clientID); err != nil || !complete || len(all) != 1 {
+		if all, complete, err := list(t.Context(), w.Client, order.Listing{ClientID: clientID}); err != nil || !complete || len(all) != 1 {
 			t.Errorf("%q: %v %v %v", empty, all, complete, err)
 		}
 		if m, ok, err := w.Order(t.Context(), "1001", clientID); !ok || err != nil || len(m.Services) != 1 {
@@ -87,21 +87,24 @@ func TestAListThatShiftsIsNotComplete(t *testing.T) {
 		fill(t, w, 460)
 		for _, times := range []int{1, 2} { // one page of the two that follow, or both
 			must(t, w.sim.Fault(whmcstest.Fault{Action: "GetOrders", Fault: shift, Times: times, Match: fmt.Sprint(clientID)}))
-			all, complete, err := w.List(t.Context(), clientID)
-			if err != nil || complete {
+			all, complete, err := list(t.Context(), w.Client, order.Listing{ClientID: clientID})
+			// A list that falls and only grows hides nothing.
+			grew := shift == "list-shift-down" && times == 2
+			if err != nil || complete != grew || grew && len(all) != 230 {
 				t.Errorf("%s: %d orders, complete %v, %v", shift, len(all), complete, err)
 			}
 			if left := w.sim.Faults(); len(left) != 0 {
 				t.Fatalf("faults left: %+v", left)
 			}
 		}
-		if _, complete, err := w.List(t.Context(), clientID); err != nil || !complete {
+		if _, complete, err := list(t.Context(), w.Client, order.Listing{ClientID: clientID}); err != nil || !complete {
 			t.Errorf("after %s: complete %v, %v", shift, complete, err)
 		}
 		must(t, w.sim.Fault(whmcstest.Fault{Action: "GetOrders", Fault: shift}))
-		if _, complete, err := w.ListSince(t.Context(), time.Time{}); err != nil || complete {
+		if _, complete, err := listSince(t.Context(), w.Client, time.Time{}); err != nil || complete {
 			t.Errorf("%s, all clients: complete %v, %v", shift, complete, err)
 		}
+		w.sim.Books().Switch(func(s *whmcstest.Switches) { s.NoLineItems = true })
 		must(t, w.sim.Fault(whmcstest.Fault{Action: "GetClientsProducts", Fault: shift}))
 		if _, _, err := w.Order(t.Context(), "1001", clientID); fault.CodeOf(err) != fault.ListingUnstable {
 			t.Errorf("%s, services: %v", shift, err)
@@ -135,7 +138,7 @@ func TestListSinceFindsEveryYoungOrderInAnyOrder(t *testing.T) {
 		w.sim.Books().Switch(func(s *whmcstest.Switches) { s.ListOrder = listOrder })
 		for _, day := range []int{0, 15, 29, 40} {
 			before := w.sim.Calls("GetOrders")
-			all, complete, err := w.ListSince(t.Context(), start.Add(time.Duration(day)*24*time.Hour+13*time.Hour))
+			all, complete, err := listSince(t.Context(), w.Client, start.Add(time.Duration(day)*24*time.Hour+13*time.Hour))
 			want := max(0, n-24*day)
 			if err != nil || !complete || len(all) != want {
 				t.Errorf("%s, day %d: %d orders, want %d, complete %v, %v", listOrder, day, len(all), want, complete, err)
@@ -156,7 +159,7 @@ func TestListSinceIsNotCompleteWhenTheListShifts(t *testing.T) {
 	w, start := daily(t, 500, nil)
 	since := start.Add(14 * 24 * time.Hour) // 164 young orders: two pages
 	before := w.sim.Calls("GetOrders")
-	if all, complete, err := w.ListSince(t.Context(), since); err != nil || !complete || len(all) != 164 {
+	if all, complete, err := listSince(t.Context(), w.Client, since); err != nil || !complete || len(all) != 164 {
 		t.Fatalf("%d orders, complete %v, %v", len(all), complete, err)
 	}
 	if calls := w.sim.Calls("GetOrders") - before; calls != 4 { // two with young ones, one without, the last
@@ -165,7 +168,7 @@ func TestListSinceIsNotCompleteWhenTheListShifts(t *testing.T) {
 	// A young order is gone between the first page and the second: the second
 	// begins one row later, and that row is never seen.
 	must(t, w.sim.Fault(whmcstest.Fault{Action: "GetOrders", Fault: "list-shift-up", Times: 3}))
-	if all, complete, err := w.ListSince(t.Context(), since); err != nil || complete || len(all) != 163 {
+	if all, complete, err := listSince(t.Context(), w.Client, since); err != nil || complete || len(all) != 163 {
 		t.Errorf("%d orders, complete %v, %v", len(all), complete, err)
 	}
 }
@@ -177,9 +180,41 @@ func TestListSinceDoesNotTrustAHeadAlone(t *testing.T) {
 	// The first pages fall; the youngest order stands last.
 	all := w.sim.Orders()
 	api := listing(t, all, young)
-	got, complete, err := api.ListSince(t.Context(), start.Add(12*24*time.Hour))
+	got, complete, err := listSince(t.Context(), api, start.Add(12*24*time.Hour))
 	if err != nil || !complete || len(got) != 12 {
 		t.Errorf("%d orders, complete %v, %v", len(got), complete, err)
+	}
+}
+
+// What an AddOrder makes has a higher id than the newest order before it, so a
+// search need not look below.
+func TestTheNewestOrderIsKnownWithoutACallToAProcessAtWork(t *testing.T) {
+	for listOrder, asked := range map[string]int{"desc": 1, "asc": 2} {
+		c := &clock{}
+		w := newWorld(t, nil)
+		w.sim.Books().Switch(func(s *whmcstest.Switches) { s.ListOrder = listOrder })
+		client := newClient(t, w.url, whmcs.Deps{Now: c.now})
+		newest := func(want int64, calls int) {
+			t.Helper()
+			before := w.sim.Calls("GetOrders")
+			id, err := client.Newest(t.Context())
+			if n := w.sim.Calls("GetOrders") - before; err != nil || id != want || n != calls {
+				t.Errorf("%s: newest %d, want %d; %d calls, want %d, %v", listOrder, id, want, n, calls, err)
+			}
+		}
+		newest(0, 1)
+		fill(t, w, 5)
+		newest(1005, asked)
+		newest(1005, 0)
+		fillOne(t, w, 6) // of another sender: an older id is a bound too
+		newest(1005, 0)
+		made, err := client.Add(t.Context(), order.SendWindow{Until: c.now().Add(time.Hour), Timeout: time.Minute}, orderID(t, 7), plan())
+		must(t, err)
+		newest(number(t, made), 0)
+		w.sim.Books().Delete(number(t, made))
+		newest(1007, 0)
+		c.freeze(11 * time.Minute)
+		newest(1006, asked)
 	}
 }
 
@@ -203,11 +238,11 @@ func TestTheMarkerCanLiveInACustomField(t *testing.T) {
 				t.Errorf("made %+v", o)
 			}
 		}
-		all, complete, err := w.List(t.Context(), clientID)
+		all, complete, err := list(t.Context(), w.Client, order.Listing{ClientID: clientID})
 		if err != nil || !complete || len(all) != 2 || string(all[0].Marker) != orderID(t, 2).String() || string(all[1].Marker) != orderID(t, 0).String() {
 			t.Errorf("list %+v, %v, %v", all, complete, err)
 		}
-		all, complete, err = w.ListSince(t.Context(), start.Add(-24*time.Hour))
+		all, complete, err = listSince(t.Context(), w.Client, start.Add(-24*time.Hour))
 		if err != nil || !complete || len(all) != 3 || string(all[1].Marker) != orderID(t, 1).String() {
 			t.Errorf("list of all clients %+v, %v, %v", all, complete, err)
 		}
@@ -320,7 +355,7 @@ func TestAListingIsNeverCompleteAndWrong(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		all, complete, err := w.List(t.Context(), clientID)
+		all, complete, err := list(t.Context(), w.Client, order.Listing{ClientID: clientID})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -146,7 +146,8 @@ func FuzzDecode(f *testing.F) {
 			}
 		}
 		_ = fmt.Sprint(a.cause("GetOrders"))
-		var p pages
-		_, _ = p.add(o, "orders", "order")
+		for _, row := range o.list("orders", "order") {
+			_, _ = lineServices(row)
+		}
 	})
 }

@@ -7,18 +7,43 @@ import (
 	"orderbridge/shared/order"
 )
 
-// admit reports whether the org may be called. A breaker that cannot be read
-// does not stop a push: it spares the org, it protects nothing else.
-func (p *Pusher) admit(ctx context.Context) bool {
+// admit reads the switch, and reports whether the org may be called. A breaker
+// that cannot be read (err) does not stop a push: it spares the org, it protects
+// nothing else.
+func (p *Pusher) admit(ctx context.Context) (c order.Control, open bool, err error) {
 	c, blocked, err := p.d.Breaker.Admit(ctx)
 	if err != nil {
 		p.d.Log.WarnContext(ctx, "breaker not read", "error", err)
-		return true
+		return c, true, err
 	}
 	p.mu.Lock()
 	p.control = c
 	p.mu.Unlock()
-	return blocked == nil
+	return c, blocked == nil, nil
+}
+
+// installation judges a config error of rows alone, of which no row of the same
+// type worked. It is the installation's, and opens the breaker, only where the
+// probe fails too; nil says that it is the rows' own. Any other error says that
+// it is not known.
+func (p *Pusher) installation(ctx context.Context) error {
+	now := p.d.Now()
+	p.mu.Lock()
+	proved := now.Sub(p.proved) < p.d.RetryBase/2
+	p.mu.Unlock()
+	if proved {
+		return nil
+	}
+	err := p.d.Salesforce.Probe(ctx)
+	switch {
+	case err == nil:
+		p.mu.Lock()
+		p.proved = now
+		p.mu.Unlock()
+	case fault.KindOf(err) == fault.Config:
+		p.trip(ctx, err)
+	}
+	return err
 }
 
 // trip opens the breaker for an error that a person must correct. The alarm

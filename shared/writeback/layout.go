@@ -35,6 +35,9 @@ func layout(changes []Change) []cell {
 	for _, i := range turn {
 		head, lines := Show(changes[i].Record)
 		heads = append(heads, cell{head, i})
+		for _, item := range changes[i].clear {
+			lines = append(lines, order.Shown{ID: head.ID, Item: item, Seq: head.Seq})
+		}
 		for _, line := range lines {
 			if j, twice := at[line.Item]; twice {
 				if changes[items[j].change].Record.Seq < changes[i].Record.Seq {

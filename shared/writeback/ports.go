@@ -3,6 +3,7 @@ package writeback
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
@@ -16,12 +17,13 @@ type Salesforce interface {
 	// Update saves up to 1,000 rows, each on its own: one error or nil per row,
 	// or one error for the whole call, after which nothing is known of a row.
 	Update(ctx context.Context, rows []order.Shown) ([]error, error)
-	// Seqs returns the seq that the org shows; 0 where it is blank, absent
-	// where the org has no such order.
-	Seqs(ctx context.Context, ids []order.ID) (map[order.ID]order.Seq, error)
-	// Behind returns the orders that may have fallen behind, with the seq that
-	// the org shows: Activating with no push after quiet, or failed after since.
-	Behind(ctx context.Context, quiet, since time.Time) (map[order.ID]order.Seq, error)
+	// Shows returns what the org shows of orders; absent where the org has no
+	// such order.
+	Shows(ctx context.Context, ids []order.ID) (map[order.ID]order.View, error)
+	// Changed returns what the org shows of the orders that may differ from the
+	// table: Activating with no push after quiet, or at an end and changed in the
+	// org after since. There is no limit to their number.
+	Changed(ctx context.Context, quiet, since time.Time) (map[order.ID]order.View, error)
 	// Probe checks that the org answers and that credentials, fields and
 	// permissions suffice.
 	Probe(ctx context.Context) error
@@ -36,6 +38,20 @@ type Items interface {
 	Bump(ctx context.Context, id order.ID, atLeast order.Seq, now time.Time, e order.Entry) (order.Record, error)
 	// Note adds a line to the history; no reader of the stream acts on it.
 	Note(ctx context.Context, id order.ID, e order.Entry) error
+	// Refuse notes that the org refuses a change, and when it is tried again.
+	// Errors: order_not_found, store_unavailable.
+	Refuse(ctx context.Context, id order.ID, x order.Refusal, at time.Time, e order.Entry) error
+	// Confirm notes that the org shows the order as it is at seq, where it had
+	// refused it. Errors: order_not_found, store_unavailable.
+	Confirm(ctx context.Context, id order.ID, seq order.Seq, e order.Entry) error
+	// Refused returns the orders that are to be tried again by now.
+	Refused(ctx context.Context, now time.Time, limit int) ([]order.ID, error)
+	// Changed returns up to limit orders that the org does not refuse and whose
+	// last visible change was made from from until until; all that were changed
+	// before reached are there.
+	Changed(ctx context.Context, from, until time.Time, limit int) (rows []order.Changed, reached time.Time, err error)
+	// ChangeControl writes what change makes of the switch of a side.
+	ChangeControl(ctx context.Context, side order.Side, change func(order.Control) (next order.Control, write bool)) (order.Control, error)
 }
 
 // Breaker is Salesforce's breaker (shared/breaker), the engine's too. Errors
@@ -86,4 +102,31 @@ func (l Letter) Encode() (string, error) {
 		return "", fmt.Errorf("encode dead letter: %w", err)
 	}
 	return string(b), nil
+}
+
+// ReadLetter reads a message of the dead-letter queue. It is a Letter, or the
+// service's word that records of the stream were given up unread (Lambda
+// Developer Guide, "Retain discarded batches for a DynamoDB Streams event
+// source"): that names no order, and since is when the first of them was made.
+func ReadLetter(body string) (l Letter, since time.Time, err error) {
+	var in struct {
+		wireLetter
+		GivenUp *struct {
+			Since time.Time `json:"approximateArrivalOfFirstRecord"`
+		} `json:"DDBStreamBatchInfo"`
+	}
+	if err := json.Unmarshal([]byte(body), &in); err != nil {
+		return Letter{}, time.Time{}, fmt.Errorf("read dead letter: %w", err)
+	}
+	if in.GivenUp != nil {
+		if in.GivenUp.Since.IsZero() {
+			return Letter{}, time.Time{}, errors.New("read dead letter: records given up, and no time")
+		}
+		return Letter{}, in.GivenUp.Since, nil
+	}
+	id, err := order.ParseID(in.ID)
+	if err != nil {
+		return Letter{}, time.Time{}, fmt.Errorf("read dead letter: %w", err)
+	}
+	return Letter{id, order.Seq(in.Seq), fault.Code(in.Code), in.Message}, time.Time{}, nil
 }

@@ -17,11 +17,11 @@ import (
 // Change is one image to be shown.
 type Change struct {
 	Record order.Record
-	// At is when the change was made, as the stream says. A row that the org
-	// keeps refusing for its own reasons becomes a dead letter once that is
-	// long ago, because it holds back all that follows it in the stream. Zero:
-	// never.
+	// At is when the change was made, as the stream says. A row that is locked is
+	// tried again by the stream for a moment after it; zero: for ever.
 	At time.Time
+	// clear names order products whose services are gone.
+	clear []string
 }
 
 // Deps are the ports and instruments of a Pusher.
@@ -35,6 +35,10 @@ type Deps struct {
 	Now        func() time.Time
 	// Sleep returns after d or with the error of ctx.
 	Sleep func(ctx context.Context, d time.Duration) error
+	// RetryBase is the first wait of a row that is refused for a reason that may
+	// pass (RETRY_BASE). Three times as long after a change it is looked for in
+	// the org.
+	RetryBase time.Duration
 	// MaxRows is the most rows of one call; 0 = 1,000, what one call takes. An
 	// org with slow triggers gets fewer by itself after a time-out.
 	MaxRows int
@@ -49,6 +53,9 @@ type Pusher struct {
 	size  int // rows of the next call
 	least int // to which it shrinks
 	fails int // calls failed in a row
+	// proved is when the probe succeeded last after rows were refused for a
+	// permission.
+	proved time.Time
 	// control is the switch as the last push saw it, until a call has worked.
 	control order.Control
 }
@@ -57,6 +64,9 @@ type Pusher struct {
 func New(d Deps) (*Pusher, error) {
 	if d.Salesforce == nil || d.Items == nil || d.Breaker == nil || d.Dead == nil || d.Metrics == nil || d.Log == nil || d.Now == nil || d.Sleep == nil {
 		return nil, errors.New("pusher: a port is missing")
+	}
+	if d.RetryBase <= 0 {
+		return nil, fault.New(fault.ConfigurationInvalid, "RETRY_BASE must be positive")
 	}
 	d.MaxRows = cmp.Or(d.MaxRows, maxRows)
 	if d.MaxRows < 0 || d.MaxRows > maxRows {
@@ -75,10 +85,18 @@ const (
 	lockWait = time.Second
 	// secondTries bounds the calls of that second try.
 	secondTries = 8
-	// tooOldAfter is when a row that alone keeps failing becomes a dead letter.
-	// A shard's later changes wait behind it, and orders of other customers
-	// with them; the hourly sweep and a redrive push it later.
-	tooOldAfter = 15 * time.Minute
+	// streamFor is how long after a change the stream brings a row again that is
+	// locked: as long as Salesforce itself waits for a lock. Later changes wait
+	// behind it, those of other orders too; so from then on the table remembers
+	// it, and Confirm tries it again.
+	streamFor = 10 * time.Second
+	// stuckAfter is when a row that is refused for a reason that may pass becomes
+	// a dead letter; it is tried again all the same.
+	stuckAfter = 15 * time.Minute
+	// A refused row is tried again after RetryBase, or, where a person must
+	// correct something first, permanentWait times that; doubling to retryMost.
+	permanentWait = 60
+	retryMost     = 24 * time.Hour
 	// After a failed call the process waits before it returns, pauseFirst
 	// doubling to pauseMost, so that a stream that is read again at once does
 	// not become a storm on an org that is down.
@@ -96,6 +114,7 @@ const (
 
 	eventRaised = "status_pushed_again"
 	eventFailed = "status_push_failed"
+	eventShown  = "status_shown"
 	by          = "statuspush"
 )
 
@@ -111,18 +130,23 @@ const (
 // Push shows the newest image of each order in changes. It returns, for each
 // change, whether it must be pushed again: a change that a newer one in the
 // list supersedes need not. Every other change is shown, known to be superseded
-// by what the org shows, or a dead letter.
+// by what the org shows, or refused: then the table says when it is tried again.
 func (p *Pusher) Push(ctx context.Context, changes []Change) (retry []bool) {
+	return p.push(ctx, changes, true)
+}
+
+// push is Push; stream says that the stream brings again what it returns.
+func (p *Pusher) push(ctx context.Context, changes []Change, stream bool) (retry []bool) {
 	retry = make([]bool, len(changes))
 	top := newest(changes)
 	if len(top) == 0 {
 		return retry
 	}
-	b := &batch{p: p, changes: make([]Change, len(top)), retryCode: make([]fault.Code, len(top))}
+	b := &batch{p: p, stream: stream, changes: make([]Change, len(top)), retryCode: make([]fault.Code, len(top))}
 	for k, i := range top {
 		b.changes[k] = changes[i]
 	}
-	if p.admit(ctx) {
+	if _, open, _ := p.admit(ctx); open {
 		b.run(ctx)
 	} else {
 		for k := range b.retryCode {
@@ -146,6 +170,7 @@ func (p *Pusher) Push(ctx context.Context, changes []Change) (retry []bool) {
 // batch is one Push.
 type batch struct {
 	p         *Pusher
+	stream    bool
 	changes   []Change
 	retryCode []fault.Code // by change: why it must be pushed again; "" = it need not
 	results   []result
@@ -218,6 +243,9 @@ func (b *batch) secondTry(ctx context.Context) {
 		case !r.done:
 		case fault.CodeOf(r.err) == fault.SalesforceLimit:
 			size = b.p.least
+			if !b.stream {
+				size = 1 // one of them may spoil the call of the others
+			}
 			left = append(left, i)
 		case fault.KindOf(r.err) == fault.Retryable && r.err != nil:
 			left = append(left, i)
@@ -238,52 +266,66 @@ func (b *batch) secondTry(ctx context.Context) {
 	}
 }
 
+// isProduct reports whether the row is of an order's product.
+func (r result) isProduct() bool { return r.row.Item != "" }
+
 // judge decides what follows for each change from the answers to its rows.
 func (b *batch) judge(ctx context.Context) {
-	p := b.p
-	product := func(r result) bool { return r.row.Item != "" }
 	worked := map[bool]bool{} // the org took at least one row of an order, of a product
 	for _, r := range b.results {
 		if r.done && r.err == nil {
-			worked[product(r)] = true
+			worked[r.isProduct()] = true
 		}
 	}
-	var config error
+	var doubtful []*result // a lost permission explains them, or the row itself
 	refusals := make([]*result, len(b.changes))
 	outdated := make([]bool, len(b.changes)) // refused as older than what the org shows
-	retry := func(i int, code fault.Code) {
-		b.retryCode[i] = cmp.Or(b.retryCode[i], code)
-	}
-	for i, r := range b.results {
+	for i := range b.results {
+		r := &b.results[i]
 		code := fault.CodeOf(r.err)
 		switch {
 		case r.err == nil && r.done:
 		case !r.done:
-			retry(r.change, code)
+			b.again(r.change, code)
 		case code == fault.SalesforceStale:
 			outdated[r.change] = true
-		case code.Kind() == fault.Config && !worked[product(r)]:
-			config = r.err
-			retry(r.change, code)
-		case code.Kind() == fault.Retryable && !b.tooOld(r.change):
-			retry(r.change, code)
+		case code.Kind() == fault.Config && !worked[r.isProduct()]:
+			doubtful = append(doubtful, r)
+		case code.Kind() == fault.Retryable && b.young(r.change):
+			b.again(r.change, code)
 		case refusals[r.change] == nil:
-			// Permanent; or the org refuses this row alone while it takes others
-			// of the same kind, so it is not the installation; or too old. The
-			// first refusal counts: orders come before products.
-			refusals[r.change] = &b.results[i]
+			// The row's own: permanent; or the org refuses this row alone while it
+			// takes others of the same kind; or it must not hold back the stream any
+			// longer. The first refusal counts: orders come before products.
+			refusals[r.change] = r
 		}
 	}
-	if config != nil {
-		p.trip(ctx, config)
+	if len(doubtful) > 0 {
+		verdict := b.p.installation(ctx)
+		for _, r := range doubtful {
+			switch {
+			case verdict != nil:
+				b.again(r.change, fault.CodeOf(verdict))
+			case refusals[r.change] == nil || !r.isProduct():
+				refusals[r.change] = r
+			}
+		}
 	}
+	b.settle(ctx, refusals, outdated)
+}
+
+// again has the change pushed again, because of the first code that is given.
+func (b *batch) again(i int, code fault.Code) { b.retryCode[i] = cmp.Or(b.retryCode[i], code) }
+
+// settle keeps what was refused, ends refusals of what is shown now, and asks
+// about what the org refused as older.
+func (b *batch) settle(ctx context.Context, refusals []*result, outdated []bool) {
+	p := b.p
 	var stale []int
 	shown := 0
 	for i, r := range refusals {
-		if r != nil {
-			if rec := b.changes[i].Record; !p.deadLetter(ctx, rec.ID, rec.Seq, nameOf(r.row)+": ", r.err) {
-				retry(i, fault.CodeOf(r.err))
-			}
+		if r != nil && !p.refused(ctx, b.changes[i], nameOf(r.row)+": ", r.err) {
+			b.again(i, fault.CodeOf(r.err))
 		}
 		switch {
 		case b.retryCode[i] != "":
@@ -291,6 +333,7 @@ func (b *batch) judge(ctx context.Context) {
 			stale = append(stale, i)
 		case r == nil:
 			shown++
+			p.confirm(ctx, b.changes[i].Record)
 		}
 	}
 	if shown > 0 {
@@ -306,29 +349,84 @@ func nameOf(row order.Shown) string {
 	return "order " + row.ID.String()
 }
 
-func (b *batch) tooOld(i int) bool {
+// young reports whether the stream is to bring the change again.
+func (b *batch) young(i int) bool {
 	at := b.changes[i].At
-	return !at.IsZero() && b.p.d.Now().Sub(at) >= tooOldAfter
+	return b.stream && (at.IsZero() || b.p.d.Now().Sub(at) < streamFor)
 }
 
-// deadLetter sends a dead letter for a change of an order and notes it in the
-// order's history. what stands before the text of cause. false: the letter could
-// not be sent, so the change must come again.
-func (p *Pusher) deadLetter(ctx context.Context, id order.ID, seq order.Seq, what string, cause error) bool {
-	l := Letter{id, seq, fault.CodeOf(cause), what + fault.TextOf(cause)}
+// refused keeps in the table that the org does not take a change, and when it
+// is tried again. A dead letter tells of it once: at once where a person must
+// correct something, else when it has been refused for stuckAfter. what stands
+// before the text of cause. false: this could not be written, so the change must
+// come again.
+func (p *Pusher) refused(ctx context.Context, c Change, what string, cause error) bool {
+	rec, now, code := c.Record, p.d.Now(), fault.CodeOf(cause)
+	item, there, err := p.d.Items.Get(ctx, rec.ID)
+	switch {
+	case err != nil:
+		p.d.Log.ErrorContext(ctx, "refusal not written", "order_id", rec.ID.String(), "code", string(code), "error", err)
+		return false
+	case there && item.Seq > rec.Seq:
+		return true // a newer change is on its way
+	}
+	x := order.Refusal{Seq: rec.Seq, Code: code}
+	since, tries, told := now, 0, false
+	if item.Refusal.Seq == rec.Seq {
+		since, tries, told = item.Refusal.Since, item.Refusal.Tries, item.Refusal.Letter
+	}
+	if !c.At.IsZero() && c.At.Before(since) {
+		since = c.At
+	}
+	wait := p.d.RetryBase
+	if code.Kind() != fault.Retryable {
+		wait *= permanentWait
+	}
+	x.Next = now.Add(order.Doubled(wait, tries, retryMost))
+	l := letterOf(rec.ID, rec.Seq, what, cause)
+	if !told && (code.Kind() != fault.Retryable || now.Sub(since) >= stuckAfter) {
+		if !p.send(ctx, l, cause) {
+			return false
+		}
+		x.Letter = true
+	}
+	err = p.d.Items.Refuse(ctx, rec.ID, x, now, l.entry(now))
+	if err != nil && fault.CodeOf(err) != fault.OrderNotFound {
+		p.d.Log.ErrorContext(ctx, "refusal not written", "order_id", rec.ID.String(), "code", string(code), "error", err)
+		return false
+	}
+	return true
+}
+
+// confirm ends the refusal of an order that the org now shows as rec. An error
+// leaves it there: the next try finds that the org shows it.
+func (p *Pusher) confirm(ctx context.Context, rec order.Record) {
+	if rec.Refusal.Seq == 0 {
+		return
+	}
+	if err := p.d.Items.Confirm(ctx, rec.ID, rec.Seq, order.Entry{At: p.d.Now(), Event: eventShown, By: by}); err != nil && fault.CodeOf(err) != fault.OrderNotFound {
+		p.d.Log.WarnContext(ctx, "refusal not ended", "order_id", rec.ID.String(), "error", err)
+	}
+}
+
+func letterOf(id order.ID, seq order.Seq, what string, cause error) Letter {
+	return Letter{id, seq, fault.CodeOf(cause), what + fault.TextOf(cause)}
+}
+
+// entry is the line of the history that tells of the letter.
+func (l Letter) entry(at time.Time) order.Entry {
+	return order.Entry{At: at, Event: eventFailed, Detail: order.Cut(string(l.Code)+": "+l.Message, order.MaxDetail), By: by}
+}
+
+// send sends a dead letter, and tells of it in metrics and log. false: it could
+// not be sent.
+func (p *Pusher) send(ctx context.Context, l Letter, cause error) bool {
 	if err := p.d.Dead.Send(ctx, l); err != nil {
-		p.d.Log.ErrorContext(ctx, "dead letter not sent", "order_id", id.String(), "code", string(l.Code), "error", err)
+		p.d.Log.ErrorContext(ctx, "dead letter not sent", "order_id", l.ID.String(), "code", string(l.Code), "error", err)
 		return false
 	}
 	p.d.Metrics.Count(metricDead, string(l.Code), 1)
-	p.d.Log.ErrorContext(ctx, "status cannot be shown", "order_id", id.String(), "seq", int64(seq), "code", string(l.Code), "error", cause)
-	if id.IsZero() {
-		return true
-	}
-	entry := order.Entry{At: p.d.Now(), Event: eventFailed, Detail: order.Cut(string(l.Code)+": "+l.Message, order.MaxDetail), By: by}
-	if err := p.d.Items.Note(ctx, id, entry); err != nil && fault.CodeOf(err) != fault.OrderNotFound {
-		p.d.Log.WarnContext(ctx, "history not written", "order_id", id.String(), "error", err)
-	}
+	p.d.Log.ErrorContext(ctx, "status cannot be shown", "order_id", l.ID.String(), "seq", int64(l.Seq), "code", string(l.Code), "error", cause)
 	return true
 }
 
@@ -336,7 +434,17 @@ func (p *Pusher) deadLetter(ctx context.Context, id order.ID, seq order.Seq, wha
 // id is zero where not even the order is known. false: the letter could not be
 // sent, so the record must come again.
 func (p *Pusher) DeadLetter(ctx context.Context, id order.ID, cause error) bool {
-	return p.deadLetter(ctx, id, 0, "", cause)
+	l := letterOf(id, 0, "", cause)
+	if !p.send(ctx, l, cause) {
+		return false
+	}
+	if id.IsZero() {
+		return true
+	}
+	if err := p.d.Items.Note(ctx, id, l.entry(p.d.Now())); err != nil && fault.CodeOf(err) != fault.OrderNotFound {
+		p.d.Log.WarnContext(ctx, "history not written", "order_id", id.String(), "error", err)
+	}
+	return true
 }
 
 // resolveStale asks the org what it shows for the orders whose push it refused
@@ -353,7 +461,7 @@ func (b *batch) resolveStale(ctx context.Context, stale []int) {
 	for k, i := range stale {
 		ids[k] = b.changes[i].Record.ID
 	}
-	seqs, err := p.d.Salesforce.Seqs(ctx, ids)
+	views, err := p.d.Salesforce.Shows(ctx, ids)
 	if err != nil {
 		if fault.KindOf(err) == fault.Config {
 			p.trip(ctx, err)
@@ -365,15 +473,15 @@ func (b *batch) resolveStale(ctx context.Context, stale []int) {
 	}
 	for _, i := range stale {
 		rec := b.changes[i].Record
-		shows, there := seqs[rec.ID]
+		view, there := views[rec.ID]
 		if !there {
 			gone := fault.New(fault.SalesforceRowRefused, "The order is gone from Salesforce.")
-			if !p.deadLetter(ctx, rec.ID, rec.Seq, "", gone) {
+			if !p.refused(ctx, b.changes[i], "", gone) {
 				b.retryCode[i] = gone.Code
 			}
 			continue
 		}
-		if err := p.raiseSeq(ctx, rec, shows); err != nil {
+		if err := p.raiseSeq(ctx, rec, view.Seq); err != nil {
 			b.retryCode[i] = fault.CodeOf(err)
 		}
 	}
@@ -401,7 +509,7 @@ func (p *Pusher) raiseSeq(ctx context.Context, rec order.Record, shows order.Seq
 	}
 	if lately >= staleMost {
 		err := fault.New(fault.SalesforceStale, fmt.Sprintf("Look what else writes the seq of this order, or refuses it: Salesforce shows seq %d and refused %d as older, %d times within an hour.", shows, rec.Seq, lately+1))
-		if !p.deadLetter(ctx, rec.ID, rec.Seq, "", err) {
+		if !p.refused(ctx, Change{Record: rec}, "", err) {
 			return err
 		}
 		return nil

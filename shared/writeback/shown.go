@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"orderbridge/shared/order"
@@ -28,9 +29,13 @@ func Show(r order.Record) (head order.Shown, items []order.Shown) {
 		head.Message = cmp.Or(r.ErrorMessage, r.ErrorCode.Info().Advice)
 	}
 	head.WHMCSOrderID = r.WHMCSOrderID
+	// Only where a person said so: an id that Salesforce holds of another life of
+	// the order, or of the order that this one was cloned from, is evidence, and
+	// makes the engine search before it orders.
+	head.Gone = r.WHMCSOrderID == "" && r.Word.Absent()
 	for _, item := range slices.Sorted(maps.Keys(r.ServiceIDs)) {
 		if ids := r.ServiceIDs[item]; len(ids) > 0 {
-			items = append(items, order.Shown{ID: r.ID, Item: item, Services: ids})
+			items = append(items, order.Shown{ID: r.ID, Item: item, Seq: r.Seq, Services: ids})
 		}
 	}
 	return head, items
@@ -45,4 +50,42 @@ func changedAt(r order.Record) time.Time {
 		return r.UpdatedAt
 	}
 	return at
+}
+
+// differs reports whether the org shows an order otherwise than r is: its
+// status too, since a sender writes that without a seq.
+func differs(view order.View, r order.Record) bool {
+	head, items := Show(r)
+	if view.Status != head.Status || view.Seq != head.Seq || view.Code != head.Code {
+		return true
+	}
+	if head.WHMCSOrderID != "" && view.WHMCSOrderID != head.WHMCSOrderID || head.Gone && (view.WHMCSOrderID != "" || len(view.Items) > 0) {
+		return true
+	}
+	return slices.ContainsFunc(items, func(want order.Shown) bool {
+		return !slices.ContainsFunc(view.Items, func(shows order.Shown) bool {
+			return shows.Item == want.Item && sameServices(shows.Services, want.Services)
+		})
+	})
+}
+
+// sameServices compares the services that the org shows of a product, of which
+// the last ones may have been cut off, with those that it should show.
+func sameServices(shows, want []string) bool {
+	if n := len(shows) - 1; n >= 0 && strings.HasSuffix(shows[n], "…") {
+		return len(want) >= n && slices.Equal(shows[:n], want[:n])
+	}
+	return slices.Equal(shows, want)
+}
+
+// gone names the products that show services of a WHMCS order that is gone.
+func gone(view order.View, r order.Record) []string {
+	if head, _ := Show(r); !head.Gone {
+		return nil
+	}
+	var items []string
+	for _, it := range view.Items {
+		items = append(items, it.Item)
+	}
+	return items
 }

@@ -47,7 +47,8 @@ func TestShow(t *testing.T) {
 		r.WHMCSOrderID = "991"
 		r.ServiceIDs = map[string][]string{"802b": {"502", "503"}, "802a": {"501"}, "802c": nil}
 	}
-	items := []order.Shown{{ID: orderID(1), Item: "802a", Services: []string{"501"}}, {ID: orderID(1), Item: "802b", Services: []string{"502", "503"}}}
+	seq := order.Seq(noon.UnixMilli())
+	items := []order.Shown{{ID: orderID(1), Item: "802a", Seq: seq, Services: []string{"501"}}, {ID: orderID(1), Item: "802b", Seq: seq, Services: []string{"502", "503"}}}
 	moduleText := fault.TextOf(&fault.Error{Code: fault.ModuleFailed, Vendor: "Quota reached"})
 	for name, c := range map[string]struct {
 		state  order.State
@@ -64,6 +65,11 @@ func TestShow(t *testing.T) {
 			r.ErrorCode, r.ErrorMessage = fault.OrderEmpty, ""
 		}, base(order.StatusFailed, func(x *order.Shown) {
 			x.Code, x.Message = fault.OrderEmpty, fault.OrderEmpty.Info().Advice
+		}), nil},
+		"failed after a person said that nothing was made": {order.Failed, func(r *order.Record) {
+			r.ErrorCode, r.ErrorMessage, r.Word = fault.OrderEmpty, "", order.WordAbsent
+		}, base(order.StatusFailed, func(x *order.Shown) {
+			x.Gone, x.Code, x.Message = true, fault.OrderEmpty, fault.OrderEmpty.Info().Advice
 		}), nil},
 		"failed with something made": {order.Failed, func(r *order.Record) {
 			learnt(r)
@@ -99,12 +105,36 @@ func TestALetterHoldsTheOrderAndNoField(t *testing.T) {
 	}
 }
 
+func TestReadLetter(t *testing.T) {
+	want := writeback.Letter{ID: orderID(1), Seq: 7, Code: fault.SalesforceRowRefused, Message: "no"}
+	body, err := want.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if l, since, err := writeback.ReadLetter(body); l != want || !since.IsZero() || err != nil {
+		t.Errorf("%+v, %s, %v", l, since, err)
+	}
+	// As the Lambda Developer Guide shows it.
+	given := `{"requestContext":{"requestId":"316aa6d0-8154-xmpl-9af7-85d5f4a6bc81","functionArn":"arn:aws:lambda:us-east-2:123456789012:function:my-function","condition":"RetryAttemptsExhausted","approximateInvokeCount":1},"responseContext":{"statusCode":200,"executedVersion":"$LATEST","functionError":"Unhandled"},"version":"1.0","timestamp":"2019-11-14T00:13:49.717Z","DDBStreamBatchInfo":{"shardId":"shardId-00000001573689847184-864758bb","startSequenceNumber":"800000000003126276362","endSequenceNumber":"800000000003126276362","approximateArrivalOfFirstRecord":"2019-11-14T00:13:19Z","approximateArrivalOfLastRecord":"2019-11-14T00:13:19Z","batchSize":1,"streamArn":"arn:aws:dynamodb:us-east-2:123456789012:table/mytable/stream/2019-11-14T00:04:06.388"}}`
+	if l, since, err := writeback.ReadLetter(given); !l.ID.IsZero() || !since.Equal(time.Date(2019, 11, 14, 0, 13, 19, 0, time.UTC)) || err != nil {
+		t.Errorf("%+v, %s, %v", l, since, err)
+	}
+	for _, bad := range []string{"", "{}", `{"sfOrderId":"x"}`, `{"DDBStreamBatchInfo":{}}`} {
+		if _, _, err := writeback.ReadLetter(bad); err == nil {
+			t.Errorf("%s is read", bad)
+		}
+	}
+}
+
 // fake is an org that records its calls and answers each row by say.
 type fake struct {
 	calls [][]order.Shown
 	say   func(order.Shown) error
 	fail  func(call int) error
-	shows map[order.ID]order.Seq
+	shows map[order.ID]order.View
+	probe error
+	// spoils, in a call with others, has all of them refused; alone it is refused.
+	spoils order.ID
 }
 
 func (f *fake) Update(_ context.Context, rows []order.Shown) ([]error, error) {
@@ -115,19 +145,27 @@ func (f *fake) Update(_ context.Context, rows []order.Shown) ([]error, error) {
 		}
 	}
 	out := make([]error, len(rows))
+	spoilt := slices.ContainsFunc(rows, func(r order.Shown) bool { return !f.spoils.IsZero() && r.ID == f.spoils })
 	for i, r := range rows {
-		if f.say != nil {
+		switch {
+		case spoilt && len(rows) > 1:
+			out[i] = fault.New(fault.SalesforceLimit, "")
+		case spoilt:
+			out[i] = fault.New(fault.SalesforceRowRefused, "")
+		case f.say != nil:
 			out[i] = f.say(r)
 		}
 	}
 	return out, nil
 }
 
-func (f *fake) Seqs(context.Context, []order.ID) (map[order.ID]order.Seq, error) { return f.shows, nil }
-func (f *fake) Behind(context.Context, time.Time, time.Time) (map[order.ID]order.Seq, error) {
+func (f *fake) Shows(context.Context, []order.ID) (map[order.ID]order.View, error) {
 	return f.shows, nil
 }
-func (f *fake) Probe(context.Context) error { return nil }
+func (f *fake) Changed(context.Context, time.Time, time.Time) (map[order.ID]order.View, error) {
+	return f.shows, nil
+}
+func (f *fake) Probe(context.Context) error { return f.probe }
 
 type letters []writeback.Letter
 
@@ -152,7 +190,7 @@ func newBench(t *testing.T) *bench {
 	var err error
 	b.pusher, err = writeback.New(writeback.Deps{
 		Salesforce: b.org, Items: b.table, Breaker: b.breaker(t, b.table), Dead: &b.dead, Metrics: b.metrics, Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
-		Now: func() time.Time { return b.now }, Sleep: func(_ context.Context, d time.Duration) error { b.now = b.now.Add(d); return nil },
+		RetryBase: time.Minute, Now: func() time.Time { return b.now }, Sleep: func(_ context.Context, d time.Duration) error { b.now = b.now.Add(d); return nil },
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -333,9 +371,42 @@ func TestARowRefusedForGoodNeverComesAgain(t *testing.T) {
 	}
 }
 
+// One row spoils each call that holds another one too, as a malformed row does.
+func TestARowThatSpoilsItsCallIsFoundAlone(t *testing.T) {
+	const n = 30
+	b := newBench(t)
+	b.org.shows = map[order.ID]order.View{}
+	b.org.spoils = orderID(7)
+	var changes []writeback.Change
+	for i := range n {
+		r := record(i, order.Provisioned)
+		r.AccountID = ""
+		b.table.Set(r)
+		changes = append(changes, writeback.Change{Record: r, At: noon.Add(-time.Minute)})
+	}
+	if again := b.pusher.Push(t.Context(), changes); slices.Contains(again, true) {
+		t.Fatalf("the stream is held back: %v", again)
+	}
+	for range 60 {
+		b.now = b.now.Add(time.Minute)
+		if _, err := b.pusher.Confirm(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, r := range b.table.Records() {
+		if refused := r.Refusal.Seq != 0; refused != (r.ID == b.org.spoils) {
+			t.Errorf("%s: %+v", r.ID, r.Refusal)
+		}
+	}
+	if len(b.dead) != 1 || b.dead[0].ID != b.org.spoils {
+		t.Errorf("letters %+v", b.dead)
+	}
+}
+
 func TestAConfigErrorOfEveryRowOpensTheBreakerAndCountsForTheAlarm(t *testing.T) {
 	b := newBench(t)
 	b.org.say = func(order.Shown) error { return fault.New(fault.SalesforcePermission, "") }
+	b.org.probe = fault.New(fault.SalesforcePermission, "Order.Provisioning_Seq__c")
 	changes := []writeback.Change{{Record: record(1, order.Provisioned)}, {Record: record(2, order.Failed)}}
 	if again := b.pusher.Push(t.Context(), changes); !again[0] || !again[1] {
 		t.Errorf("again: %v", again)
@@ -348,7 +419,7 @@ func TestAConfigErrorOfEveryRowOpensTheBreakerAndCountsForTheAlarm(t *testing.T)
 	if again := b.pusher.Push(t.Context(), changes); !again[0] || len(b.org.calls) != n {
 		t.Errorf("breaker open: again %v, %d calls", again, len(b.org.calls)-n)
 	}
-	b.org.say = nil
+	b.org.say, b.org.probe = nil, nil
 	b.now = b.now.Add(time.Minute)
 	if again := b.pusher.Push(t.Context(), changes); again[0] || again[1] {
 		t.Errorf("permission given back: again %v", again)
@@ -366,7 +437,7 @@ func TestTheLoserOfTheProbeMakesNoCall(t *testing.T) {
 	b := newBench(t)
 	pusher, err := writeback.New(writeback.Deps{
 		Salesforce: b.org, Items: b.table, Breaker: b.breaker(t, lost{b.table}), Dead: &b.dead, Metrics: b.metrics, Log: slog.New(slog.DiscardHandler),
-		Now: func() time.Time { return b.now }, Sleep: func(context.Context, time.Duration) error { return nil },
+		RetryBase: time.Minute, Now: func() time.Time { return b.now }, Sleep: func(context.Context, time.Duration) error { return nil },
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -379,7 +450,7 @@ func TestTheLoserOfTheProbeMakesNoCall(t *testing.T) {
 	if again := pusher.Push(t.Context(), []writeback.Change{{Record: record(1, order.Provisioned)}}); !again[0] || len(b.org.calls) != 0 {
 		t.Errorf("again %v after %d calls", again, len(b.org.calls))
 	}
-	if _, err := pusher.Sweep(t.Context()); fault.CodeOf(err) != fault.SalesforceUnavailable {
+	if _, err := pusher.Sweep(t.Context(), true); fault.CodeOf(err) != fault.SalesforceUnavailable {
 		t.Errorf("sweep: %v", err)
 	}
 	if again := b.pusher.Push(t.Context(), []writeback.Change{{Record: record(1, order.Provisioned)}}); again[0] || len(b.org.calls) != 1 {

@@ -323,7 +323,8 @@ var claimRules = []rule{
 		c.AccountID = "001000000000001AAA"
 		rec := b.claimed(c, order.StoredFailure)
 		want := before
-		want.Signal, want.Version = order.SignalNote, before.Version+1
+		// Salesforce is told again: the sender may show Activating since its click.
+		want.Signal, want.Seq, want.Version = order.SignalStatus, order.Seq(b.now.UnixMilli()), before.Version+1
 		want.Nonces = map[string]order.Nonce{c.Nonce: {Expiry: c.NonceExpiry, By: c.By, Met: order.StoredFailure}}
 		for n, v := range before.Nonces {
 			want.Nonces[n] = v
@@ -359,7 +360,8 @@ var claimRules = []rule{
 		late := b.callout(b.id(1), "double click")
 		late.SignedAt = before.ErrorAt.Add(-time.Second)
 		rec := b.claimed(late, order.StoredFailure)
-		b.same([]any{rec.State, rec.ErrorCode, rec.Word, rec.Keys, rec.Seq}, []any{before.State, before.ErrorCode, before.Word, before.Keys, before.Seq})
+		b.same([]any{rec.State, rec.ErrorCode, rec.Word, rec.Keys}, []any{before.State, before.ErrorCode, before.Word, before.Keys})
+		b.same([]any{rec.Signal, rec.Seq}, []any{order.SignalStatus, order.Seq(b.now.UnixMilli())})
 		click := b.callout(b.id(1), "after reading it")
 		click.SignedAt = b.now
 		if rec := b.claimed(click, order.Reopened); !rec.Word.Rerun() {

@@ -37,12 +37,18 @@ type Store interface {
 	Resolve(ctx context.Context, r order.Resolution) (order.Record, error)
 	Note(ctx context.Context, id order.ID, e order.Entry) error
 	Bump(ctx context.Context, id order.ID, atLeast order.Seq, now time.Time, e order.Entry) (order.Record, error)
+
+	Refuse(ctx context.Context, id order.ID, x order.Refusal, at time.Time, e order.Entry) error
+	Confirm(ctx context.Context, id order.ID, seq order.Seq, e order.Entry) error
+	Changed(ctx context.Context, from, until time.Time, limit int) (rows []order.Changed, reached time.Time, err error)
+	Refused(ctx context.Context, now time.Time, limit int) ([]order.ID, error)
+	Reconcile(ctx context.Context, since time.Time, by string, at time.Time) error
 }
 
 // Conformance checks every rule that a Store keeps. newStore returns an empty
 // table of its own for each rule, and cleans up by t.Cleanup.
 func Conformance(t *testing.T, newStore func(t *testing.T) Store) {
-	for _, rules := range [][]rule{claimRules, workRules, operatorRules, controlRules} {
+	for _, rules := range [][]rule{claimRules, workRules, operatorRules, controlRules, shownRules} {
 		for _, r := range rules {
 			t.Run(r.name, func(t *testing.T) {
 				r.check(&bench{T: t, Store: newStore(t), ctx: t.Context(), now: epoch})

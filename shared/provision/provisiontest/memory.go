@@ -152,23 +152,66 @@ func (m *Memory) Get(ctx context.Context, id order.ID) (order.Record, bool, erro
 
 // Due returns what is due, oldest first.
 func (m *Memory) Due(ctx context.Context, now time.Time, limit int) ([]order.ID, error) {
-	var ids []order.ID
-	_, err := m.call(ctx, Op{Method: "Due", Read: true}, func() (order.Record, error) {
-		var due []order.Record
-		for _, r := range m.orders {
-			if !r.DueAt.IsZero() && !r.DueAt.After(now) {
-				due = append(due, r)
-			}
+	rows, err := m.sorted(ctx, "Due", func(r order.Record) time.Time {
+		if r.DueAt.After(now) {
+			return time.Time{}
 		}
-		slices.SortFunc(due, func(a, b order.Record) int {
-			return cmp.Or(a.DueAt.Compare(b.DueAt), cmp.Compare(a.ID.String(), b.ID.String()))
-		})
-		for _, r := range due[:min(max(limit, 0), len(due))] {
-			ids = append(ids, r.ID)
+		return r.DueAt
+	})
+	return idsOf(rows, limit), err
+}
+
+// sorted returns the orders of which when gives a time, by it.
+func (m *Memory) sorted(ctx context.Context, method string, when func(order.Record) time.Time) ([]order.Changed, error) {
+	var rows []order.Changed
+	_, err := m.call(ctx, Op{Method: method, Read: true}, func() (order.Record, error) {
+		for _, r := range m.orders {
+			if at := when(r); !at.IsZero() {
+				rows = append(rows, order.Changed{ID: r.ID, At: at})
+			}
 		}
 		return order.Record{}, nil
 	})
-	return ids, err
+	slices.SortFunc(rows, func(a, b order.Changed) int {
+		return cmp.Or(a.At.Compare(b.At), cmp.Compare(a.ID.String(), b.ID.String()))
+	})
+	return rows, err
+}
+
+func idsOf(rows []order.Changed, limit int) []order.ID {
+	var ids []order.ID
+	for _, r := range rows[:min(max(limit, 0), len(rows))] {
+		ids = append(ids, r.ID)
+	}
+	return ids
+}
+
+// Changed returns what was changed from from until until, oldest first.
+func (m *Memory) Changed(ctx context.Context, from, until time.Time, limit int) ([]order.Changed, time.Time, error) {
+	rows, err := m.sorted(ctx, "Changed", func(r order.Record) time.Time {
+		at := time.UnixMilli(int64(r.Seq)).UTC()
+		if r.Refusal.Seq == r.Seq || at.Before(from) || at.After(until) {
+			return time.Time{}
+		}
+		return at
+	})
+	reached := until.Add(time.Millisecond)
+	if len(rows) > limit {
+		reached = rows[limit].At
+		rows = slices.DeleteFunc(rows, func(r order.Changed) bool { return !r.At.Before(reached) })
+	}
+	return rows, reached, err
+}
+
+// Refused returns what Salesforce refuses and is to be tried again by now.
+func (m *Memory) Refused(ctx context.Context, now time.Time, limit int) ([]order.ID, error) {
+	rows, err := m.sorted(ctx, "Refused", func(r order.Record) time.Time {
+		if r.Refusal.Seq != r.Seq || r.Refusal.Next.After(now) {
+			return time.Time{}
+		}
+		return r.Refusal.Next
+	})
+	return idsOf(rows, limit), err
 }
 
 // Lease makes the caller the one worker of an order.
@@ -195,6 +238,18 @@ func (m *Memory) Note(ctx context.Context, id order.ID, e order.Entry) error {
 // Bump makes Salesforce hear of an order again.
 func (m *Memory) Bump(ctx context.Context, id order.ID, atLeast order.Seq, now time.Time, e order.Entry) (order.Record, error) {
 	return m.change(ctx, "Bump", id, func(r order.Record) (order.Record, error) { return r.Bump(atLeast, now, e) })
+}
+
+// Refuse notes that Salesforce refuses what it is to show.
+func (m *Memory) Refuse(ctx context.Context, id order.ID, x order.Refusal, at time.Time, e order.Entry) error {
+	_, err := m.change(ctx, "Refuse", id, func(r order.Record) (order.Record, error) { return r.Refuse(x, at, e) })
+	return err
+}
+
+// Confirm notes that Salesforce shows the order as it is at seq.
+func (m *Memory) Confirm(ctx context.Context, id order.ID, seq order.Seq, e order.Entry) error {
+	_, err := m.change(ctx, "Confirm", id, func(r order.Record) (order.Record, error) { return r.Confirm(seq, e) })
+	return err
 }
 
 // Control reads the switch of one side.
@@ -228,9 +283,9 @@ func (m *Memory) changeControl(ctx context.Context, op Op, do func(order.Control
 	return c, nil
 }
 
-func (m *Memory) command(ctx context.Context, method string, do func(order.Control) (order.Control, error)) error {
+func (m *Memory) command(ctx context.Context, method string, side order.Side, do func(order.Control) (order.Control, error)) error {
 	var refused error
-	_, err := m.changeControl(ctx, Op{Method: method, Side: order.SideWHMCS}, func(c order.Control) (next order.Control, write bool) {
+	_, err := m.changeControl(ctx, Op{Method: method, Side: side}, func(c order.Control) (next order.Control, write bool) {
 		next, refused = do(c)
 		return next, refused == nil
 	})
@@ -239,20 +294,25 @@ func (m *Memory) command(ctx context.Context, method string, do func(order.Contr
 
 // Pause stops all work.
 func (m *Memory) Pause(ctx context.Context, reason, by string, at time.Time) error {
-	return m.command(ctx, "Pause", func(c order.Control) (order.Control, error) { return c.Pause(reason, by, at) })
+	return m.command(ctx, "Pause", order.SideWHMCS, func(c order.Control) (order.Control, error) { return c.Pause(reason, by, at) })
 }
 
 // Resume ends a pause.
 func (m *Memory) Resume(ctx context.Context, by string, at time.Time) error {
-	return m.command(ctx, "Resume", func(c order.Control) (order.Control, error) { return c.Resume(by, at) })
+	return m.command(ctx, "Resume", order.SideWHMCS, func(c order.Control) (order.Control, error) { return c.Resume(by, at) })
 }
 
 // Release ends the hold of one person.
 func (m *Memory) Release(ctx context.Context, of, by string, at time.Time) error {
-	return m.command(ctx, "Release", func(c order.Control) (order.Control, error) { return c.Release(of, by, at) })
+	return m.command(ctx, "Release", order.SideWHMCS, func(c order.Control) (order.Control, error) { return c.Release(of, by, at) })
 }
 
 // LookBefore makes orders created before that time be searched.
 func (m *Memory) LookBefore(ctx context.Context, before time.Time, by string, at time.Time) error {
-	return m.command(ctx, "LookBefore", func(c order.Control) (order.Control, error) { return c.WithLookBefore(before, by, at) })
+	return m.command(ctx, "LookBefore", order.SideWHMCS, func(c order.Control) (order.Control, error) { return c.WithLookBefore(before, by, at) })
+}
+
+// Reconcile makes every change since that time be compared with Salesforce.
+func (m *Memory) Reconcile(ctx context.Context, since time.Time, by string, at time.Time) error {
+	return m.command(ctx, "Reconcile", order.SideSalesforce, func(c order.Control) (order.Control, error) { return c.Reconcile(since, by, at) })
 }

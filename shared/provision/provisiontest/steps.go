@@ -124,7 +124,8 @@ func (s *Steps) bases(from, to order.Record) []change {
 		if st.sent == order.PointAdding {
 			undone.Add, undone.Word, undone.Accept = order.Sent{Count: st.before.Add.Count}, st.before.Word, st.before.Accept
 			if st.before.Add.Count == 0 {
-				undone.RecoveryPoint, undone.Plan, undone.FirstAddAt = st.before.RecoveryPoint, st.before.Plan, st.before.FirstAddAt
+				undone.RecoveryPoint, undone.Plan = st.before.RecoveryPoint, st.before.Plan
+				undone.FirstAddAt, undone.FirstAddAfter = st.before.FirstAddAt, st.before.FirstAddAfter
 			}
 			done.RecoveryPoint, done.WHMCSOrderID = order.PointAdded, to.WHMCSOrderID
 		} else {
@@ -260,13 +261,20 @@ func called(c change, keyed bool) string {
 // planned frees what a worker may learn of an order: its account, the plan
 // while none is pinned, and the services of the WHMCS order just found.
 func planned(want *order.Record, c change) {
-	want.AccountID, want.UpdatedAt = c.to.AccountID, c.to.UpdatedAt
+	want.AccountID, want.UpdatedAt, want.Search = c.to.AccountID, c.to.UpdatedAt, nil
 	switch at := c.base.RecoveryPoint; {
 	case at == order.PointNone, c.base.Plan == nil:
 		want.Plan = c.to.Plan
 	}
 	if c.base.RecoveryPoint == order.PointAdded {
 		want.ServiceIDs = c.to.ServiceIDs
+	}
+}
+
+// searching frees what a search under way leaves to the next lease.
+func searching(want *order.Record, c change) {
+	if at := c.base.RecoveryPoint; at == order.PointAdding || at == order.PointAccepted {
+		want.Search = c.to.Search
 	}
 }
 

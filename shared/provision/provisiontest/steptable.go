@@ -32,7 +32,7 @@ func steps() (byPerson, byWorker []step) {
 				want.AccountID = c.to.AccountID
 			}
 		}},
-		{"stored failure", nil, order.SignalNote, []string{""}, func(c change) string {
+		{"stored failure", nil, order.SignalStatus, []string{""}, func(c change) string {
 			if c.base.State != order.Failed {
 				return "not failed"
 			}
@@ -106,6 +106,14 @@ func steps() (byPerson, byWorker []step) {
 		}, func(want *order.Record, c change) {
 			want.ErrorCode, want.ErrorMessage, want.ErrorAt, want.UpdatedAt = fault.Stopped, "", c.to.UpdatedAt, c.to.UpdatedAt
 		}},
+		{"refusal", nil, order.SignalNote, []string{"status_push_failed", ""}, func(c change) string {
+			was, is := c.base.Refusal, c.to.Refusal
+			return when(is.Seq == c.base.Seq && is.Next.After(is.Since) && (is.Seq != was.Seq && is.Tries == 1 || is.Tries == was.Tries+1) &&
+				is.Letter == (c.line.Event != "" || is.Seq == was.Seq && was.Letter), "not one more refusal of what is to be shown")
+		}, func(want *order.Record, c change) { want.Refusal = c.to.Refusal }},
+		{"shown", nil, order.SignalNote, []string{"status_shown", ""}, func(c change) string {
+			return when(c.base.Refusal.Seq != 0 && c.to.Refusal == order.Refusal{} && c.base.Refusal.Letter == (c.line.Event != ""), "nothing was refused")
+		}, func(want *order.Record, c change) { want.Refusal = order.Refusal{} }},
 		{"note", nil, order.SignalNote, nil, func(c change) string {
 			return when(c.line.Event != "", "no line in the history")
 		}, func(*order.Record, change) {}},
@@ -131,7 +139,7 @@ func steps() (byPerson, byWorker []step) {
 			want.RecoveryPoint, want.Add, want.LeaseUntil, want.Word = order.PointAdding, c.to.Add, c.to.LeaseUntil, want.Word.WithoutAbsent()
 			want.WHMCSOrderID, want.Accept = "", order.Sent{}
 			if want.FirstAddAt.IsZero() {
-				want.FirstAddAt = c.to.UpdatedAt
+				want.FirstAddAt, want.FirstAddAfter = c.to.UpdatedAt, c.to.FirstAddAfter
 			}
 		}},
 		{"found", []string{"adding/found"}, order.SignalLease, []string{"adopted"}, func(c change) string {
@@ -163,6 +171,7 @@ func steps() (byPerson, byWorker []step) {
 			return when(c.to.State == order.Working && !c.to.LeaseUntil.Before(c.base.LeaseUntil), "the lease does not grow")
 		}, func(want *order.Record, c change) {
 			planned(want, c)
+			searching(want, c)
 			want.LeaseUntil = c.to.LeaseUntil
 		}},
 		{"wait", []string{"adding/unsettled", "accepting/unsettled", "accepted/not-yet", "sent/held-back", "sent/unsure", "sent/not-pending",
@@ -180,6 +189,7 @@ func steps() (byPerson, byWorker []step) {
 			return ""
 		}, func(want *order.Record, c change) {
 			planned(want, c)
+			searching(want, c)
 			want.State, want.DueAt, want.LeaseUntil, want.Attempts = order.Waiting, c.to.DueAt, time.Time{}, c.to.Attempts
 			if !c.to.ErrorAt.Equal(c.base.ErrorAt) {
 				shown(want, c)

@@ -53,6 +53,13 @@ var faultsOf = map[string][]string{
 	"lock-row-nested":      {actionUpdate}, // the lock reported from inside a trigger
 	"row-refused":          {actionUpdate}, // another validation rule of the org
 	"cpu-limit":            {actionUpdate}, // a trigger of the org ran out of CPU time
+	"lock-row-flow":        {actionUpdate}, // the lock reported from inside a flow
+	"record-unavailable":   {actionUpdate}, // the lock in the words that people are shown
+	"soql-limit":           {actionUpdate}, // a managed package ran out of queries
+	"row-unknown":          {actionUpdate}, // a code that no document lists
+	"row-hidden":           {actionUpdate}, // the user may not edit this record
+	"row-cross-reference":  {actionUpdate}, // nor one that it refers to
+	"row-type":             {actionUpdate}, // a field of another type, told of the row
 }
 
 // Fault queues one fault: of the faults of an action whose Match fits, the

@@ -22,6 +22,7 @@ type record struct {
 	parent values // the account, or the product; nil = none, or not readable
 
 	items   []string // of an order: the ids of its products
+	poison  string   // of an order: the row fault that each update of it meets
 	history []Change // of an order
 	order   string   // of an order product
 }
@@ -44,6 +45,9 @@ type Seed struct {
 	AccountHidden bool           `json:"accountHidden"`
 	Items         []SeedItem     `json:"items"`
 	Fields        map[string]any `json:"fields"` // any field of the order
+	// Poison names a row fault, such as row-hidden, that every update of the
+	// order and its lines meets until the order is put again; "" = none.
+	Poison string `json:"poison"`
 }
 
 // SeedItem is one line of a Seed.
@@ -71,11 +75,14 @@ func (s *Sim) PutOrder(id string, seed Seed) error {
 		return fmt.Errorf("%.40q is not an Order id", id)
 	}
 	id = parsed.String()
+	if _, known := rowFault(seed.Poison, s.schema["order"], change{}, id); !known && seed.Poison != "" {
+		return fmt.Errorf("poison %q is not the fault of a row", seed.Poison)
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := s.opt.Now()
 	old, exists := s.orders[id]
-	row := &record{id: id, fields: s.blank("order", id, now)}
+	row := &record{id: id, fields: s.blank("order", id, now), poison: seed.Poison}
 	if exists {
 		row.fields, row.history = maps.Clone(old.fields), old.history
 	} else {

@@ -89,6 +89,7 @@ func newSchema() map[string]*object {
 			field{name: "Quantity", kind: kindDouble, digits: 16, writable: true},
 			field{name: "CreatedDate", kind: kindDateTime},
 			field{name: "LastModifiedDate", kind: kindDateTime},
+			field{name: "Provisioning_Seq__c", kind: kindDouble, digits: 18, writable: true},
 			field{name: "WHMCS_Service_ID__c", kind: kindTextArea, length: 4096, writable: true}),
 	}
 }

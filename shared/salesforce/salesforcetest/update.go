@@ -352,6 +352,13 @@ func (s *Sim) save(c change, twice bool, f *Fault) saved {
 			return out
 		}
 	}
+	owner, item := rec, ""
+	if rec.order != "" {
+		owner, item = s.orders[rec.order], full
+	}
+	if out, hit := rowFault(owner.poison, o, c, full); hit {
+		return out
+	}
 
 	next := values{}
 	for _, m := range c.fields {
@@ -372,10 +379,6 @@ func (s *Sim) save(c change, twice bool, f *Fault) saved {
 	}
 
 	now := s.opt.Now()
-	owner, item := rec, ""
-	if rec.order != "" {
-		owner, item = s.orders[rec.order], full
-	}
 	for _, m := range c.fields {
 		fl, _ := o.visible(m.name)
 		v := next[fl.name]
@@ -405,6 +408,20 @@ func rowFault(name string, o *object, c change, id string) (saved, bool) {
 		return refusedRow("CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY", "OrderTrigger: execution of AfterUpdate\n\ncaused by: System.DmlException: Update failed. First exception on row 0 with id "+id+"; first error: UNABLE_TO_LOCK_ROW, "+lock+": []"), true
 	case "cpu-limit":
 		return refusedRow("CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY", "OrderTrigger: System.LimitException: Apex CPU time limit exceeded"), true
+	case "lock-row-flow":
+		return refusedRow("CANNOT_EXECUTE_FLOW_TRIGGER", "We can't save this record because the \"Order after save\" process failed. Give your Salesforce admin these details. UNABLE_TO_LOCK_ROW: "+lock+". You can look up ExceptionCode values in the SOAP API Developer Guide."), true
+	case "record-unavailable":
+		return refusedRow("CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY", "OrderTrigger: Record Currently Unavailable: The record you are attempting to edit, or one of its related records, is currently being modified by another user. Please try again."), true
+	case "soql-limit":
+		return refusedRow("CANNOT_EXECUTE_FLOW_TRIGGER", "SBQQ:Too many SOQL queries: 101"), true
+	case "row-unknown":
+		return refusedRow("ORCHESTRATION_REJECTED", "The change was not accepted at this time."), true
+	case "row-hidden":
+		return refusedRow("INSUFFICIENT_ACCESS_OR_READONLY", "insufficient access rights on object id"), true
+	case "row-cross-reference":
+		return refusedRow("INSUFFICIENT_ACCESS_ON_CROSS_REFERENCE_ENTITY", "insufficient access rights on cross-reference id: "+id), true
+	case "row-type":
+		return refusedRow("JSON_PARSER_ERROR", "Cannot deserialize instance of double from VALUE_STRING value x"), true
 	case "row-refused":
 		return refusedRow("FIELD_CUSTOM_VALIDATION_EXCEPTION", "The order is closed for changes.", "Status"), true
 	case "role-denied":

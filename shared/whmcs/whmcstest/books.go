@@ -83,6 +83,7 @@ type Switches struct {
 	NotesEscaped     bool     `json:"notesEscaped"`     // notes are read HTML-escaped
 	NotesAbort       bool     `json:"notesAbort"`       // a hook aborts the module while the order has notes
 	FieldsOff        bool     `json:"fieldsOff"`        // AddOrder does not keep custom fields
+	NoLineItems      bool     `json:"noLineItems"`      // orders are listed without their line items
 	FlattenQueue     bool     `json:"flattenQueue"`     // "queue[0][id]" keys
 	OrderStatus      string   `json:"orderStatus"`      // of a new order; "" = Pending
 	DenyIP           string   `json:"denyIP"`           // refuse callers, showing this address
@@ -117,6 +118,7 @@ type state struct {
 	products map[int64]Product
 	orders   []*Order // by id, ascending
 	byID     map[int64]*Order
+	marked   map[string][]*Order // by Salesforce order id; deleted ones too
 	queue    []queued
 	asked    map[string]map[int64]bool // Salesforce id -> clients it was asked for
 }
@@ -142,7 +144,7 @@ func (b *Books) Reset() {
 	b.st = &state{
 		switches: b.initial,
 		clients:  map[int64]Client{}, products: map[int64]Product{},
-		byID: map[int64]*Order{}, asked: map[string]map[int64]bool{},
+		byID: map[int64]*Order{}, marked: map[string][]*Order{}, asked: map[string]map[int64]bool{},
 	}
 }
 
@@ -187,7 +189,15 @@ func (b *Books) Orders() []Order {
 
 // OrdersOf returns copies of the orders that were made for one Salesforce order.
 func (b *Books) OrdersOf(salesforce string) []Order {
-	return slices.DeleteFunc(b.Orders(), func(o Order) bool { return o.Salesforce != salesforce })
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	var all []Order
+	for _, o := range b.st.marked[salesforce] {
+		if _, ok := b.st.byID[o.ID]; ok {
+			all = append(all, o.copy())
+		}
+	}
+	return all
 }
 
 // Order returns a copy of one order.
@@ -534,10 +544,11 @@ func (r *Run) add(t Twist) Reply {
 	}
 	r.st.orders = append(r.st.orders, o)
 	r.st.byID[o.ID] = o
+	r.st.marked[o.Salesforce] = append(r.st.marked[o.Salesforce], o)
 	r.OrderID, r.Effect = o.ID, fmt.Sprintf("order %d added", o.ID)
 	if o.Salesforce != "" {
-		for _, other := range r.st.orders {
-			if other != o && other.Salesforce == o.Salesforce && other.Live() {
+		for _, other := range r.st.marked[o.Salesforce] {
+			if r.st.byID[other.ID] == other && other != o && other.Live() {
 				b.fail("whmcs: Salesforce order %s has two live orders, %d and %d", o.Salesforce, other.ID, o.ID)
 			}
 		}

@@ -94,7 +94,7 @@ func (st *state) getOrders(f Form) Reply {
 	switch st.switches.ListOrder {
 	case "asc":
 	case "mixed":
-		slices.SortStableFunc(found, func(a, b *Order) int { return cmp.Compare(a.ID%7, b.ID%7) })
+		slices.SortStableFunc(found, func(a, b *Order) int { return cmp.Compare(a.ID*7919%10007, b.ID*7919%10007) })
 	default:
 		slices.Reverse(found)
 	}
@@ -118,13 +118,17 @@ func (st *state) orderRow(o *Order) obj {
 		items = append(items, obj{{"type", "product"}, {"relid", s.ID}, {"producttype", "Hosting Account"}, {"product", "Web - " + p.Name},
 			{"domain", s.Domain}, {"billingcycle", shown}, {"amount", "$8.00 USD"}, {"status", s.Status}})
 	}
-	return obj{
+	row := obj{
 		{"id", o.ID}, {"ordernum", 4000000000 + o.ID}, {"userid", o.UserID}, {"contactid", int64(0)}, {"requestor_id", int64(0)}, {"admin_requestor_id", int64(1)},
 		{"date", o.Date.Format(time.DateTime)}, {"nameservers", ""}, {"transfersecret", ""}, {"renewals", ""}, {"promocode", o.PromoCode}, {"promotype", ""}, {"promovalue", ""},
 		{"orderdata", "[]"}, {"amount", "8.00"}, {"paymentmethod", o.Method}, {"invoiceid", int64(0)}, {"status", o.Status}, {"ipaddress", "203.0.113.7"},
 		{"fraudmodule", ""}, {"fraudoutput", ""}, {"notes", notes}, {"paymentmethodname", "Mail In Payment"}, {"paymentstatus", ""}, {"name", "A Client"},
-		{"currencyprefix", "$"}, {"currencysuffix", " USD"}, {"frauddata", ""}, {"validationdata", ""}, {"lineitems", rows{"lineitem", items}},
+		{"currencyprefix", "$"}, {"currencysuffix", " USD"}, {"frauddata", ""}, {"validationdata", ""},
 	}
+	if !st.switches.NoLineItems {
+		row = append(row, member{"lineitems", rows{"lineitem", items}})
+	}
+	return row
 }
 
 func (st *state) getClientsProducts(f Form) Reply {

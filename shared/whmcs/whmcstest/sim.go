@@ -245,7 +245,13 @@ func (s *Server) api(w http.ResponseWriter, r *http.Request) {
 	}
 	c := &call{s: s, w: w, r: r, form: form, arrived: arrived, action: known(form.Get("action"))}
 	c.entry = &Call{At: arrived.UTC().Round(0), Action: cmp.Or(c.action, form.Get("action")), Params: params(form)}
-	names := s.books.names(c.action, form)
+	names := map[string]bool{}
+	if c.action == "AddOrder" {
+		s.books.ask(form)
+	}
+	if s.matches(c.action) {
+		names = s.books.names(c.action, form)
+	}
 	reused := s.connection(r)
 	s.mu.Lock()
 	c.fault = s.pick(c, names, reused)
@@ -268,14 +274,26 @@ func (s *Server) connection(r *http.Request) bool {
 	return before
 }
 
-// names returns what a fault's match may say to fit this call. An AddOrder that
-// arrives is remembered for the reads that follow, whatever becomes of it.
+// matches reports whether a fault waits for particular calls of the action:
+// what a call is about is found out only then.
+func (s *Server) matches(action string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.ContainsFunc(s.faults, func(f Fault) bool { return f.Action == action && f.Match != "" })
+}
+
+// ask remembers an AddOrder that arrives for the reads that follow, whatever
+// becomes of it.
+func (b *Books) ask(f Form) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.st.ask(f)
+}
+
+// names returns what a fault's match may say to fit this call.
 func (b *Books) names(action string, f Form) map[string]bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if action == "AddOrder" {
-		b.st.ask(f)
-	}
 	found := map[string]bool{}
 	for n := range b.st.names(action, f) {
 		found[canonical(n)] = true
