@@ -26,6 +26,9 @@ func (c *Client) Load(ctx context.Context, id order.ID) (order.Request, error) {
 		return req, err
 	}
 	if err := c.mapInto(&req, o, items); err != nil {
+		if code := fault.CodeOf(err); code == fault.AccountNotReadable || code == fault.ProductNotReadable {
+			err = c.hidden(ctx, err)
+		}
 		return order.Request{ID: req.ID, AccountID: req.AccountID}, err
 	}
 	return req, nil
