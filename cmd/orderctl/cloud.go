@@ -33,6 +33,7 @@ type ledger interface {
 	Get(ctx context.Context, id order.ID) (order.Record, bool, error)
 	Failed(ctx context.Context, since time.Time) ([]store.FailedOrder, error)
 	Open(ctx context.Context) ([]order.Record, error)
+	Refused(ctx context.Context, now time.Time, limit int) ([]order.ID, error)
 	Control(ctx context.Context, side order.Side) (order.Control, error)
 	Resolve(ctx context.Context, r order.Resolution) (order.Record, error)
 	Bump(ctx context.Context, id order.ID, atLeast order.Seq, now time.Time, e order.Entry) (order.Record, error)

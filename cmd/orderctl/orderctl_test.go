@@ -196,6 +196,15 @@ func (m *memory) Open(context.Context) (all []order.Record, err error) {
 	return all, m.err
 }
 
+func (m *memory) Refused(context.Context, time.Time, int) (ids []order.ID, err error) {
+	for _, r := range m.orders {
+		if r.Refusal.Seq != 0 && r.Refusal.Seq == r.Seq {
+			ids = append(ids, r.ID)
+		}
+	}
+	return ids, m.err
+}
+
 func (m *memory) LookBefore(_ context.Context, before time.Time, by string, at time.Time) (err error) {
 	m.control.Side = order.SideWHMCS
 	m.control, err = m.control.WithLookBefore(before, by, at)
@@ -978,7 +987,12 @@ func TestStatusSaysWhetherAPersonIsNeeded(t *testing.T) {
 		change func(*world)
 		says   string
 	}{
-		"a decision":   {func(w *world) { w.table.orders[orderID] = record(t) }, "1 failed orders wait for a decision: orderctl list --needs person"},
+		"a decision": {func(w *world) { w.table.orders[orderID] = record(t) }, "1 failed orders wait for a decision: orderctl list --needs person"},
+		"a refused status": {func(w *world) {
+			r := record(t)
+			r.State, r.Refusal = order.Provisioned, order.Refusal{Seq: r.Seq, Code: fault.SalesforceRowRefused}
+			w.table.orders[orderID] = r
+		}, "Salesforce refuses to show 1 orders: orderctl show " + orderID},
 		"dead letters": {func(w *world) { w.letters.add("x", "{}") }, "1 dead letters of statuspush"},
 		"dead work":    {func(w *world) { w.letters.addTo("http://work-dead", "x", "{}") }, "1 dead letters of work"},
 		"an installation": {func(w *world) {

@@ -25,8 +25,12 @@ type overview struct {
 	Failed map[string]int `json:"failed"`           // by code
 	Oldest *row           `json:"oldest,omitempty"` // of the open orders
 	// Overdue is how many open orders no worker takes although they are due.
-	Overdue     int            `json:"overdue"`
-	DeadLetters map[string]int `json:"dead_letters"` // by queue
+	Overdue int `json:"overdue"`
+	// Refused are orders whose newest status Salesforce refuses to show;
+	// every change before ConfirmedUntil that is not among them is shown.
+	Refused        []string       `json:"refused"`
+	ConfirmedUntil string         `json:"confirmed_until,omitempty"`
+	DeadLetters    map[string]int `json:"dead_letters"` // by queue
 	// Needed says, line by line, why a person is needed.
 	Needed []string `json:"person_needed,omitempty"`
 }
@@ -112,7 +116,32 @@ func (a *app) overview(ctx context.Context) (overview, []order.Control, error) {
 	if err := a.countFailed(ctx, table, &o); err != nil {
 		return o, nil, err
 	}
+	if err := a.countRefused(ctx, table, &o, sides[1]); err != nil {
+		return o, nil, err
+	}
 	return o, sides, a.countLetters(ctx, &o)
+}
+
+const (
+	// refusedMost bounds the refused orders that are named.
+	refusedMost = 1000
+	// untilTried lies behind the next try of every refused order.
+	untilTried = 30 * 24 * time.Hour
+)
+
+func (a *app) countRefused(ctx context.Context, table ledger, o *overview, salesforce order.Control) error {
+	ids, err := table.Refused(ctx, a.now().Add(untilTried), refusedMost)
+	if err != nil {
+		return err
+	}
+	o.ConfirmedUntil, o.Refused = jsonTime(salesforce.ConfirmedUntil), []string{}
+	for _, id := range ids {
+		o.Refused = append(o.Refused, id.String())
+	}
+	if len(ids) > 0 {
+		o.Needed = append(o.Needed, fmt.Sprintf("Salesforce refuses to show %d orders: orderctl show %s says why", len(ids), ids[0]))
+	}
+	return nil
 }
 
 func (a *app) countOpen(ctx context.Context, table ledger, o *overview, paused bool) error {
@@ -203,6 +232,7 @@ func (a *app) statusPage(p *printer, o overview, sides []order.Control) {
 		line("oldest open", "%s, %s since %s, %s", o.Oldest.ID, o.Oldest.State, ago(o.Oldest.since, now), cmp.Or(o.Oldest.Code, "no error"))
 	}
 	line("failed", "%s", countsText(o.Failed))
+	line("Salesforce", "compared until %s, refuses %d orders", dash(o.ConfirmedUntil), len(o.Refused))
 	if len(o.DeadLetters) > 0 {
 		line("dead letters", "%s", countsText(o.DeadLetters))
 	}
