@@ -4,15 +4,18 @@ GOVULNCHECK   := v1.9.0
 SAM_CLI       := 1.170.0
 CFN_LINT      := 1.58.0
 MINISTACK     := 1.5.33
+SCHEMATHESIS  := 4.32.5
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
-# Where everything is installed and built; both are ignored by git.
+# Where everything is installed and built; all are ignored by git.
 TOOLS := $(CURDIR)/.tools
 BUILD := $(CURDIR)/build
+# The Salesforce project; its tools are where Node and editors look for them.
+SFDX := sfdx
 
 # A static binary does not care which libc it meets; lambda.norpc leaves out
 # the old RPC mode of the Lambda library (2 MB).
@@ -27,6 +30,9 @@ GOARCH_x86_64 := amd64
 
 # Options of `make chaos`.
 CHAOS ?=
+
+# The browser of make e2e.
+export CHROMIUM ?= chromium
 
 # How long `make fuzz` tries each target.
 FUZZTIME ?= 60s
@@ -47,6 +53,7 @@ help: ## list the verbs
 
 .PHONY: build
 build: ## build the four functions, the local system and orderctl into build/bin
+	@echo 'building (a minute or two the first time, then seconds)'
 	@$(foreach f,$(FUNCTIONS),go build $(GOFLAGS_BUILD) -ldflags '$(LDFLAGS)' -o $(BUILD)/bin/$(f)/bootstrap ./functions/$(f) &&) \
 		go build $(GOFLAGS_BUILD) -ldflags '$(LDFLAGS)' -o $(BUILD)/bin/ ./local && \
 		go build $(GOFLAGS_BUILD) -buildvcs=auto -ldflags '$(LDFLAGS)' -o $(BUILD)/bin/ ./cmd/orderctl
@@ -59,6 +66,11 @@ install: ## install orderctl into the folder of Go's binaries (orderctl man DIR 
 run: build ## start the whole system on this machine (Ctrl-C ends it)
 	@exec $(BUILD)/bin/local -template template.yaml -bin $(BUILD)/bin
 
+.PHONY: demo
+demo: build ## show in a minute what it is for: six orders, five of them in trouble
+	@go build -o $(BUILD)/bin/demo ./local/demo
+	@exec $(BUILD)/bin/demo -template template.yaml -bin $(BUILD)/bin $(if $(CI),,-keep)
+
 .PHONY: test
 test: build $(TOOLS)/ministack/$(MINISTACK) $(TOOLS)/clients/installed ## run everything that must hold (5 minutes at most)
 	@MINISTACK_BIN=$(TOOLS)/ministack/bin/ministack SF_CLIENTS=$(TOOLS)/clients BIN=$(BUILD)/bin .ci/test
@@ -70,6 +82,26 @@ lint: $(TOOLS)/bin/golangci-lint-$(GOLANGCI_LINT) ## check style, vet and shell 
 	@$< run
 	@# SC3045: dash knows ulimit -t.
 	@grep -lE '^#!.*\b(ba)?sh$$' $$(git ls-files) | xargs -r shellcheck -S warning -e SC3045
+
+##@ Portal
+
+.PHONY: portal-test
+portal-test: $(TOOLS)/portal ## check and test portal/: types, package, React, TanStack Query, SWR
+	@cd portal && npm run -s check && npm run -s test
+
+.PHONY: e2e
+e2e: build $(TOOLS)/portal ## the portal's client and the console page in Chromium, on the running system
+	@.ci/need $(CHROMIUM) chromium
+	@cd portal && npm run -s build && BIN=$(BUILD)/bin npm run -s e2e
+
+.PHONY: screenshots
+screenshots: build $(TOOLS)/portal ## make the README's pictures of the console page
+	@.ci/need $(CHROMIUM) chromium
+	@cd portal && BIN=$(BUILD)/bin npm run -s screenshots
+
+.PHONY: portal-bench
+portal-bench: build $(TOOLS)/portal ## how long a customer waits for 200 orders' news, and how often is asked
+	@cd portal && npm run -s build && BIN=$(BUILD)/bin npm run -s bench
 
 ##@ Slower checks
 
@@ -85,6 +117,13 @@ fuzz: ## try each fuzz target for FUZZTIME (60s)
 contract: build ## walk each row of the HTTP contract by plain requests (API_URL=… walks a running system)
 	@if [ -n "$${API_URL:-}" ]; then python3 contract/walk.py; \
 	else python3 contract/walk.py --start '$(BUILD)/bin/local -template template.yaml -bin $(BUILD)/bin'; fi
+
+# Options of make api-fuzz; --seed N repeats a run.
+FUZZ ?=
+
+.PHONY: api-fuzz
+api-fuzz: build $(TOOLS)/schemathesis/$(SCHEMATHESIS) ## fuzz every route of the contract by Schemathesis (FUZZ='--seed N --examples N')
+	@$(TOOLS)/schemathesis/bin/python contract/fuzz.py --start '$(BUILD)/bin/local -template template.yaml -bin $(BUILD)/bin' $(FUZZ)
 
 # A run of make chaos that failed is repeated by SEED=…; ORDERS=60 is a short one.
 ORDERS ?= 0
@@ -114,6 +153,24 @@ model: ## check the formal model of the protocol
 .PHONY: vuln
 vuln: $(TOOLS)/bin/govulncheck-$(GOVULNCHECK) ## look the modules up in Go's vulnerability database (needs the internet)
 	@$< ./...
+
+##@ Salesforce
+
+.PHONY: sfdx-test
+sfdx-test: $(SFDX)/node_modules/.installed ## check the Salesforce package, run its tests in a model (4 minutes; Node, Java)
+	@.ci/need java openjdk-17-jre-headless
+	@node sfdx/check/all.mjs
+
+.PHONY: sfdx-aer
+sfdx-aer: ## run the Apex tests by aer, an interpreter that you have (AER_BIN=…)
+	@test -n "$${AER_BIN:-}" || { echo 'AER_BIN is not set: the path of aer, from github.com/octoberswimmer/aer-dist' >&2; exit 1; }
+	@"$$AER_BIN" test sfdx/orderbridge-mapping sfdx/orderbridge
+
+.PHONY: sfdx-e2e
+sfdx-e2e: build $(SFDX)/model/node_modules/.package-lock.json ## click the Salesforce package in a browser: a model of the platform, the real functions (3 minutes)
+	@.ci/need chromium chromium
+	@node --test sfdx/model/test/*.test.mjs
+	@BIN=$(BUILD)/bin node --test sfdx/model/e2e/*.test.mjs
 
 ##@ Cloud
 
@@ -151,7 +208,7 @@ build-FulfillFunction build-ProvisionFunction build-StatusPushFunction build-Sta
 
 .PHONY: clean
 clean: ## remove what was built and installed
-	@rm -rf $(BUILD) $(TOOLS) .aws-sam
+	@rm -rf $(BUILD) $(TOOLS) .aws-sam $(SFDX)/node_modules $(SFDX)/model/node_modules
 
 # Tools. Each file named for a version stands for that version being there, so
 # that a new version installs and a second run needs no network.
@@ -177,6 +234,18 @@ $(TOOLS)/ministack/$(MINISTACK):
 	@$(TOOLS)/ministack/bin/pip install -q --disable-pip-version-check ministack==$(MINISTACK)
 	@touch $@
 
+$(TOOLS)/schemathesis/$(SCHEMATHESIS):
+	@echo 'installing Schemathesis $(SCHEMATHESIS) (once)'
+	@rm -rf $(TOOLS)/schemathesis && python3 -m venv $(TOOLS)/schemathesis
+	@$(TOOLS)/schemathesis/bin/pip install -q --disable-pip-version-check schemathesis==$(SCHEMATHESIS)
+	@touch $@
+
+$(TOOLS)/portal: portal/package.json portal/package-lock.json
+	@echo 'installing what portal/ is built and tested with (once)'
+	@.ci/need npm nodejs npm
+	@npm ci --prefix portal --silent --no-audit --no-fund --ignore-scripts
+	@mkdir -p $(TOOLS) && touch $@
+
 # Clients of Salesforce that no one here wrote; the simulator must please them.
 CLIENTS := shared/salesforce/salesforcetest/clients
 $(TOOLS)/clients/installed: $(CLIENTS)/package.json $(CLIENTS)/package-lock.json $(CLIENTS)/requirements.txt $(TOOLS)/ministack/$(MINISTACK)
@@ -186,4 +255,18 @@ $(TOOLS)/clients/installed: $(CLIENTS)/package.json $(CLIENTS)/package-lock.json
 	@cp $(CLIENTS)/package.json $(CLIENTS)/package-lock.json $(TOOLS)/clients/
 	@npm ci --prefix $(TOOLS)/clients --silent --no-audit --no-fund --ignore-scripts
 	@$(TOOLS)/ministack/bin/pip install -q --disable-pip-version-check --target $(TOOLS)/clients/python -r $(CLIENTS)/requirements.txt
+	@touch $@
+
+$(SFDX)/node_modules/.installed: sfdx/package.json sfdx/package-lock.json
+	@echo 'installing the tools of the Salesforce package (once, a minute)'
+	@.ci/need npm nodejs npm
+	@npm ci --prefix sfdx --silent --no-audit --no-fund --ignore-scripts
+	@touch $@
+
+# The parser, the components and the browser's driver of the Salesforce model. Node finds
+# packages only above the files that use them.
+$(SFDX)/model/node_modules/.package-lock.json: sfdx/model/package.json sfdx/model/package-lock.json
+	@echo 'installing what the model of the platform needs (once)'
+	@.ci/need npm nodejs npm
+	@npm ci --prefix sfdx/model --silent --no-audit --no-fund --ignore-scripts
 	@touch $@

@@ -241,6 +241,28 @@ class Walk:
         row("11", "the 101st", callout(o, nonce=n, timestamp=ts), 429, "too_many_requests")
         row("11", "the 101st again: it was not remembered", callout(o, nonce=n, timestamp=ts), 429, "too_many_requests")
 
+    def ping(self, org=""):
+        """The test call: checks 1 to 7 of a callout, without an order."""
+        def ping(path="/ping", key=None, timestamp=None, drop=(), more=None, method="POST"):
+            timestamp, nonce = timestamp or stamp(), secrets.token_hex(16)
+            body = json.dumps({"timestamp": timestamp, "nonce": nonce, **(more or {})}).encode()
+            headers = {"Content-Type": "application/json", "X-SF-Timestamp": timestamp, "X-SF-Nonce": nonce,
+                       "X-SF-Signature": hmac.new((key or self.secret).encode(), body, hashlib.sha256).hexdigest()}
+            for h in drop:
+                del headers[h]
+            return request(self.api, method, path, list(headers.items()), body)
+        a = ping()
+        self.row("ping", "a ping", a, 200, None, ("exactly these members", set(a.json or {}) == {"ok", "organizationId"}),
+                 ("the organization", a.member("ok") is True and (a.member("organizationId") or "")[:15] == org[:15]))
+        self.row("ping", "other members are ignored", ping(more={"organizationId": "00D000000000009"}), 200)
+        self.row("ping", "no signature", ping(drop=["X-SF-Signature"]), 401, "signature_missing")
+        self.row("ping", "another secret", ping(key="another-secret-of-thirty-two-bytes"), 401, "signature_invalid")
+        self.row("ping", "six minutes old", ping(timestamp=stamp(-360)), 401, "timestamp_out_of_window")
+        self.row("ping", "no nonce header", ping(drop=["X-SF-Nonce"]), 401, "nonce_invalid")
+        self.row("ping", "no content type", ping(drop=["Content-Type"]), 415, "content_type_unsupported")
+        self.row("ping", "a ping at the route of a callout", ping("/orders/%s/fulfill" % new_order()), 400, "body_malformed")
+        self.row("ping", "GET /ping", ping(method="GET"), 404, "Not Found")
+
     def table_away(self):
         o = new_order()
         a = request(self.api, "POST", "/_local/dynamo", [("Content-Type", "application/json")],
@@ -379,6 +401,7 @@ class Walk:
         self.call(self.api, "POST", "/_local/hints", {"lost": 1})
         try:
             self.refusals()
+            self.ping()
             self.table_away()
         finally:
             self.call(self.api, "POST", "/_local/hints", {})
@@ -394,6 +417,7 @@ class Walk:
         self.row("8", "the organization before the order id", self.callout("nonsense"), 403, "org_not_allowed")
         self.row("8", "the organization", self.callout(more={"organizationId": org}), 202, "Activating")
         self.row("8", "the organization in its long form", self.callout(more={"organizationId": to18(org[:15])}), 202, "Activating")
+        self.ping(org)
         # The same system has FULFILL_WAIT set.
         a = self.callout(self.seed(new_order()), prefer=None, more={"organizationId": org})
         self.row("done", "a first callout without Prefer, FULFILL_WAIT 20", a, 200, "Provisioned", ("Preference-Applied", "preference-applied" not in a.headers))

@@ -3,51 +3,64 @@ package main
 import (
 	"bytes"
 	"crypto/rand"
-	"crypto/sha256"
-	_ "embed"
-	"encoding/base64"
+	"embed"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"net/http"
 	"net/url"
 	"strings"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+
+	"orderbridge/shared/store"
 	"orderbridge/shared/webhook"
 )
 
-//go:embed console.html
-var page []byte
+//go:embed console
+var assets embed.FS
 
 // console serves the page at / and the local routes. Nothing of it exists in a
 // deployed function.
 type console struct {
-	s   *system
-	mux *http.ServeMux
-	csp string
+	s     *system
+	mux   *http.ServeMux
+	table *store.Store
 }
+
+// policy lets the page load what is served here, and nothing else.
+const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
 func newConsole(s *system) (*console, error) {
 	c := &console{s: s, mux: http.NewServeMux()}
-	script, err := inner(page, "script")
+	files, err := fs.Sub(assets, "console")
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("read the console page: %w", err)
 	}
-	style, err := inner(page, "style")
-	if err != nil {
-		return nil, err
+	for _, t := range s.model.Tables {
+		if t.ID == "OrdersTable" {
+			if c.table, err = store.New(dynamodb.NewFromConfig(s.dynamoConfig()), t.Name); err != nil {
+				return nil, err
+			}
+		}
 	}
-	c.csp = fmt.Sprintf("default-src 'none'; script-src %s; style-src %s; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'", script, style)
-	c.mux.HandleFunc("GET /{$}", c.page)
+	page := http.FileServerFS(files)
+	c.mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) { serveFile(w, r, page) })
+	c.mux.Handle("GET /_local/console/", http.StripPrefix("/_local/console", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { serveFile(w, r, page) })))
 	c.mux.HandleFunc("GET /_local/token", c.token)
 	c.mux.HandleFunc("GET /_local/secret", c.secret)
 	c.mux.HandleFunc("GET /_local/functions", c.functions)
 	c.mux.HandleFunc("POST /_local/kill", c.kill)
 	c.mux.HandleFunc("POST /_local/tick", c.tick)
 	c.mux.HandleFunc("GET /_local/orders", c.orders)
+	c.mux.HandleFunc("GET /_local/orders/{id}", c.timeline)
+	c.mux.HandleFunc("GET /_local/system", c.overview)
+	c.mux.HandleFunc("POST /_local/operate", c.operate)
+	c.mux.HandleFunc("/_local/sim/{vendor}/{route...}", c.simulator)
 	c.mux.HandleFunc("PUT /_local/orders/{id}", c.seed)
 	c.mux.HandleFunc("POST /_local/callout", c.callout)
 	c.mux.Handle("GET /_local/hints", s.hints)
@@ -62,17 +75,6 @@ func newConsole(s *system) (*console, error) {
 	return c, nil
 }
 
-// inner hashes the one element of that name for the content security policy.
-func inner(page []byte, element string) (string, error) {
-	_, rest, ok := bytes.Cut(page, []byte("<"+element+">"))
-	text, _, closed := bytes.Cut(rest, []byte("</"+element+">"))
-	if !ok || !closed {
-		return "", fmt.Errorf("read console page: it has no %s", element)
-	}
-	sum := sha256.Sum256(text)
-	return "'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'", nil
-}
-
 // front tells the page and the local routes from the APIs, which share a port.
 func front(apis, console http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -84,35 +86,41 @@ func front(apis, console http.Handler) http.Handler {
 	})
 }
 
-// ServeHTTP answers only callers that mean this machine: a page of another
-// origin, or one that has its name resolved to loopback, must not read the
-// secret or press buttons here.
+// ServeHTTP answers only callers that mean this machine: here are the secret and
+// buttons to press.
 func (c *console) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	host := r.Host
-	if h, _, err := net.SplitHostPort(host); err == nil {
-		host = h
-	}
-	switch host {
-	case loopback, "localhost", "::1", "[::1]", bridge, "host.docker.internal":
-	default:
-		refuse(w, http.StatusForbidden, "only for this machine")
-		return
-	}
-	if origin := r.Header.Get("Origin"); origin != "" && origin != "http://"+r.Host {
-		refuse(w, http.StatusForbidden, "only for pages of this origin")
-		return
-	}
-	c.mux.ServeHTTP(w, r)
+	forThisMachine(c.mux).ServeHTTP(w, r)
 }
 
-func (c *console) page(w http.ResponseWriter, _ *http.Request) {
+// forThisMachine refuses a page of another origin, and one that has its name
+// resolved to loopback.
+func forThisMachine(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		host := r.Host
+		if h, _, err := net.SplitHostPort(host); err == nil {
+			host = h
+		}
+		switch host {
+		case loopback, "localhost", "::1", "[::1]", bridge, "host.docker.internal":
+		default:
+			refuse(w, http.StatusForbidden, "only for this machine")
+			return
+		}
+		if origin := r.Header.Get("Origin"); origin != "" && origin != "http://"+r.Host {
+			refuse(w, http.StatusForbidden, "only for pages of this origin")
+			return
+		}
+		h.ServeHTTP(w, r)
+	})
+}
+
+func serveFile(w http.ResponseWriter, r *http.Request, files http.Handler) {
 	h := w.Header()
-	h.Set("Content-Type", "text/html; charset=utf-8")
-	h.Set("Content-Security-Policy", c.csp)
+	h.Set("Content-Security-Policy", policy)
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Referrer-Policy", "no-referrer")
 	h.Set("Cache-Control", "no-store")
-	_, _ = w.Write(page)
+	files.ServeHTTP(w, r)
 }
 
 func answer(w http.ResponseWriter, body any) {
@@ -249,6 +257,11 @@ func (c *console) callout(w http.ResponseWriter, r *http.Request) {
 	signed := map[string]string{"orderId": in.OrderID, "timestamp": now, "nonce": nonce}
 	if org, ok := c.s.settings.lookup("SF_ORG_ID"); ok && org != "" {
 		signed["organizationId"] = org
+	}
+	// As Salesforce's package does, so that the customer sees the order at once.
+	var of struct{ Fields struct{ AccountID string } }
+	if status, seeded := call(r.Context(), c.s.sims.salesforce, http.MethodGet, "/_sim/orders/"+url.PathEscape(in.OrderID), ""); status == http.StatusOK && json.Unmarshal(seeded, &of) == nil {
+		signed["accountId"] = of.Fields.AccountID
 	}
 	body, err := json.Marshal(signed)
 	if err != nil {

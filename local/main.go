@@ -24,7 +24,7 @@ func main() {
 	templateFile := flag.String("template", "template.yaml", "the SAM template to run")
 	bin := flag.String("bin", "build/bin", "folder of the bootstraps, <bin>/<function>/bootstrap")
 	flag.Usage = func() {
-		fmt.Fprintf(flag.CommandLine.Output(), "usage: local [flags]\n\nRuns the whole system on this machine. Environment: API_PORT, WHMCS_PORT,\nSF_PORT, AWS_PORT, LISTEN_HOST, TICK_EVERY, DYNAMODB_ENDPOINT, and every\nvariable that the template declares for a function.\n\n")
+		fmt.Fprintf(flag.CommandLine.Output(), "usage: local [flags]\n\nRuns the whole system on this machine. Environment: API_PORT, WHMCS_PORT,\nSF_PORT, AWS_PORT, LISTEN_HOST, TICK_EVERY, DYNAMODB_ENDPOINT, SCREEN, DEMO, and\nevery variable that the template declares for a function (local/README.md).\n\n")
 		flag.PrintDefaults()
 	}
 	flag.Parse()
@@ -34,14 +34,14 @@ func main() {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
-	if err := run(ctx, *templateFile, *bin, os.LookupEnv, os.Stdout); err != nil {
+	if err := run(ctx, *templateFile, *bin, os.LookupEnv, os.Environ(), os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, "local:", err)
 		os.Exit(1)
 	}
 }
 
 // run starts the system and returns when ctx has ended and everything is gone.
-func run(ctx context.Context, templateFile, bin string, lookup func(string) (string, bool), out io.Writer) error {
+func run(ctx context.Context, templateFile, bin string, lookup func(string) (string, bool), environ []string, out io.Writer) error {
 	began := time.Now()
 	set, err := readSettings(lookup)
 	if err != nil {
@@ -60,6 +60,9 @@ func run(ctx context.Context, templateFile, bin string, lookup func(string) (str
 	}
 	defer s.close()
 	s.screen(time.Since(began))
+	for _, line := range s.misspelt(environ) {
+		s.logf("warning: %s", line)
+	}
 	select {
 	case <-ctx.Done():
 		s.logf("stopping: %v", context.Cause(ctx))

@@ -251,13 +251,41 @@ func TestAFunctionThatCannotStartSaysWhy(t *testing.T) {
 	if err := os.WriteFile(o.Template, []byte(changed), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	s := localtest.Start(t, o)
-	s.WaitLog("fulfill | configuration_invalid: TABLE_NAME is missing")
-	if status, _, body := s.Do("POST", s.API+"/orders/801/fulfill", `{}`); status != 500 || string(body) != `{"message":"Internal Server Error"}` {
-		t.Errorf("%d %s", status, body)
+	code, said := localtest.StartFails(t, o)
+	if want := "local: fulfill does not start: configuration_invalid: TABLE_NAME is missing\n"; code != 1 || !strings.HasSuffix(said, want) {
+		t.Errorf("exit %d, said %s", code, said)
 	}
-	if status, _, _ := s.Do("GET", s.API+"/nothing", nil); status != 404 {
-		t.Errorf("the rest does not run: %d", status)
+	o.Env = map[string]string{"SCREEN": "text"}
+	if _, said := localtest.StartFails(t, o); strings.Count(said, "\n") != 1 {
+		t.Errorf("more than one line: %s", said)
+	}
+}
+
+// What happens to an order is one line each; metrics and the functions' JSON are
+// not on the screen.
+func TestTheScreenIsForPeople(t *testing.T) {
+	t.Parallel()
+	s := localtest.Start(t, with(map[string]string{"SCREEN": "text", "WHMCS_SETTEL": "5", "HOME_PAGE": "x", "WHMCS_COLOUR": "red"}))
+	s.WaitLog("WHMCS_SETTEL is read by nothing: WHMCS_SETTLE is meant?")
+	s.WaitLog("WHMCS_COLOUR is read by nothing")
+	if err := putOrder(t.Context(), s.AWS, s.Exports["TABLE_NAME"], "queued"); err != nil {
+		t.Fatal(err)
+	}
+	s.Do("POST", s.API+"/orders/801000000000001AAA/fulfill", `{}`)
+	s.WaitLog("801000000000001AAA  callout     answered")
+	for _, not := range []string{"{\"", "HOME_PAGE", "_aws"} {
+		if strings.Contains(s.Logs(), not) {
+			t.Errorf("the screen has %s:\n%s", not, s.Logs())
+		}
+	}
+}
+
+func TestABadSwitchIsNamed(t *testing.T) {
+	t.Parallel()
+	for name, value := range map[string]string{"DEMO": "yes", "SCREEN": "colour"} {
+		if code, said := localtest.StartFails(t, with(map[string]string{name: value})); code != 1 || !strings.Contains(said, name+" must be") {
+			t.Errorf("%s: exit %d, said %s", name, code, said)
+		}
 	}
 }
 
@@ -391,23 +419,25 @@ func TestConsolePageIsStrict(t *testing.T) {
 			t.Errorf("the page has %s", outside)
 		}
 	}
-	for rule, headers := range map[string][]string{"another origin": {"Origin", "https://evil.example"}, "another name for this machine": {"Host", "evil.example"}} {
-		r, err := http.NewRequestWithContext(t.Context(), "GET", s.API+"/_local/secret", nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if headers[0] == "Host" {
-			r.Host = headers[1]
-		} else {
-			r.Header.Set(headers[0], headers[1])
-		}
-		res, err := http.DefaultClient.Do(r)
-		if err != nil {
-			t.Fatal(err)
-		}
-		res.Body.Close()
-		if res.StatusCode != 403 {
-			t.Errorf("%s: %d", rule, res.StatusCode)
+	for _, address := range []string{s.API + "/_local/secret", s.WHMCS + "/_sim/orders", s.WHMCS + "/includes/api.php", s.Salesforce + "/_sim/journal", s.Salesforce + "/services/data"} {
+		for rule, headers := range map[string][]string{"another origin": {"Origin", "https://evil.example"}, "another name for this machine": {"Host", "evil.example"}} {
+			r, err := http.NewRequestWithContext(t.Context(), "GET", address, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if headers[0] == "Host" {
+				r.Host = headers[1]
+			} else {
+				r.Header.Set(headers[0], headers[1])
+			}
+			res, err := http.DefaultClient.Do(r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			res.Body.Close()
+			if res.StatusCode != 403 {
+				t.Errorf("%s, %s: %d", address, rule, res.StatusCode)
+			}
 		}
 	}
 	id := "801000000000001AAA"

@@ -9,7 +9,11 @@ import (
 // screen says what is where, once everything answers.
 func (s *system) screen(took time.Duration) {
 	var b strings.Builder
-	fmt.Fprintf(&b, "\norderbridge is ready (%d ms)\n\n", took.Milliseconds())
+	fmt.Fprintf(&b, "\norderbridge is ready (%d ms). Open %s in a browser: it shows all of it.\n", took.Milliseconds(), s.at.api)
+	if s.settings.demo {
+		b.WriteString("Waits are short (DEMO=1): production's are minutes, see README.\n")
+	}
+	b.WriteString("\n")
 	for i, url := range []string{s.at.api, s.at.whmcs, s.at.salesforce, s.at.aws} {
 		what := ports[i].what
 		if i == 3 && s.settings.dynamoEndpoint != "" {

@@ -20,6 +20,17 @@ type settings struct {
 	dynamoEndpoint string
 	region         string
 	ports          map[string]int // by variable
+	raw            bool           // SCREEN=json: the functions' lines as they are
+	demo           bool           // DEMO=1
+}
+
+// demoTimes are short times for all waits, so that every recovery is seen
+// within seconds (DEMO=1). They fit the simulators; a real WHMCS needs the
+// defaults: WHMCS_SETTLE must be longer than its slowest AddOrder.
+var demoTimes = map[string]string{
+	"WHMCS_SETTLE": "2", "WHMCS_ACCEPT_SETTLE": "2", "CLOCK_MARGIN": "2", "SEND_WINDOW": "2",
+	"WHMCS_READ_TIMEOUT": "2", "WHMCS_ADD_TIMEOUT": "2", "WHMCS_ACCEPT_TIMEOUT": "2", "PROVISION_LEASE": "4",
+	"RETRY_BASE": "1", "TICK_EVERY": "1",
 }
 
 // The variables of the ports, and their defaults.
@@ -39,7 +50,22 @@ const (
 	bridge   = "172.17.0.1" // where containers find the host, by Docker's default
 )
 
-func readSettings(lookup func(string) (string, bool)) (settings, error) {
+func readSettings(environment func(string) (string, bool)) (settings, error) {
+	lookup := environment
+	demo, _ := environment("DEMO")
+	switch demo {
+	case "", "0":
+	case "1":
+		lookup = func(name string) (string, bool) {
+			if v, ok := environment(name); ok {
+				return v, true
+			}
+			v, ok := demoTimes[name]
+			return v, ok
+		}
+	default:
+		return settings{}, fmt.Errorf("DEMO must be 1 or 0, is %.60q", demo)
+	}
 	get := func(name, otherwise string) string {
 		if v, ok := lookup(name); ok && v != "" {
 			return v
@@ -54,6 +80,13 @@ func readSettings(lookup func(string) (string, bool)) (settings, error) {
 			return s, fmt.Errorf("%s must be a port, is %.60q", p.variable, v)
 		}
 		s.ports[p.variable] = n
+	}
+	s.demo = demo == "1"
+	switch screen := get("SCREEN", "text"); screen {
+	case "text", "json":
+		s.raw = screen == "json"
+	default:
+		return s, fmt.Errorf("SCREEN must be text or json, is %.60q", screen)
 	}
 	tick, err := strconv.ParseFloat(get("TICK_EVERY", "60"), 64)
 	if err != nil || !(tick >= 0.05 && tick <= 86400) {

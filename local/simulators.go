@@ -32,13 +32,14 @@ type simulators struct {
 	seeded []string // Salesforce order ids, in the order they were first put
 }
 
-func newSimulators(orgID string, logf func(format string, args ...any)) (*simulators, error) {
+func newSimulators(orgID string, seen *events, logf func(format string, args ...any)) (*simulators, error) {
 	w := whmcstest.New(whmcstest.Options{
 		Identifier: whmcsIdentifier,
 		Secret:     whmcsSecret,
+		Saw:        seen.sawWHMCS,
 		Fail:       func(format string, args ...any) { logf("whmcs | BOOKS WRONG: "+format, args...) },
 	})
-	sf, err := salesforcetest.New(salesforcetest.Options{ClientID: sfClientID, ClientSecret: sfClientSecret, OrgID: orgID})
+	sf, err := salesforcetest.New(salesforcetest.Options{ClientID: sfClientID, ClientSecret: sfClientSecret, OrgID: orgID, Saw: seen.sawSalesforce})
 	if err != nil {
 		return nil, err
 	}

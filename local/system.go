@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"orderbridge/local/apigateway"
@@ -36,7 +37,9 @@ type system struct {
 	model    *samtemplate.Model
 	out      io.Writer
 	logf     func(format string, args ...any)
+	bin      string
 	broken   chan error // a server that ended by itself
+	ready    atomic.Bool
 
 	db      *dynamodb.DB // nil when DYNAMODB_ENDPOINT puts another in its place
 	queues  *sqs.Service
@@ -46,6 +49,7 @@ type system struct {
 	host    *lambda.Host
 	clock   *scheduler.Scheduler
 	hints   *eventsource.Hints
+	events  *events
 
 	stop    context.CancelFunc
 	wait    sync.WaitGroup // mappings and servers
@@ -90,7 +94,18 @@ func (c *connections) reset() {
 // start brings the system up; on an error nothing of it is left.
 func start(ctx context.Context, set settings, source []byte, bin string, out io.Writer) (_ *system, err error) {
 	locked := &lockedWriter{w: out}
-	s := &system{settings: set, out: locked, broken: make(chan error, 8), hints: &eventsource.Hints{}}
+	s := &system{settings: set, out: locked, bin: bin, broken: make(chan error, 8), hints: &eventsource.Hints{}}
+	var lines io.Writer = locked
+	say := func(event) {}
+	if !set.raw {
+		lines = functionLines{locked, &s.ready}
+		say = func(ev event) {
+			if !ev.minor {
+				fmt.Fprintln(locked, readableEvent(ev))
+			}
+		}
+	}
+	s.events = newEvents(say)
 	s.logf = func(format string, args ...any) { fmt.Fprintf(locked, "local | "+format+"\n", args...) }
 	var inner context.Context
 	// It outlives ctx, which only bounds the start.
@@ -138,7 +153,7 @@ func start(ctx context.Context, set settings, source []byte, bin string, out io.
 		return nil, err
 	}
 
-	s.host = lambda.New(set.region, locked)
+	s.host = lambda.New(set.region, lines)
 	for _, f := range s.model.Functions {
 		if err := s.host.Add(lambda.Function{
 			Name: f.Short, LogicalID: f.ID, FullName: f.Name, ARN: f.ARN, Handler: f.Handler, MemoryMB: f.MemoryMB, Timeout: f.Timeout, Reserved: f.Reserved,
@@ -153,11 +168,11 @@ func start(ctx context.Context, set settings, source []byte, bin string, out io.
 		return nil, err
 	}
 	orgID, _ := set.lookup("SF_ORG_ID")
-	if s.sims, err = newSimulators(orgID, s.logf); err != nil {
+	if s.sims, err = newSimulators(orgID, s.events, s.logf); err != nil {
 		return nil, fmt.Errorf("start simulators: %w", err)
 	}
-	s.serve(listeners["WHMCS_PORT"], s.sims.whmcs)
-	s.serve(listeners["SF_PORT"], s.sims.salesforce)
+	s.serve(listeners["WHMCS_PORT"], forThisMachine(s.sims.whmcs))
+	s.serve(listeners["SF_PORT"], forThisMachine(s.sims.salesforce))
 
 	if s.issuer, err = newIssuer(s.issuerURL()); err != nil {
 		return nil, err
@@ -179,6 +194,9 @@ func start(ctx context.Context, set settings, source []byte, bin string, out io.
 		if every == time.Minute {
 			every = set.tick
 		}
+		if set.demo {
+			every = min(every, time.Minute)
+		}
 		// A schedule invokes asynchronously: once the event is taken, the
 		// function's own settings decide on its age.
 		f := s.model.Functions[slices.IndexFunc(s.model.Functions, func(f samtemplate.Function) bool { return f.Short == sc.Function })]
@@ -190,34 +208,39 @@ func start(ctx context.Context, set settings, source []byte, bin string, out io.
 	if err != nil {
 		return nil, err
 	}
-	s.serve(listeners["API_PORT"], front(gate, console))
+	s.serve(listeners["API_PORT"], front(s.watchCallouts(gate), console))
 
-	s.warm(inner)
+	if err := s.warm(inner); err != nil {
+		return nil, err
+	}
+	s.ready.Store(true)
 	return s, nil
 }
 
-// warmLimit is how long being ready waits for the first processes.
-const warmLimit = time.Second
-
-// warm starts one process of each function, so that the first call finds it
-// and one that cannot start says so now.
-func (s *system) warm(ctx context.Context) {
-	var started sync.WaitGroup
+// warm starts one process of each function and returns when all are ready for
+// their first call, or with what the first one that cannot start says.
+func (s *system) warm(ctx context.Context) error {
+	failed := make(chan error, len(s.host.Names()))
 	for _, name := range s.host.Names() {
-		started.Add(1)
 		s.wait.Go(func() {
-			defer started.Done()
-			_ = s.host.Warm(ctx, name) // the host has logged why
+			err := s.host.Warm(ctx, name)
+			var why *lambda.Error
+			switch {
+			case errors.As(err, &why) && why.Said != "":
+				err = fmt.Errorf("%s does not start: %s", name, why.Said)
+			case err != nil:
+				err = fmt.Errorf("%s does not start: %w", name, err)
+			}
+			failed <- err
 		})
 	}
-	all := make(chan struct{})
-	go func() { started.Wait(); close(all) }()
-	t := time.NewTimer(warmLimit)
-	defer t.Stop()
-	select {
-	case <-all:
-	case <-t.C:
+	var first error
+	for range s.host.Names() {
+		if err := <-failed; first == nil {
+			first = err
+		}
 	}
+	return first
 }
 
 func (s *system) plainf(format string, args ...any) { fmt.Fprintf(s.out, format+"\n", args...) }
@@ -352,6 +375,20 @@ func (s *system) startMappings(ctx context.Context) error {
 			}
 		})
 	}
+	for _, t := range s.model.Tables {
+		if t.StreamView == "" {
+			continue
+		}
+		stream := &eventsource.Stream{Client: streams, Table: t.Name, Logf: s.logf}
+		if s.db != nil {
+			stream.Wake = s.db.Changed
+		}
+		s.wait.Go(func() {
+			if err := s.events.follow(ctx, stream); err != nil {
+				s.broken <- fmt.Errorf("follow %s: %w", t.Name, err)
+			}
+		})
+	}
 	for _, m := range s.model.Streams {
 		policy := eventsource.Policy{Filters: m.Filters, BatchSize: m.BatchSize, Window: m.Window, Bisect: m.Bisect, MaxRetries: m.MaxRetries, MaxAge: m.MaxAge, ReportPartial: m.ReportPartial}
 		var givenUp func(string)
@@ -419,16 +456,4 @@ func randomText(n int) string {
 		b[i] = letters[v.Int64()]
 	}
 	return string(b)
-}
-
-// lockedWriter writes whole lines, one at a time.
-type lockedWriter struct {
-	mu sync.Mutex
-	w  io.Writer
-}
-
-func (l *lockedWriter) Write(b []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.w.Write(b)
 }

@@ -248,8 +248,8 @@ func exists(files map[string][]byte, name string) bool {
 	return false
 }
 
-// repository returns the text files of the repository; what is built, installed
-// or generated is not part of it.
+// repository returns the files of the repository with their text; what is built,
+// installed or generated is not part of it.
 func repository(t *testing.T) map[string][]byte {
 	t.Helper()
 	top := root(t)
@@ -263,7 +263,7 @@ func repository(t *testing.T) map[string][]byte {
 			return err
 		}
 		if d.IsDir() {
-			if slices.Contains([]string{".git", ".tools", ".aws-sam", "build", "node_modules"}, d.Name()) {
+			if slices.Contains([]string{".git", ".tools", ".aws-sam", "build", "dist", "node_modules"}, d.Name()) {
 				return filepath.SkipDir
 			}
 			return nil
@@ -272,9 +272,10 @@ func repository(t *testing.T) map[string][]byte {
 			return nil
 		}
 		b, err := os.ReadFile(p)
-		if err == nil && !bytes.ContainsRune(b, 0) {
-			files[filepath.ToSlash(rel)] = b
+		if bytes.ContainsRune(b, 0) {
+			b = nil // a picture: it is there, and has no text
 		}
+		files[filepath.ToSlash(rel)] = b
 		return err
 	})
 	if err != nil {

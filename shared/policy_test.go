@@ -33,7 +33,7 @@ var mayImport = map[string][]string{
 	"shared/salesforce": {"shared/order", "shared/fault"},
 	"shared/secret":     {"shared/fault"},
 	"shared/config":     {"shared/fault"},
-	"shared/telemetry":  {"shared/fault"},
+	"shared/telemetry":  {"shared/order", "shared/fault"},
 	"shared/httpapi":    {"shared/fault"},
 	"shared/lambdaenv":  {"shared/telemetry", "shared/fault"},
 

@@ -12,6 +12,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -24,6 +25,7 @@ import (
 
 	"orderbridge/shared/fault"
 	"orderbridge/shared/order"
+	secrets "orderbridge/shared/secret"
 	"orderbridge/shared/webhook"
 )
 
@@ -66,6 +68,7 @@ func (w *waitFlag) Set(s string) error {
 type calloutOptions struct {
 	wait               waitFlag
 	key, account, user string
+	secretFile         string
 	event, explain     bool
 }
 
@@ -74,13 +77,14 @@ func (a *app) calloutCommand() *cobra.Command {
 	return a.verb(spec{
 		group: groupMend, use: "callout ID [--wait [TIME]] [--key K] [--explain | --dry-run | --event]", short: "sign a callout and send it as Salesforce does",
 		long:  "To try a failed order again, retry needs no signing secret.\nWith --wait, exit code 3 says that the order is not finished.",
-		needs: "API_URL, WEBHOOK_SECRET_ID, SF_ORG_ID (if the installation checks it), TABLE_NAME for a --wait beyond 25 s",
+		needs: "API_URL, WEBHOOK_SECRET_ID (or --secret-file), SF_ORG_ID (if the installation checks it), TABLE_NAME for a --wait beyond 25 s",
 		examples: []string{
 			"callout 801000000000001AAA",
 			"callout 801000000000001AAA --wait        # up to 25 s for the end",
 			"callout 801000000000001AAA --wait 10m    # and follow the order for so long",
 			"callout 801000000000001AAA --wait 5 --key click-7",
 			"callout 801000000000001AAA --explain     # say what is hashed, and which check refuses it",
+			"callout 801000000000001AAA --secret-file -  # sign with what Salesforce holds",
 			"callout 801000000000001AAA --dry-run     # print the request, send nothing",
 			"callout 801000000000001AAA --event       # print a signed event for sam local invoke",
 		},
@@ -90,6 +94,7 @@ func (a *app) calloutCommand() *cobra.Command {
 			flags.StringVar(&o.key, "key", "", "`K` is the Idempotency-Key; without it each call is a new click")
 			flags.StringVar(&o.account, "account", "", "`ID` of the Salesforce account, so that its owner sees the order at once")
 			flags.StringVar(&o.user, "requested-by", "", "`ID` of the Salesforce user, kept in the history")
+			flags.StringVar(&o.secretFile, "secret-file", "", "`FILE` (- = standard input) holds the secret as it was put into Salesforce; without it the stack's own is used")
 			flags.BoolVar(&a.dryRun, "dry-run", false, "print the whole HTTP request and send nothing")
 			flags.BoolVar(&o.event, "event", false, "print the request as an API Gateway event and send nothing")
 			flags.BoolVar(&o.explain, "explain", false, "say what is hashed and each check in its order, and which one refuses the callout")
@@ -150,7 +155,7 @@ func (a *app) callout(ctx context.Context, id order.ID, o calloutOptions) error 
 			return err
 		}
 	}
-	secret, err := a.signingSecret(ctx)
+	secret, err := a.signingSecret(ctx, o.secretFile)
 	if err != nil {
 		return err
 	}
@@ -185,9 +190,33 @@ func (a *app) callout(ctx context.Context, id order.ID, o calloutOptions) error 
 	return a.follow(ctx, id, answer, o.wait.Duration)
 }
 
-// signingSecret reads the current signing secret: the bare string, whose UTF-8
-// bytes are the key.
-func (a *app) signingSecret(ctx context.Context) (string, error) {
+// signingSecret returns what the callout is signed with. The stack's own secret
+// proves only that the stack agrees with itself; a file, or standard input (-),
+// holds what was put into Salesforce. One line break at its end is the editor's.
+func (a *app) signingSecret(ctx context.Context, file string) (string, error) {
+	if file == "" {
+		return a.storedSecret(ctx)
+	}
+	var text []byte
+	var err error
+	if file == "-" {
+		text, err = io.ReadAll(io.LimitReader(a.in, maxAnswer))
+	} else {
+		text, err = os.ReadFile(file) //nolint:gosec // the operator names the file
+	}
+	if err != nil {
+		return "", fmt.Errorf("read secret file: %w", err)
+	}
+	line := strings.TrimSuffix(strings.TrimSuffix(string(text), "\n"), "\r")
+	if line == "" {
+		return "", usagef("%s holds no secret", file)
+	}
+	return line, nil
+}
+
+// storedSecret reads the current signing secret of the stack: the bare string,
+// whose UTF-8 bytes are the key.
+func (a *app) storedSecret(ctx context.Context) (string, error) {
 	name, err := a.setting(ctx, "WEBHOOK_SECRET_ID")
 	if err != nil {
 		return "", err
@@ -200,10 +229,11 @@ func (a *app) signingSecret(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", fault.Wrap(fault.SecretUnavailable, err)
 	}
-	if aws.ToString(out.SecretString) == "" {
-		return "", fault.New(fault.SecretUnavailable, "the signing secret is empty")
+	text := aws.ToString(out.SecretString)
+	if err := secrets.CheckWebhook(text); err != nil {
+		return "", fault.New(fault.SecretUnavailable, fmt.Sprintf("The signing secret %s %v: callouts are answered 503 until it is corrected.", name, err))
 	}
-	return *out.SecretString, nil
+	return text, nil
 }
 
 // calloutBody is the body as Salesforce writes it.

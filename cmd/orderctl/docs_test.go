@@ -173,7 +173,7 @@ func misunderstood(command string) string {
 			if cmd != nil {
 				root = cmd
 			}
-		case flag:
+		case flag && name != "":
 			name, _, _ = strings.Cut(strings.TrimPrefix(name, "-"), "=")
 			if f := root.Flags().Lookup(name); f == nil && root.InheritedFlags().Lookup(name) == nil && root.Flags().ShorthandLookup(name[:1]) == nil && name != "help" {
 				return "there is no flag --" + name

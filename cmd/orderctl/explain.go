@@ -165,26 +165,16 @@ func (a *app) doctorCommand() *cobra.Command {
 	})
 }
 
-// shortestSecret is what FulfillFunction takes at least, in bytes.
-const shortestSecret = 32
-
 // secretFinding looks at the signing secret, and prints nothing of it.
 func (a *app) secretFinding(ctx context.Context) (finding, error) {
-	f := finding{Of: "secret", What: "the signing secret can be read and is strong", Do: "Put a valid value into it (orderctl rotate-secret --by YOU), and the same into Salesforce."}
-	value, err := a.signingSecret(ctx)
-	switch {
+	f := finding{Of: "secret", What: "the signing secret can be read and is sound", Do: "Put a valid value into it (orderctl rotate-secret --by YOU), and the same into Salesforce."}
+	switch _, err := a.storedSecret(ctx); {
 	case fault.CodeOf(awsFault(err)) == fault.AWSDenied:
 		f.OK, f.Seen = true, "not looked at: your credentials may not read it"
 	case errors.As(err, new(usageError)) || unreachable(err):
 		return f, err
 	case err != nil:
-		f.Seen = err.Error()
-	case len(value) < shortestSecret:
-		f.Seen = fmt.Sprintf("it has %d bytes, %d are needed", len(value), shortestSecret)
-	case strings.Count(value, value[:1]) == len(value):
-		f.Seen = "it is one byte, repeated"
-	case strings.TrimSpace(value) != value:
-		f.Seen = "it begins or ends with white space, which is part of the key: the other side must hold the same bytes"
+		f.Seen = fault.TextOf(err)
 	default:
 		f.OK = true
 	}

@@ -14,6 +14,8 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -44,8 +46,9 @@ var now = time.Date(2026, 11, 24, 3, 0, 0, 0, time.UTC)
 // world is a console whose outside is in memory.
 type world struct {
 	env      map[string]string
-	in       string
 	out, err bytes.Buffer
+	in       string
+	stored   string // the secret in Secrets Manager
 	table    *memory
 	letters  *letters
 	terminal bool              // somebody answers in
@@ -64,6 +67,8 @@ func newWorld() *world {
 			"API_URL": "http://127.0.0.1:1", "WEBHOOK_SECRET_ID": "webhook", "TABLE_NAME": "orders", "STATUSPUSH_DEAD_LETTER_URL": "http://queue",
 			"WORK_DEAD_LETTER_URL": "http://work-dead", "WORK_QUEUE_URL": "http://work", "PROVISION_FUNCTION": "provision",
 		},
+		in:      secret,
+		stored:  secret,
 		table:   &memory{orders: map[string]order.Record{}},
 		letters: &letters{visible: map[string][]types.Message{}},
 		answers: map[string]string{},
@@ -127,7 +132,7 @@ func (w *world) GetSecretValue(_ context.Context, in *secretsmanager.GetSecretVa
 	if *in.SecretId != "webhook" {
 		return nil, errors.New("no such secret")
 	}
-	return &secretsmanager.GetSecretValueOutput{SecretString: aws.String(secret)}, nil
+	return &secretsmanager.GetSecretValueOutput{SecretString: aws.String(w.stored)}, nil
 }
 
 func (w *world) PutSecretValue(_ context.Context, in *secretsmanager.PutSecretValueInput, _ ...func(*secretsmanager.Options)) (*secretsmanager.PutSecretValueOutput, error) {
@@ -438,6 +443,47 @@ func answering(t *testing.T, status int, body string) *httptest.Server {
 	}))
 	t.Cleanup(s.Close)
 	return s
+}
+
+// A try-out that signs with the stack's own secret proves nothing of Salesforce's.
+func TestCalloutSignsWithWhatSalesforceHolds(t *testing.T) {
+	w := newWorld()
+	delete(w.env, "WEBHOOK_SECRET_ID")
+	file := filepath.Join(t.TempDir(), "secret")
+	if err := os.WriteFile(file, []byte(secret+"\r\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, from := range []string{file, "-"} {
+		w.in = secret + "\n"
+		if code := w.run(t, "callout", orderID, "--dry-run", "--secret-file", from); code != exitDone {
+			t.Fatalf("exit code %d: %s", code, w.err.String())
+		}
+		r, err := http.ReadRequest(bufio.NewReader(&w.out))
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		checkSigned(t, r.Header, body)
+	}
+	w.in = "\n"
+	w.fails(t, exitUsage, "- holds no secret", "callout", orderID, "--secret-file", "-")
+}
+
+// What the function refuses to use, orderctl does not sign with.
+func TestCalloutRefusesASpoiltSecret(t *testing.T) {
+	w := newWorld()
+	for text, says := range map[string]string{
+		secret + "\n": "ends with a line break", `{"webhookSecret":"` + secret + `"}`: "is JSON", "\ufeff" + secret: "byte order mark",
+	} {
+		w.stored = text
+		w.fails(t, exitFailed, "secret_unavailable: ", "callout", orderID)
+		if !strings.Contains(w.err.String(), says) || strings.Contains(w.err.String(), secret) {
+			t.Errorf("says %q, want %q", w.err.String(), says)
+		}
+	}
 }
 
 // checkSigned checks what a receiver checks.

@@ -180,9 +180,7 @@ func page(w io.Writer, r order.Record, sides map[order.Side]order.Control, now t
 	row("state", "%s, at point %s: %s", r.State, r.RecoveryPoint, pointText(r))
 	if r.ErrorCode != "" {
 		row("error", "%s, %s", r.ErrorCode, ago(r.ErrorAt, now))
-		if r.ErrorMessage != "" {
-			row("", "%s", oneLine(r.ErrorMessage))
-		}
+		row("", "%s", cmp.Or(oneLine(r.ErrorMessage), r.ErrorCode.Info().Seen))
 	}
 	row("WHMCS", "%s", whmcsText(r))
 	if r.AccountID != "" {
@@ -345,11 +343,7 @@ func adviceOpen(r order.Record, sides map[order.Side]order.Control, now time.Tim
 		case s.Paused:
 			return []string{"Nothing for this order alone: work is paused. When the reason is gone: orderctl resume --by YOU, for another's pause with --of NAME"}
 		case s.Open(now) || s.ProbeDue(now):
-			lines := []string{s.Why.Info().Advice}
-			for _, step := range s.Why.OnCall("").Steps {
-				lines = append(lines, strings.ReplaceAll(step, "`", ""))
-			}
-			return append(lines, "The breaker closes by itself once a probe succeeds; the order loses no try.")
+			return append(append([]string{s.Why.Info().Seen}, plainSteps(s.Why)...), "The breaker closes by itself once a probe succeeds; the order loses no try.")
 		}
 	}
 	switch {
@@ -361,9 +355,23 @@ func adviceOpen(r order.Record, sides map[order.Side]order.Control, now time.Tim
 			"Look at the alarms of ProvisionFunction, its log and the age of the work queue.",
 		}
 	case r.ErrorCode != "":
-		return []string{"Nothing: it tries again " + inTime(r.DueAt, now) + ". It gives up 72 hours after this try began, at " + clock(r.OpenedAt.Add(giveUp)) + ".", r.ErrorCode.Info().Advice}
+		return append([]string{"Nothing: it tries again " + inTime(r.DueAt, now) + ". It gives up 72 hours after this try began, at " + clock(r.OpenedAt.Add(giveUp)) + ". If it goes on:"}, plainSteps(r.ErrorCode)...)
 	}
 	return []string{"Nothing: it is being provisioned."}
+}
+
+// plainSteps are what the on-call engineer does about a code of a side. What was
+// seen stands above, in the error; the table's general words could contradict it.
+func plainSteps(code fault.Code) []string {
+	steps := code.OnCall("").Steps
+	if len(steps) == 0 {
+		steps = []string{code.Info().Do}
+	}
+	lines := make([]string, 0, len(steps))
+	for _, step := range steps {
+		lines = append(lines, strings.ReplaceAll(step, "`", ""))
+	}
+	return lines
 }
 
 func ctl(verb string, r order.Record) string { return "orderctl " + verb + " " + r.ID.String() }

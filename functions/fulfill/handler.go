@@ -31,7 +31,7 @@ type Claims interface {
 	Control(ctx context.Context, side order.Side) (order.Control, error)
 }
 
-// Handler answers POST /orders/{sfOrderId}/fulfill.
+// Handler answers POST /orders/{sfOrderId}/fulfill and POST /ping.
 type Handler struct {
 	Verifier *webhook.Verifier
 	Claims   Claims
@@ -42,6 +42,9 @@ type Handler struct {
 	// Wait is how long a caller without a Prefer header waits for the end.
 	Wait time.Duration
 }
+
+// routePing is the route of the test call, as the gateway names it.
+const routePing = "POST /ping"
 
 const (
 	// maxWait leaves the rest of the gateway's 30 s (HTTP API quotas,
@@ -75,6 +78,11 @@ type (
 		SFOrderID    string       `json:"sfOrderId"`
 		WHMCSOrderID string       `json:"whmcsOrderId"`
 	}
+	// pong says which org is served; empty where any is.
+	pong struct {
+		OK             bool   `json:"ok"`
+		OrganizationID string `json:"organizationId"`
+	}
 )
 
 // Handle answers one event. It never returns an error: that would be a 500 of
@@ -84,7 +92,7 @@ func (h *Handler) Handle(ctx context.Context, e events.APIGatewayV2HTTPRequest) 
 	now := h.Now()
 	log := h.Log.With("request_id", r.ID)
 
-	callout, err := h.Verifier.Verify(ctx, webhook.Request{
+	request := webhook.Request{
 		SourceIP:       r.SourceIP,
 		PathID:         r.Path("sfOrderId"),
 		Body:           r.Body,
@@ -94,7 +102,12 @@ func (h *Handler) Handle(ctx context.Context, e events.APIGatewayV2HTTPRequest) 
 		Nonce:          r.Header("X-SF-Nonce"),
 		ContentType:    r.Header("Content-Type"),
 		IdempotencyKey: r.Header("Idempotency-Key"),
-	}, now)
+	}
+	if e.RouteKey == routePing {
+		return h.ping(ctx, log, r.ID, request, now), nil
+	}
+
+	callout, err := h.Verifier.Verify(ctx, request, now)
 	if err != nil {
 		return h.reject(ctx, log.With("source_ip", r.SourceIP), r.ID, err), nil
 	}
@@ -119,6 +132,16 @@ func (h *Handler) Handle(ctx context.Context, e events.APIGatewayV2HTTPRequest) 
 
 	wait, applied := h.waitFor(r.Header("Prefer"))
 	return answer(r.ID, h.watch(ctx, claimed.Record, wait), applied), nil
+}
+
+// ping answers the test call of Salesforce's set-up page with the refusal that a
+// callout would meet, or with the org that is served. It reads and writes
+// nothing but the secret.
+func (h *Handler) ping(ctx context.Context, log *slog.Logger, requestID string, r webhook.Request, now time.Time) httpapi.Response {
+	if err := h.Verifier.Ping(ctx, r, now); err != nil {
+		return h.reject(ctx, log.With("source_ip", r.SourceIP), requestID, err)
+	}
+	return httpapi.JSON(http.StatusOK, pong{true, h.Verifier.OrgID}, nil)
 }
 
 // outcomes spells the outcomes of a claim for logs and metrics.

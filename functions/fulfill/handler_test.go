@@ -150,7 +150,11 @@ func (b bench) do(t testing.TB, e events.APIGatewayV2HTTPRequest) httpapi.Respon
 	if err != nil {
 		t.Fatalf("the handler failed: %v", err)
 	}
-	if err := described(t).Check("POST", "/orders/{sfOrderId}/fulfill", res.StatusCode, res.Headers, res.Body); err != nil {
+	path := "/orders/{sfOrderId}/fulfill"
+	if e.RouteKey == routePing {
+		path = "/ping"
+	}
+	if err := described(t).Check("POST", path, res.StatusCode, res.Headers, res.Body); err != nil {
 		t.Errorf("the answer is not that of the contract: %v: %d %v %s", err, res.StatusCode, res.Headers, res.Body)
 	}
 	return res
@@ -372,6 +376,32 @@ func TestVectorsThroughTheHandler(t *testing.T) {
 				t.Errorf("no log line: %s", b.out)
 			}
 		})
+	}
+}
+
+// A ping is checked like a callout and touches no order, whatever it is answered.
+func TestAPingIsCheckedAndRecordedNowhere(t *testing.T) {
+	for _, org := range []string{"", "00D000000000001EAA"} {
+		claims := &book{err: errors.New("a ping must not get here")}
+		b := newBench(t, claims, bothKeys, webhook.Config{OrgID: org})
+		body := `{"timestamp":"2026-11-24T12:00:00.000Z","nonce":"0123456789abcdef0123456789abcdef"}`
+		e := events.APIGatewayV2HTTPRequest{RouteKey: routePing, Body: body, Headers: map[string]string{
+			"content-type": "application/json", "x-sf-timestamp": "2026-11-24T12:00:00.000Z",
+			"x-sf-nonce": "0123456789abcdef0123456789abcdef", "x-sf-signature": webhook.Sign([]byte(testSecret), []byte(body)),
+		}}
+		for range 2 { // the nonce is not remembered
+			if res := b.do(t, e); res.StatusCode != 200 || res.Body != `{"ok":true,"organizationId":"`+org+`"}` {
+				t.Errorf("got %d %s", res.StatusCode, res.Body)
+			}
+		}
+		e.Headers["x-sf-signature"] = webhook.Sign([]byte("another secret, 32 bytes or more"), []byte(body))
+		wantProblem(t, b.do(t, e), 401, fault.SignatureInvalid)
+		if len(claims.claims) != 0 {
+			t.Error("a ping was recorded")
+		}
+		if b.counted(t, "Rejected", string(fault.SignatureInvalid)) != 1 {
+			t.Errorf("no metric with the code: %s", b.out)
+		}
 	}
 }
 

@@ -1,6 +1,7 @@
 // Command fulfill is the Lambda function behind POST
 // /orders/{sfOrderId}/fulfill, the one door that faces the internet: who sent
-// the callout, is it new? It records it and answers.
+// the callout, is it new? It records it and answers. POST /ping runs the same
+// checks of the sender, for a test call.
 //
 // The rule it keeps: what fails a check leaves no trace in the table, and what
 // passes is recorded by one conditional write. It must not hold a credential
@@ -24,7 +25,7 @@ import (
 
 func main() { lambda.Start(lambdaenv.Must("fulfill", wire).Handle) }
 
-func wire(_ context.Context, getenv func(string) string, out io.Writer) (*Handler, error) {
+func wire(ctx context.Context, getenv func(string) string, out io.Writer) (*Handler, error) {
 	c, err := config.LoadFulfill(getenv)
 	if err != nil {
 		return nil, err
@@ -33,7 +34,10 @@ func wire(_ context.Context, getenv func(string) string, out io.Writer) (*Handle
 	if err != nil {
 		return nil, err
 	}
-	keys := secret.NewWebhook(secretsmanager.NewFromConfig(env.AWS), c.WebhookSecretID, c.RotationOverlap, env.Clock.Now)
+	keys := secret.NewWebhook(secretsmanager.NewFromConfig(env.AWS), c.WebhookSecretID, c.RotationOverlap, env.Clock.Now, func(why error) {
+		env.Log.ErrorContext(ctx, "previous signing secret not used: callouts that it signed are refused", "err", why)
+		env.Metrics.Count("PreviousSecretDropped", "", 1)
+	})
 	verifier, err := webhook.New(keys, webhook.Config(c.Webhook))
 	if err != nil {
 		return nil, err

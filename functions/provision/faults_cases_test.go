@@ -237,7 +237,7 @@ func TestEditedInWHMCS(t *testing.T) {
 			r.waits()
 			id := r.patch(whmcstest.Edit{Notes: text("called the customer")})
 			r.recover()
-			r.failed(the, fault.WHMCSOrderAmbiguous, fmt.Sprint(id), "adopt or none")
+			r.failed(the, fault.WHMCSOrderAmbiguous, fmt.Sprint(id), "the customer's own purchase")
 			r.order(the)
 			r.failed(the, fault.WHMCSOrderAmbiguous)
 			r.ok(r.resolve(the, adopt(id)))
@@ -890,7 +890,7 @@ func TestModules(t *testing.T) {
 		play(t, options{}, func(r *rig) {
 			r.arm(sideWHMCS, "AcceptOrder", "drop-before")
 			r.order(the)
-			r.failed(the, fault.AcceptOutcomeUnknown, "accept it there")
+			r.failed(the, fault.AcceptOutcomeUnknown, "not known whether its module ran")
 			r.patch(whmcstest.Edit{Status: text("Active")})
 			r.order(the)
 			r.provisioned(the)
@@ -967,7 +967,7 @@ func TestResolve(t *testing.T) {
 			}
 			r.failed(the, fault.AddOutcomeUnknown)
 			r.ok(r.resolve(the, stop))
-			r.failed(the, fault.Stopped)
+			r.failed(the, fault.StoppedInWHMCS)
 			time.Sleep(time.Hour) // the AddOrder, later than A3 allows, was done after all
 			r.order(the)
 			r.provisioned(the)
@@ -1460,7 +1460,7 @@ func TestQuantities(t *testing.T) {
 		t.Run(name+" are too many, and nothing is ordered", func(t *testing.T) {
 			play(t, options{lines: lines}, func(r *rig) {
 				r.order(the)
-				r.failed(the, fault.QuantityInvalid, "at most 100")
+				r.failed(the, fault.QuantityInvalid, "more than the 100 rows")
 				r.sent("AddOrder", 0)
 			})
 		})
@@ -1606,7 +1606,7 @@ func TestThePersonsWord(t *testing.T) {
 			lost := r.whmcs.Orders()[0].ID
 			r.ok(r.resolve(the, none))
 			r.recover()
-			r.failed(the, fault.WHMCSOrderAmbiguous, fmt.Sprint(lost), "adopt")
+			r.failed(the, fault.WHMCSOrderAmbiguous, fmt.Sprint(lost), "although it was said")
 			r.sent("AddOrder", 1)
 			r.whmcs.Books().Patch(lost, whmcstest.Edit{Status: text("Cancelled")})
 			r.order(the)

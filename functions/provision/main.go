@@ -46,14 +46,14 @@ func wire(ctx context.Context, getenv func(string) string, out io.Writer) (*hand
 	}
 	secrets := secretsmanager.NewFromConfig(env.AWS)
 	billing, err := whmcs.New(whmcs.Deps{
-		Credentials: secret.New(secrets, c.WHMCSSecretID, fault.WHMCSSecretUnavailable, whmcs.ParseCredentials, clock.Now).Get,
+		Credentials: secret.New(secrets, c.WHMCSSecretID, fault.WHMCSSecretUnavailable, secret.Object(whmcs.SecretMembers(), whmcs.ParseCredentials), clock.Now).Get,
 		Log:         env.Log, Now: clock.Now,
 	}, whmcs.Config(c.WHMCS))
 	if err != nil {
 		return nil, err
 	}
 	orders, err := salesforce.Connect(ctx, salesforce.Deps{
-		Credentials: secret.New(secrets, c.SalesforceSecretID, fault.SalesforceSecretUnavailable, salesforce.ParseCredentials, clock.Now).Get,
+		Credentials: secret.New(secrets, c.SalesforceSecretID, fault.SalesforceSecretUnavailable, secret.Object(salesforce.SecretMembers(), salesforce.ParseCredentials), clock.Now).Get,
 		Log:         env.Log, Now: clock.Now,
 		Usage: func(u salesforce.Usage) { env.Metrics.Gauge("SalesforceAPIUsage", "", u.Share()) },
 	}, salesforce.Config{

@@ -915,7 +915,7 @@ func (r *rig) judge(id order.ID) {
 	case order.Provisioned:
 		r.judgeProvisioned(rec, live)
 	case order.Failed:
-		if !rec.ErrorCode.Listed() || rec.ErrorMessage == "" && rec.ErrorCode != fault.Stopped || rec.ErrorAt.IsZero() {
+		if !rec.ErrorCode.Listed() || rec.ErrorMessage == "" && !stoppedByAPerson(rec) || rec.ErrorAt.IsZero() {
 			r.Errorf("failed with code %q and text %q at %s", rec.ErrorCode, rec.ErrorMessage, rec.ErrorAt)
 		}
 		if !rec.ErrorCode.Info().Review && len(made) > 0 {
@@ -957,6 +957,12 @@ func (r *rig) judgeProvisioned(rec order.Record, live []whmcstest.Order) {
 }
 
 // judgeHistory: each effect that reached WHMCS was announced, and the end is told.
+// stoppedByAPerson reports whether a person ended the order: the table's text is
+// its text.
+func stoppedByAPerson(rec order.Record) bool {
+	return rec.ErrorCode == fault.Stopped || rec.ErrorCode == fault.StoppedInWHMCS
+}
+
 func (r *rig) judgeHistory(rec order.Record) {
 	r.Helper()
 	for action, event := range map[string]string{"AddOrder": "add_sending", "AcceptOrder": "accept_sending"} {
@@ -989,7 +995,7 @@ func (r *rig) judgeHistory(rec order.Record) {
 		}
 	}
 	if rec.State == order.Provisioned && last.Event != "provisioned" ||
-		rec.State == order.Failed && rec.ErrorCode != fault.Stopped && !strings.HasPrefix(last.Detail, string(rec.ErrorCode)+": ") {
+		rec.State == order.Failed && !stoppedByAPerson(rec) && !strings.HasPrefix(last.Detail, string(rec.ErrorCode)+": ") {
 		r.Errorf("the history ends with %+v", last)
 	}
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
@@ -22,9 +21,9 @@ import (
 
 // Orders reads orders.
 type Orders interface {
-	// Get reads one order in one read; false: there is none. Its errors are
-	// throttling and outages: the caller may ask again.
-	Get(ctx context.Context, id order.ID) (order.Record, bool, error)
+	// Progress reads one order in one read; the zero Progress: there is none.
+	// Its errors are throttling and outages: the caller may ask again.
+	Progress(ctx context.Context, id order.ID) (order.Progress, error)
 }
 
 // Handler answers GET /orders/{sfOrderId}.
@@ -35,6 +34,9 @@ type Handler struct {
 	Metrics *telemetry.Metrics
 	// AccountClaim is the claim that holds the caller's Salesforce account id.
 	AccountClaim string
+	// ResourceServer is the name that the issuer writes before a scope of its own
+	// making, as Cognito does; "" = none.
+	ResourceServer string
 }
 
 // scopeAny lets a token see the orders of every account.
@@ -43,10 +45,14 @@ const scopeAny = "orders.read.any"
 const (
 	// retrySoon is told when the table could not be read.
 	retrySoon = 2 * time.Second
-	// An order that is not final is worth asking for every 5 s at first, and
-	// less often the longer it has been open: what takes minutes waits for a
-	// person or for another system.
-	firstPoll, lastPoll = 5 * time.Second, time.Minute
+	// The customer of a young order looks at the screen: it is worth asking
+	// for every second until it is 15 s old. Later a change is seen within a
+	// fifteenth of the time that the order has taken: what takes minutes waits
+	// for another system or for a person.
+	youngPoll, oldPoll, pollShare = time.Second, time.Minute, 15
+	// An order of which the caller is told nothing has no age that may show.
+	// It waits for a person's click.
+	blindPoll = 10 * time.Second
 )
 
 // representation is the order as the portal sees it.
@@ -72,37 +78,43 @@ func (h *Handler) Handle(ctx context.Context, e events.APIGatewayV2HTTPRequest) 
 	}
 	// Read first, then judge: what is not there and what is not the caller's
 	// take the same work.
-	record, _, err := h.Orders.Get(ctx, id)
+	progress, err := h.Orders.Progress(ctx, id)
 	if err != nil {
 		return h.reject(ctx, log.With("order_id", id.String()), r.ID, fault.Wrap(fault.TryAgain, err)), nil
 	}
-	if !h.maySee(r.Caller, record) {
-		record = order.Record{}
+	if !h.maySee(r.Caller, progress) {
+		progress = order.Progress{}
 	}
-	return h.show(id, record, r.Header("If-None-Match")), nil
+	return h.show(id, progress, r.Header("If-None-Match")), nil
 }
 
 // maySee reports whether the caller may see the order. An order whose account
 // is not known yet is visible to no account.
-func (h *Handler) maySee(c httpapi.Caller, r order.Record) bool {
-	if c.IAM || slices.Contains(strings.Fields(c.Claims["scope"]), scopeAny) {
+func (h *Handler) maySee(c httpapi.Caller, p order.Progress) bool {
+	if c.IAM || slices.ContainsFunc(c.Scopes(), h.opensAll) {
 		return true
 	}
 	account, ok := order.To18(c.Claims[h.AccountClaim])
-	return ok && r.AccountID != "" && account == r.AccountID
+	return ok && p.AccountID != "" && account == p.AccountID
 }
 
-// show answers with the representation of r; the zero Record is the order that
-// has not been asked for.
-func (h *Handler) show(id order.ID, r order.Record, ifNoneMatch string) httpapi.Response {
-	status := r.Status()
-	rep := representation{SFOrderID: id.String(), Status: status, WHMCSOrderID: r.WHMCSOrderID, Final: status.Final()}
-	if !r.UpdatedAt.IsZero() {
-		rep.UpdatedAt = r.UpdatedAt.UTC().Format(time.RFC3339Nano)
+// opensAll reports whether a scope lets its token see every order: by itself, or
+// behind the name of the resource server that this installation names.
+func (h *Handler) opensAll(scope string) bool {
+	return scope == scopeAny || h.ResourceServer != "" && scope == h.ResourceServer+"/"+scopeAny
+}
+
+// show answers with the representation of p; the zero Progress is the order
+// that has not been asked for.
+func (h *Handler) show(id order.ID, p order.Progress, ifNoneMatch string) httpapi.Response {
+	status := p.Status()
+	rep := representation{SFOrderID: id.String(), Status: status, WHMCSOrderID: p.WHMCSOrderID, Final: status.Final()}
+	if !p.UpdatedAt.IsZero() {
+		rep.UpdatedAt = p.UpdatedAt.UTC().Format(time.RFC3339Nano)
 	}
 	headers := map[string]string{"ETag": etag(rep), "Cache-Control": "private, no-cache"}
 	if !rep.Final {
-		headers["Retry-After"] = httpapi.Seconds(h.poll(r))
+		headers["Retry-After"] = httpapi.Seconds(h.poll(p))
 	}
 	if matches(ifNoneMatch, headers["ETag"]) {
 		return httpapi.NotModified(headers)
@@ -110,14 +122,12 @@ func (h *Handler) show(id order.ID, r order.Record, ifNoneMatch string) httpapi.
 	return httpapi.JSON(http.StatusOK, rep, headers)
 }
 
-// poll returns when to ask again: a twelfth of the time that the order has
-// been open, within bounds.
-func (h *Handler) poll(r order.Record) time.Duration {
-	opened := cmp.Or(r.OpenedAt, r.CreatedAt)
-	if opened.IsZero() {
-		return firstPoll
+// poll returns when to ask again.
+func (h *Handler) poll(p order.Progress) time.Duration {
+	if p.OpenedAt.IsZero() {
+		return blindPoll
 	}
-	return min(max(h.Now().Sub(opened)/12, firstPoll), lastPoll)
+	return min(max(h.Now().Sub(p.OpenedAt)/pollShare, youngPoll), oldPoll)
 }
 
 // etag is a strong validator (RFC 9110, section 8.8.3): the representation's

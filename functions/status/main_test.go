@@ -12,7 +12,7 @@ import (
 
 func environment(name string) string {
 	return map[string]string{
-		"AWS_REGION": "us-east-1", "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "TABLE_NAME": "Orders", "PORTAL_ACCOUNT_CLAIM": "account",
+		"AWS_REGION": "us-east-1", "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "TABLE_NAME": "Orders", "PORTAL_ACCOUNT_CLAIM": "account", "PORTAL_RESOURCE_SERVER": "https://orders.example/",
 	}[name]
 }
 
@@ -21,7 +21,7 @@ func TestWire(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if h.Orders == nil || h.Now == nil || h.Log == nil || h.Metrics == nil || h.AccountClaim != "account" {
+	if h.Orders == nil || h.Now == nil || h.Log == nil || h.Metrics == nil || h.AccountClaim != "account" || h.ResourceServer != "https://orders.example" {
 		t.Errorf("wired %+v", h)
 	}
 	for _, name := range []string{"TABLE_NAME", "AWS_REGION", "AWS_ACCESS_KEY_ID"} {

@@ -40,7 +40,7 @@ func wire(ctx context.Context, getenv func(string) string, out io.Writer) (*Hand
 	if err != nil {
 		return nil, err
 	}
-	credentials := secret.New(secretsmanager.NewFromConfig(env.AWS), c.SalesforceSecretID, fault.SalesforceSecretUnavailable, salesforce.ParseCredentials, env.Clock.Now)
+	credentials := secret.New(secretsmanager.NewFromConfig(env.AWS), c.SalesforceSecretID, fault.SalesforceSecretUnavailable, secret.Object(salesforce.SecretMembers(), salesforce.ParseCredentials), env.Clock.Now)
 	org, err := salesforce.Connect(ctx, salesforce.Deps{
 		Credentials: credentials.Get, Now: env.Clock.Now, Log: env.Log,
 		Usage: func(u salesforce.Usage) { env.Metrics.Gauge("SalesforceAPIUsage", "", u.Share()) },

@@ -113,7 +113,7 @@ func TestTheTablesOwnImagesAreRead(t *testing.T) {
 	}))
 	w.shows(rec)
 	v, _ := w.sim.Order(id.String())
-	if got, want := v.Fields["Provisioning_Error_Message__c"], fault.WHMCSRejected.Info().Advice+" WHMCS: Quota reached"; got != want {
+	if got, want := v.Fields["Provisioning_Error_Message__c"], fault.WHMCSRejected.Info().Seen+" WHMCS: Quota reached. "+fault.WHMCSRejected.Info().Do; got != want {
 		t.Errorf("message %q, want %q", got, want)
 	}
 	now = now.Add(time.Second)

@@ -17,6 +17,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 
 	"orderbridge/local/samtemplate"
+	"orderbridge/shared/httpapi"
 )
 
 // refusal is a token that does not open a route.
@@ -42,7 +43,7 @@ func unauthorized(why string) *refusal {
 }
 
 // checkToken does what a JWT authorizer does: signature by the issuer's key
-// (RSA only), iss, aud, exp, nbf, iat, and one of the scopes.
+// (RSA only), iss, aud, exp, nbf, iat, and one of the scopes, in scope or scp.
 // (API Gateway Developer Guide, "Control access to HTTP APIs with JWT
 // authorizers".)
 func (g *Gateway) checkToken(r *http.Request, a *samtemplate.JWT) (*jwtContext, *refusal) {
@@ -85,15 +86,15 @@ func (g *Gateway) checkToken(r *http.Request, a *samtemplate.JWT) (*jwtContext, 
 		return nil, unauthorized("the token has an invalid audience")
 	}
 	c := &jwtContext{Claims: map[string]string{}}
-	if len(a.Scopes) > 0 {
-		c.Scopes = slices.Clone(a.Scopes)
-		scope, _ := claims["scope"].(string)
-		if !slices.ContainsFunc(strings.Fields(scope), func(s string) bool { return slices.Contains(a.Scopes, s) }) {
-			return nil, &refusal{http.StatusForbidden, "Forbidden", `Bearer scope="` + strings.Join(a.Scopes, " ") + `" error="insufficient_scope"`}
-		}
-	}
 	for k, v := range claims {
 		c.Claims[k] = fmt.Sprint(v) // the gateway hands every claim on as a text
+	}
+	if len(a.Scopes) > 0 {
+		c.Scopes = slices.Clone(a.Scopes)
+		held := httpapi.Caller{Claims: c.Claims}.Scopes()
+		if !slices.ContainsFunc(held, func(s string) bool { return slices.Contains(a.Scopes, s) }) {
+			return nil, &refusal{http.StatusForbidden, "Forbidden", `Bearer scope="` + strings.Join(a.Scopes, " ") + `" error="insufficient_scope"`}
+		}
 	}
 	return c, nil
 }

@@ -415,9 +415,11 @@ func TestJWTAuthorizer(t *testing.T) {
 		}
 	}
 	wantMessage(t, serve(gate(&fake{}, "orders.read"), request("GET", "/orders/801", "", "Authorization", "Bearer "+valid)), 403, "Forbidden")
-	scoped := sign(jwt.SigningMethodRS256, key, "k1", with("scope", "x orders.read"))
-	if w := serve(gate(&fake{answer: `{"statusCode":200}`}, "orders.read"), request("GET", "/orders/801", "", "Authorization", "Bearer "+scoped)); w.Code != 200 {
-		t.Errorf("one of the scopes: %d", w.Code)
+	for _, claims := range []jwt.MapClaims{with("scope", "x orders.read"), with("scp", "x orders.read"), with("scope", []string{"x", "orders.read"}), with("scp", []string{"orders.read"})} {
+		scoped := sign(jwt.SigningMethodRS256, key, "k1", claims)
+		if w := serve(gate(&fake{answer: `{"statusCode":200}`}, "orders.read"), request("GET", "/orders/801", "", "Authorization", "Bearer "+scoped)); w.Code != 200 {
+			t.Errorf("one of the scopes: %d, scope %v, scp %v", w.Code, claims["scope"], claims["scp"])
+		}
 	}
 }
 

@@ -556,15 +556,13 @@ func TestUnreliableHintsLoseNothing(t *testing.T) {
 	}
 }
 
-func TestAWrongValueStopsTheFunctionWithOneLineThatNamesIt(t *testing.T) {
+func TestAWrongValueStopsTheSystemWithOneLineThatNamesIt(t *testing.T) {
 	t.Parallel()
-	s := start(t, map[string]string{"WEBHOOK_TIMESTAMP_TOLERANCE": "soon"})
-	s.WaitLog("WEBHOOK_TIMESTAMP_TOLERANCE")
-	if status, _, body := s.Do("POST", s.API+"/orders/801000000000001AAA/fulfill", `{}`); status != 500 || string(body) != `{"message":"Internal Server Error"}` {
-		t.Errorf("%d %s", status, body)
-	}
-	if status, _, _ := s.portal("801000000000001AAA", account); status != 200 {
-		t.Errorf("the other functions do not run: %d", status)
+	o := built
+	o.Env = map[string]string{"WEBHOOK_TIMESTAMP_TOLERANCE": "soon", "SCREEN": "text"}
+	code, said := localtest.StartFails(t, o)
+	if code != 1 || strings.Count(said, "\n") != 1 || !strings.Contains(said, "WEBHOOK_TIMESTAMP_TOLERANCE") {
+		t.Errorf("exit %d, said %s", code, said)
 	}
 }
 

@@ -56,6 +56,7 @@ type Error struct {
 	Type    string // such as Runtime.ExitError or Sandbox.Timedout
 	Message string
 	Payload []byte // the body that the function posted, if it posted one
+	Said    string // the last line of a process that ended in its init phase
 }
 
 func (e *Error) Error() string { return e.Type + ": " + e.Message }
@@ -453,7 +454,7 @@ func (h *Host) boot(ctx context.Context, f *function) (*process, error) {
 		<-p.exited
 		return nil, h.hold(f, e)
 	case <-p.exited:
-		e := &Error{Type: "Runtime.ExitError", Message: "init: Runtime exited with error: " + p.end()}
+		e := &Error{Type: "Runtime.ExitError", Message: "init: Runtime exited with error: " + p.end(), Said: p.lastLine()}
 		if p.wasKilled() {
 			return nil, e // the host closed: no sign that the next start would fail
 		}

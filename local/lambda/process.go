@@ -33,6 +33,7 @@ type process struct {
 	waiting bool
 	why     string // what killed it, when that was us
 	status  string // how it ended
+	said    string // its last line
 }
 
 // startProcess starts a bootstrap; it is in its init phase when this returns.
@@ -58,7 +59,12 @@ func (h *Host) startProcess(fn *function) (*process, error) {
 	cmd := exec.Command(fn.Bootstrap) //nolint:noctx // its life is the host's: see kill
 	cmd.Dir = fn.dir
 	cmd.Env = h.environment(fn, l.Addr().String())
-	out := &lineWriter{write: func(line string) { h.logf("%s | %s", fn.Name, line) }}
+	out := &lineWriter{write: func(line string) {
+		p.mu.Lock()
+		p.said = line
+		p.mu.Unlock()
+		h.logf("%s | %s", fn.Name, line)
+	}}
 	cmd.Stdout, cmd.Stderr = out, out // one pipe: lines keep their order
 	if err := h.spawner.run(cmd); err != nil {
 		_ = l.Close()
@@ -117,6 +123,13 @@ func (p *process) end() string {
 		return p.why
 	}
 	return p.status
+}
+
+// lastLine is the last line that it printed.
+func (p *process) lastLine() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.said
 }
 
 func (p *process) handleNext(w http.ResponseWriter, r *http.Request) {

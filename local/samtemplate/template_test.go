@@ -206,6 +206,9 @@ func TestTheSystemsTemplate(t *testing.T) {
 		if r := routes["POST /orders/{sfOrderId}/fulfill"]; r.Function != "fulfill" || r.IAM || r.JWT != nil {
 			t.Errorf("callout route %+v", r)
 		}
+		if r := routes["POST /ping"]; r.Function != "fulfill" || r.IAM || r.JWT != nil {
+			t.Errorf("ping route %+v", r)
+		}
 		r := routes["GET /orders/{sfOrderId}"]
 		if r.Function != "status" || r.IAM != (issuer == "") || (r.JWT != nil) != (issuer != "") {
 			t.Errorf("portal route %+v", r)

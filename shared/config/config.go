@@ -32,9 +32,10 @@ type Fulfill struct {
 
 // Status is what functions/status needs.
 type Status struct {
-	TableName    string
-	AccountClaim string
-	LogLevel     slog.Level
+	TableName      string
+	AccountClaim   string
+	ResourceServer string // before a scope's name; empty = none
+	LogLevel       slog.Level
 }
 
 // StatusPush is what functions/statuspush needs.
@@ -132,7 +133,9 @@ func LoadStatus(getenv func(string) string) (Status, error) {
 	return Status{
 		TableName:    r.required("TABLE_NAME"),
 		AccountClaim: r.optional("PORTAL_ACCOUNT_CLAIM", "sf_account_id"),
-		LogLevel:     r.level("LOG_LEVEL"),
+		// A resource server's name may be an address, which ends without a slash.
+		ResourceServer: strings.TrimSuffix(r.getenv("PORTAL_RESOURCE_SERVER"), "/"),
+		LogLevel:       r.level("LOG_LEVEL"),
 	}, r.err()
 }
 
@@ -149,6 +152,16 @@ func LoadStatusPush(getenv func(string) string) (StatusPush, error) {
 	}, r.err()
 }
 
+// What the times of functions/provision may be, in seconds. RunTime is its
+// time-out in the template: an effect starts only with its own time-out and the
+// margin left, after what comes before it, so a run holds the longest effect and
+// as much again for the reads.
+const (
+	RunTime      = 600
+	longestReply = 300
+	longestLease = 540
+)
+
 // LoadProvision reads the environment of functions/provision.
 func LoadProvision(getenv func(string) string) (Provision, error) {
 	r := reader{getenv: getenv}
@@ -156,9 +169,9 @@ func LoadProvision(getenv func(string) string) (Provision, error) {
 	whmcs := WHMCS{
 		BaseURL:          strings.TrimSuffix(r.httpsURL("WHMCS_API_URL"), "/includes/api.php"),
 		Marker:           r.matching("WHMCS_MARKER", "notes", isMarker, `"notes" or ids of product custom fields, separated by commas`),
-		ReadTimeout:      r.duration("WHMCS_READ_TIMEOUT", "30", time.Second, 1, 300),
-		AddTimeout:       r.duration("WHMCS_ADD_TIMEOUT", "60", time.Second, 1, 600),
-		AcceptTimeout:    r.duration("WHMCS_ACCEPT_TIMEOUT", "120", time.Second, 1, 600),
+		ReadTimeout:      r.duration("WHMCS_READ_TIMEOUT", "30", time.Second, 1, 120),
+		AddTimeout:       r.duration("WHMCS_ADD_TIMEOUT", "60", time.Second, 1, longestReply),
+		AcceptTimeout:    r.duration("WHMCS_ACCEPT_TIMEOUT", "120", time.Second, 1, longestReply),
 		RequirePayMethod: r.oneOf("REQUIRE_PAY_METHOD", "false", "true") == "true",
 	}
 	c := Provision{
@@ -171,9 +184,9 @@ func LoadProvision(getenv func(string) string) (Provision, error) {
 		Salesforce:         r.salesforce(),
 		Optional:           r.optionalFields("SF_OPTIONAL_FIELDS"),
 		Engine: Engine{
-			Lease:         r.duration("PROVISION_LEASE", "150", time.Second, 1, 840),
+			Lease:         r.duration("PROVISION_LEASE", "150", time.Second, 1, longestLease),
 			Window:        r.duration("SEND_WINDOW", "15", time.Second, 1, 300),
-			Margin:        r.duration("CLOCK_MARGIN", "5", time.Second, leastMargin, 300),
+			Margin:        r.duration("CLOCK_MARGIN", "5", time.Second, leastMargin, 60),
 			Settle:        r.duration("WHMCS_SETTLE", "300", time.Second, 1, day),
 			AcceptSettle:  r.duration("WHMCS_ACCEPT_SETTLE", "900", time.Second, 1, day),
 			AddTimeout:    whmcs.AddTimeout,
@@ -201,6 +214,10 @@ func LoadProvision(getenv func(string) string) (Provision, error) {
 	// lease, so a shorter lease would never start one.
 	if need := max(whmcs.AddTimeout, whmcs.AcceptTimeout) + c.Engine.Margin; c.Engine.Lease < need && len(r.problems) == 0 {
 		r.problem("PROVISION_LEASE", "is %d s, shorter than the longer of WHMCS_ADD_TIMEOUT and WHMCS_ACCEPT_TIMEOUT plus CLOCK_MARGIN (%d s)", int(c.Engine.Lease.Seconds()), int(need.Seconds()))
+	}
+	// The workers of the queue and the clock share what is reserved.
+	if reserved := r.whole("RESERVED_CONCURRENCY", "0", 0, 1000); reserved != 0 && reserved < int64(c.Concurrency)+1 && len(r.problems) == 0 {
+		r.problem("RESERVED_CONCURRENCY", "is %d, less than PROVISION_CONCURRENCY + 1 (%d): the clock needs one; 0 reserves nothing", reserved, c.Concurrency+1)
 	}
 	return c, r.err()
 }

@@ -63,6 +63,7 @@ const (
 	MarkerNotKept        Code = "marker_not_kept"
 	WHMCSIDForeign       Code = "whmcs_id_foreign"
 	NotVerified          Code = "not_verified"
+	StoppedInWHMCS       Code = "stopped_in_whmcs"
 )
 
 // Codes of GroupSide: they park an order or open a breaker, and stand in
@@ -82,9 +83,11 @@ const (
 	SalesforceSession           Code = "salesforce_session_expired"
 	SalesforceCredentials       Code = "salesforce_credentials_refused"
 	SalesforcePermission        Code = "salesforce_permission_lost"
+	SalesforceMisconfigured     Code = "salesforce_misconfigured"
 	StoreUnavailable            Code = "store_unavailable"
 	ListingUnstable             Code = "whmcs_listing_unstable"
 	ClockSkewed                 Code = "clock_skewed"
+	NoTimeLeft                  Code = "no_time_left"
 )
 
 // Codes of GroupWork: one record, one worker or one command of orderctl.

@@ -11,6 +11,9 @@ package fault
 import (
 	"cmp"
 	"errors"
+	"fmt"
+	"slices"
+	"strings"
 )
 
 // Code is a stable snake_case name for one way to fail. The list is append-only.
@@ -37,12 +40,15 @@ const (
 // Error is an error with a stable code.
 type Error struct {
 	Code Code
-	// Advice says what to do, in this very case; "" = the table's advice of the
-	// code. It may be shown to the caller or the operator.
-	Advice string
-	// Vendor is what the other system said, in its own words; "" = nothing that
-	// helps. It is shown behind the advice.
+	// Seen says what was seen, in this very case, as sentences; "" = the table's
+	// Seen, or nothing where Advice says it. It is shown first.
+	Seen string
+	// Vendor is what the other system answered, in its own words; "" = nothing
+	// that helps. It is shown behind what was seen.
 	Vendor string
+	// Advice says what to do, in this very case; "" = the table's Do. It may be
+	// shown to the caller or the operator, and comes last.
+	Advice string
 	// Err is the cause, for logs alone.
 	Err error
 }
@@ -50,17 +56,22 @@ type Error struct {
 // New returns an Error without a cause; an empty advice means the table's.
 func New(code Code, advice string) *Error { return &Error{Code: code, Advice: advice} }
 
+// Saw returns an Error that says, as fmt.Sprintf does, what was seen in this very
+// case; the table says what to do.
+func Saw(code Code, format string, args ...any) *Error {
+	return &Error{Code: code, Seen: fmt.Sprintf(format, args...)}
+}
+
 // Wrap returns an Error with a cause that is logged and never shown.
 func Wrap(code Code, err error) *Error { return &Error{Code: code, Err: err} }
 
 // Error implements error. It holds the cause and is for logs, not for answers.
 func (e *Error) Error() string {
 	s := string(e.Code)
-	if e.Advice != "" {
-		s += ": " + e.Advice
-	}
-	if e.Vendor != "" {
-		s += ": " + e.Vendor
+	for _, part := range []string{e.Seen, e.Vendor, e.Advice} {
+		if part != "" {
+			s += ": " + part
+		}
 	}
 	if e.Err != nil {
 		s += ": " + e.Err.Error()
@@ -101,18 +112,41 @@ func KindOf(err error) Kind {
 	return Unknown
 }
 
-// TextOf returns the text that may be shown for err: what to do, then what the
-// other system said.
+// TextOf returns the text that may be shown for err: what was seen, what the
+// other system answered, then what to do.
 func TextOf(err error) string {
 	var e *Error
 	if !errors.As(err, &e) {
 		return Internal.Info().Advice
 	}
-	text := cmp.Or(e.Advice, e.Code.Info().Advice)
-	if e.Vendor != "" {
-		text += " " + e.Code.vendor() + ": " + e.Vendor
+	i := e.Code.Info()
+	parts := []string{e.Seen, "", cmp.Or(e.Advice, i.Do)}
+	if e.Advice == "" {
+		parts[0] = cmp.Or(e.Seen, i.Seen)
 	}
-	return text
+	if e.Vendor != "" {
+		parts[1] = sentence(e.Code.vendor() + ": " + e.Vendor)
+	}
+	return strings.Join(slices.DeleteFunc(parts, func(s string) bool { return s == "" }), " ")
+}
+
+// SeenOf returns what was seen of err and what the other system answered, without
+// what to do: for a text that has an advice of its own.
+func SeenOf(err error) string {
+	text := TextOf(err)
+	var e *Error
+	if !errors.As(err, &e) {
+		return text
+	}
+	return strings.TrimSpace(strings.TrimSuffix(text, cmp.Or(e.Advice, e.Code.Info().Do)))
+}
+
+// sentence ends a text with a stop, unless something ends it already.
+func sentence(s string) string {
+	if strings.ContainsRune(".!?…", []rune(s)[len([]rune(s))-1]) {
+		return s
+	}
+	return s + "."
 }
 
 // The three ways an effect on another system can fail to be confirmed. They

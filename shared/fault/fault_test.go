@@ -34,6 +34,7 @@ var occurs = map[fault.Code][]string{
 	fault.WHMCSIDForeign:       {"adding"},
 	fault.NotVerified:          {"accepted"},
 	fault.ModuleFailed:         {"accepting", "accepted"},
+	fault.StoppedInWHMCS:       {"adding", "added", "accepting", "accepted"}, // by a person
 }
 
 func units(s string) int { return len(utf16.Encode([]rune(s))) }
@@ -76,7 +77,8 @@ func TestEveryCodeKeepsTheRulesOfTheTable(t *testing.T) {
 			}
 
 			said := fault.TextOf(&fault.Error{Code: code, Vendor: "No.", Err: errors.New("cause")})
-			if said != i.Advice+" WHMCS: No." && said != i.Advice+" Salesforce: No." || strings.Contains(said, "Salesforce: ") != strings.HasPrefix(string(code), "salesforce_") {
+			with := func(words string) string { return strings.TrimSpace(i.Seen + " " + words + " " + i.Do) }
+			if said != with("WHMCS: No.") && said != with("Salesforce: No.") || strings.Contains(said, "Salesforce: ") != strings.HasPrefix(string(code), "salesforce_") {
 				t.Errorf("with the vendor's words: %q", said)
 			}
 			if units(said) > messageUnits {
@@ -175,8 +177,11 @@ func TestAnUnlistedCodeIsAnInternalError(t *testing.T) {
 
 func TestAGuideWithoutPointsServesThoseThatNoOtherLists(t *testing.T) {
 	none, added := fault.Stopped.OnCall("none"), fault.Stopped.OnCall("added")
-	if slices.Equal(none.Steps, added.Steps) || none.Seen != fault.Stopped.Info().Seen || added.Seen != none.Seen {
+	if len(none.Steps) == 0 || !slices.Equal(none.Steps, added.Steps) || none.Seen != fault.Stopped.Info().Seen || added.Seen != none.Seen {
 		t.Errorf("none %+v, added %+v", none, added)
+	}
+	if adding, added := fault.StoppedInWHMCS.OnCall("adding"), fault.StoppedInWHMCS.OnCall("added"); slices.Equal(adding.Steps, added.Steps) {
+		t.Errorf("adding %+v, added %+v", adding, added)
 	}
 	if g := fault.NotVerified.OnCall("none"); len(g.Steps) != 0 || g.Seen == "" {
 		t.Errorf("a point at which the code cannot occur: %+v", g)
@@ -190,13 +195,15 @@ func TestTextOf(t *testing.T) {
 		err  error
 		want string
 	}{
-		"the table's advice":                  {fault.New(fault.WHMCSUnavailable, ""), table},
-		"an advice of its own":                {fault.New(fault.WHMCSUnavailable, "Do this."), "Do this."},
-		"the vendor's words stand behind":     {&fault.Error{Code: fault.WHMCSUnavailable, Vendor: "No."}, table + " WHMCS: No."},
-		"both":                                {&fault.Error{Code: fault.SalesforceLimit, Advice: "Do this.", Vendor: "No."}, "Do this. Salesforce: No."},
-		"a cause is never shown":              {fault.Wrap(fault.WHMCSUnavailable, cause), table},
-		"an outcome shows what it holds":      {&fault.Refused{Err: fault.New(fault.ModuleFailed, "Do this.")}, "Do this."},
-		"an error without a code is internal": {cause, fault.Internal.Info().Advice},
+		"the table's advice":                   {fault.New(fault.WHMCSUnavailable, ""), table},
+		"an advice of its own":                 {fault.New(fault.WHMCSUnavailable, "Do this."), "Do this."},
+		"the vendor's words before what to do": {&fault.Error{Code: fault.WHMCSUnavailable, Vendor: "HTTP 502"}, "WHMCS does not answer. WHMCS: HTTP 502. Wait: the bridge tries again."},
+		"what was seen in this case":           {&fault.Error{Code: fault.WHMCSUnavailable, Seen: "A page came.", Vendor: "HTTP 403!"}, "A page came. WHMCS: HTTP 403! Wait: the bridge tries again."},
+		"both":                                 {&fault.Error{Code: fault.SalesforceLimit, Seen: "This.", Advice: "Do this.", Vendor: "No."}, "This. Salesforce: No. Do this."},
+		"an advice that says what was seen":    {&fault.Error{Code: fault.SalesforceLimit, Advice: "Do this.", Vendor: "No."}, "Salesforce: No. Do this."},
+		"a cause is never shown":               {fault.Wrap(fault.WHMCSUnavailable, cause), table},
+		"an outcome shows what it holds":       {&fault.Refused{Err: fault.New(fault.ModuleFailed, "Do this.")}, "Do this."},
+		"an error without a code is internal":  {cause, fault.Internal.Info().Advice},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if got := fault.TextOf(c.err); got != c.want {
@@ -209,7 +216,7 @@ func TestTextOf(t *testing.T) {
 func TestErrorIsForLogs(t *testing.T) {
 	cause := errors.New("cause")
 	err := error(&fault.Error{Code: fault.ModuleFailed, Advice: "advice", Vendor: "vendor", Err: cause})
-	if err.Error() != "module_failed: advice: vendor: cause" {
+	if err.Error() != "module_failed: vendor: advice: cause" {
 		t.Error(err)
 	}
 	for name, wrapped := range map[string]error{

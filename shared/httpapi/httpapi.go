@@ -20,6 +20,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/aws/aws-lambda-go/events"
 
@@ -53,6 +54,15 @@ type Caller struct {
 	// Claims are those of a verified JWT. The gateway gives all values as
 	// strings.
 	Claims map[string]string
+}
+
+// Scopes returns the scopes of a verified JWT, from the claims scope (RFC 8693,
+// section 4.2) and scp (Entra ID, Okta): one text of words, or a list, which the
+// gateway hands on as "[a b]". Where a scope stands says nothing.
+func (c Caller) Scopes() []string {
+	return strings.FieldsFunc(c.Claims["scope"]+" "+c.Claims["scp"], func(r rune) bool {
+		return unicode.IsSpace(r) || strings.ContainsRune(`[],"`, r)
+	})
 }
 
 // Known reports whether the gateway verified anyone.

@@ -46,6 +46,7 @@ type Control struct {
 	// waited, and were not tried.
 	ClosedAt time.Time
 	// LookBefore: orders created before it are searched in WHMCS even at none.
+	// LookAlways where what a person wrote cannot be read.
 	LookBefore time.Time
 	// ConfirmedUntil and AskedUntil are Salesforce's alone: every change before
 	// ConfirmedUntil has been looked for in Salesforce (what it does not show has
@@ -70,6 +71,10 @@ func (c Control) Held() []Hold {
 	}
 	return c.Holds
 }
+
+// LookAlways is a LookBefore that is after every order: a restore was meant, and
+// when it was is not known.
+func LookAlways() time.Time { return time.Date(9999, time.December, 31, 0, 0, 0, 0, time.UTC) }
 
 // LongOutage is how long a breaker must have been open for the time to count as
 // an outage: one that opens and closes again, since probes are answered and

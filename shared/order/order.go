@@ -8,7 +8,9 @@ package order
 import (
 	"crypto/rand"
 	"encoding/hex"
+	"strings"
 	"time"
+	"unicode"
 
 	"orderbridge/shared/fault"
 )
@@ -234,6 +236,27 @@ const (
 	Free         Cycle = "free"
 )
 
+// ParseCycle reads a billing cycle as WHMCS or a person writes it: letters alone
+// count, so that "One Time", "Semi-Annually" and WHMCS's label "Free Account" are
+// read as well as AddOrder's own words; "Annual" is "Annually".
+func ParseCycle(s string) (c Cycle, ok bool) {
+	letters := strings.Map(func(r rune) rune {
+		if unicode.IsLetter(r) {
+			return unicode.ToLower(r)
+		}
+		return -1
+	}, s)
+	switch c = Cycle(letters); c {
+	case Monthly, OneTime, Quarterly, SemiAnnually, Annually, Biennially, Triennially, Free:
+		return c, true
+	case "freeaccount":
+		return Free, true
+	case "semiannual", "annual", "biennial", "triennial":
+		return c + "ly", true
+	}
+	return "", false
+}
+
 // Request is one Salesforce order, mapped and checked: what a person asked for.
 type Request struct {
 	ID        ID
@@ -284,6 +307,8 @@ type ProductInfo struct {
 	Name      string
 	Quantity  QuantityRule
 	Module    string // "" = no provisioning module
+	// Cycles are those for which WHMCS has a price; nil = not known.
+	Cycles []Cycle
 }
 
 // QuantityRule is the product setting "Allow Multiple Quantities"
@@ -305,8 +330,11 @@ type BillingOrder struct {
 	Marker   Marker
 	// Date is when WHMCS says it was made, in WHMCS's own time zone, unmarked;
 	// good to the day only.
-	Date     time.Time
-	Services []BillingService // filled by the reads that say so
+	Date time.Time
+	// PromoCode is what the order was given; "" with PromoKnown = none.
+	PromoCode  string
+	PromoKnown bool
+	Services   []BillingService // filled by the reads that say so
 }
 
 // BillingStatus is an order status of WHMCS (GetOrderStatuses); admins can add more.
@@ -330,6 +358,11 @@ type BillingService struct {
 	Cycle     Cycle
 	Quantity  int
 	Status    string // Pending, Active, Completed, Suspended, …
+	// Domain is the domain or the host name that WHMCS keeps for the service.
+	Domain string
+	// CustomFields by id, ConfigOptions by id in AddOrder's own values; nil = not
+	// known. An option whose value is shown in other words is "".
+	CustomFields, ConfigOptions map[string]string
 }
 
 // Live reports whether the service is built: Active, or Completed for one-time ones.

@@ -47,7 +47,7 @@ func (s Resolution) check() error {
 //     none, to be searched for once more and then ordered again. The WHMCS order
 //     that was known stays known: while it lives it is stronger than the word.
 //     Refused until the last AddOrder has ended (Add.SettledAt).
-//   - Stop: the error becomes stopped, and nothing else changes.
+//   - Stop: the error becomes that of Stopped, and nothing else changes.
 //   - UndoAdopt: the WHMCS order that a person named is not this order's; it is
 //     queued, to search for its own. An order that was provisioned by the wrong
 //     one is open again.
@@ -77,7 +77,8 @@ func (r Record) Resolve(s Resolution) (Record, error) {
 	r.Version++
 	if s.Stop {
 		r.Signal, r.Seq, r.UpdatedAt = SignalStatus, r.Seq.Next(now), now
-		r.ErrorCode, r.ErrorMessage, r.ErrorAt = fault.Stopped, "", now
+		r.ErrorCode, r.ErrorMessage = r.Stopped()
+		r.ErrorAt = now
 		e.Event = "resolved_stop"
 		return r.line(e), nil
 	}
@@ -108,6 +109,23 @@ func (r Record) Resolve(s Resolution) (Record, error) {
 		e.Event = "resolved_none"
 	}
 	return r.line(e), nil
+}
+
+// Stopped is the code and the text of a failed order that a person stops. Past
+// none something may exist in WHMCS that nothing will look after from then on:
+// that stays a case for a person, and the text names what is known. "" is the
+// table's text.
+func (r Record) Stopped() (code fault.Code, text string) {
+	switch {
+	case r.RecoveryPoint == PointNone:
+		return fault.Stopped, ""
+	case r.WHMCSOrderID == "":
+		return fault.StoppedInWHMCS, ""
+	case r.ErrorCode == fault.WHMCSOrderCancelled:
+		return fault.StoppedInWHMCS, fault.TextOf(&fault.Error{Code: fault.StoppedInWHMCS, Advice: "Click again to resume; the bridge searches WHMCS first.",
+			Seen: "An operator stopped the order after its WHMCS order " + r.WHMCSOrderID + " was cancelled."})
+	}
+	return fault.StoppedInWHMCS, fault.TextOf(fault.Saw(fault.StoppedInWHMCS, "An operator stopped the order, and WHMCS order %s was not cancelled.", r.WHMCSOrderID))
 }
 
 // AfterAdopting is the recovery point of an order for which a person names a

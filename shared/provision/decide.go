@@ -284,23 +284,35 @@ func (d decision) atAdding() Move {
 	}
 	switch {
 	case !f.stable:
-		return d.fail("adding/unstable", d.r, fault.New(fault.AddOutcomeUnknown,
-			"Click again to search once more: the list of orders in WHMCS changed each time it was read."))
+		return d.fail("adding/unstable", d.r, &fault.Error{Code: fault.AddOutcomeUnknown,
+			Seen: "WHMCS may have made the order: the list of its orders changed each time it was read.", Advice: "Click again to search once more."})
 	case len(f.live) == 1:
 		return d.hit(plan, f.live[0])
 	case len(f.live) > 1:
-		return d.fail("adding/several", d.r, fault.New(fault.WHMCSOrderAmbiguous,
-			fmt.Sprintf("Cancel the wrong ones in WHMCS, then ask the on-call to adopt the right one: orders %s carry this order's marker.", idsOf(f.live))))
+		return d.fail("adding/several", d.r, fault.Saw(fault.WHMCSOrderAmbiguous, "WHMCS orders %s all carry this order's marker.", idsOf(f.live)))
 	case len(f.dead) > 0 && !d.r.Word.Absent():
 		return d.cancelled("adding/dead", f.dead[0].ID, string(f.dead[0].Status))
 	case len(f.suspects) > 0 && d.r.Add.Count > 0:
-		return d.fail("adding/suspect", d.r, fault.New(fault.WHMCSOrderAmbiguous,
-			fmt.Sprintf("Look whether WHMCS order %s belongs to this one, then ask the on-call to resolve with adopt or none: it is this client's, new, and its marker does not say whose it is.", idsOf(f.suspects))))
+		return d.fail("adding/suspect", d.r, fault.Saw(fault.WHMCSOrderAmbiguous,
+			"WHMCS order %s is this client's, new, and its marker does not say whose it is: it may be this order, or the customer's own purchase.", idsOf(f.suspects)))
 	case d.r.Add.Count == 0, d.c.Resend && d.r.Add.Count < maxSends:
 		d.r.Plan = plan
 		return d.send("adding/absent", addOrder())
 	}
-	return d.fail("adding/unknown", d.r, fault.New(fault.AddOutcomeUnknown, ""))
+	return d.fail("adding/unknown", d.r, d.sentInVain())
+}
+
+// sentInVain is why an order is given up that was sent and not found, with what
+// came back from the last send.
+func (d decision) sentInVain() error {
+	e := fault.Saw(fault.AddOutcomeUnknown, "WHMCS may have made the order: %d sent, no order with its marker was found.", d.r.Add.Count)
+	if last := d.r.ErrorCode.Info(); last.Group == fault.GroupSide && d.r.ErrorMessage != "" {
+		// Without what was to be done then: the advice of now follows.
+		seen, _, _ := strings.Cut(d.r.ErrorMessage, " Wait: ")
+		seen, _, _ = strings.Cut(seen, " Ask the on-call engineer")
+		e.Seen += " The last time: " + seen
+	}
+	return e
 }
 
 // disclaimed judges the order that was known when a person said that there is
@@ -315,8 +327,8 @@ func (d decision) disclaimed(plan *order.Plan) (m Move, stop bool) {
 	case h == nil:
 		return d.ask(ReadHeldOrder, id, plan.ClientID), true
 	case h.exists && !h.Status.Dead() && !h.Marker.Names(d.r.ID) && h.Marker.MayName(d.r.ID):
-		return d.fail("adding/known-lives", d.r, fault.New(fault.WHMCSOrderAmbiguous,
-			fmt.Sprintf("Cancel WHMCS order %s, then click again, or ask the on-call to adopt it: it was made for this order and is %s, although it was said that there is none.", id, h.Status))), true
+		return d.fail("adding/known-lives", d.r, fault.Saw(fault.WHMCSOrderAmbiguous,
+			"WHMCS order %s was made for this order and is %s, although it was said that there is none.", id, h.Status)), true
 	}
 	return Move{}, false
 }
@@ -335,11 +347,10 @@ func (d decision) foreign(plan *order.Plan) (m Move, stop bool) {
 	case h.exists && h.Marker.Names(d.r.ID), d.r.Word.Absent() && (!h.exists || h.Status.Dead()):
 		return Move{}, false
 	case !h.exists:
-		return d.fail("adding/held-absent", d.r, fault.New(fault.WHMCSIDForeign,
-			fmt.Sprintf("Clear WHMCS_Order_ID__c, then click again: WHMCS has no order %s.", id))), true
+		return d.fail("adding/held-absent", d.r, fault.Saw(fault.WHMCSIDForeign, "WHMCS has no order %s, which WHMCS_Order_ID__c names.", id)), true
 	}
-	return d.fail("adding/held-foreign", d.r, fault.New(fault.WHMCSIDForeign,
-		fmt.Sprintf("Clear WHMCS_Order_ID__c, then click again: WHMCS order %s does not carry this order's marker; was this order cloned?", id))), true
+	return d.fail("adding/held-foreign", d.r, fault.Saw(fault.WHMCSIDForeign,
+		"WHMCS order %s, which WHMCS_Order_ID__c names, does not carry this order's marker; was this order cloned?", id)), true
 }
 
 // hit compares the one live hit with the plan before it is taken as ours. Where
@@ -351,7 +362,7 @@ func (d decision) hit(plan *order.Plan, m order.BillingOrder) Move {
 	case !o.exists:
 		return d.cancelled("adding/dead", m.ID, "gone")
 	default:
-		if _, diff := match(*plan, o.Services); diff != "" {
+		if _, diff := match(*plan, o.BillingOrder, false); diff != "" {
 			return d.mismatch("adding/differs", m.ID, diff)
 		}
 	}
@@ -371,8 +382,7 @@ func (d decision) atAdded() Move {
 		return *m
 	}
 	if !o.Marker.Names(d.r.ID) && !d.r.Word.Named() {
-		missing := fault.New(fault.MarkerNotKept,
-			fmt.Sprintf("Ask the on-call to correct the WHMCS installation and to restore the marker of WHMCS order %s (%s), then click again: WHMCS did not keep it.", o.ID, d.r.ID.Marker()))
+		missing := fault.Saw(fault.MarkerNotKept, "WHMCS did not keep the marker of its order %s (%s).", o.ID, d.r.ID.Marker())
 		// An installation that keeps no markers shows it at once, in the run that
 		// sent AddOrder; later it is one order's notes that were edited.
 		if !d.told && d.now.Sub(d.r.Add.Until) < d.c.Lease {
@@ -380,7 +390,7 @@ func (d decision) atAdded() Move {
 		}
 		return d.fail("added/marker-missing", d.r, missing)
 	}
-	services, diff := match(*d.r.Plan, o.Services)
+	services, diff := match(*d.r.Plan, o, d.r.Word.Named())
 	if diff != "" {
 		return d.mismatch("added/differs", o.ID, diff)
 	}
@@ -442,8 +452,8 @@ func (d decision) atAccepting() Move {
 	case d.r.Word.Rerun(), mayRunTwice(d.r.Plan, d.c.Idempotent):
 		return d.send("accepting/consent", acceptOrder())
 	}
-	return d.fail("accepting/unknown", d.r, fault.New(fault.AcceptOutcomeUnknown,
-		fmt.Sprintf("Look whether the services of WHMCS order %s exist, accept it there if not, then click again: it is not known whether the module ran.", d.r.WHMCSOrderID)))
+	return d.fail("accepting/unknown", d.r, fault.Saw(fault.AcceptOutcomeUnknown,
+		"WHMCS order %s is still Pending, and it is not known whether its module ran.", d.r.WHMCSOrderID))
 }
 
 // --- accepted: AcceptOrder answered; the services are to be verified.
@@ -453,7 +463,7 @@ func (d decision) atAccepted() Move {
 	if m != nil {
 		return *m
 	}
-	services, diff := match(*d.r.Plan, o.Services)
+	services, diff := match(*d.r.Plan, o, d.r.Word.Named())
 	live := diff == ""
 	for _, s := range o.Services {
 		if text, failed := d.seen.failures[s.ID]; failed {
@@ -472,8 +482,7 @@ func (d decision) atAccepted() Move {
 		if diff == "" {
 			diff = "a service is not active"
 		}
-		return d.fail("accepted/not-verified", d.r, fault.New(fault.NotVerified,
-			fmt.Sprintf("Check the services of WHMCS order %s, activate them, then click again: %s.", o.ID, diff)))
+		return d.fail("accepted/not-verified", d.r, fault.Saw(fault.NotVerified, "WHMCS accepted order %s, and %s.", o.ID, diff))
 	}
 	if d.r.Add.Count >= 2 || d.r.Word.Named() && d.r.Add.Count > 0 {
 		if m, stop := d.onlyOne(); stop {
@@ -501,14 +510,14 @@ func (d decision) onlyOne() (m Move, stop bool) {
 	case !f.stable:
 		return d.retry(d.r, order.SideWHMCS, fault.New(fault.ListingUnstable, "")), true
 	case len(f.live) == 0 && !d.r.Word.Named():
-		return d.fail("accepted/marker-missing", d.r, fault.New(fault.MarkerNotKept,
-			fmt.Sprintf("Restore the marker of WHMCS order %s (%s), then click again: it is not found by it any more.", d.r.WHMCSOrderID, d.r.ID.Marker()))), true
+		return d.fail("accepted/marker-missing", d.r, fault.Saw(fault.MarkerNotKept,
+			"WHMCS order %s is not found by its marker (%s) any more.", d.r.WHMCSOrderID, d.r.ID.Marker())), true
 	case len(others) > 0:
-		return d.fail("accepted/several", d.r, fault.New(fault.WHMCSOrderAmbiguous,
-			fmt.Sprintf("Cancel the wrong ones in WHMCS, then click again: beside order %s, %s carry this order's marker.", d.r.WHMCSOrderID, idsOf(others)))), true
+		return d.fail("accepted/several", d.r, fault.Saw(fault.WHMCSOrderAmbiguous,
+			"Beside WHMCS order %s, %s carry this order's marker.", d.r.WHMCSOrderID, idsOf(others))), true
 	case len(suspects) > 0:
-		return d.fail("accepted/suspect", d.r, fault.New(fault.WHMCSOrderAmbiguous,
-			fmt.Sprintf("Look whether WHMCS order %s belongs to this one beside order %s, cancel it or correct its notes, then click again: its marker does not say whose it is.", idsOf(suspects), d.r.WHMCSOrderID))), true
+		return d.fail("accepted/suspect", d.r, fault.Saw(fault.WHMCSOrderAmbiguous,
+			"Beside WHMCS order %s, %s may be this order too: its marker does not say whose it is.", d.r.WHMCSOrderID, idsOf(suspects))), true
 	}
 	return Move{}, false
 }
@@ -539,7 +548,7 @@ func (d decision) unsettled(row string, e *Effect) (m Move, wait bool) {
 func (d decision) send(row string, e *Effect) Move {
 	if d.lease-d.c.Margin < e.timeout(d.c) {
 		// No effect starts with less than its time-out and the margin left.
-		return d.park("any/no-time", d.r, d.now, nil, unspent, noTimeLeft)
+		return d.noTime()
 	}
 	if d.now.Sub(d.whmcsAt) > switchAge {
 		return d.ask(ReadSwitch, "", 0)
@@ -655,7 +664,7 @@ func (d decision) config(to order.Record, side order.Side, cause error) Move {
 		return d.tell(Trip, side, cause)
 	}
 	if d.triedTooLong(to) {
-		return d.fail("any/exhausted", to, &fault.Error{Code: exhausted(to.RecoveryPoint), Err: cause})
+		return d.giveUp(to, cause)
 	}
 	return d.park("any/config", to, d.openUntil, cause, unspent, "")
 }
@@ -667,7 +676,7 @@ func (d decision) retry(to order.Record, side order.Side, cause error) Move {
 		return d.tell(Count, side, cause)
 	}
 	if d.triedTooLong(to) {
-		return d.fail("any/exhausted", to, &fault.Error{Code: exhausted(to.RecoveryPoint), Err: cause})
+		return d.giveUp(to, cause)
 	}
 	most := order.Doubled(d.c.RetryBase, max(to.Attempts-1, 0), maxBackoff)
 	due := d.now.Add(time.Duration(d.random * float64(most)))
@@ -675,6 +684,12 @@ func (d decision) retry(to order.Record, side order.Side, cause error) Move {
 		due = d.openUntil
 	}
 	return d.park("any/retry", to, due, cause, spent, "")
+}
+
+// giveUp ends an order that was tried for too long, and says what stood in the way.
+func (d decision) giveUp(to order.Record, cause error) Move {
+	code := exhausted(to.RecoveryPoint)
+	return d.fail("any/exhausted", to, &fault.Error{Code: code, Seen: code.Info().Seen + " The last time: " + fault.SeenOf(cause), Err: cause})
 }
 
 // triedTooLong reports whether the order is given up: GiveUp after it was
@@ -725,14 +740,12 @@ func reviewCode(at order.RecoveryPoint, cause error) fault.Code {
 }
 
 func (d decision) mismatch(row, id, diff string) Move {
-	return d.fail(row, d.r, fault.New(fault.WHMCSOrderMismatch,
-		fmt.Sprintf("Compare WHMCS order %s with this one, correct it there, then click again: %s.", id, diff)))
+	return d.fail(row, d.r, fault.Saw(fault.WHMCSOrderMismatch, "WHMCS order %s is not what was ordered: %s.", id, diff))
 }
 
 func (d decision) cancelled(row, id, how string) Move {
 	d.r.WHMCSOrderID = id
-	return d.fail(row, d.r, fault.New(fault.WHMCSOrderCancelled,
-		fmt.Sprintf("Ask the on-call to resolve with adopt or none: WHMCS order %s is %s.", id, how)))
+	return d.fail(row, d.r, fault.Saw(fault.WHMCSOrderCancelled, "WHMCS order %s is %s.", id, how))
 }
 
 // --- what every move is made of
@@ -744,14 +757,23 @@ func (d decision) ask(what Read, id string, client int64) Move {
 	case d.left > 0 && (d.now.Sub(d.renewed) < min(renewEvery, d.c.Lease/2) || !d.now.Add(d.lease).After(d.r.LeaseUntil)):
 		return Move{Row: "any/read", To: d.r, Then: Ask, Read: what, ID: id, Client: client, Within: d.left}
 	case d.lease <= d.c.Margin:
-		return d.park("any/no-time", d.r, d.now, nil, unspent, noTimeLeft)
+		return d.noTime()
 	}
 	to := d.r
 	to.LeaseUntil, to.Search = d.now.Add(d.lease), d.seen.search.Kept()
 	return d.write("any/renew", to, Repeat, "", "")
 }
 
-const noTimeLeft = "no time left in this invocation"
+// noTime parks an order that needs more time than this run has left. A fresh run
+// has more, so it comes at once; where that one had too little too, something is
+// slow or set too long, and the order waits before it tries again.
+func (d decision) noTime() Move {
+	due := d.now
+	if d.r.ErrorCode == fault.NoTimeLeft {
+		due = due.Add(d.c.RetryBase)
+	}
+	return d.park("any/no-time", d.r, due, fault.New(fault.NoTimeLeft, ""), unspent, "")
+}
 
 // tell reports a fault to the breaker of a side; what it says decides then.
 func (d decision) tell(how Next, side order.Side, cause error) Move {

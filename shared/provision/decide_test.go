@@ -273,7 +273,7 @@ var rows = []struct {
 
 	{"any/read", func(m *moment) { m.f.request = nil }, "stage working none → read 1"},
 	{"any/renew", func(m *moment) { m.f.request, m.f.renewed = nil, noon.Add(-time.Minute) }, "lease working none → again"},
-	{"any/no-time", func(m *moment) { m.f.deadline = noon.Add(time.Minute) }, "lease waiting none due 0s tries 0 → end"},
+	{"any/no-time", func(m *moment) { m.f.deadline = noon.Add(time.Minute) }, "lease waiting none due 0s tries 0 no_time_left → end"},
 	{"any/blocked", func(m *moment) { m.f.whmcs.Paused = true }, "lease waiting none due 0s tries 0 → end"},
 	{"any/read-again", func(m *moment) { m.fails(unavailable(), 1) }, "stage working none → again in 500ms"},
 	{"any/tell-breaker", func(m *moment) { m.fails(unavailable(), readTries) }, "stage working none → count a fault of whmcs"},
@@ -306,6 +306,29 @@ func TestEachRowDecides(t *testing.T) {
 				t.Errorf("\n got %s\nwant %s", s, row.want)
 			}
 		})
+	}
+}
+
+// An order that was sent in vain says what came back the last time, and advises
+// by what is known now.
+func TestAnOrderSentInVainSaysWhatCameBack(t *testing.T) {
+	m := newMoment(t)
+	lost := &fault.Error{Code: fault.WHMCSUnavailable, Seen: "A page came.", Vendor: "HTTP 403", Advice: "Wait: the bridge searches WHMCS before it sends again."}
+	m.r.Add.Count, m.r.ErrorCode, m.r.ErrorMessage = maxSends, lost.Code, fault.TextOf(lost)
+	d := decision{r: m.r, c: m.c}
+	want := "WHMCS may have made the order: 5 sent, no order with its marker was found. The last time: A page came. WHMCS: HTTP 403. " + fault.AddOutcomeUnknown.Info().Do
+	if got := fault.TextOf(d.sentInVain()); got != want {
+		t.Errorf("\n got %s\nwant %s", got, want)
+	}
+}
+
+// A run that has too little time comes again at once; one after another waits.
+func TestTooLittleTimeTwiceInARowBacksOff(t *testing.T) {
+	m := newMoment(t)
+	m.f.deadline, m.r.ErrorCode = noon.Add(time.Minute), fault.NoTimeLeft
+	got := decide(m.r, m.f, noon, m.c)
+	if s, want := summary(got, m.c), "lease waiting none due 1m0s tries 0 no_time_left → end"; s != want {
+		t.Errorf("\n got %s\nwant %s", s, want)
 	}
 }
 

@@ -97,7 +97,7 @@ func TestMatchComparesEachService(t *testing.T) {
 		{"none", func([]order.BillingService) []order.BillingService { return nil }, "it lacks product 1, monthly, quantity 1"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			services, diff := match(plan, c.change(planned()))
+			services, diff := match(plan, order.BillingOrder{Services: c.change(planned())}, false)
 			if diff != c.diff {
 				t.Fatalf("%q, want %q", diff, c.diff)
 			}
@@ -107,7 +107,7 @@ func TestMatchComparesEachService(t *testing.T) {
 			}
 		})
 	}
-	if _, diff := match(order.Plan{}, planned()); !strings.Contains(diff, "0 were ordered") {
+	if _, diff := match(order.Plan{}, order.BillingOrder{Services: planned()}, false); !strings.Contains(diff, "0 were ordered") {
 		t.Errorf("an empty plan: %q", diff)
 	}
 }

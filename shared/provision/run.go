@@ -96,6 +96,7 @@ func (e *Engine) Run(ctx context.Context, id order.ID) (Result, error) {
 	if !ok {
 		return Result{}, errors.New("run engine: the context has no deadline")
 	}
+	ctx = order.WithID(ctx, id)
 	deadline := until.Round(0)
 	asked := e.d.Clock.Now()
 	whmcs, blocked, err := e.d.WHMCS.Admit(ctx)

@@ -140,6 +140,9 @@ func plants() []plant {
 		{"a provisioned order opened again", provisioned, func(_ order.Record, to *order.Record) {
 			to.State, to.DueAt, to.ExpiresAt = order.Queued, to.UpdatedAt, time.Time{}
 		}},
+		{"another bound of the search", leased, func(_ order.Record, to *order.Record) { to.FirstAddAfter++ }},
+		{"a search kept over AddOrder", addSent, func(_ order.Record, to *order.Record) { to.Search = &order.Search{ClientID: 7} }},
+		{"a search kept on an order that has ended", logs("failed", "provisioned"), func(_ order.Record, to *order.Record) { to.Search = &order.Search{ClientID: 7} }},
 		{"a word of a person that no person gave", leased, func(_ order.Record, to *order.Record) { to.Word = order.WordNamed }},
 	}
 }

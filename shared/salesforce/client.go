@@ -9,11 +9,13 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/url"
 	"regexp"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"orderbridge/shared/fault"
@@ -66,6 +68,8 @@ type Client struct {
 	until   time.Time // refused is answered without a call until then
 	brake   brake
 	used    time.Time // when the last answer came
+	odd     int       // answers in a row that were none of the API
+	org     string    // of the first session: a later one belongs to the same
 }
 
 const (
@@ -182,15 +186,41 @@ func (c *Client) call(ctx context.Context, s *session, method, path string, body
 	}
 	// The refusal of a row that the answer does not name is no refusal of any
 	// order: the call is tried again, and the log shows what was refused.
-	err = classify(status, raw, fault.SalesforceUnavailable)
+	err = c.counted(status, raw, classify(status, header.Get("Location"), raw, fault.SalesforceUnavailable))
 	c.usage(header.Get("Sforce-Limit-Info"), err)
 	if err != nil {
 		return err
 	}
 	if err := json.Unmarshal(raw, out); err != nil {
-		return fault.Wrap(fault.SalesforceUnavailable, fmt.Errorf("answer is not the JSON expected (HTTP %d, %d bytes)", status, len(raw)))
+		return unreadable(status, raw)
 	}
 	return nil
+}
+
+// oddMost is how many answers in a row that are none of the API's are a fault of
+// the installation; fewer may be a front end's bad minute.
+const oddMost = 3
+
+// counted returns err, as salesforce_misconfigured where it is the last of a row
+// of answers that came from something other than the API. A server's own fault
+// passes, and breaks no row.
+func (c *Client) counted(status int, raw []byte, err error) error {
+	isJSON := json.Valid(raw)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case isJSON:
+		c.odd = 0
+	case status/100 != 5 && status != http.StatusTooManyRequests && len(raw) > 0, status/100 == 3:
+		c.odd++
+	}
+	var e *fault.Error
+	if c.odd < oddMost || !errors.As(err, &e) {
+		return err
+	}
+	odd := *e
+	odd.Code, odd.Seen = fault.SalesforceMisconfigured, "Something other than the API of Salesforce answers the bridge."
+	return &odd
 }
 
 // exchange makes one HTTP call and reads its answer up to maxBody. Errors are
@@ -208,7 +238,7 @@ func (c *Client) exchange(r *http.Request) (int, http.Header, []byte, error) {
 	c.used = c.deps.Now()
 	c.mu.Unlock()
 	if err != nil {
-		return 0, nil, nil, fault.Wrap(fault.SalesforceUnavailable, fmt.Errorf("call %s: %w", r.URL.Path, withoutURL(err)))
+		return 0, nil, nil, &fault.Error{Code: fault.SalesforceUnavailable, Vendor: "no answer" + inTime(err), Err: fmt.Errorf("call %s: %w", r.URL.Path, withoutURL(err))}
 	}
 	defer func() { _ = resp.Body.Close() }() // read to its end or given up
 	raw, err := io.ReadAll(io.LimitReader(resp.Body, maxBody+1))
@@ -219,6 +249,21 @@ func (c *Client) exchange(r *http.Request) (int, http.Header, []byte, error) {
 		return 0, nil, nil, fault.Wrap(fault.SalesforceUnavailable, fmt.Errorf("answer of %s is larger than %d bytes", r.URL.Path, maxBody))
 	}
 	return resp.StatusCode, resp.Header, raw, nil
+}
+
+// inTime says in a few words why there was no answer; "" = not known.
+func inTime(err error) string {
+	var name *net.DNSError
+	var timeout net.Error
+	switch {
+	case errors.As(err, &name):
+		return ": its name cannot be resolved"
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return ": the connection was refused"
+	case errors.As(err, &timeout) && timeout.Timeout():
+		return " in time"
+	}
+	return ""
 }
 
 // withoutURL drops the URL from a net/http error: a query holds order ids, and

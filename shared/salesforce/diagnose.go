@@ -95,7 +95,7 @@ func (c *Client) Sold(ctx context.Context) (sold map[int64][]order.Cycle, made m
 		for _, it := range o.page(fieldItems).Records {
 			product := it.related(fieldProduct)
 			pid, ok := whole(product.text(fieldProductID), 1)
-			cycle, known := billingCycle(product.text(fieldCycle))
+			cycle, known := order.ParseCycle(product.text(fieldCycle))
 			if ok && known && !slices.Contains(sold[pid], cycle) {
 				sold[pid] = append(sold[pid], cycle)
 			}

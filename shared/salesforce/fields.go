@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 	"unicode"
+	"unicode/utf16"
 	"unicode/utf8"
 
 	"orderbridge/shared/order"
@@ -160,23 +161,43 @@ func joined(ids []string) string {
 const Ellipsis = "…"
 
 // oneLine returns s as one line of valid UTF-8, white space and control characters
-// being one space each run, of at most limit UTF-16 units: cut between two
-// runes, a cut text ending in an ellipsis.
+// being one space each run, of at most limit UTF-16 units. Of a longer text the
+// middle is left out, an ellipsis in its place: what was seen stands first and
+// what to do last, the vendor's words between them.
 func oneLine(s string, limit int) string {
 	s = strings.ToValidUTF8(s, "\uFFFD")
 	s = strings.Join(strings.FieldsFunc(s, func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) }), " ")
-	units, end := 0, 0 // end: the longest prefix that leaves room for the ellipsis
-	for i, r := range s {
-		units++
-		if r > 0xFFFF {
-			units++
-		}
-		if units <= limit-1 {
-			end = i + utf8.RuneLen(r)
-		}
-	}
-	if units <= limit {
+	if utf16Units(s) <= limit {
 		return s
 	}
-	return s[:end] + "…"
+	tail := lastSentences(s, limit/2)
+	units, end := 0, 0
+	for i, r := range s {
+		if units += utf16.RuneLen(r); units > limit-1-utf16Units(tail) {
+			break
+		}
+		end = i + utf8.RuneLen(r)
+	}
+	return s[:end] + "…" + tail
+}
+
+// lastSentences returns the blank before, and the longest row of sentences at the
+// end of s that has at most limit UTF-16 units; "" where the last one is longer.
+func lastSentences(s string, limit int) string {
+	tail := ""
+	for at := len(s); ; {
+		at = strings.LastIndex(s[:at], ". ")
+		if at < 0 || utf16Units(s[at+1:]) > limit {
+			return tail
+		}
+		tail = s[at+1:]
+	}
+}
+
+func utf16Units(s string) int {
+	n := 0
+	for _, r := range s {
+		n += utf16.RuneLen(r)
+	}
+	return n
 }

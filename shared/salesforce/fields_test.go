@@ -39,7 +39,7 @@ func TestTheFieldsOfARow(t *testing.T) {
 			start + `"Provisioning_Error_Code__c":null,"Provisioning_Error_Message__c":null,"Provisioning_Seq__c":1795521600000,"Provisioning_Status__c":"Provisioned","WHMCS_Order_ID__c":"991"}`},
 		"failed": {head(order.StatusFailed, func(s *order.Shown) {
 			s.WHMCSOrderID, s.Code, s.Message = "991", fault.ModuleFailed, fault.TextOf(moduleText)
-		}), start + `"Provisioning_Error_Code__c":"module_failed","Provisioning_Error_Message__c":"` + fault.ModuleFailed.Info().Advice + ` WHMCS: Quota reached","Provisioning_Seq__c":1795521600000,"Provisioning_Status__c":"Failed","WHMCS_Order_ID__c":"991"}`},
+		}), start + `"Provisioning_Error_Code__c":"module_failed","Provisioning_Error_Message__c":"` + fault.ModuleFailed.Info().Seen + ` WHMCS: Quota reached. ` + fault.ModuleFailed.Info().Do + `","Provisioning_Seq__c":1795521600000,"Provisioning_Status__c":"Failed","WHMCS_Order_ID__c":"991"}`},
 		"a WHMCS order that is gone is cleared": {head(order.StatusFailed, func(s *order.Shown) {
 			s.Gone, s.Code, s.Message = true, fault.OrderEmpty, "Add products"
 		}), start + `"Provisioning_Error_Code__c":"order_empty","Provisioning_Error_Message__c":"Add products","Provisioning_Seq__c":1795521600000,"Provisioning_Status__c":"Failed","WHMCS_Order_ID__c":null}`},
@@ -57,18 +57,29 @@ func TestTheFieldsOfARow(t *testing.T) {
 	}
 }
 
-func TestTheMessageSaysFirstWhatToDoAndFits(t *testing.T) {
+// What was seen comes first and what to do last; a vendor's long words lose
+// their end, never the advice.
+func TestTheMessageSaysWhatWasSeenThenWhatToDoAndFits(t *testing.T) {
 	for _, code := range fault.Codes() {
+		i := code.Info()
 		for _, err := range []*fault.Error{
 			{Code: code}, {Code: code, Advice: "Set X on the account Acme, then click again: it is empty."},
-			{Code: code, Vendor: "The vendor says no"}, {Code: code, Vendor: strings.Repeat("é😀", 200)},
+			{Code: code, Vendor: "HTTP 403: The vendor says no"}, {Code: code, Vendor: strings.Repeat("é😀", 200)},
+			{Code: code, Vendor: strings.Repeat("It went wrong. ", 40)},
 		} {
 			got, _ := rowOf(order.Shown{Code: code, Message: fault.TextOf(err)}).fields["Provisioning_Error_Message__c"].(string)
 			if n := len(utf16.Encode([]rune(got))); n > 255 {
 				t.Errorf("%s: %d units", code, n)
 			}
-			if !strings.HasPrefix(got, "Set X") && !strings.HasPrefix(got, code.Info().Advice) {
+			first, last := i.Seen, i.Do
+			if err.Advice != "" {
+				first, last = err.Advice, err.Advice
+			}
+			if !strings.HasPrefix(got, first) || !strings.HasSuffix(got, last) {
 				t.Errorf("%s: %q", code, got)
+			}
+			if strings.HasPrefix(err.Vendor, "HTTP 403") && !strings.Contains(got, err.Vendor) {
+				t.Errorf("%s: the vendor's words are lost: %q", code, got)
 			}
 		}
 	}

@@ -1,12 +1,10 @@
 package salesforce
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
 	"math"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -68,34 +66,30 @@ func (c *Client) fetch(ctx context.Context, id order.ID) (req order.Request, o r
 	return req, o, items, nil
 }
 
-func refuse(code fault.Code, format string, args ...any) error {
-	return fault.New(code, fmt.Sprintf(format, args...))
-}
-
 // mapInto is the mapping table: it checks the account first, then the lines in
 // their order, and stops at the first thing that a person must correct.
 func (c *Client) mapInto(req *order.Request, o record, items []record) error {
 	if req.AccountID == "" {
-		return refuse(fault.AccountNotMapped, "Set an account on the order, then click again: it has none.")
+		return &fault.Error{Code: fault.AccountNotMapped, Seen: "The order has no account.", Advice: "Set one on it, then click again."}
 	}
 	account := o.related(fieldAccount)
 	if account == nil { // the order has one that this user may not read
-		return refuse(fault.AccountNotReadable, "Share account %s with the integration user, then click again: it cannot read that account.", req.AccountID)
+		return &fault.Error{Code: fault.AccountNotReadable, Seen: "The integration user cannot read the account " + req.AccountID + ".", Advice: "Share it with that user, then click again."}
 	}
 	name, number := oneLine(account.text(fieldName), maxName), account.text(fieldClientID)
 	if number == "" {
-		return refuse(fault.AccountNotMapped, "Set WHMCS_Client_ID__c on the account %s, then click again: it is empty.", name)
+		return fault.Saw(fault.AccountNotMapped, "The account %s has no WHMCS client id.", name)
 	}
 	client, ok := whole(number, 1)
 	if !ok {
-		return refuse(fault.AccountNotMapped, "Correct WHMCS_Client_ID__c on the account %s, then click again: %s is not a client number.", name, oneLine(number, maxValue))
+		return fault.Saw(fault.AccountNotMapped, "The account %s has the WHMCS client id %s, which is not a number of 1 or more.", name, oneLine(number, maxValue))
 	}
 	req.ClientID = client
 	if o.text(fieldReduction) == "true" {
-		return refuse(fault.ReductionOrder, "Place a new order instead: reduction orders are not provisioned.")
+		return fault.New(fault.ReductionOrder, "")
 	}
 	if len(items) == 0 {
-		return refuse(fault.OrderEmpty, "Add products to the order, then click again: it has no lines.")
+		return fault.New(fault.OrderEmpty, "")
 	}
 	req.PromoCode = o.text(c.cfg.Optional.PromoCode)
 	for _, it := range items {
@@ -126,11 +120,11 @@ func (c *Client) hidden(ctx context.Context, own error) error {
 }
 
 func accountsHidden() error {
-	return refuse(fault.SalesforcePermission, "Give the integration user View All on Account: it cannot read the account of any order. Orders wait until then.")
+	return &fault.Error{Code: fault.SalesforcePermission, Seen: "The integration user cannot read the account of any order.", Advice: "Give it View All on Account, or ask the on-call engineer; orders wait until then."}
 }
 
 func productsHidden() error {
-	return refuse(fault.SalesforcePermission, "Give the integration user read access to Product2: it cannot read the product of any order. Orders wait until then.")
+	return &fault.Error{Code: fault.SalesforcePermission, Seen: "The integration user cannot read the product of any order.", Advice: "Give it read access to Product2, or ask the on-call engineer; orders wait until then."}
 }
 
 // reach is how many related records of a sample there are, and are readable.
@@ -172,27 +166,26 @@ func (c *Client) line(it record) (order.Line, error) {
 	}
 	product := it.related(fieldProduct)
 	if product == nil {
-		return order.Line{}, refuse(fault.ProductNotReadable, "Give the integration user access to the product of order product %s, then click again: it cannot read that product.", id)
+		return order.Line{}, &fault.Error{Code: fault.ProductNotReadable, Seen: "The integration user cannot read the product of the order product " + id + ".", Advice: "Give that user access to it, then click again."}
 	}
 	name, number := oneLine(product.text(fieldName), maxName), product.text(fieldProductID)
 	if number == "" {
-		return order.Line{}, refuse(fault.ProductNotMapped, "Set WH_Product_ID__c on the product %s, then click again: it is empty.", name)
+		return order.Line{}, fault.Saw(fault.ProductNotMapped, "The product %s has no WHMCS product id.", name)
 	}
 	pid, ok := whole(number, 1)
 	if !ok {
-		return order.Line{}, refuse(fault.ProductNotMapped, "Correct WH_Product_ID__c on the product %s, then click again: %s is not a product number.", name, oneLine(number, maxValue))
+		return order.Line{}, fault.Saw(fault.ProductNotMapped, "The product %s has the WHMCS product id %s, which is not a number of 1 or more.", name, oneLine(number, maxValue))
 	}
-	cycle, ok := billingCycle(product.text(fieldCycle))
+	cycle, ok := order.ParseCycle(product.text(fieldCycle))
 	if !ok {
-		return order.Line{}, refuse(fault.BillingCycleInvalid, "Correct Billing_Cycle__c on the product %s, then click again: %s is not a billing cycle of WHMCS.", name, cmp.Or(oneLine(product.text(fieldCycle), maxValue), "an empty one"))
+		return order.Line{}, fault.Saw(fault.BillingCycleInvalid, "The product %s has %s.", name, cycleText(product.text(fieldCycle)))
 	}
 	quantity, ok := whole(it.text(fieldQuantity), 1)
 	if !ok || quantity > maxQuantity {
-		why := "it is empty"
 		if q := it.text(fieldQuantity); q != "" {
-			why = oneLine(q, maxValue) + " is not a whole number of 1 or more"
+			return order.Line{}, fault.Saw(fault.QuantityInvalid, "The quantity %s of the product %s is not a whole number from 1 to %d.", oneLine(q, maxValue), name, maxQuantity)
 		}
-		return order.Line{}, refuse(fault.QuantityInvalid, "Correct the quantity of the product %s, then click again: %s.", name, why)
+		return order.Line{}, fault.Saw(fault.QuantityInvalid, "The product %s has no quantity.", name)
 	}
 	opt := c.cfg.Optional
 	l := order.Line{ItemID: id, ProductID: pid, Cycle: cycle, Quantity: int(quantity), Domain: it.text(opt.Domain), Hostname: it.text(opt.Hostname)}
@@ -202,23 +195,18 @@ func (c *Client) line(it record) (order.Line, error) {
 	}{{opt.CustomFields, &l.CustomFields}, {opt.ConfigOptions, &l.ConfigOptions}} {
 		var err error
 		if *f.into, err = object(it.text(f.name)); err != nil {
-			return order.Line{}, refuse(fault.ProductNotMapped, "Correct %s on the line of product %s, then click again: it is not a JSON object of ids and values.", f.name, name)
+			return order.Line{}, &fault.Error{Code: fault.ProductNotMapped, Seen: fmt.Sprintf("%s on the line of the product %s is not a JSON object of ids and values.", f.name, name), Advice: "Correct it, then click again."}
 		}
 	}
 	return l, nil
 }
 
-var cycles = []order.Cycle{order.Monthly, order.OneTime, order.Quarterly, order.SemiAnnually, order.Annually, order.Biennially, order.Triennially, order.Free}
-
-// billingCycle maps a picklist value; "One-time" is the one spelling of
-// Salesforce's that differs from WHMCS's by more than its case.
-func billingCycle(s string) (order.Cycle, bool) {
-	low := strings.ToLower(strings.TrimSpace(s))
-	if low == "one-time" {
-		return order.OneTime, true
+// cycleText says which billing cycle a product has that is none of WHMCS's.
+func cycleText(s string) string {
+	if s == "" {
+		return "no billing cycle"
 	}
-	c := order.Cycle(low)
-	return c, slices.Contains(cycles, c)
+	return "the billing cycle " + oneLine(s, maxValue) + ", which WHMCS does not know"
 }
 
 // whole reads a whole number of at least least, written as an integer or as

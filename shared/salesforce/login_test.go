@@ -130,7 +130,7 @@ func TestAnswersThatCannotBeRead(t *testing.T) {
 		answers []string
 		want    fault.Code
 	}{
-		"redirect":                   {[]string{ok, "302 "}, fault.SalesforceUnavailable},
+		"redirect of the login":      {[]string{"302 "}, fault.SalesforceMisconfigured},
 		"HTML with 200":              {[]string{ok, "200 <html>"}, fault.SalesforceUnavailable},
 		"too large":                  {[]string{ok, "200 [" + strings.Repeat(" ", 5<<20)}, fault.SalesforceUnavailable},
 		"cut JSON":                   {[]string{ok, `200 {"records":[`}, fault.SalesforceUnavailable},
@@ -138,7 +138,7 @@ func TestAnswersThatCannotBeRead(t *testing.T) {
 		"limit with status 403":      {[]string{ok, `403 [{"errorCode":"REQUEST_LIMIT_EXCEEDED","message":"x"}]`}, fault.SalesforceLimit},
 		"field with status 400":      {[]string{ok, `400 [{"errorCode":"INVALID_FIELD","message":"x"}]`}, fault.SalesforcePermission},
 		"API off with status 403":    {[]string{ok, `403 [{"errorCode":"API_DISABLED_FOR_ORG","message":"x"}]`}, fault.SalesforcePermission},
-		"wrong path":                 {[]string{ok, `404 [{"errorCode":"NOT_FOUND","message":"x"}]`}, fault.SalesforcePermission},
+		"wrong path":                 {[]string{ok, `404 [{"errorCode":"NOT_FOUND","message":"x"}]`}, fault.SalesforceMisconfigured},
 		"a code that is new":         {[]string{ok, `400 [{"errorCode":"NEVER_SEEN","message":"x"}]`}, fault.SalesforceUnavailable},
 		"a row's code for a call":    {[]string{ok, `400 [{"errorCode":"MALFORMED_ID","message":"x"}]`}, fault.SalesforceUnavailable},
 		"error object":               {[]string{ok, `400 {"errorCode":"SERVER_UNAVAILABLE","message":"x"}`}, fault.SalesforceUnavailable},
@@ -148,7 +148,7 @@ func TestAnswersThatCannotBeRead(t *testing.T) {
 		"login without a token":      {[]string{`200 {}`}, fault.SalesforceUnavailable},
 		"login invalid_client":       {[]string{`401 {"error":"invalid_client","error_description":"x"}`}, fault.SalesforceCredentials},
 		"login invalid_grant":        {[]string{`400 {"error":"invalid_grant","error_description":"x"}`}, fault.SalesforceCredentials},
-		"login new error":            {[]string{`400 {"error":"never_seen"}`}, fault.SalesforceUnavailable},
+		"login new error":            {[]string{`400 {"error":"never_seen"}`}, fault.SalesforceCredentials},
 		"login 500 without an error": {[]string{`500 {}`}, fault.SalesforceUnavailable},
 	} {
 		t.Run(name, func(t *testing.T) {

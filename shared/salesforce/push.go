@@ -106,7 +106,7 @@ func (c *Client) collectionResults(req subrequest, out compositeAnswer) []error 
 	sub := out.Responses[i]
 	// A row that is refused without being named takes its whole collection
 	// along: a smaller one loses fewer.
-	if err := classify(sub.Status, sub.Body, fault.SalesforceLimit); err != nil {
+	if err := classify(sub.Status, "", sub.Body, fault.SalesforceLimit); err != nil {
 		return fill(err)
 	}
 	var saved []struct {
@@ -143,7 +143,7 @@ func rowError(all []wireError) error {
 		return 3
 	}
 	best := slices.MinFunc(all, func(a, b wireError) int { return cmp.Compare(rank(a), rank(b)) })
-	return best.as(best.of(fault.SalesforceRowUnclear))
+	return best.as(best.of(fault.SalesforceRowUnclear), 0)
 }
 
 // Probe checks that the org answers, that the credentials hold, that every

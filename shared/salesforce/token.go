@@ -1,12 +1,12 @@
 package salesforce
 
 import (
+	"cmp"
 	"context"
 	"crypto/rsa"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"net/netip"
 	"net/url"
@@ -28,51 +28,43 @@ type Credentials struct {
 	PrivateKey   *rsa.PrivateKey
 }
 
-// ParseCredentials reads the Salesforce secret:
-// {"clientId","clientSecret"} or {"clientId","username","privateKey"}, the key
-// as PEM (PKCS #1 or #8, RSA, 2048 bits or more). The error names the member
-// and never its value.
-func ParseCredentials(secret string) (Credentials, error) {
-	bad := func(why string) (Credentials, error) {
-		return Credentials{}, fault.New(fault.SalesforceCredentials, "Correct the Salesforce secret: it "+why+".")
-	}
-	var in struct {
-		ClientID     string `json:"clientId"`
-		ClientSecret string `json:"clientSecret"`
-		Username     string `json:"username"`
-		PrivateKey   string `json:"privateKey"`
-	}
-	d := json.NewDecoder(strings.NewReader(secret))
-	d.DisallowUnknownFields()
-	if err := d.Decode(&in); err != nil {
-		return bad("is not a JSON object of clientId and clientSecret, or of clientId, username and privateKey")
-	}
-	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return bad("has text behind its JSON object")
-	}
-	jwtGrant := in.Username != "" || in.PrivateKey != ""
+// SecretMembers lists what the Salesforce secret may hold: clientId with
+// clientSecret, or with username and privateKey.
+func SecretMembers() []string { return []string{"clientId", "clientSecret", "username", "privateKey"} }
+
+// leastKeyBits is the least length of an RSA key that Salesforce takes
+// (Salesforce Help, "Create a Private Key and Self-Signed Digital Certificate").
+const leastKeyBits = 2048
+
+// ParseCredentials takes the members of the Salesforce secret; the key is PEM
+// (PKCS #1 or #8, RSA). The error names the member and never its value.
+func ParseCredentials(members map[string]string) (Credentials, error) {
+	c := Credentials{ClientID: members["clientId"], ClientSecret: members["clientSecret"], Username: members["username"]}
+	text := members["privateKey"]
+	jwtGrant := c.Username != "" || text != ""
 	switch {
-	case in.ClientID == "":
-		return bad("has no clientId")
-	case jwtGrant && in.ClientSecret != "":
-		return bad("has both a clientSecret and a username or privateKey: choose one grant")
-	case !jwtGrant && in.ClientSecret == "":
-		return bad("has neither a clientSecret nor a username and a privateKey")
+	case c.ClientID == "":
+		return Credentials{}, errors.New("has no clientId")
+	case jwtGrant && c.ClientSecret != "":
+		return Credentials{}, errors.New("has both a clientSecret and a username or privateKey: choose one grant")
+	case !jwtGrant && c.ClientSecret == "":
+		return Credentials{}, errors.New("has neither a clientSecret nor a username and a privateKey")
 	case !jwtGrant:
-		return Credentials{ClientID: in.ClientID, ClientSecret: in.ClientSecret}, nil
-	case in.Username == "":
-		return bad("has a privateKey but no username")
-	case in.PrivateKey == "":
-		return bad("has a username but no privateKey")
+		return c, nil
+	case c.Username == "":
+		return Credentials{}, errors.New("has a privateKey but no username")
+	case text == "":
+		return Credentials{}, errors.New("has a username but no privateKey")
 	}
-	key, err := jwt.ParseRSAPrivateKeyFromPEM([]byte(in.PrivateKey))
+	key, err := jwt.ParseRSAPrivateKeyFromPEM([]byte(text))
 	if err != nil {
-		return bad("has a privateKey that is not an RSA key in PEM")
+		return Credentials{}, errors.New("has a privateKey that is not an RSA key in PEM, from -----BEGIN to -----END")
 	}
-	if key.N.BitLen() < 2048 {
-		return bad("has a privateKey of fewer than 2048 bits")
+	if key.N.BitLen() < leastKeyBits {
+		return Credentials{}, fmt.Errorf("has a privateKey of fewer than %d bits", leastKeyBits)
 	}
-	return Credentials{ClientID: in.ClientID, Username: in.Username, PrivateKey: key}, nil
+	c.PrivateKey = key
+	return c, nil
 }
 
 // ValidateGrant refuses credentials whose grant cannot work at loginURL
@@ -206,11 +198,11 @@ func (c *Client) logIn(ctx context.Context) (*session, error) {
 	}
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	r.Header.Set("Accept", "application/json")
-	status, _, raw, err := c.exchange(r)
+	status, header, raw, err := c.exchange(r)
 	if err != nil {
 		return nil, err
 	}
-	if err := classifyLogin(status, raw); err != nil {
+	if err := c.counted(status, raw, classifyLogin(status, header.Get("Location"), raw)); err != nil {
 		return nil, err
 	}
 	var out struct {
@@ -219,7 +211,7 @@ func (c *Client) logIn(ctx context.Context) (*session, error) {
 		ID       string `json:"id"`
 	}
 	if err := json.Unmarshal(raw, &out); err != nil || out.Token == "" {
-		return nil, fault.Wrap(fault.SalesforceUnavailable, fmt.Errorf("token answer holds no token (HTTP %d, %d bytes)", status, len(raw)))
+		return nil, unreadable(status, raw)
 	}
 	instance, err := baseURL(out.Instance, c.cfg.LoginURL)
 	if err != nil {
@@ -232,19 +224,26 @@ func (c *Client) logIn(ctx context.Context) (*session, error) {
 }
 
 // rightOrg compares the org in the identity URL of a token answer
-// (…/id/<org>/<user>) with the configured one.
+// (…/id/<org>/<user>) with the configured one, or with that of the session
+// before: a session may move to another instance, never to another org.
 func (c *Client) rightOrg(identity string) error {
-	if c.cfg.OrgID == "" {
-		return nil
-	}
 	org := ""
 	if u, err := url.Parse(identity); err == nil {
 		if part := strings.Split(strings.Trim(u.Path, "/"), "/"); len(part) == 3 && part[0] == "id" {
 			org = part[1]
 		}
 	}
-	if len(org) < 15 || len(c.cfg.OrgID) < 15 || org[:15] != c.cfg.OrgID[:15] {
-		return fault.New(fault.SalesforceCredentials, fmt.Sprintf("Give the credentials of the org that SF_ORG_ID names: these belong to the org %.18q.", org))
+	const short = 15 // the two forms of an id agree in these characters
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	want := cmp.Or(c.cfg.OrgID, c.org)
+	if want == "" {
+		c.org = org
+		return nil
+	}
+	if len(org) < short || len(want) < short || org[:short] != want[:short] {
+		return &fault.Error{Code: fault.SalesforceCredentials, Seen: fmt.Sprintf("The credentials belong to the org %.18q, not to the one that is served (SF_ORG_ID, or the org of the first login).", org),
+			Advice: "Ask the on-call engineer to put in those of the right org; orders wait until then."}
 	}
 	return nil
 }

@@ -11,6 +11,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -58,8 +59,8 @@ type Value[T any] struct {
 }
 
 // New returns the secret named id (name or ARN), read as its current version's
-// string and parsed by parse. An error of parse counts as an unreadable secret
-// and must not quote it. Every error carries code, which names the secret.
+// string and parsed by parse. An error of parse says behind "it" what is wrong,
+// like "lacks a name", is shown to operators and must not quote the secret. Every error carries code, which names the secret.
 func New[T any](api API, id string, code fault.Code, parse func(string) (T, error), now func() time.Time) *Value[T] {
 	return newValue(code, func(ctx context.Context) (T, error) {
 		v, err := readStage(ctx, api, id, stageCurrent)
@@ -67,7 +68,11 @@ func New[T any](api API, id string, code fault.Code, parse func(string) (T, erro
 			var none T
 			return none, err
 		}
-		return parse(v.text)
+		value, err := parse(v.text)
+		if err != nil {
+			return value, blemish(err.Error())
+		}
+		return value, nil
 	}, now)
 }
 
@@ -114,7 +119,18 @@ func (v *Value[T]) get(ctx context.Context, force bool) (T, error) {
 		err = errors.New("the value expired")
 	}
 	var none T
-	return none, fault.Wrap(v.code, err)
+	return none, v.fault(err)
+}
+
+// fault is why there is no value. What spoils a secret is told to the operator
+// of an order; the sender of a callout learns nothing of it.
+func (v *Value[T]) fault(err error) error {
+	e := &fault.Error{Code: v.code, Err: err}
+	var b blemish
+	if errors.As(err, &b) && v.code.Info().Group != fault.GroupRequest {
+		e.Seen = strings.TrimSuffix(v.code.Info().Seen, ".") + ": it " + string(b) + "."
+	}
+	return e
 }
 
 // cached returns the value, whether it may be used (valid), and whether it need
@@ -176,7 +192,7 @@ func readStage(ctx context.Context, api API, id, stage string) (version, error) 
 		return version{}, fmt.Errorf("read %s: %w", stage, err)
 	}
 	if out.SecretString == nil {
-		return version{}, fmt.Errorf("read %s: the secret is not a string", stage)
+		return version{}, fmt.Errorf("read %s: %w", stage, spoilt("is binary, not a text"))
 	}
 	return version{*out.SecretString, aws.ToTime(out.CreatedDate)}, nil
 }

@@ -31,6 +31,7 @@ type manager struct {
 	current, previous string
 	rotated           time.Time // CreatedDate of AWSCURRENT; zero = not said
 	binary            bool
+	binaryPrevious    bool
 	down              error
 	downPrevious      error
 	delay             time.Duration
@@ -72,6 +73,10 @@ func (m *manager) GetSecretValue(ctx context.Context, in *secretsmanager.GetSecr
 	case "AWSPREVIOUS":
 		if m.downPrevious != nil {
 			return nil, m.downPrevious
+		}
+		if m.binaryPrevious {
+			out.SecretBinary = []byte(m.previous)
+			return out, nil
 		}
 		if m.previous == "" {
 			return nil, &types.ResourceNotFoundException{Message: aws.String("no such version")}
@@ -120,7 +125,7 @@ func wantNone(t *testing.T, w *secret.Webhook, refresh bool) {
 }
 
 func newWebhook(m *manager) *secret.Webhook {
-	return secret.NewWebhook(m, "the-secret", 24*time.Hour, time.Now)
+	return secret.NewWebhook(m, "the-secret", 24*time.Hour, time.Now, func(error) {})
 }
 
 func TestASteadyColdStartIsOneCall(t *testing.T) {
@@ -371,7 +376,7 @@ func TestAReadThatHangsEnds(t *testing.T) {
 func TestAClockSetBackMakesTheValueOld(t *testing.T) {
 	now := time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
 	m := &manager{current: first}
-	w := secret.NewWebhook(m, "the-secret", time.Hour, func() time.Time { return now })
+	w := secret.NewWebhook(m, "the-secret", time.Hour, func() time.Time { return now }, func(error) {})
 	wantKeys(t, w, false, first)
 	now = now.Add(-time.Hour)
 	m.set(func(m *manager) { m.down = errors.New("away") })
@@ -385,6 +390,11 @@ func TestErrorsDoNotHoldTheSecret(t *testing.T) {
 			t.Errorf("got %v", err)
 		}
 	}
+}
+
+func jsonObject(members map[string]string) (string, error) {
+	b, err := json.Marshal(members)
+	return string(b), err
 }
 
 // identifier parses {"identifier":…} and refuses everything else.

@@ -3,9 +3,12 @@ package secret
 import (
 	"context"
 	"errors"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
+	"github.com/aws/smithy-go"
 
 	"orderbridge/shared/fault"
 )
@@ -30,15 +33,16 @@ type pair struct {
 
 // NewWebhook returns the webhook secret named id. The previous version stays
 // valid for overlap after the current one was created; that date is when the
-// rotation happened.
-func NewWebhook(api API, id string, overlap time.Duration, now func() time.Time) *Webhook {
+// rotation happened. A previous version that is spoilt, or that no later read
+// will bring, is left out, and dropped is told why at each read of the secret.
+func NewWebhook(api API, id string, overlap time.Duration, now func() time.Time, dropped func(why error)) *Webhook {
 	w := &Webhook{now: func() time.Time { return now().Round(0) }}
 	w.pair = newValue(fault.SecretUnavailable, func(ctx context.Context) (pair, error) {
 		current, err := readStage(ctx, api, id, stageCurrent)
 		if err != nil {
 			return pair{}, err
 		}
-		if err := CheckStrength(current.text); err != nil {
+		if err := CheckWebhook(current.text); err != nil {
 			return pair{}, err
 		}
 		p := pair{current: []byte(current.text)}
@@ -47,20 +51,41 @@ func NewWebhook(api API, id string, overlap time.Duration, now func() time.Time)
 		// A rotation without a date cannot be said to be recent.
 		if until := current.created.Add(overlap); !current.created.IsZero() && w.now().Before(until) {
 			previous, err := readStage(ctx, api, id, stagePrevious)
+			if err == nil {
+				err = CheckWebhook(previous.text)
+			}
 			var none *types.ResourceNotFoundException
 			switch {
+			case err == nil:
+				p.previous, p.until = []byte(previous.text), until
 			case errors.As(err, &none): // never rotated
-			case err != nil:
+			case final(err):
+				dropped(err)
+			default:
 				// With the current version alone, a sender that still signs
 				// with the previous one would get a final 401.
 				return pair{}, err
-			case CheckStrength(previous.text) == nil:
-				p.previous, p.until = []byte(previous.text), until
 			}
 		}
 		return p, nil
 	}, now)
 	return w
+}
+
+// final reports whether a version cannot be had by reading it again: it is no
+// usable text, or Secrets Manager or KMS refuses it (AWS Secrets Manager API
+// Reference, "GetSecretValue", Errors; AccessDeniedException is among the
+// common errors).
+func final(err error) bool {
+	var b blemish
+	var refused smithy.APIError
+	switch {
+	case errors.As(err, &b):
+		return true
+	case !errors.As(err, &refused):
+		return false
+	}
+	return slices.Contains([]string{"AccessDeniedException", "DecryptionFailure", "InvalidRequestException"}, refused.ErrorCode())
 }
 
 // Keys returns the valid secrets, the current one first. With refresh they are
@@ -80,16 +105,23 @@ func (w *Webhook) Keys(ctx context.Context, refresh bool) ([][]byte, error) {
 	return [][]byte{p.current, p.previous}, nil
 }
 
-// CheckStrength refuses a webhook secret that can be guessed: shorter than 32
-// bytes, or one byte repeated. The error does not quote it.
-func CheckStrength(s string) error {
-	if len(s) < minLength {
-		return fault.Wrap(fault.SecretUnavailable, errors.New("the webhook secret is shorter than 32 bytes"))
+// CheckWebhook refuses a webhook secret that was spoilt on its way (bare), or
+// that can be guessed: shorter than 32 bytes, or one byte repeated. The error
+// does not quote it.
+func CheckWebhook(text string) error {
+	if err := bare(text); err != nil {
+		return err
 	}
-	for i := range len(s) {
-		if s[i] != s[0] {
-			return nil
-		}
+	return CheckStrength(text)
+}
+
+// CheckStrength refuses a key that can be guessed, as CheckWebhook does.
+func CheckStrength(text string) error {
+	if len(text) < minLength {
+		return spoilt("is shorter than %d bytes", minLength)
 	}
-	return fault.Wrap(fault.SecretUnavailable, errors.New("the webhook secret is one byte repeated"))
+	if strings.Count(text, text[:1]) == len(text) {
+		return spoilt("is one byte repeated")
+	}
+	return nil
 }

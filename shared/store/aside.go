@@ -33,9 +33,13 @@ const (
 // touches nothing of the item but what the due index, the state and the error
 // need, so that the item can be corrected by hand; the next whole write of a
 // readable item drops the count. cause is what was wrong with it. The error
-// carries not_processable, or not_due where somebody else has set it aside.
+// carries not_processable, not_due where somebody else has set it aside, or
+// internal_error where it was not due at all.
 func (s *Store) setAside(ctx context.Context, id order.ID, item attributes, now time.Time, cause error) error {
 	due, ok := item[attrDueAt].(*types.AttributeValueMemberN)
+	if _, ended := item[attrUnreadable]; !ok && !ended {
+		return cause // no hint is sent for it
+	}
 	if !ok {
 		return fault.Wrap(fault.NotDue, cause)
 	}

@@ -2,8 +2,11 @@ package store
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
 	"orderbridge/shared/fault"
 	"orderbridge/shared/order"
@@ -71,13 +74,30 @@ func (v control) control(side order.Side) order.Control {
 	return c
 }
 
+// readControl decodes a switch. A person writes look_before by hand after a
+// restore: one that cannot be read means that every order is searched for, since
+// it must neither stop the work nor be passed over.
+func readControl(item attributes) (control, error) {
+	const name = "look_before"
+	if a, ok := item[name]; ok {
+		text, isText := a.(*types.AttributeValueMemberS)
+		if !isText || text.Value != "" && iso(text.Value).time().IsZero() {
+			item = maps.Clone(item)
+			item[name] = &types.AttributeValueMemberS{Value: string(isoOf(order.LookAlways()))}
+		}
+	}
+	var v control
+	err := unmarshal(item, &v)
+	return v, err
+}
+
 // Control reads the switch of one side, strongly consistent; a missing item is
 // the zero Control of that side. Errors: store_unavailable, internal_error.
 func (s *Store) Control(ctx context.Context, side order.Side) (order.Control, error) {
 	item, err := s.get(ctx, controlKey(side))
 	var v control
 	if err == nil {
-		err = unmarshal(item, &v)
+		v, err = readControl(item)
 	}
 	if err != nil {
 		return order.Control{Side: side}, err
@@ -96,7 +116,7 @@ func (s *Store) ChangeControl(ctx context.Context, side order.Side, do func(orde
 	for range maxTries {
 		var seen control
 		if err == nil {
-			err = unmarshal(item, &seen)
+			seen, err = readControl(item)
 		}
 		if err != nil {
 			return order.Control{Side: side}, err

@@ -63,7 +63,10 @@ func zeros(v reflect.Value, name string) []string {
 		return zeros(v.Elem(), name)
 	case reflect.Struct:
 		for i := range v.NumField() {
-			if f := v.Type().Field(i); f.IsExported() && f.Type != reflect.TypeFor[[]order.BillingService]() { // a listing shows no services
+			f := v.Type().Field(i)
+			// What a listing does not need is read with the one order that it has found.
+			ofOne := f.Type == reflect.TypeFor[[]order.BillingService]() || f.Name == "PromoCode" || f.Name == "PromoKnown"
+			if f.IsExported() && !ofOne {
 				all = append(all, zeros(v.Field(i), name+"."+f.Name)...)
 			}
 		}

@@ -17,6 +17,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -67,6 +68,39 @@ func (s *Store) Get(ctx context.Context, id order.ID) (order.Record, bool, error
 	return seen.Record, err == nil && !seen.ID.IsZero(), err
 }
 
+// progress is the part of Item that Progress reads.
+type progress struct {
+	State        string `json:"state"`
+	AccountID    string `json:"account_id,omitempty"`
+	WHMCSOrderID string `json:"whmcs_order_id,omitempty"`
+	OpenedAt     millis `json:"opened_at,omitempty"`
+	UpdatedAt    iso    `json:"updated_at,omitempty"`
+}
+
+// Progress reads how far an order is in one read of five attributes: the answer
+// has the same size however long the order's history is. It is strongly
+// consistent: an eventually consistent one could show a status that is older
+// than the one before it, or no order right after the click. The read units
+// are those of the whole item, which a projection does not change.
+//
+// The zero Progress is an order that has no item. Errors: store_unavailable, or
+// internal_error for an item that cannot be read.
+func (s *Store) Progress(ctx context.Context, id order.ID) (order.Progress, error) {
+	item, err := s.get(ctx, OrderKey(id), names(progress{})...)
+	if err != nil || item == nil {
+		return order.Progress{}, err
+	}
+	var v progress
+	if err := unmarshal(item, &v); err != nil {
+		return order.Progress{}, err
+	}
+	p := order.Progress{State: order.State(v.State), AccountID: v.AccountID, WHMCSOrderID: v.WHMCSOrderID, OpenedAt: v.OpenedAt.time(), UpdatedAt: v.UpdatedAt.time()}
+	if p.Status() == order.StatusPendingReview {
+		return order.Progress{}, fault.Wrap(fault.Internal, fmt.Errorf("read progress of %s: unknown state %q", id, v.State))
+	}
+	return p, nil
+}
+
 func (s *Store) read(ctx context.Context, id order.ID) (image, error) {
 	item, err := s.get(ctx, OrderKey(id))
 	if err != nil {
@@ -75,11 +109,17 @@ func (s *Store) read(ctx context.Context, id order.ID) (image, error) {
 	return imageOf(item)
 }
 
-// get reads one item; nil where there is none.
-func (s *Store) get(ctx context.Context, pk string) (attributes, error) {
-	out, err := s.client.GetItem(ctx, &dynamodb.GetItemInput{
-		TableName: aws.String(s.table), Key: attributes{attrPK: text(pk)}, ConsistentRead: aws.Bool(true),
-	})
+// get reads one item, or only the attributes named; nil where there is no item.
+func (s *Store) get(ctx context.Context, pk string, only ...string) (attributes, error) {
+	in := &dynamodb.GetItemInput{TableName: aws.String(s.table), Key: attributes{attrPK: text(pk)}, ConsistentRead: aws.Bool(true)}
+	if len(only) > 0 {
+		in.ExpressionAttributeNames = map[string]string{}
+		for _, name := range only {
+			in.ExpressionAttributeNames["#"+name] = name // state is a reserved word
+		}
+		in.ProjectionExpression = aws.String("#" + strings.Join(only, ", #"))
+	}
+	out, err := s.client.GetItem(ctx, in)
 	if err != nil {
 		return nil, classify("read "+pk, err)
 	}

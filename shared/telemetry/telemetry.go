@@ -7,15 +7,18 @@
 package telemetry
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"time"
 
 	"orderbridge/shared/fault"
+	"orderbridge/shared/order"
 )
 
 // sensitive lists the words of attribute names whose values are never written.
@@ -28,10 +31,46 @@ var sensitive = map[string]bool{
 
 // NewLogger returns a logger of JSON lines. Attributes, at any depth, whose
 // names speak of something secret lose their values; so does, in every string
-// and error text, what looks like a SHA-256 MAC.
+// and error text, what looks like a SHA-256 MAC. A duration is written in ms,
+// with the unit in its name. A line whose context is of an order (order.WithID)
+// names it as order_id.
 func NewLogger(w io.Writer, level slog.Leveler, function string) *slog.Logger {
 	h := slog.NewJSONHandler(w, &slog.HandlerOptions{Level: level, ReplaceAttr: redact})
-	return slog.New(h).With("function", function)
+	return slog.New(ofOrder{Handler: h}).With("function", function)
+}
+
+// orderKey is the attribute that names an order.
+const orderKey = "order_id"
+
+// ofOrder adds the order of the context to a line that does not name one.
+type ofOrder struct {
+	slog.Handler
+	named bool // by an attribute of the logger
+}
+
+// Handle implements slog.Handler.
+func (h ofOrder) Handle(ctx context.Context, r slog.Record) error {
+	named := h.named
+	r.Attrs(func(a slog.Attr) bool {
+		named = named || a.Key == orderKey
+		return !named
+	})
+	if id, ok := order.IDFrom(ctx); ok && !named {
+		r = r.Clone()
+		r.AddAttrs(slog.String(orderKey, id.String()))
+	}
+	return h.Handler.Handle(ctx, r)
+}
+
+// WithAttrs implements slog.Handler.
+func (h ofOrder) WithAttrs(attrs []slog.Attr) slog.Handler {
+	named := h.named || slices.ContainsFunc(attrs, func(a slog.Attr) bool { return a.Key == orderKey })
+	return ofOrder{h.Handler.WithAttrs(attrs), named}
+}
+
+// WithGroup implements slog.Handler.
+func (h ofOrder) WithGroup(name string) slog.Handler {
+	return ofOrder{h.Handler.WithGroup(name), h.named}
 }
 
 func redact(_ []string, a slog.Attr) slog.Attr {
@@ -39,6 +78,8 @@ func redact(_ []string, a slog.Attr) slog.Attr {
 		return slog.String(a.Key, fault.Redacted)
 	}
 	switch a.Value.Kind() {
+	case slog.KindDuration:
+		return slog.Float64(a.Key+"_ms", float64(a.Value.Duration())/float64(time.Millisecond))
 	case slog.KindString:
 		return slog.String(a.Key, Scrub(a.Value.String()))
 	case slog.KindAny:

@@ -36,8 +36,9 @@ type body struct {
 // read two things, so whatever some reader might take for one of our members is
 // refused too: names that differ from ours in case alone.
 //
-// The errors name places and rules, never content.
-func parseBody(raw []byte) (body, error) {
+// A callout needs an order, a ping does not. The errors name places and rules,
+// never content.
+func parseBody(raw []byte, needsOrder bool) (body, error) {
 	var b body
 	members := map[string]*string{
 		"orderId": &b.orderID, "timestamp": &b.timestamp, "nonce": &b.nonce,
@@ -81,6 +82,9 @@ func parseBody(raw []byte) (body, error) {
 		if err != nil {
 			return body{}, syntaxError(dec, err)
 		}
+		if value.Kind() == 'n' && optional(name) {
+			continue // Apex writes the members that are not set as null
+		}
 		if value.Kind() != '"' {
 			return body{}, fmt.Errorf("member %s is not a string", name)
 		}
@@ -90,7 +94,7 @@ func parseBody(raw []byte) (body, error) {
 		return body{}, errors.New("something follows the object")
 	}
 	for _, name := range []string{"orderId", "timestamp", "nonce"} {
-		if !seen[name] {
+		if !seen[name] && (needsOrder || name != "orderId") {
 			return body{}, fmt.Errorf("member %s is absent", name)
 		}
 	}
@@ -109,6 +113,11 @@ func parseBody(raw []byte) (body, error) {
 	// an order away.
 	b.requestedBy, _ = recordID(b.requestedBy, prefixUser)
 	return b, nil
+}
+
+// optional reports whether a member may be absent; null is the same.
+func optional(name string) bool {
+	return name == "requestedBy" || name == "organizationId" || name == "accountId"
 }
 
 // recordID returns the 18-character form of a record id of one object.

@@ -137,6 +137,48 @@ func TestEveryVectorGetsItsCode(t *testing.T) {
 	}
 }
 
+// A ping meets what a callout meets, as far as it concerns no order; it takes a
+// body without one.
+func TestAPingMeetsTheRefusalsThatConcernNoOrder(t *testing.T) {
+	f, now := readVectors(t)
+	ofOrder := map[fault.Code]bool{fault.OrgNotAllowed: true, fault.OrderIDInvalid: true, fault.OrderIDMismatch: true, fault.IdempotencyKeyMissing: true}
+	for _, vec := range f.Vectors {
+		t.Run(vec.Name, func(t *testing.T) {
+			v := newVerifier(t, fixed(f.Secret, f.PreviousSecret), vec.config(t, time.Duration(f.ToleranceMS)*time.Millisecond))
+			r := vec.request(t)
+			want := fault.Code(vec.Code)
+			if ofOrder[want] || vec.Name == "body: no orderId" {
+				want = ""
+			}
+			if got := fault.CodeOf(v.Ping(t.Context(), r, now)); got != want {
+				t.Errorf("code %q, want %q", got, want)
+			}
+		})
+	}
+}
+
+func TestAPingNeedsNoOrderAndSignsTimestampAndNonce(t *testing.T) {
+	f, now := readVectors(t)
+	v := newVerifier(t, fixed(f.Secret), webhook.Config{Tolerance: time.Minute, OrgID: "00D000000000001EAA"})
+	at, nonce := now.Format("2006-01-02T15:04:05.000Z"), "0123456789abcdef"
+	for body, want := range map[string]fault.Code{
+		`{"timestamp":"` + at + `","nonce":"` + nonce + `"}`:                "",
+		`{"timestamp":"` + at + `","nonce":"` + nonce + `","more":[1]}`:     "",
+		`{"nonce":"` + nonce + `"}`:                                         fault.BodyMalformed,
+		`{"timestamp":"` + at + `"}`:                                        fault.BodyMalformed,
+		`{"timestamp":"` + at + `","nonce":"another-nonce-0123"}`:           fault.HeadersNotSigned,
+		`{"timestamp":"` + at + `","nonce":"` + nonce + `"}{"timestamp":1}`: fault.BodyMalformed,
+	} {
+		r := webhook.Request{Body: []byte(body), Signature: webhook.Sign([]byte(f.Secret), []byte(body)), Timestamp: at, Nonce: nonce, ContentType: "application/json"}
+		if got := fault.CodeOf(v.Ping(t.Context(), r, now)); got != want {
+			t.Errorf("%s: code %q, want %q", body, got, want)
+		}
+		if _, err := v.Verify(t.Context(), r, now); err == nil {
+			t.Errorf("%s: a ping was taken for a callout", body)
+		}
+	}
+}
+
 // Every code that the checks can give has a vector.
 func TestVectorsCoverEveryCheck(t *testing.T) {
 	f, _ := readVectors(t)

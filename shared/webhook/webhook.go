@@ -3,8 +3,10 @@
 //
 // The rule it keeps: checks run in one fixed order over the raw bytes, and
 // nothing is read or written before the signature holds, except that the
-// secret is fetched. It must not touch the table, know event types, keep state
-// between callouts, or put a computed signature into any text.
+// secret is fetched. What was seen of a callout goes to the log; the sender
+// learns it once its signature holds. It must not touch the table, know event
+// types, keep anything of one callout for the next, or put a computed signature
+// into any text.
 package webhook
 
 import (
@@ -14,6 +16,8 @@ import (
 	"encoding/hex"
 	"errors"
 	"net/netip"
+	"strings"
+	"sync"
 	"time"
 
 	"orderbridge/shared/fault"
@@ -88,7 +92,14 @@ type Config struct {
 type Verifier struct {
 	keys Keys
 	Config
+
+	mu     sync.Mutex
+	looked time.Time // when near misses of a signature were tried last
 }
+
+// lookEvery is the least time between two searches for near misses, so that a
+// flood of wrong signatures costs two MACs each and no more.
+const lookEvery = time.Minute
 
 // New returns a Verifier, or an error when c cannot be kept.
 func New(keys Keys, c Config) (*Verifier, error) {
@@ -107,40 +118,9 @@ func New(keys Keys, c Config) (*Verifier, error) {
 // *fault.Error whose code names the first check that failed. The cause in it
 // may be logged; none of its texts holds anything secret.
 func (v *Verifier) Verify(ctx context.Context, r Request, now time.Time) (Callout, error) {
-	if !v.sourceAllowed(r.SourceIP) {
-		return Callout{}, refuse(fault.SourceNotAllowed)
-	}
-	if r.BodyErr != nil {
-		return Callout{}, r.BodyErr
-	}
-	if len(r.Body) > MaxBody {
-		return Callout{}, refuse(fault.BodyTooLarge)
-	}
-	if err := v.checkSignature(ctx, r.Signature, r.Body); err != nil {
-		return Callout{}, err
-	}
-
-	at, ok := ParseTimestamp(r.Timestamp)
-	if !ok {
-		return Callout{}, refuse(fault.TimestampInvalid)
-	}
-	// Not now.Sub(at): a Duration saturates after 292 years.
-	if at.Before(now.Add(-v.Tolerance)) || at.After(now.Add(v.Tolerance)) {
-		return Callout{}, refuse(fault.TimestampOutOfWindow)
-	}
-	if !ValidNonce(r.Nonce) {
-		return Callout{}, refuse(fault.NonceInvalid)
-	}
-
-	if !JSONContent(r.ContentType) {
-		return Callout{}, refuse(fault.ContentTypeUnsupported)
-	}
-	b, err := parseBody(r.Body)
+	b, at, err := v.genuine(ctx, r, now, true)
 	if err != nil {
-		return Callout{}, fault.Wrap(fault.BodyMalformed, err)
-	}
-	if b.timestamp != r.Timestamp || b.nonce != r.Nonce {
-		return Callout{}, refuse(fault.HeadersNotSigned)
+		return Callout{}, err
 	}
 	if v.OrgID != "" && !sameOrg(b.organizationID, v.OrgID) {
 		return Callout{}, refuse(fault.OrgNotAllowed)
@@ -171,6 +151,59 @@ func (v *Verifier) Verify(ctx context.Context, r Request, now time.Time) (Callou
 	}, nil
 }
 
+// Ping runs the checks of a callout that concern no order: source, body,
+// signature, timestamp, nonce, content type, and that both are signed. Nothing
+// is remembered, so the same ping passes for as long as its timestamp does.
+func (v *Verifier) Ping(ctx context.Context, r Request, now time.Time) error {
+	_, _, err := v.genuine(ctx, r, now, false)
+	return err
+}
+
+// genuine says whether r was made now by a holder of the secret, and returns
+// what its body says and when it was signed.
+func (v *Verifier) genuine(ctx context.Context, r Request, now time.Time, needsOrder bool) (body, time.Time, error) {
+	no := func(err error) (body, time.Time, error) { return body{}, time.Time{}, err }
+	if !v.sourceAllowed(r.SourceIP) {
+		return no(refuse(fault.SourceNotAllowed))
+	}
+	if r.BodyErr != nil {
+		return no(r.BodyErr)
+	}
+	if len(r.Body) > MaxBody {
+		return no(refuse(fault.BodyTooLarge))
+	}
+	if err := v.checkSignature(ctx, r.Signature, r.Body, now); err != nil {
+		return no(err)
+	}
+
+	at, ok := ParseTimestamp(r.Timestamp)
+	if !ok {
+		return no(seen(fault.TimestampInvalid, timestampForm(r.Timestamp)))
+	}
+	// Not now.Sub(at): a Duration saturates after 292 years.
+	if at.Before(now.Add(-v.Tolerance)) || at.After(now.Add(v.Tolerance)) {
+		return no(seen(fault.TimestampOutOfWindow, outOfWindow(at, now, v.Tolerance)))
+	}
+	if !ValidNonce(r.Nonce) {
+		return no(refuse(fault.NonceInvalid))
+	}
+
+	if !JSONContent(r.ContentType) {
+		return no(refuse(fault.ContentTypeUnsupported))
+	}
+	b, err := parseBody(r.Body, needsOrder)
+	if err != nil {
+		return no(&fault.Error{Code: fault.BodyMalformed, Err: err, Seen: sentence(err.Error())})
+	}
+	switch {
+	case b.timestamp != r.Timestamp:
+		return no(seen(fault.HeadersNotSigned, "The X-SF-Timestamp header differs from the timestamp of the signed body."))
+	case b.nonce != r.Nonce:
+		return no(seen(fault.HeadersNotSigned, "The X-SF-Nonce header differs from the nonce of the signed body."))
+	}
+	return b, at, nil
+}
+
 func (v *Verifier) sourceAllowed(source string) bool {
 	if len(v.Allowlist) == 0 {
 		return true
@@ -188,7 +221,7 @@ func (v *Verifier) sourceAllowed(source string) bool {
 	return false
 }
 
-func (v *Verifier) checkSignature(ctx context.Context, signature string, body []byte) error {
+func (v *Verifier) checkSignature(ctx context.Context, signature string, body []byte, now time.Time) error {
 	if signature == "" {
 		return refuse(fault.SignatureMissing)
 	}
@@ -196,14 +229,15 @@ func (v *Verifier) checkSignature(ctx context.Context, signature string, body []
 	// has another form is refused before the secret is fetched.
 	var mac [sha256.Size]byte
 	if len(signature) != hex.EncodedLen(len(mac)) {
-		return refuse(fault.SignatureInvalid)
+		return fault.Wrap(fault.SignatureInvalid, errors.New(signatureForm(signature)))
 	}
 	if _, err := hex.Decode(mac[:], []byte(signature)); err != nil {
-		return refuse(fault.SignatureInvalid)
+		return fault.Wrap(fault.SignatureInvalid, errors.New(signatureForm(signature)))
 	}
+	var keys [][]byte
 	for _, refresh := range []bool{false, true} {
-		keys, err := v.keys.Keys(ctx, refresh)
-		if err != nil {
+		var err error
+		if keys, err = v.keys.Keys(ctx, refresh); err != nil {
 			return fault.Wrap(fault.SecretUnavailable, err)
 		}
 		if len(keys) == 0 {
@@ -213,7 +247,25 @@ func (v *Verifier) checkSignature(ctx context.Context, signature string, body []
 			return nil
 		}
 	}
-	return refuse(fault.SignatureInvalid)
+	return fault.Wrap(fault.SignatureInvalid, errors.New(v.mismatch(keys, body, mac[:], now)))
+}
+
+// mismatch says of a well-formed signature that does not match what may be the
+// matter, with the search for near misses once a minute.
+func (v *Verifier) mismatch(keys [][]byte, body, mac []byte, now time.Time) string {
+	v.mu.Lock()
+	look := v.looked.IsZero() || now.Sub(v.looked).Abs() >= lookEvery
+	if look {
+		v.looked = now
+	}
+	v.mu.Unlock()
+	if !look {
+		return "the signature has the right form and does not match"
+	}
+	if near := nearMiss(keys, body, mac); near != "" {
+		return near
+	}
+	return "the signature has the right form and matches under none of the usual slips: another secret, or a body that was changed on its way"
 }
 
 // signedByAny tries every key, also after one has matched: how long it takes
@@ -221,21 +273,23 @@ func (v *Verifier) checkSignature(ctx context.Context, signature string, body []
 func signedByAny(keys [][]byte, body, mac []byte) bool {
 	found := false
 	for _, k := range keys {
-		h := hmac.New(sha256.New, k)
-		h.Write(body)
-		if hmac.Equal(h.Sum(nil), mac) {
+		if hmac.Equal(sum(k, body), mac) {
 			found = true
 		}
 	}
 	return found
 }
 
+func sum(key, body []byte) []byte {
+	h := hmac.New(sha256.New, key)
+	h.Write(body)
+	return h.Sum(nil)
+}
+
 // Sign returns the X-SF-Signature of body: HMAC-SHA256 under the UTF-8 bytes
 // of secret, as lower-case hex.
 func Sign(secret, body []byte) string {
-	h := hmac.New(sha256.New, secret)
-	h.Write(body)
-	return hex.EncodeToString(h.Sum(nil))
+	return hex.EncodeToString(sum(secret, body))
 }
 
 // sameOrg compares by the first 15 characters: Salesforce writes organization
@@ -246,3 +300,9 @@ func sameOrg(got, want string) bool {
 }
 
 func refuse(c fault.Code) error { return fault.New(c, "") }
+
+// seen refuses a callout whose signature holds, and tells its sender why.
+func seen(c fault.Code, what string) error { return &fault.Error{Code: c, Seen: what} }
+
+// sentence makes one of an error of the parser, which begins in lower case.
+func sentence(s string) string { return strings.ToUpper(s[:1]) + s[1:] + "." }

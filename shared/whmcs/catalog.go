@@ -78,7 +78,8 @@ func (c *Client) Products(ctx context.Context, ids []int64) (map[int64]order.Pro
 		if !ok || !slices.Contains(asked, pid) {
 			continue
 		}
-		p := order.ProductInfo{ProductID: pid, Name: plain(row.text("name")), Module: row.text("module")}
+		p := order.ProductInfo{ProductID: pid, Name: plain(row.text("name")), Module: row.text("module"), Cycles: soldCycles(row)}
+		c.remember(pid, row)
 		if n, ok := row.number("allowqty"); ok && (n == 1 || n == 2) {
 			p.Quantity = order.QuantityRule(n)
 			quantities = true

@@ -2,6 +2,7 @@ package whmcs
 
 import (
 	"cmp"
+	"compress/gzip"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -16,8 +17,6 @@ import (
 	"strings"
 	"sync"
 	"time"
-
-	"github.com/go-json-experiment/json"
 
 	"orderbridge/shared/fault"
 )
@@ -63,23 +62,20 @@ type Credentials struct {
 	Identifier, Secret, AccessKey string
 }
 
-// ParseCredentials reads the WHMCS secret: {"identifier","secret","accessKey"?}.
-// The error quotes nothing of it.
-func ParseCredentials(text string) (Credentials, error) {
-	var in struct {
-		Identifier string `json:"identifier"`
-		Secret     string `json:"secret"`
-		AccessKey  string `json:"accessKey"`
+// SecretMembers lists what the WHMCS secret may hold; accessKey may be absent.
+func SecretMembers() []string { return []string{"identifier", "secret", "accessKey"} }
+
+// ParseCredentials takes the members of the WHMCS secret. The error says what
+// is missing, and quotes nothing.
+func ParseCredentials(members map[string]string) (Credentials, error) {
+	c := Credentials{Identifier: members["identifier"], Secret: members["secret"], AccessKey: members["accessKey"]}
+	switch {
+	case c.Identifier == "":
+		return Credentials{}, errors.New("has no identifier")
+	case c.Secret == "":
+		return Credentials{}, errors.New("has no secret")
 	}
-	// A member that is not known is refused: a misspelt one would otherwise be
-	// an absent one. The library's error may quote the secret and is dropped.
-	if json.Unmarshal([]byte(text), &in, json.RejectUnknownMembers(true)) != nil {
-		return Credentials{}, errors.New("the WHMCS secret is not a JSON object of identifier, secret and perhaps accessKey")
-	}
-	if in.Identifier == "" || in.Secret == "" {
-		return Credentials{}, errors.New("the WHMCS secret lacks identifier or secret")
-	}
-	return Credentials{Identifier: in.Identifier, Secret: in.Secret, AccessKey: in.AccessKey}, nil
+	return c, nil
 }
 
 // Client calls one WHMCS. It is safe for concurrent use.
@@ -93,8 +89,11 @@ type Client struct {
 	mu        sync.Mutex
 	version   version
 	versionAt time.Time // zero = not read yet
-	newest    int64     // the highest order id seen since newestAt
-	newestAt  time.Time // zero = none was seen
+	odds      map[string]int
+	choices   map[int64]choices // by product
+	used      time.Time         // when the last answer to a read came
+	newest    int64             // the highest order id seen since newestAt
+	newestAt  time.Time         // zero = none was seen
 }
 
 // Time-outs and limits.
@@ -126,7 +125,7 @@ func New(deps Deps, cfg Config) (*Client, error) {
 	if base.Scheme != "https" && base.Scheme != "http" || base.Hostname() == "" || base.User != nil || base.RawQuery != "" || base.Fragment != "" {
 		return nil, errors.New("whmcs: the base URL must be http(s)://host[/path] without user, query and fragment")
 	}
-	c := &Client{cfg: cfg, deps: deps}
+	c := &Client{cfg: cfg, deps: deps, odds: map[string]int{}, choices: map[int64]choices{}}
 	c.api = base.JoinPath("includes", "api.php")
 	if cfg.Marker != MarkerNotes {
 		for id := range strings.SplitSeq(cfg.Marker, ",") {
@@ -201,7 +200,7 @@ func (c *Client) read(ctx context.Context, action string, params form) (object, 
 		c.deps.Log.WarnContext(ctx, "whmcs read lost", "action", action, "took", c.deps.Now().Sub(started), "error", err.Error())
 		return nil, lost(action, err)
 	}
-	if err := readError(action, a); err != nil {
+	if err := readError(action, a, c.odd("reads", a, oddReads)); err != nil {
 		c.deps.Log.WarnContext(ctx, "whmcs read refused", "action", action, "status", a.status, "took", c.deps.Now().Sub(started), "code", fault.CodeOf(err), "text", a.refusal())
 		return nil, err
 	}
@@ -209,9 +208,44 @@ func (c *Client) read(ctx context.Context, action string, params form) (object, 
 	return a.body, nil
 }
 
+// How many answers in a row that are none of WHMCS's API are a fault of the
+// installation. Reads come several in one run; effects minutes apart.
+const (
+	oddReads   = 3
+	oddEffects = 2
+)
+
+// odd counts the answers of one kind of call in a row that are none of the API,
+// and reports whether there are as many as limit. One that says of itself that
+// it passes counts for nothing.
+func (c *Client) odd(kind string, a answer, limit int) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case a.isAPI():
+		delete(c.odds, kind)
+	case a.odd():
+		c.odds[kind]++
+	}
+	return c.odds[kind] >= limit
+}
+
 // post sends one read, and a second time on a fresh connection if it failed on
 // a reused one before any answer.
 func (c *Client) post(ctx context.Context, body string) (answer, error) {
+	c.mu.Lock()
+	// The transport's own timer stands still in a frozen sandbox: a connection
+	// that rested for long by the wall clock may be dead without a sign of it.
+	rested := !c.used.IsZero() && c.clock().Sub(c.used) > idle
+	c.mu.Unlock()
+	if rested {
+		c.reads.CloseIdleConnections()
+	}
+	defer func() {
+		c.mu.Lock()
+		c.used = c.clock()
+		c.mu.Unlock()
+	}()
 	for again := false; ; again = true {
 		reused := false
 		trace := &httptrace.ClientTrace{GotConn: func(i httptrace.GotConnInfo) { reused = i.Reused }}
@@ -248,7 +282,17 @@ func setHeader(req *http.Request) {
 // as no JSON.
 func readAnswer(res *http.Response) (answer, error) {
 	defer res.Body.Close()
-	b, err := io.ReadAll(io.LimitReader(res.Body, maxBody+1))
+	var body io.Reader = res.Body
+	// The transport of the reads decodes what it asked for. An effect asks for no
+	// encoding and may meet a front end that compresses all the same.
+	if e := res.Header.Get("Content-Encoding"); !res.Uncompressed && (strings.EqualFold(e, "gzip") || strings.EqualFold(e, "x-gzip")) {
+		z, err := gzip.NewReader(body)
+		if err != nil {
+			return answer{}, fmt.Errorf("read compressed answer: %w", err)
+		}
+		body = z
+	}
+	b, err := io.ReadAll(io.LimitReader(body, maxBody+1))
 	if err != nil {
 		return answer{}, fmt.Errorf("read answer: %w", err)
 	}
@@ -258,6 +302,9 @@ func readAnswer(res *http.Response) (answer, error) {
 	}
 	if len(b) <= maxBody {
 		a.body, a.disputed = decode(b)
+	}
+	if a.body == nil {
+		a.page = describe(b)
 	}
 	return a, nil
 }

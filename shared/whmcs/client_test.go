@@ -57,6 +57,9 @@ func (s *syncBuffer) String() string {
 	return s.b.String()
 }
 
+// anyID lets every client and product exist.
+func anyID(o *whmcstest.Options) { o.Switches.AnyID = true }
+
 func newWorld(t *testing.T, change func(*whmcs.Config), opts ...func(*whmcstest.Options)) *world {
 	t.Helper()
 	o := whmcstest.Options{Identifier: "id", Secret: secret, Fail: t.Errorf}
@@ -129,14 +132,14 @@ func TestAnOrderIsAddedReadAcceptedAndVerified(t *testing.T) {
 	w.sim.SetProduct(12, whmcstest.Product{Name: "Setup", AllowQty: 1})
 	ctx, id := t.Context(), orderID(t, 1)
 
-	products, err := w.Products(ctx, []int64{11, 12, 11, 99})
+	products, err := w.Products(ctx, []int64{11, 12, 11, 14, 999})
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := map[int64]order.ProductInfo{
 		11: {ProductID: 11, Name: "Web & Mail", Quantity: order.QuantityScaling, Module: "cpanel"},
 		12: {ProductID: 12, Name: "Setup", Quantity: order.QuantityMultiple},
-		99: {ProductID: 99, Name: "Product 99"},
+		14: {ProductID: 14, Name: "Online Backup M"}, // 999 is not sold
 	}
 	if !reflect.DeepEqual(products, want) {
 		t.Errorf("products %+v, want %+v", products, want)
@@ -274,7 +277,7 @@ func TestEveryDocumentedTextHasItsMeaning(t *testing.T) {
 			if c.public != "" && !strings.Contains(fault.TextOf(err), c.public) {
 				t.Errorf("add shows %q, want %q in it", fault.TextOf(err), c.public)
 			}
-			if !strings.HasPrefix(c.text, "Expecting parameter &") && !strings.Contains(err.Error(), strings.Trim(fmt.Sprintf("%q", c.text), `"`)) {
+			if !strings.HasPrefix(c.text, "Expecting parameter &") && !strings.Contains(err.Error(), c.text) {
 				t.Errorf("the log misses WHMCS's text: %v", err)
 			}
 			err = w.Accept(t.Context(), gate(), "1001")
@@ -282,7 +285,7 @@ func TestEveryDocumentedTextHasItsMeaning(t *testing.T) {
 				if got := outcome(err); got != c.accept {
 					t.Errorf("accept: %s, want %s", got, c.accept)
 				}
-				if fault.CodeOf(err) == fault.ModuleFailed && !strings.HasSuffix(fault.TextOf(err), " WHMCS: "+c.text) {
+				if fault.CodeOf(err) == fault.ModuleFailed && !strings.Contains(fault.TextOf(err), " WHMCS: "+strings.TrimSuffix(c.text, ".")+". Ask ") {
 					t.Errorf("accept shows %q, want %q", fault.TextOf(err), c.text)
 				}
 			}
@@ -433,8 +436,12 @@ func TestEveryFaultOfARead(t *testing.T) {
 				if err := call(); fault.CodeOf(err) != want {
 					t.Errorf("%s: %v, want %q", action, err, want)
 				}
+				// An answer of the API in between: none of these is one of a run.
+				w.sim.ClearFaults()
+				if err := w.Probe(t.Context()); err != nil {
+					t.Fatal(err)
+				}
 			}
-			w.sim.ClearFaults()
 			if _, ok, err := w.Order(t.Context(), made, clientID); !ok || err != nil {
 				t.Errorf("after the faults: %v, %v", ok, err)
 			}
@@ -613,7 +620,7 @@ func TestModuleFailures(t *testing.T) {
 }
 
 func TestLinesKeepTheirOrderBeyondTen(t *testing.T) {
-	w := newWorld(t, nil)
+	w := newWorld(t, nil, anyID)
 	var entries []order.PlanEntry
 	for i := range 13 {
 		e := entry(int64(100+i), order.Monthly, 1)
@@ -659,7 +666,7 @@ func TestAnOrderTooLargeForPHPIsNotSent(t *testing.T) {
 }
 
 func TestFieldsArriveAsTheyWere(t *testing.T) {
-	w := newWorld(t, nil)
+	w := newWorld(t, nil, anyID)
 	n := 0
 	rapid.Check(t, func(t *rapid.T) {
 		n++
@@ -765,21 +772,18 @@ func TestCredentialsAreNeverPrinted(t *testing.T) {
 
 func TestParseCredentials(t *testing.T) {
 	for _, c := range []struct {
-		name, text string
-		want       whmcs.Credentials // zero: refused
+		name    string
+		members map[string]string
+		want    whmcs.Credentials // zero: refused
 	}{
-		{"identifier and secret", `{"identifier":"i","secret":"s"}`, whmcs.Credentials{Identifier: "i", Secret: "s"}},
-		{"with an access key", `{"identifier":"i","secret":"s","accessKey":"k"}`, whmcs.Credentials{Identifier: "i", Secret: "s", AccessKey: "k"}},
-		{"without its secret", `{"identifier":"i"}`, whmcs.Credentials{}},
-		{"with a misspelt member", `{"identifier":"i","secret":"s","accesskey":"k"}`, whmcs.Credentials{}},
-		{"empty", ``, whmcs.Credentials{}},
-		{"null", `null`, whmcs.Credentials{}},
-		{"a name twice", `{"identifier":"i","secret":"s","secret":"t"}`, whmcs.Credentials{}},
-		{"a string", `"top-secret-value"`, whmcs.Credentials{}},
-		{"a wrong type", `{"identifier":"i","secret":{"x":"top-secret-value"}}`, whmcs.Credentials{}},
+		{"identifier and secret", map[string]string{"identifier": "i", "secret": "s"}, whmcs.Credentials{Identifier: "i", Secret: "s"}},
+		{"with an access key", map[string]string{"identifier": "i", "secret": "s", "accessKey": "k"}, whmcs.Credentials{Identifier: "i", Secret: "s", AccessKey: "k"}},
+		{"without its secret", map[string]string{"identifier": "top-secret-value"}, whmcs.Credentials{}},
+		{"without its identifier", map[string]string{"secret": "top-secret-value"}, whmcs.Credentials{}},
+		{"empty", nil, whmcs.Credentials{}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			got, err := whmcs.ParseCredentials(c.text)
+			got, err := whmcs.ParseCredentials(c.members)
 			if c.want.Identifier == "" {
 				if err == nil || strings.Contains(err.Error(), "top-secret-value") {
 					t.Errorf("got %v", err)

@@ -51,12 +51,12 @@ func (c *Client) Add(ctx context.Context, window order.SendWindow, id order.ID, 
 	if err != nil {
 		return "", err
 	}
-	if err := addError(a); err != nil {
+	if err := addError(a, c.odd(addOrder, a, oddEffects)); err != nil {
 		return "", err
 	}
 	created := a.body.id("orderid")
 	if created == "" {
-		return "", &fault.Unsure{Err: fault.Wrap(fault.WHMCSUnavailable, errNoID)}
+		return "", &fault.Unsure{Err: &fault.Error{Code: fault.WHMCSUnavailable, Seen: "WHMCS says that it made the order, and names none.", Vendor: a.observed(addOrder), Advice: searches, Err: errNoID}}
 	}
 	c.saw(order.BillingOrder{ID: created}.Number())
 	return created, nil
@@ -76,7 +76,7 @@ func (c *Client) Accept(ctx context.Context, window order.SendWindow, whmcsOrder
 	if err != nil {
 		return err
 	}
-	return acceptError(a)
+	return acceptError(a, c.odd(acceptOrder, a, oddEffects))
 }
 
 // addForm returns the fields that carry the marker, which go first, and the
@@ -139,7 +139,7 @@ func (c *Client) effect(ctx context.Context, window order.SendWindow, standard t
 	body := append(append(append(form{}, marked...), signed...), rest...)
 	body.set("action", action)
 	if len(body) > maxInputVars {
-		return answer{}, &fault.Refused{Err: fault.New(fault.WHMCSRejected, "Split the order: WHMCS takes no more than about 100 lines at once.")}
+		return answer{}, &fault.Refused{Err: &fault.Error{Code: fault.WHMCSRejected, Seen: "The order has more lines than WHMCS takes at once, about 100.", Advice: "Split it, then click again."}}
 	}
 	request, err := c.render(body.encode())
 	if err != nil {
@@ -153,10 +153,14 @@ func (c *Client) effect(ctx context.Context, window order.SendWindow, standard t
 		return a, nil
 	case !wrote:
 		c.deps.Log.WarnContext(ctx, "whmcs effect not sent", "action", action, "took", c.deps.Now().Sub(started), "error", err.Error())
-		return answer{}, &fault.NotSent{Err: lost(action, err)}
+		e := lost(action, err)
+		e.Seen = "Nothing was sent to WHMCS."
+		return answer{}, &fault.NotSent{Err: e}
 	default:
 		c.deps.Log.WarnContext(ctx, "whmcs effect unanswered", "action", action, "took", c.deps.Now().Sub(started), "error", err.Error())
-		return answer{}, &fault.Unsure{Err: lost(action, err)}
+		e := lost(action, err)
+		e.Seen, e.Advice = "The answer of WHMCS was lost: it may have done what was asked.", searches
+		return answer{}, &fault.Unsure{Err: e}
 	}
 }
 

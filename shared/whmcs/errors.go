@@ -1,11 +1,16 @@
 package whmcs
 
 import (
+	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"unicode"
 
 	"orderbridge/shared/fault"
@@ -23,6 +28,7 @@ type answer struct {
 	status   int
 	location string // of a redirect
 	body     object // nil when the body held no JSON object
+	page     string // what came instead of it, for people
 	disputed bool   // the body held several results, and they differ
 }
 
@@ -41,22 +47,66 @@ func (a answer) refusal() string {
 	return tidy(plain(a.body.text("message")))
 }
 
-// cause describes an answer for the log: the status and WHMCS's own error text,
-// never the body.
-func (a answer) cause(action string) error {
-	what := "no JSON"
+// observed describes an answer in one line, for people and for the log: the
+// status, and WHMCS's own error text or what came instead, never the body.
+func (a answer) observed(action string) string {
+	what := ", " + a.page
 	if a.body != nil {
-		what = "no result"
+		what = ", no result"
 		if t := a.refusal(); t != "" {
-			what = strconv.Quote(t)
+			what = ": " + t
 		} else if r := a.body.text("result"); r != "" {
-			what = "result " + strconv.Quote(order.Cut(tidy(r), 40))
+			what = ", result " + strconv.Quote(order.Cut(tidy(r), 40))
 		} else if a.body.text("warning") != "" {
-			what = "warning only"
+			what = ", a warning and no result"
 		}
 	}
-	return fmt.Errorf("%s answered HTTP %d, %s", action, a.status, what)
+	return fmt.Sprintf("HTTP %d to %s%s", a.status, action, what)
 }
+
+// isAPI reports whether an answer is one of WHMCS's API: an object with a result
+// under a status that WHMCS gives one. What is none comes from something in
+// front of WHMCS, or from a WHMCS that does not work (its license page).
+func (a answer) isAPI() bool {
+	if a.refusal() != "" {
+		return a.status/100 == 2 || meaningOf(a.refusal()).code != ""
+	}
+	return a.body != nil && a.status/100 == 2
+}
+
+// odd reports whether an answer is none of the API and does not pass by itself,
+// as a server's fault, a limit and the empty page of a PHP that died do.
+func (a answer) odd() bool {
+	return !a.isAPI() && a.page != emptyBody && a.status/100 != 5 && a.status != 429 && a.status != 408
+}
+
+const emptyBody = "an empty body"
+
+// describe says what a body without a JSON object is: its title where it is a
+// page, since that names who made it.
+func describe(body []byte) string {
+	text := strings.TrimSpace(string(body))
+	lower := strings.ToLower(text)
+	switch {
+	case text == "":
+		return emptyBody
+	case !strings.HasPrefix(lower, "<") && !strings.Contains(lower, "<html"):
+		return "a body that is not its API's JSON"
+	}
+	const page = "a page that is not its API"
+	if _, rest, ok := strings.Cut(lower, "<title"); ok {
+		if _, rest, ok = strings.Cut(rest, ">"); ok {
+			at := len(lower) - len(rest)
+			if title, _, ok := strings.Cut(text[min(at, len(text)):], "</"); ok && len(lower) == len(text) && tidy(title) != "" {
+				return page + ", titled " + strconv.Quote(order.Cut(tidy(plain(title)), maxTitle))
+			}
+		}
+	}
+	return page
+}
+
+// maxTitle is enough of a page's title to know whose page it is, in bytes.
+const maxTitle = 60
 
 type meaning struct {
 	prefix string // case-folded
@@ -131,23 +181,24 @@ func (a answer) addRefused() bool {
 	})
 }
 
-// coded makes the error of one refusal. The advice names the address or the
-// action where WHMCS's text does; WHMCS's own words stay only where the advice
-// says less than they do.
+// coded makes the error of one refusal, with what WHMCS answered. What was seen
+// names the address or the action where WHMCS's text does.
 func coded(code fault.Code, action string, a answer) *fault.Error {
 	text := a.refusal()
-	e := &fault.Error{Code: code, Err: a.cause(action)}
+	e := &fault.Error{Code: code, Vendor: a.observed(action)}
 	switch code {
 	case fault.WHMCSIPDenied:
 		if ip := lastField(text); strings.ContainsAny(ip, ".:") {
-			e.Advice = "Allow the address " + ip + " for the API in WHMCS, or set an access key; orders wait until then."
+			e.Seen = "WHMCS refuses the address " + ip + " of the bridge."
 		}
 	case fault.WHMCSRoleDenied:
-		e.Advice = "Allow the action " + deniedAction(action, text) + " in the WHMCS API role; orders wait until then."
-	case fault.WHMCSMisconfigured:
-		e.Vendor = "(" + action + ") " + text
-	case fault.WHMCSRejected:
+		e.Seen = "The WHMCS API role of the bridge lacks the action " + deniedAction(action, text) + "."
+	case fault.WHMCSRejected, fault.WHMCSClientNotFound, fault.WHMCSClientClosed:
 		e.Vendor = text
+	}
+	if code == fault.WHMCSRejected && strings.HasPrefix(strings.ToLower(text), "invalid payment method") {
+		e.Advice = "Ask the on-call engineer to set WHMCS_PAYMENT_METHOD to one of these, then click again."
+		e.Seen = code.Info().Seen
 	}
 	return e
 }
@@ -163,71 +214,120 @@ func deniedAction(called, text string) string {
 	return quoted
 }
 
-// readError returns why a read has no result; nil when it has one.
-func readError(action string, a answer) error {
+// readError returns why a read has no result; nil when it has one. again: the
+// answers to reads before it were none of the API either.
+func readError(action string, a answer, again bool) error {
 	if a.ok() {
 		return nil
 	}
 	if a.status/100 == 3 {
-		return &fault.Error{Code: fault.WHMCSMisconfigured, Err: a.cause(action),
-			Advice: "Set WHMCS_API_URL to the address that WHMCS redirects to" + at(a.location) + "."}
+		return &fault.Error{Code: fault.WHMCSMisconfigured, Vendor: a.observed(action), Seen: "WHMCS redirects" + at(a.location) + ".",
+			Advice: "Ask the on-call engineer to set WHMCS_API_URL to the address that WHMCS redirects to; orders wait until then."}
 	}
 	m := meaningOf(a.refusal())
 	switch {
 	case m.code != "":
 		return coded(m.code, action, a)
-	case a.status == 429:
-		return fault.Wrap(fault.WHMCSBusy, a.cause(action))
 	case a.status == 404 && a.body == nil:
-		return &fault.Error{Code: fault.WHMCSMisconfigured, Err: a.cause(action),
-			Advice: "Correct WHMCS_API_URL: there is no WHMCS API at that address."}
+		return &fault.Error{Code: fault.WHMCSMisconfigured, Vendor: a.observed(action), Seen: "There is no WHMCS API at the address WHMCS_API_URL.",
+			Advice: "Ask the on-call engineer to correct it; orders wait until then."}
 	}
-	return fault.Wrap(fault.WHMCSUnavailable, a.cause(action))
+	return unread(action, a, again)
 }
 
-// addError returns why AddOrder is not known to have made an order.
-func addError(a answer) error {
+// unread is the error of an answer that says neither that the call succeeded
+// nor why it did not.
+func unread(action string, a answer, again bool) *fault.Error {
+	e := &fault.Error{Code: fault.WHMCSUnavailable, Vendor: a.observed(action), Seen: "WHMCS answered, and not with a result."}
+	switch {
+	case a.disputed:
+		e.Seen = "WHMCS answered with two results that differ; perhaps a module prints its own."
+	case a.status == 429:
+		e.Code, e.Seen = fault.WHMCSBusy, ""
+	case a.odd():
+		e.Seen = "WHMCS, or something in front of it, refuses the bridge."
+		if a.body == nil {
+			e.Seen = "Something in front of WHMCS answers instead of its API."
+		}
+		if again {
+			e.Code = fault.WHMCSMisconfigured
+		}
+	}
+	return e
+}
+
+// addError returns why AddOrder is not known to have made an order. again: the
+// answer to the AddOrder before it was none of the API either.
+func addError(a answer, again bool) error {
 	m := meaningOf(a.refusal())
 	switch {
 	case a.disputed:
-		return unsure(addOrder, a)
+		return unsure(addOrder, a, false)
 	case a.ok():
 		return nil
 	case a.refusedAtEntry(m), a.addRefused():
 		return &fault.Refused{Err: coded(m.code, addOrder, a)}
 	}
-	return unsure(addOrder, a)
+	return unsure(addOrder, a, again)
 }
 
 // acceptError returns why AcceptOrder is not known to have succeeded. Under HTTP
 // 200 every text but the documented one is the provisioning module's, and the
 // module may have run: "Access denied" there is a hosting panel's, not WHMCS's.
-func acceptError(a answer) error {
+func acceptError(a answer, again bool) error {
 	text := a.refusal()
 	m := meaningOf(text)
 	switch {
 	case a.disputed:
-		return unsure(acceptOrder, a)
+		return unsure(acceptOrder, a, false)
 	case a.ok():
 		return nil
 	case a.refusedAtEntry(m), a.status == 200 && m.code == fault.StateChanged:
 		return &fault.Refused{Err: coded(m.code, acceptOrder, a)}
 	case a.status == 200 && text != "":
-		return &fault.Refused{Err: &fault.Error{Code: fault.ModuleFailed, Vendor: text, Err: a.cause(acceptOrder)}}
+		return &fault.Refused{Err: &fault.Error{Code: fault.ModuleFailed, Vendor: text}}
 	}
-	return unsure(acceptOrder, a)
+	return unsure(acceptOrder, a, again)
 }
 
-func unsure(action string, a answer) error {
-	code := fault.WHMCSUnavailable
-	if a.status == 429 {
-		code = fault.WHMCSBusy
+func unsure(action string, a answer, again bool) error {
+	e := unread(action, a, again)
+	e.Advice = searches
+	if e.Code == fault.WHMCSMisconfigured {
+		e.Advice = "Ask the on-call engineer; the bridge searches WHMCS before it sends again."
 	}
-	return &fault.Unsure{Err: fault.Wrap(code, a.cause(action))}
+	return &fault.Unsure{Err: e}
 }
 
-func lost(action string, err error) error {
-	return fault.Wrap(fault.WHMCSUnavailable, fmt.Errorf("%s got no answer: %w", action, err))
+// searches is what happens after an effect whose outcome is not known.
+const searches = "Wait: the bridge searches WHMCS before it sends again."
+
+// lost is the error of a call without an answer: it may have arrived.
+func lost(action string, err error) *fault.Error {
+	return &fault.Error{Code: fault.WHMCSUnavailable, Vendor: "no answer to " + action + how(err), Err: fmt.Errorf("%s got no answer: %w", action, err)}
+}
+
+// how says in a few words why there was no answer; "" = not known. The error
+// itself holds addresses and is for the log.
+func how(err error) string {
+	var name *net.DNSError
+	var certificate *tls.CertificateVerificationError
+	var timeout net.Error
+	switch {
+	case errors.As(err, &name):
+		return ": its name cannot be resolved"
+	case errors.As(err, &certificate):
+		return ": its TLS certificate is not accepted"
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return ": the connection was refused"
+	case errors.Is(err, errWindow):
+		return ": the send window was over"
+	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &timeout) && timeout.Timeout():
+		return " in time"
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET):
+		return ": the connection was closed"
+	}
+	return ""
 }
 
 var errNoID = errors.New("success without an order id")

@@ -137,7 +137,11 @@ func (c *Client) Order(ctx context.Context, whmcsOrderID string, clientID int64)
 		return order.BillingOrder{}, false, err
 	}
 	for _, s := range services {
-		found.Services = append(found.Services, parseService(s))
+		service := parseService(s)
+		if service.ConfigOptions, err = c.configOptions(ctx, s); err != nil {
+			return order.BillingOrder{}, false, err
+		}
+		found.Services = append(found.Services, service)
 		found.Marker = found.Marker.With(c.fieldMarker(s))
 	}
 	return found, true, nil
@@ -244,18 +248,37 @@ func (c *Client) parseOrder(row object) order.BillingOrder {
 	m := order.BillingOrder{ID: row.id("id"), Status: order.BillingStatus(row.text("status"))}
 	m.ClientID, _ = row.number("userid")
 	m.Date, _ = date(row)
+	if _, there := row["promocode"]; there {
+		m.PromoCode, m.PromoKnown = plain(row.text("promocode")), true
+	}
 	m.Marker = order.ReadMarker(plain(row.text("notes")))
 	c.saw(m.Number())
 	return m
 }
 
 func parseService(row object) order.BillingService {
-	s := order.BillingService{ID: row.id("id"), Cycle: cycle(row.text("billingcycle")), Status: row.text("status"), Quantity: 1}
+	s := order.BillingService{ID: row.id("id"), Cycle: cycleOf(row.text("billingcycle")), Status: row.text("status"), Quantity: 1}
 	s.ProductID, _ = row.number("pid")
 	if n, ok := row.number("qty"); ok && n > 1 { // absent before 8.12
 		s.Quantity = int(n)
 	}
+	s.Domain = plain(row.text("domain"))
+	if _, there := row["customfields"]; there {
+		s.CustomFields = map[string]string{}
+		for _, f := range row.child("customfields").list("customfield", "") {
+			s.CustomFields[f.id("id")] = plain(f.text("value"))
+		}
+	}
 	return s
+}
+
+// cycleOf reads the display form of a billing cycle ("Semi-Annually"); one that
+// is not known stays as it is, and matches no plan.
+func cycleOf(shown string) order.Cycle {
+	if c, ok := order.ParseCycle(shown); ok {
+		return c
+	}
+	return order.Cycle(shown)
 }
 
 // fieldMarker reads the marker of a service's custom fields.
@@ -281,21 +304,6 @@ func date(row object) (time.Time, bool) {
 		t = whole
 	}
 	return t, true
-}
-
-// cycle brings the display form of a billing cycle ("One-Time",
-// "Semi-Annually", "Free Account") back to the form that AddOrder takes.
-func cycle(shown string) order.Cycle {
-	s := strings.Map(func(r rune) rune {
-		if r == ' ' || r == '-' {
-			return -1
-		}
-		return r
-	}, strings.ToLower(shown))
-	if s == "freeaccount" {
-		s = string(order.Free)
-	}
-	return order.Cycle(s)
 }
 
 func compareIDs(a, b string) int {

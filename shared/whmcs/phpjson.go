@@ -19,9 +19,10 @@ import (
 // object is one JSON object of an answer.
 type object map[string]any
 
-// maxStarts bounds how many '{' are tried: PHP's own notices hold some
-// ("{closure}()"), a megabyte of braces is not WHMCS.
-const maxStarts = 64
+// maxStarts bounds how many objects are tried that turn out to be none. A '{'
+// that no name follows, as in a style sheet or in PHP's "{closure}()", is passed
+// over and does not count; a megabyte of the others is not WHMCS.
+const maxStarts = 4096
 
 // decode finds the answer's JSON object in body; nil when there is none. What
 // stands before it (PHP notices, a byte order mark) and after it is dropped.
@@ -31,17 +32,22 @@ const maxStarts = 64
 func decode(body []byte) (answer object, disputed bool) {
 	var found object
 	at, results := 0, 0
-	for range maxStarts {
+	for tries := 0; tries < maxStarts; {
 		i := bytes.IndexByte(body[at:], '{')
 		if i < 0 {
 			break
 		}
 		at += i
+		if rest := bytes.TrimLeft(body[at+1:], " \t\r\n"); len(rest) == 0 || rest[0] != '"' {
+			at++
+			continue
+		}
 		d := json.NewDecoder(bytes.NewReader(body[at:]))
 		d.UseNumber()
 		var o object
 		if err := d.Decode(&o); err != nil || len(o) == 0 {
 			at++
+			tries++
 			continue
 		}
 		at += int(d.InputOffset())

@@ -2,7 +2,6 @@ package whmcs
 
 import (
 	"errors"
-	"fmt"
 	"reflect"
 	"strings"
 	"testing"
@@ -35,9 +34,12 @@ func TestSeveralResultsInOneBody(t *testing.T) {
 			continue
 		}
 		a := answer{status: 200, body: o, disputed: disputed}
-		for _, err := range []error{addError(a), acceptError(a)} {
+		for _, err := range []error{addError(a, false), acceptError(a, false)} {
 			if unsure := new(fault.Unsure); !errors.As(err, &unsure) {
 				t.Errorf("%s is taken as %v: it may have been done", body, err)
+			}
+			if !strings.Contains(fault.TextOf(err), "two results that differ") {
+				t.Errorf("%s shows %q", body, fault.TextOf(err))
 			}
 		}
 	}
@@ -50,6 +52,9 @@ func TestDecodeFindsTheAnswer(t *testing.T) {
 		{"a notice before it", "<br />\n<b>Notice</b>: Undefined index: x in /a.php on line <b>3</b><br />\n{\"result\":\"error\"}", "error"},
 		{"braces in the notice", `Warning: called in {closure}() {main} {"a":1} {"result":"success"}`, "success"},
 		{"something after it", `{"result":"success"}<!-- 0.1 s -->`, "success"},
+		{"a style sheet before it", "<style>" + strings.Repeat("b{color:red} ", 5000) + `</style>{"result":"success"}`, "success"},
+		{"many braces before it", strings.Repeat("{", 70) + ` {"result":"success"}`, "success"},
+		{"many broken objects before it", strings.Repeat(`{"a":1,`, 70) + ` {"result":"error"}`, "error"},
 		{"a warning alone", `{"warning":"not done"}`, ""},
 	} {
 		o := objectOf([]byte(c.in))
@@ -140,12 +145,12 @@ func FuzzDecode(f *testing.F) {
 		if a.ok() && !strings.Contains(string(body), "success") && !strings.Contains(string(body), `\u`) {
 			t.Errorf("success out of %q", body)
 		}
-		for _, err := range []error{addError(a), acceptError(a), readError("GetOrders", a)} {
+		for _, err := range []error{addError(a, false), acceptError(a, true), readError("GetOrders", a, true)} {
 			if (err == nil) != a.ok() {
 				t.Errorf("ok %v, error %v", a.ok(), err)
 			}
 		}
-		_ = fmt.Sprint(a.cause("GetOrders"))
+		_ = a.observed("GetOrders")
 		for _, row := range o.list("orders", "order") {
 			_, _ = lineServices(row)
 		}

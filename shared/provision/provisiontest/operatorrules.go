@@ -113,7 +113,9 @@ var operatorRules = []rule{
 			b.ok(err)
 			want := before
 			want.Signal, want.Seq, want.Version = order.SignalStatus, order.Seq(b.now.UnixMilli()), before.Version+1
-			want.ErrorCode, want.ErrorMessage, want.ErrorAt, want.UpdatedAt = fault.Stopped, "", b.now, b.now
+			want.ErrorCode, want.ErrorMessage = before.Stopped()
+			want.ErrorAt, want.UpdatedAt = b.now, b.now
+			b.same(want.ErrorCode, []fault.Code{fault.StoppedInWHMCS, fault.Stopped}[k])
 			want.History = append(slices.Clone(before.History), order.Entry{At: b.now, Event: "resolved_stop", Detail: "looked", By: "ops@example.org"})
 			b.same(rec, want)
 			b.unchanged(want)
@@ -204,7 +206,7 @@ var operatorRules = []rule{
 		})
 		b.same(t.count, map[string]int{"ok": 41})
 		rec := b.record(before.ID)
-		b.same([]any{rec.ErrorCode, rec.Version}, []any{fault.Stopped, before.Version + 41})
+		b.same([]any{rec.ErrorCode, rec.Version}, []any{fault.StoppedInWHMCS, before.Version + 41})
 	}},
 	{"resolve/a person and a click at once: the order is queued once", func(b *bench) {
 		for k := range 10 {

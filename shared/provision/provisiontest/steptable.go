@@ -104,7 +104,8 @@ func steps() (byPerson, byWorker []step) {
 		{"resolve stop", nil, order.SignalStatus, []string{"resolved_stop"}, func(c change) string {
 			return when(c.base.State == order.Failed, "not failed")
 		}, func(want *order.Record, c change) {
-			want.ErrorCode, want.ErrorMessage, want.ErrorAt, want.UpdatedAt = fault.Stopped, "", c.to.UpdatedAt, c.to.UpdatedAt
+			want.ErrorCode, want.ErrorMessage = c.base.Stopped()
+			want.ErrorAt, want.UpdatedAt = c.to.UpdatedAt, c.to.UpdatedAt
 		}},
 		{"refusal", nil, order.SignalNote, []string{"status_push_failed", ""}, func(c change) string {
 			was, is := c.base.Refusal, c.to.Refusal

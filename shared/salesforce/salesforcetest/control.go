@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -49,6 +50,18 @@ var faultsOf = map[string][]string{
 	"role-denied":          {actionToken, actionQuery, actionUpdate}, // a lost permission
 	"limit-exceeded":       {actionQuery, actionUpdate},
 	"session-expired":      {actionQuery, actionUpdate},
+	"page-401":             {actionQuery, actionUpdate},
+	"page-403":             {actionToken, actionQuery, actionUpdate},
+	"moved":                {actionToken, actionQuery, actionUpdate}, // to another instance or My Domain
+	"bad-oauth-token":      {actionQuery, actionUpdate},
+	"url-not-reset":        {actionQuery, actionUpdate},
+	"column-missing":       {actionQuery},
+	"version-unknown":      {actionQuery, actionUpdate},
+	"version-retired":      {actionQuery, actionUpdate},
+	"login-rate":           {actionToken},
+	"no-run-as-user":       {actionToken},
+	"other-domain":         {actionToken},
+	"app-blocked":          {actionToken},
 	"lock-row":             {actionUpdate},
 	"lock-row-nested":      {actionUpdate}, // the lock reported from inside a trigger
 	"row-refused":          {actionUpdate}, // another validation rule of the org
@@ -67,10 +80,10 @@ var faultsOf = map[string][]string{
 func (s *Sim) Fault(f Fault) error {
 	actions, ok := faultsOf[f.Fault]
 	if !ok {
-		return fmt.Errorf("unknown fault %q", f.Fault)
+		return fmt.Errorf("unknown fault %q: the faults are %s", f.Fault, strings.Join(slices.Sorted(maps.Keys(faultsOf)), ", "))
 	}
 	if f.Action != actionToken && f.Action != actionQuery && f.Action != actionUpdate {
-		return fmt.Errorf("unknown action %q", f.Action)
+		return fmt.Errorf("unknown action %q: the actions are %s, %s, %s", f.Action, actionToken, actionQuery, actionUpdate)
 	}
 	if !slices.Contains(actions, f.Action) {
 		return fmt.Errorf("fault %q does not apply to action %q", f.Fault, f.Action)
@@ -231,3 +244,12 @@ func readJSON(r *http.Request, into any) error {
 
 // maxControlBody is what is read of a body, in bytes; a longer one is no JSON.
 const maxControlBody = 4 << 20
+
+// FaultNames returns the names that Fault takes, each with its actions.
+func FaultNames() map[string][]string {
+	all := map[string][]string{}
+	for name, actions := range faultsOf {
+		all[name] = slices.Clone(actions)
+	}
+	return all
+}

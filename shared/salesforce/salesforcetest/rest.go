@@ -75,6 +75,19 @@ var (
 		"blank-200":       {status: 200, effect: "none", bare: true},
 		"session-expired": sessionInvalid,
 		"limit-exceeded":  limitExceeded,
+
+		"page-401":        {status: 401, effect: "none", bare: true, body: []byte("<html><head><title>Login</title></head></html>")},
+		"page-403":        {status: 403, effect: "none", bare: true, body: []byte("<html><head><title>Blocked by proxy</title></head></html>")},
+		"moved":           {status: 301, effect: "none", bare: true},
+		"bad-oauth-token": {status: 403, effect: "none", bare: true, body: []byte("Bad_OAuth_Token")},
+		"url-not-reset":   {status: 404, effect: "none", bare: true, body: []byte("URL No Longer Exists: Destination URL not reset. The URL returned from login must be set")},
+		"column-missing":  failed(400, "INVALID_FIELD", "\nSELECT Id\n       ^\nERROR at Row:1:Column:8\nNo such column 'WHMCS_Client_ID__c' on entity 'Account'. If you are attempting to use a custom field, be sure to append the '__c' after the custom field name."),
+		"version-unknown": failed(404, "NOT_FOUND", "The requested resource does not exist"),
+		"version-retired": failed(410, "GONE", "The requested API version is no longer available"),
+		"login-rate":      oauthError(400, "invalid_grant", "login rate exceeded"),
+		"no-run-as-user":  oauthError(400, "invalid_grant", "no client credentials user enabled"),
+		"other-domain":    oauthError(400, "invalid_grant", "request not supported on this domain"),
+		"app-blocked":     oauthError(400, "OAUTH_APP_BLOCKED", "this app is blocked by admin"),
 	}
 )
 
@@ -111,6 +124,14 @@ func (s *Sim) vendor(w http.ResponseWriter, r *http.Request) {
 
 	f := s.take(j.action, j.subjects)
 	call := s.note(arrived, j, f)
+	if s.opt.Saw != nil {
+		defer func() {
+			s.mu.Lock()
+			done := *call
+			s.mu.Unlock()
+			s.opt.Saw(done, j.subjects)
+		}()
+	}
 	name := ""
 	if f != nil {
 		name = f.Fault
@@ -218,6 +239,9 @@ func (s *Sim) write(w http.ResponseWriter, out reply) {
 		if out.body[0] == '<' {
 			w.Header().Set("Content-Type", "text/html; charset=UTF-8")
 		}
+	}
+	if out.status == http.StatusMovedPermanently {
+		w.Header().Set("Location", "https://moved.my.salesforce.com/")
 	}
 	w.WriteHeader(out.status)
 	_, _ = w.Write(out.body) // the client may be gone

@@ -25,6 +25,9 @@ type Options struct {
 	PublicKey *rsa.PublicKey
 	// OrgID is the org's id, 15 or 18 characters (default 00Dxx0000000001EAA).
 	OrgID string
+	// Saw is told of each call once it has been answered, or its connection
+	// cut, with what a fault's Match may name to fit it. nil = nobody is told.
+	Saw func(c Call, about map[string]bool)
 	// Now is the clock (default time.Now).
 	Now func() time.Time
 	// DailyLimit is the number of API calls in 24 hours (default 1,000,000).

@@ -24,6 +24,56 @@ type Product struct {
 	AllowQty int    // 0 no, 1 multiple services, 2 scaling service
 	Module   string // "" = none
 	Missing  bool
+	// PayType is free, onetime or recurring, and Cycles has the cycles that have
+	// a price; "" = it is not said, and every cycle is sold.
+	PayType string
+	Cycles  []string
+	Options []Option
+}
+
+// Option is a configurable option of a product.
+type Option struct {
+	ID      int64    `json:"id"`
+	Name    string   `json:"name"`
+	Type    string   `json:"type"` // dropdown, radio, yesno, quantity
+	Choices []Choice `json:"choices"`
+}
+
+// Choice is one value of an option; the first is what WHMCS stores where
+// AddOrder gave none that it can use.
+type Choice struct {
+	ID   int64  `json:"id"`
+	Name string `json:"name"`
+}
+
+// sells reports whether the product has a price for the cycle.
+func (p Product) sells(cycle string) bool {
+	switch p.PayType {
+	case "":
+		return true
+	case "recurring":
+		return slices.Contains(p.Cycles, cycle)
+	}
+	return cycle == p.PayType
+}
+
+// shown is an option of a service as WHMCS lists it.
+func (o Option) shown(sent string) string {
+	switch {
+	case o.Type == "quantity":
+		return cmp.Or(sent, "0")
+	case o.Type == "yesno":
+		return map[bool]string{true: "Yes", false: "No"}[sent == "1"]
+	}
+	for _, c := range o.Choices {
+		if strconv.FormatInt(c.ID, 10) == sent {
+			return c.Name
+		}
+	}
+	if len(o.Choices) == 0 {
+		return ""
+	}
+	return o.Choices[0].Name
 }
 
 // Order is one WHMCS order, with its services.
@@ -88,6 +138,8 @@ type Switches struct {
 	OrderStatus      string   `json:"orderStatus"`      // of a new order; "" = Pending
 	DenyIP           string   `json:"denyIP"`           // refuse callers, showing this address
 	DenyActions      []string `json:"denyActions"`      // the role lacks them
+	AnyID            bool     `json:"anyId"`            // every client and product exists
+	Drops            []string `json:"drops"`            // what AddOrder does not keep: promocode, domain, hostname, customfields, configoptions
 }
 
 func (s Switches) version() string { return cmp.Or(s.Version, "8.13.1-release.1") }
@@ -292,7 +344,11 @@ func (st *state) client(id int64) (Client, bool) {
 		return Client{}, false
 	}
 	c, ok := st.clients[id]
-	if !ok {
+	switch {
+	case ok:
+	case id > lastClient && !st.switches.AnyID:
+		return Client{}, false
+	default:
 		c.PayMethods = 1
 	}
 	if strings.EqualFold(c.Status, "missing") {
@@ -307,10 +363,30 @@ func (st *state) product(id int64) (Product, bool) {
 		return Product{}, false
 	}
 	p, ok := st.products[id]
-	if !ok {
-		p.Name = "Product " + strconv.FormatInt(id, 10)
+	if !ok && id > lastProduct && !st.switches.AnyID {
+		return Product{}, false
 	}
+	p.Name = cmp.Or(p.Name, productName(id))
 	return p, !p.Missing
+}
+
+// The installation that the simulator stands for has these clients and products;
+// others exist once they were put, or by the switch anyId.
+const (
+	lastClient  = 9999
+	lastProduct = 99
+)
+
+// productName is a name as a person would write it.
+func productName(id int64) string {
+	lines := []string{"Web Hosting", "Virtual Server", "Mail Hosting", "Online Backup", "Managed WordPress"}
+	sizes := []string{"S", "M", "L", "XL"}
+	n := id - 1
+	name := lines[n/int64(len(sizes))%int64(len(lines))] + " " + sizes[n%int64(len(sizes))]
+	if round := n / int64(len(lines)*len(sizes)); round > 0 {
+		name += " " + strconv.FormatInt(2020+round, 10)
+	}
+	return name
 }
 
 // Twist is how one AddOrder or AcceptOrder goes wrong inside WHMCS.
@@ -367,8 +443,10 @@ func (b *Books) BeginAdd(id order.ID, plan order.Plan) *Run {
 	for i, e := range plan.Entries {
 		at := "[" + strconv.Itoa(i) + "]"
 		f = append(f, Field{"pid" + at, strconv.FormatInt(e.ProductID, 10)}, Field{"qty" + at, strconv.Itoa(e.Quantity)},
-			Field{"billingcycle" + at, string(e.Cycle)}, Field{"domain" + at, e.Domain})
+			Field{"billingcycle" + at, string(e.Cycle)}, Field{"domain" + at, e.Domain}, Field{"hostname" + at, e.Hostname},
+			Field{"customfields" + at, serialize(e.CustomFields)}, Field{"configoptions" + at, serialize(e.ConfigOptions)})
 	}
+	f = append(f, Field{"promocode", plan.PromoCode})
 	return b.Begin("AddOrder", f)
 }
 
@@ -438,6 +516,9 @@ func (st *state) cart(f Form) []Service {
 	column := map[string]map[string]string{}
 	for _, name := range columns() {
 		column[name] = map[string]string{}
+		if slices.Contains(st.switches.Drops, name) {
+			continue
+		}
 		for _, e := range f.array(name) {
 			column[name][e.index] = e.value
 		}
@@ -457,10 +538,16 @@ func (st *state) cart(f Form) []Service {
 		if !ok {
 			continue
 		}
-		s := Service{PID: pid, BillingCycle: strings.ToLower(column["billingcycle"][e.index]), Qty: 1, Status: "Pending", Domain: column["domain"][e.index]}
+		s := Service{PID: pid, BillingCycle: strings.ToLower(column["billingcycle"][e.index]), Qty: 1, Status: "Pending",
+			Domain: cmp.Or(column["domain"][e.index], column["hostname"][e.index])}
 		s.BillingCycle = cmp.Or(s.BillingCycle, "monthly")
 		if _, ok := display(s.BillingCycle); !ok {
 			continue
+		}
+		if !p.sells(s.BillingCycle) && p.PayType != "recurring" {
+			s.BillingCycle = p.PayType // the product's payment type decides
+		} else if !p.sells(s.BillingCycle) && len(p.Cycles) > 0 {
+			s.BillingCycle = p.Cycles[0]
 		}
 		if !st.switches.FieldsOff {
 			s.CustomFields, _ = unserialize(column["customfields"][e.index])
@@ -519,6 +606,9 @@ func (r *Run) add(t Twist) Reply {
 		UserID: f.int("clientid"), Status: cmp.Or(r.st.switches.OrderStatus, "Pending"),
 		Notes: f.Get("notes"), Salesforce: marker(f), Date: b.now().Round(0),
 		PromoCode: f.Get("promocode"), Method: f.Get("paymentmethod"),
+	}
+	if slices.Contains(r.st.switches.Drops, "promocode") {
+		o.PromoCode = ""
 	}
 	b.order++
 	o.ID = b.order

@@ -168,18 +168,25 @@ func (s *Server) controlClient(id int64, body []byte) error {
 
 func (s *Server) controlProduct(id int64, body []byte) error {
 	p := struct {
-		Name     string  `json:"name"`
-		AllowQty int     `json:"allowqty"`
-		Module   *string `json:"module"`
-		Status   string  `json:"status"`
+		Name     string   `json:"name"`
+		AllowQty int      `json:"allowqty"`
+		Module   *string  `json:"module"`
+		Status   string   `json:"status"`
+		PayType  string   `json:"paytype"`
+		Cycles   []string `json:"cycles"`
+		Options  []Option `json:"options"`
 	}{}
 	if err := parse(body, &p); err != nil {
 		return err
 	}
+	if !slices.Contains([]string{"", "free", "onetime", "recurring"}, p.PayType) {
+		return errors.New("paytype is free, onetime or recurring")
+	}
 	if p.AllowQty < 0 || p.AllowQty > 2 {
 		return errors.New("allowqty is 0, 1 or 2")
 	}
-	put := Product{Name: cmp.Or(p.Name, "Product "+strconv.FormatInt(id, 10)), AllowQty: p.AllowQty, Missing: strings.EqualFold(p.Status, "missing")}
+	put := Product{Name: p.Name, AllowQty: p.AllowQty, Missing: strings.EqualFold(p.Status, "missing"),
+		PayType: p.PayType, Cycles: p.Cycles, Options: p.Options}
 	if p.Module != nil {
 		put.Module = *p.Module
 	}

@@ -3,6 +3,8 @@ package whmcstest
 import (
 	"encoding/base64"
 	"errors"
+	"fmt"
+	"maps"
 	"net/url"
 	"slices"
 	"strconv"
@@ -97,6 +99,19 @@ func atoi(s string) int64 {
 
 // truthy is PHP's idea of true: the text "false" is.
 func truthy(s string) bool { return s != "" && s != "0" }
+
+// serialize writes what unserialize reads; nothing for an empty map.
+func serialize(values map[string]string) string {
+	if len(values) == 0 {
+		return ""
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "a:%d:{", len(values))
+	for _, k := range slices.Sorted(maps.Keys(values)) {
+		fmt.Fprintf(&b, `i:%d;s:%d:"%s";`, atoi(k), len(values[k]), values[k])
+	}
+	return base64.StdEncoding.EncodeToString([]byte(b.String() + "}"))
+}
 
 // unserialize reads base64 of PHP's serialize of a flat array, as AddOrder's
 // customfields are; "" is an empty one. Nested arrays keep their text.

@@ -12,8 +12,8 @@ import (
 	"orderbridge/shared/order"
 )
 
-// actions are those that this installation knows.
-func actions() []string {
+// Actions lists those that this installation knows.
+func Actions() []string {
 	return []string{
 		"AddOrder", "AcceptOrder", "GetOrders", "GetClientsProducts", "GetModuleQueue", "GetClientsDetails",
 		"GetPayMethods", "GetPaymentMethods", "GetProducts", "GetOrderStatuses", "WhmcsDetails",
@@ -23,7 +23,7 @@ func actions() []string {
 // known returns the vendor's spelling of an action, whose case does not matter;
 // "" if there is none.
 func known(action string) string {
-	for _, a := range actions() {
+	for _, a := range Actions() {
 		if strings.EqualFold(a, action) {
 			return a
 		}
@@ -164,7 +164,7 @@ func (st *state) getClientsProducts(f Form) Reply {
 			{"name", p.Name}, {"translated_name", p.Name}, {"groupname", "Web"}, {"domain", w.s.Domain}, {"dedicatedip", ""}, {"serverid", int64(0)},
 			{"firstpaymentamount", "8.00"}, {"recurringamount", "8.00"}, {"paymentmethod", w.o.Method}, {"billingcycle", shown},
 			{"nextduedate", w.o.Date.Format(time.DateOnly)}, {"status", w.s.Status}, {"username", "user" + strconv.FormatInt(w.s.ID, 10)}, {"password", "not-for-logs"},
-			{"notes", ""}, {"customfields", rows{"customfield", fields}}, {"configoptions", rows{"configoption", nil}},
+			{"notes", ""}, {"customfields", rows{"customfield", fields}}, {"configoptions", rows{"configoption", optionRows(p, w.s.Options)}},
 		}...)
 		page = append(page, row)
 	}
@@ -238,16 +238,62 @@ func (st *state) getProducts(f Form) Reply {
 		if !ok || f.has("module") && p.Module != f.Get("module") {
 			continue
 		}
-		row := obj{{"pid", id}, {"gid", int64(1)}, {"type", "hostingaccount"}, {"name", p.Name}, {"description", ""}, {"module", p.Module}, {"paytype", "recurring"}}
+		row := obj{{"pid", id}, {"gid", int64(1)}, {"type", "hostingaccount"}, {"name", p.Name}, {"description", ""}, {"module", p.Module}}
+		if p.PayType != "" {
+			row = append(row, member{"paytype", p.PayType})
+		}
 		if st.switches.takesQuantity() {
 			row = append(row, member{"allowqty", int64(p.AllowQty)})
 		}
-		row = append(row, member{"quantity_available", int64(0)}, member{"pricing", obj{{"USD", obj{
-			{"prefix", "$"}, {"suffix", " USD"}, {"msetupfee", "0.00"}, {"monthly", "8.00"}, {"quarterly", "-1.00"}, {"annually", "80.00"},
-		}}}})
+		row = append(row, member{"quantity_available", int64(0)}, member{"pricing", obj{{"USD", priceRow(p)}}}, member{"configoptions", rows{"configoption", choiceRows(p)}})
 		list = append(list, row)
 	}
 	return success(member{"totalresults", len(list)}, member{"products", rows{"product", list}})
+}
+
+// priceRow has the prices of a product; -1.00 is none, and a one-time price
+// stands under monthly.
+func priceRow(p Product) obj {
+	row := obj{{"prefix", "$"}, {"suffix", " USD"}, {"msetupfee", "0.00"}}
+	for _, cycle := range []order.Cycle{order.Monthly, order.Quarterly, order.SemiAnnually, order.Annually, order.Biennially, order.Triennially} {
+		price := "-1.00"
+		if p.sells(string(cycle)) || p.PayType == string(order.OneTime) && cycle == order.Monthly {
+			price = "8.00"
+		}
+		row = append(row, member{string(cycle), price})
+	}
+	return row
+}
+
+// choiceRows has the options of a product with their choices, as GetProducts
+// lists them: types are numbers there.
+func choiceRows(p Product) []obj {
+	var list []obj
+	for _, o := range p.Options {
+		var choices []obj
+		for _, c := range o.Choices {
+			choices = append(choices, obj{{"id", c.ID}, {"name", c.Name}, {"rawName", nil}, {"recurring", int64(0)}, {"required", nil}})
+		}
+		kind := map[string]string{"dropdown": "1", "radio": "2", "yesno": "3", "quantity": "4"}[o.Type]
+		list = append(list, obj{{"id", o.ID}, {"name", o.Name}, {"type", kind}, {"options", rows{"option", choices}}})
+	}
+	return list
+}
+
+// optionRows has the options of a service, as GetClientsProducts lists them:
+// every one that its product has. A product of which nothing is said keeps what
+// was sent.
+func optionRows(p Product, sent map[string]string) []obj {
+	var list []obj
+	for _, o := range p.Options {
+		list = append(list, obj{{"id", o.ID}, {"option", o.Name}, {"type", o.Type}, {"value", o.shown(sent[strconv.FormatInt(o.ID, 10)])}})
+	}
+	if len(p.Options) == 0 && p.PayType == "" {
+		for _, id := range slices.Sorted(maps.Keys(sent)) {
+			list = append(list, obj{{"id", id}, {"option", "Option " + id}, {"type", "quantity"}, {"value", sent[id]}})
+		}
+	}
+	return list
 }
 
 // display returns the form in which reads show a billing cycle.

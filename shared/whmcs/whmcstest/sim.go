@@ -1,7 +1,9 @@
 package whmcstest
 
 import (
+	"bytes"
 	"cmp"
+	"compress/gzip"
 	"crypto/subtle"
 	"errors"
 	"fmt"
@@ -28,6 +30,10 @@ type Options struct {
 	// a module runs twice for a service: (*testing.T).Errorf, or a log. It must
 	// not call the simulator.
 	Fail func(format string, args ...any)
+	// Saw is told of each call once it has been answered, or its connection cut,
+	// with what a fault's match may name to fit it: the Salesforce order id, the
+	// WHMCS order id and the client id. nil = nobody is told.
+	Saw func(c Call, about map[string]bool)
 	// Now and After replace the clock; nil = the time package (which follows
 	// the virtual time of testing/synctest by itself).
 	Now   func() time.Time
@@ -66,6 +72,9 @@ type Fault struct {
 //	blank-200          an empty 200 (PHP died)
 //	warning-only       a 200 with nothing but a warning
 //	garbage-200        a 200 with a page of HTML
+//	license-200        a 200 with WHMCS's license page
+//	waf-403            a firewall's page
+//	ip-banned          403 with a text that is none of the documented ones
 //	forbidden-ip, bad-credentials, role-denied   403 with WHMCS's text
 //	error-text         result=error with Message, under Status
 //	redirect-307, redirect-308   to the same address
@@ -81,6 +90,7 @@ type Fault struct {
 //	commit-then-refuse    a hook's error, under 200 (commit-then-refuse-500: under 500): its text is the message
 //	no-id                 AddOrder: success without ids
 //	notice-prefix         PHP notices stand before the JSON
+//	gzip                  the answer is compressed although it was not asked for
 //
 // Pages of GetOrders and GetClientsProducts after the first: list-shift-up (a
 // row before the page has gone, the total is one less) and list-shift-down (one
@@ -88,9 +98,9 @@ type Fault struct {
 // on AddOrder half-added and marker-lost.
 func FaultNames() []string {
 	return []string{
-		"drop-before", "reset", "hold", "http-500", "http-403", "http-502", "http-504", "http-429", "html-503", "blank-200", "warning-only", "garbage-200",
+		"drop-before", "reset", "hold", "http-500", "http-403", "http-502", "http-504", "http-429", "html-503", "blank-200", "warning-only", "garbage-200", "license-200", "waf-403", "ip-banned",
 		"forbidden-ip", "bad-credentials", "role-denied", "error-text", "redirect-307", "redirect-308",
-		"slow", "commit-then-drop", "commit-after-timeout", "reset-kept-alive", "drop-after-bytes", "commit-502", "commit-then-refuse", "commit-then-refuse-500", "no-id", "notice-prefix",
+		"slow", "commit-then-drop", "commit-after-timeout", "reset-kept-alive", "drop-after-bytes", "commit-502", "commit-then-refuse", "commit-then-refuse-500", "no-id", "notice-prefix", "gzip",
 		"list-shift-up", "list-shift-down",
 		ModuleFailActive, ModuleFailPending, ModuleFailMixed, ModuleMadePending, HalfAdded, MarkerLost,
 	}
@@ -161,11 +171,11 @@ func (s *Server) Calls(action string) int {
 // a twist of another action.
 func (s *Server) Fault(f Fault) error {
 	if known(f.Action) == "" {
-		return fmt.Errorf("unknown action %q", f.Action)
+		return fmt.Errorf("unknown action %q: the actions are %s", f.Action, strings.Join(Actions(), ", "))
 	}
 	f.Action = known(f.Action)
 	if !slices.Contains(FaultNames(), f.Fault) {
-		return fmt.Errorf("unknown fault %q", f.Fault)
+		return fmt.Errorf("unknown fault %q: the faults are %s", f.Fault, strings.Join(slices.Sorted(slices.Values(FaultNames())), ", "))
 	}
 	if only, ok := onlyFor(f.Fault); ok && !slices.Contains(only, f.Action) {
 		return fmt.Errorf("the fault %s is none of %s", f.Fault, f.Action)
@@ -258,6 +268,14 @@ func (s *Server) api(w http.ResponseWriter, r *http.Request) {
 	c.entry.Fault = c.fault.Fault
 	s.journal = append(s.journal, c.entry)
 	s.mu.Unlock()
+	if s.opts.Saw != nil {
+		defer func() {
+			s.mu.Lock()
+			done := *c.entry
+			s.mu.Unlock()
+			s.opts.Saw(done, names)
+		}()
+	}
 	c.serve()
 }
 
@@ -377,6 +395,15 @@ func (c *call) serve() {
 	case "garbage-200":
 		c.wait()
 		page(c.w, 200, "<p>{ this is not JSON</p>")
+	case "license-200":
+		c.wait()
+		page(c.w, 200, "<head><title>License Invalid</title></head><p>Your license key is invalid.</p>")
+	case "waf-403":
+		c.wait()
+		page(c.w, 403, "<head><title>Attention Required!</title></head><p>You have been blocked.</p>")
+	case "ip-banned":
+		c.wait()
+		c.answer(refuseWith(403, "Your IP has been banned"))
 	case "warning-only":
 		c.wait()
 		c.answer(Reply{200, obj{{"warning", "The operation could not be completed"}}})
@@ -527,6 +554,13 @@ func (c *call) answer(r Reply) {
 		c.w.Header().Set("Content-Type", "text/html; charset=utf-8")
 		body = append([]byte("<br />\n<b>Warning</b>:  Undefined array key \"x\" in /var/www/whmcs/includes/hooks/a.php on line <b>12</b><br />\n"+
 			"<b>Notice</b>:  called in {closure}() {main}<br />\n"), body...)
+	case "gzip":
+		var z bytes.Buffer
+		w := gzip.NewWriter(&z)
+		_, _ = w.Write(body)
+		_ = w.Close()
+		c.w.Header().Set("Content-Encoding", "gzip")
+		body = z.Bytes()
 	case "drop-after-bytes":
 		c.w.Header().Set("Content-Length", strconv.Itoa(max(len(body), c.fault.Bytes+1)))
 		c.w.WriteHeader(r.Status)

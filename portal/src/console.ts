@@ -1,0 +1,2 @@
+export { watchOrder } from "./index.js";
+export { connectionText, orderText } from "./texts.js";
