@@ -124,8 +124,9 @@ func (c *Client) diagnoseProduct(v version, id int64, row object, cycles []order
 	}
 	all := []fault.Finding{{Of: of, What: name + " exists", OK: true, Seen: plain(row.text("name")) + "; " + quantities}}
 	for _, cycle := range cycles {
+		offered := soldCycles(row)
 		all = append(all, fault.Finding{
-			Of: of, What: fmt.Sprintf("%s is sold %s", name, cycle), OK: row.sells(cycle),
+			Of: of, What: fmt.Sprintf("%s is sold %s", name, cycle), OK: offered == nil || slices.Contains(offered, cycle),
 			Do: "Give the product a price for this cycle in WHMCS, or correct Billing_Cycle__c in Salesforce.",
 		})
 	}
@@ -139,30 +140,4 @@ func (c *Client) diagnoseProduct(v version, id int64, row object, cycles []order
 		all = append(all, fault.Finding{Of: of, What: name + " has the custom field of the marker", Do: "Add a custom field for the marker to the product, and its id to WHMCS_MARKER."})
 	}
 	return all
-}
-
-// sells reports whether a product has a price for the cycle; also where WHMCS
-// shows no prices. A price below 0 is none (developers.whmcs.com, GetProducts,
-// "pricing").
-func (o object) sells(cycle order.Cycle) bool {
-	pay := o.text("paytype")
-	switch {
-	case cycle == order.Free || pay == "free":
-		return pay == "" || pay == "free"
-	case cycle == order.OneTime || pay == "onetime":
-		return pay == "" || pay == "onetime" && cycle == order.OneTime
-	}
-	shown := false
-	for currency := range o.child("pricing") {
-		prices := o.child("pricing").child(currency)
-		if len(prices) == 0 {
-			continue
-		}
-		price := prices.text(string(cycle))
-		shown = true
-		if price != "" && !strings.HasPrefix(price, "-") {
-			return true
-		}
-	}
-	return !shown
 }

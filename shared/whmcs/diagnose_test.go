@@ -37,6 +37,7 @@ func TestEachPlantedFaultOfWHMCSIsFoundAndNoneInvented(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t, c.config)
+			w.sim.SetProduct(1, whmcstest.Product{Name: "Hosting", PayType: "recurring", Cycles: []string{"monthly", "annually"}})
 			w.sim.SetProduct(99, whmcstest.Product{Missing: true})
 			if c.switches != nil {
 				w.sim.Books().Switch(c.switches)
