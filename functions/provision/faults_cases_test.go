@@ -1492,6 +1492,35 @@ func (r *rig) unmarked() {
 	time.Sleep(time.Hour) // AddOrder has ended
 }
 
+// While an order waits for longer than one attempt, Salesforce is told why, once
+// for each reason; the end clears it.
+func TestSalesforceIsToldWhyAnOrderWaits(t *testing.T) {
+	play(t, options{}, func(r *rig) {
+		var told []string
+		steps := r.mem.Wrote
+		r.mem.Wrote = func(from, to order.Record) {
+			steps(from, to)
+			if to.Signal.Visible() {
+				told = append(told, fmt.Sprintf("%s %s", to.State, to.Told.Code))
+			}
+		}
+		r.ok(r.whmcs.Fault(whmcstest.Fault{Action: "GetClientsDetails", Fault: "http-429", Times: 12})) // four runs of three calls
+		r.click(the)
+		for range 40 {
+			r.sweep("clock")
+			time.Sleep(time.Minute)
+		}
+		if len(told) < 2 || told[1] != "waiting whmcs_busy" {
+			t.Fatalf("told %v", told)
+		}
+		r.recover()
+		r.provisioned(the)
+		if want := []string{"queued ", "waiting whmcs_busy", "provisioned "}; !slices.Equal(told, want) {
+			t.Errorf("told %v, want %v", told, want)
+		}
+	})
+}
+
 // P13: no order is tried for ever.
 func TestEveryOrderEnds(t *testing.T) {
 	for _, c := range []struct {

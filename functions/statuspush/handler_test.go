@@ -130,10 +130,10 @@ func TestEventsOfNeitherKindAreErrors(t *testing.T) {
 }
 
 func TestRecordedEvents(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t)
-		w.seed(1, 1)
-		for name, wantCalls := range map[string]int{"stream.json": 1, "schedule.json": 1, "sweep.json": 1} {
+	for name, wantCalls := range map[string]int{"stream.json": 1, "schedule.json": 1, "sweep.json": 1} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t)
+			w.seed(1, 1)
 			raw, err := os.ReadFile(filepath.Join("testdata", name))
 			if err != nil {
 				t.Fatal(err)
@@ -145,8 +145,8 @@ func TestRecordedEvents(t *testing.T) {
 			if n := w.sim.APICalls() - before; n != wantCalls {
 				t.Errorf("%s: %d calls, want %d", name, n, wantCalls)
 			}
-		}
-	})
+		})
+	}
 }
 
 // faultRow is one fault of the org and what must come of it.

@@ -171,7 +171,7 @@ func (r Record) again(now time.Time) Record {
 func (r Record) reopen(now time.Time) Record {
 	r.State, r.Signal, r.Seq = Queued, SignalQueued, r.Seq.Next(now)
 	r.OpenedAt, r.DueAt, r.UpdatedAt, r.Attempts = now, now, now, 0
-	r.LeaseUntil, r.ExpiresAt = time.Time{}, time.Time{}
+	r.LeaseUntil, r.ExpiresAt, r.Told = time.Time{}, time.Time{}, Wait{}
 	return r
 }
 

@@ -12,7 +12,7 @@ import (
 func (r Record) Normal() Record {
 	for _, t := range []*time.Time{
 		&r.LeaseUntil, &r.Add.Until, &r.Add.SettledAt, &r.Accept.Until, &r.Accept.SettledAt, &r.FirstAddAt, &r.AcceptedAt,
-		&r.OpenedAt, &r.DueAt, &r.ErrorAt, &r.CreatedAt, &r.UpdatedAt, &r.Refusal.Since, &r.Refusal.Next,
+		&r.OpenedAt, &r.DueAt, &r.ErrorAt, &r.CreatedAt, &r.UpdatedAt, &r.Refusal.Since, &r.Refusal.Next, &r.Told.NextTry,
 	} {
 		*t = ms(*t)
 	}

@@ -207,6 +207,9 @@ type Record struct {
 	ErrorCode    fault.Code
 	ErrorMessage string
 	ErrorAt      time.Time
+	// Told is what Salesforce is told of an open order that has waited for a
+	// fault twice: it changes with Seq alone.
+	Told Wait
 
 	History []Entry // oldest first
 
@@ -216,6 +219,14 @@ type Record struct {
 	CreatedAt time.Time
 	UpdatedAt time.Time
 	ExpiresAt time.Time
+}
+
+// Wait is why an open order waits. The zero Wait is none.
+type Wait struct {
+	Code    fault.Code
+	Message string
+	// NextTry is when it is tried again, as planned when Code was met first.
+	NextTry time.Time
 }
 
 // Status returns what people are shown of r.

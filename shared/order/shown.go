@@ -25,9 +25,12 @@ type Shown struct {
 	WHMCSOrderID string
 	// Gone: a person said that there is no WHMCS order, and none was made since.
 	Gone bool
-	// Code and Message say why an order failed; "" clears what Salesforce shows.
+	// Code and Message say why an order failed, or why it waits; "" clears what
+	// Salesforce shows.
 	Code    fault.Code
 	Message string
+	// NextTry is when an order that waits is tried again; zero clears it.
+	NextTry time.Time
 
 	// Services are the WHMCS service ids of a product; none clears what
 	// Salesforce shows.

@@ -74,6 +74,7 @@ func (r Record) Step(s Step) (Record, error) {
 	r.FirstAddAt, r.FirstAddAfter, r.Search = to.FirstAddAt, to.FirstAddAfter, to.Search
 	r.Attempts, r.OpenedAt, r.WHMCSOrderID, r.ServiceIDs = to.Attempts, to.OpenedAt, to.WHMCSOrderID, to.ServiceIDs
 	r.ErrorCode, r.ErrorMessage, r.ErrorAt = to.ErrorCode, to.ErrorMessage, to.ErrorAt
+	r.Told = to.Told
 	if to.AccountID != s.From.AccountID { // else a callout may have brought it
 		r.AccountID = to.AccountID
 	}

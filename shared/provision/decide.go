@@ -490,7 +490,7 @@ func (d decision) atAccepted() Move {
 		}
 	}
 	to := d.r
-	to.State, to.ServiceIDs = order.Provisioned, services
+	to.State, to.ServiceIDs, to.Told = order.Provisioned, services, order.Wait{}
 	to.DueAt, to.LeaseUntil = time.Time{}, time.Time{}
 	to.ErrorCode, to.ErrorMessage, to.ErrorAt = "", "", time.Time{}
 	to.ExpiresAt = d.now.Add(d.c.Retention)
@@ -757,16 +757,16 @@ func (d decision) ask(what Read, id string, client int64) Move {
 	case d.left > 0 && (d.now.Sub(d.renewed) < min(renewEvery, d.c.Lease/2) || !d.now.Add(d.lease).After(d.r.LeaseUntil)):
 		return Move{Row: "any/read", To: d.r, Then: Ask, Read: what, ID: id, Client: client, Within: d.left}
 	case d.lease <= d.c.Margin:
-		return d.noTime()
+		return d.park("any/no-time", d.r, d.now, nil, unspent, "no time left in this invocation")
 	}
 	to := d.r
 	to.LeaseUntil, to.Search = d.now.Add(d.lease), d.seen.search.Kept()
 	return d.write("any/renew", to, Repeat, "", "")
 }
 
-// noTime parks an order that needs more time than this run has left. A fresh run
-// has more, so it comes at once; where that one had too little too, something is
-// slow or set too long, and the order waits before it tries again.
+// noTime parks an order whose effect needs more time than this run has left. A
+// fresh run has more, so it comes at once; where that one had too little too,
+// something is slow or set too long, and the order waits before it tries again.
 func (d decision) noTime() Move {
 	due := d.now
 	if d.r.ErrorCode == fault.NoTimeLeft {
@@ -788,7 +788,7 @@ func (d decision) stage(row string, to order.Record) Move { return Move{Row: row
 // retries must not push out the first lines.
 func (d decision) write(row string, to order.Record, then Next, event, detail string) Move {
 	m := Move{Row: row, To: to, Signal: order.SignalLease, Then: then}
-	if !to.State.Open() {
+	if !to.State.Open() || to.Told != d.r.Told {
 		m.Signal = order.SignalStatus
 	}
 	if !alreadyLogged(d.r.History, event, detail) {
@@ -816,6 +816,11 @@ func (d decision) park(row string, to order.Record, due time.Time, cause error, 
 		if why == "" {
 			why = string(to.ErrorCode)
 		}
+		if again := !d.r.ErrorAt.IsZero() && !d.r.ErrorAt.Before(d.r.OpenedAt); again && to.Told.Code != to.ErrorCode {
+			// It waits for longer than one attempt: the operator reads why, once
+			// for each reason.
+			to.Told = order.Wait{Code: to.ErrorCode, Message: to.ErrorMessage, NextTry: due}
+		}
 	}
 	return d.write(row, to, Finish, "waiting", fmt.Sprintf("at %s until %s: %s", to.RecoveryPoint, due.UTC().Format(time.RFC3339), why))
 }
@@ -823,7 +828,7 @@ func (d decision) park(row string, to order.Record, due time.Time, cause error, 
 // fail ends the order. Only a failure at none is forgotten one day: everywhere
 // else the item is the evidence of what may exist in WHMCS.
 func (d decision) fail(row string, to order.Record, cause error) Move {
-	to.State, to.Word = order.Failed, to.Word.WithoutRerun()
+	to.State, to.Word, to.Told = order.Failed, to.Word.WithoutRerun(), order.Wait{}
 	to.DueAt, to.LeaseUntil = time.Time{}, time.Time{}
 	if to.RecoveryPoint == order.PointAdding && to.Add.SettledAt.Before(d.now) {
 		to.Add = order.Sent{Count: to.Add.Count} // a person need not wait for it

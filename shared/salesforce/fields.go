@@ -41,6 +41,7 @@ const (
 	fieldSeq          = "Provisioning_Seq__c"
 	fieldErrorCode    = "Provisioning_Error_Code__c"
 	fieldErrorMessage = "Provisioning_Error_Message__c"
+	fieldNextTry      = "Provisioning_Next_Try_At__c"
 	fieldServices     = "WHMCS_Service_ID__c"
 )
 
@@ -101,6 +102,12 @@ var written = []struct {
 	{objectOrder, fieldSeq, nil, func(s order.Shown) any { return int64(s.Seq) }},
 	{objectOrder, fieldErrorCode, nil, func(s order.Shown) any { return string(s.Code) }},
 	{objectOrder, fieldErrorMessage, nil, func(s order.Shown) any { return oneLine(s.Message, messageUnits) }},
+	{objectOrder, fieldNextTry, nil, func(s order.Shown) any {
+		if s.NextTry.IsZero() {
+			return ""
+		}
+		return s.NextTry.UTC().Format(dateTime)
+	}},
 	{objectOrder, fieldWHMCSOrder, func(s order.Shown) bool { return !s.Gone }, func(s order.Shown) any { return s.WHMCSOrderID }},
 	{objectItem, fieldSeq, nil, func(s order.Shown) any { return int64(s.Seq) }},
 	{objectItem, fieldServices, nil, func(s order.Shown) any { return joined(s.Services) }},

@@ -34,15 +34,18 @@ func TestTheFieldsOfARow(t *testing.T) {
 		want  string
 	}{
 		"open clears the error, and leaves the WHMCS order": {head(order.StatusActivating, func(*order.Shown) {}),
-			start + `"Provisioning_Error_Code__c":null,"Provisioning_Error_Message__c":null,"Provisioning_Seq__c":1795521600000,"Provisioning_Status__c":"Activating"}`},
+			start + `"Provisioning_Error_Code__c":null,"Provisioning_Error_Message__c":null,"Provisioning_Next_Try_At__c":null,"Provisioning_Seq__c":1795521600000,"Provisioning_Status__c":"Activating"}`},
+		"open says why it waits": {head(order.StatusActivating, func(s *order.Shown) {
+			s.Code, s.Message, s.NextTry = fault.WHMCSBusy, "WHMCS is busy.", noon.Add(time.Minute)
+		}), start + `"Provisioning_Error_Code__c":"whmcs_busy","Provisioning_Error_Message__c":"WHMCS is busy.","Provisioning_Next_Try_At__c":"2026-11-24T12:01:00.000Z","Provisioning_Seq__c":1795521600000,"Provisioning_Status__c":"Activating"}`},
 		"provisioned": {head(order.StatusProvisioned, func(s *order.Shown) { s.WHMCSOrderID = "991" }),
-			start + `"Provisioning_Error_Code__c":null,"Provisioning_Error_Message__c":null,"Provisioning_Seq__c":1795521600000,"Provisioning_Status__c":"Provisioned","WHMCS_Order_ID__c":"991"}`},
+			start + `"Provisioning_Error_Code__c":null,"Provisioning_Error_Message__c":null,"Provisioning_Next_Try_At__c":null,"Provisioning_Seq__c":1795521600000,"Provisioning_Status__c":"Provisioned","WHMCS_Order_ID__c":"991"}`},
 		"failed": {head(order.StatusFailed, func(s *order.Shown) {
 			s.WHMCSOrderID, s.Code, s.Message = "991", fault.ModuleFailed, fault.TextOf(moduleText)
-		}), start + `"Provisioning_Error_Code__c":"module_failed","Provisioning_Error_Message__c":"` + fault.ModuleFailed.Info().Seen + ` WHMCS: Quota reached. ` + fault.ModuleFailed.Info().Do + `","Provisioning_Seq__c":1795521600000,"Provisioning_Status__c":"Failed","WHMCS_Order_ID__c":"991"}`},
+		}), start + `"Provisioning_Error_Code__c":"module_failed","Provisioning_Error_Message__c":"` + fault.ModuleFailed.Info().Seen + ` WHMCS: Quota reached. ` + fault.ModuleFailed.Info().Do + `","Provisioning_Next_Try_At__c":null,"Provisioning_Seq__c":1795521600000,"Provisioning_Status__c":"Failed","WHMCS_Order_ID__c":"991"}`},
 		"a WHMCS order that is gone is cleared": {head(order.StatusFailed, func(s *order.Shown) {
 			s.Gone, s.Code, s.Message = true, fault.OrderEmpty, "Add products"
-		}), start + `"Provisioning_Error_Code__c":"order_empty","Provisioning_Error_Message__c":"Add products","Provisioning_Seq__c":1795521600000,"Provisioning_Status__c":"Failed","WHMCS_Order_ID__c":null}`},
+		}), start + `"Provisioning_Error_Code__c":"order_empty","Provisioning_Error_Message__c":"Add products","Provisioning_Next_Try_At__c":null,"Provisioning_Seq__c":1795521600000,"Provisioning_Status__c":"Failed","WHMCS_Order_ID__c":null}`},
 		"a product": {order.Shown{ID: id, Item: "802b", Seq: 7, Services: []string{"502", "503"}},
 			`{"attributes":{"type":"OrderItem"},"id":"802b","Provisioning_Seq__c":7,"WHMCS_Service_ID__c":"502,503"}`},
 		"a product whose services are gone": {order.Shown{ID: id, Item: "802b", Seq: 7},

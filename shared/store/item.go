@@ -50,6 +50,7 @@ type Item struct {
 	ConfirmShard *int64   `json:"confirm_shard,omitempty"`
 	ConfirmAt    millis   `json:"confirm_at,omitempty"`
 	Refusal      *refusal `json:"refusal,omitempty"`
+	Told         *wait    `json:"told,omitempty"`
 
 	// The three are there even when empty: SET of a nonce and list_append need them.
 	Keys    []string         `json:"keys,omitempty"`
@@ -80,6 +81,12 @@ type entry struct {
 	By     string `json:"by,omitempty"`
 	Times  int    `json:"times,omitempty"`
 	First  millis `json:"first,omitempty"`
+}
+
+type wait struct {
+	Code    string `json:"code"`
+	Message string `json:"message"`
+	NextTry millis `json:"next_try"`
 }
 
 type refusal struct {
@@ -134,6 +141,9 @@ func ItemOf(r order.Record) Item {
 	}
 	confirm := dueShard(r.ID)
 	v.ConfirmAt = millis(r.Seq)
+	if w := r.Told; w.Code != "" {
+		v.Told = &wait{string(w.Code), w.Message, millisOf(w.NextTry)}
+	}
 	if x := r.Refusal; x.Seq != 0 {
 		if x.Seq == r.Seq {
 			confirm, v.ConfirmAt = refusedShard, millisOf(x.Next)
@@ -183,6 +193,9 @@ func (v Item) record() (order.Record, bool) {
 	}
 	for name, n := range v.Nonces {
 		r.Nonces[name] = order.Nonce{Expiry: n.Expiry.time(), By: order.Token(n.By), Met: order.ParseOutcome(n.Met)}
+	}
+	if w := v.Told; w != nil {
+		r.Told = order.Wait{Code: fault.Code(w.Code), Message: w.Message, NextTry: w.NextTry.time()}
 	}
 	if x := v.Refusal; x != nil {
 		r.Refusal = order.Refusal{Seq: order.Seq(x.Seq), Since: x.Since.time(), Next: x.Next.time(), Tries: x.Tries, Code: fault.Code(x.Code), Letter: x.Letter}

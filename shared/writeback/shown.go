@@ -14,7 +14,7 @@ import (
 // for each order product whose services are known, sorted by product.
 //
 // What is shown depends on nothing but what changes together with seq. So an
-// open order shows its status alone: the WHMCS order id that it may know by
+// open order shows its status, and why it waits where it was told so: the WHMCS order id that it may know by
 // then came with a write that Salesforce does not see.
 //
 // The message of a failed order is the text that the record holds, or, where it
@@ -22,6 +22,7 @@ import (
 func Show(r order.Record) (head order.Shown, items []order.Shown) {
 	head = order.Shown{ID: r.ID, Status: r.Status(), At: changedAt(r), Seq: r.Seq}
 	if r.State.Open() {
+		head.Code, head.Message, head.NextTry = r.Told.Code, r.Told.Message, r.Told.NextTry
 		return head, nil
 	}
 	if r.State == order.Failed {

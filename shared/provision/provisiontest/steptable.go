@@ -176,25 +176,18 @@ func steps() (byPerson, byWorker []step) {
 			want.LeaseUntil = c.to.LeaseUntil
 		}},
 		{"wait", []string{"adding/unsettled", "accepting/unsettled", "accepted/not-yet", "sent/held-back", "sent/unsure", "sent/not-pending",
-			"any/blocked", "none/salesforce-blocked", "any/no-time", "any/config", "any/retry"}, order.SignalLease, []string{"waiting", ""}, func(c change) string {
+			"any/blocked", "none/salesforce-blocked", "any/no-time", "any/config", "any/retry"}, order.SignalLease, []string{"waiting", ""}, waits, waited},
+		{"wait that Salesforce is told of", nil, order.SignalStatus, []string{"waiting", ""}, func(c change) string {
 			switch {
-			case c.to.State != order.Waiting:
-				return "not waiting"
-			case c.to.Attempts != c.base.Attempts && c.to.Attempts != max(c.base.Attempts-1, 0):
-				return "attempts"
-			case c.base.RecoveryPoint == order.PointAdding && !over(c.base.Add, c.to.UpdatedAt) && !over(c.base.Add, c.to.DueAt):
-				return "due before AddOrder has settled"
-			case !c.to.ErrorAt.Equal(c.base.ErrorAt) && (!c.to.ErrorCode.Listed() || !c.to.ErrorAt.Equal(c.to.UpdatedAt)):
-				return "a code that is not listed"
+			case c.base.ErrorAt.IsZero() || c.base.ErrorAt.Before(c.base.OpenedAt):
+				return "the first wait for a fault"
+			case c.to.Told.Code == c.base.Told.Code || c.to.Told != order.Wait{Code: c.to.ErrorCode, Message: c.to.ErrorMessage, NextTry: c.to.DueAt}:
+				return "not a new reason"
 			}
-			return ""
+			return waits(c)
 		}, func(want *order.Record, c change) {
-			planned(want, c)
-			searching(want, c)
-			want.State, want.DueAt, want.LeaseUntil, want.Attempts = order.Waiting, c.to.DueAt, time.Time{}, c.to.Attempts
-			if !c.to.ErrorAt.Equal(c.base.ErrorAt) {
-				shown(want, c)
-			}
+			waited(want, c)
+			want.Told = c.to.Told
 		}},
 		{"failed", []string{"adding/unstable", "adding/several", "adding/dead", "adding/suspect", "adding/unknown", "adding/held-absent",
 			"adding/held-foreign", "adding/known-lives", "adding/differs", "added/marker-missing", "past/foreign", "past/other-client", "added/differs", "past/cancelled", "accepting/differs",
@@ -203,6 +196,7 @@ func steps() (byPerson, byWorker []step) {
 			func(want *order.Record, c change) {
 				planned(want, c)
 				shown(want, c)
+				want.Told = order.Wait{}
 				want.State, want.DueAt, want.LeaseUntil, want.ExpiresAt, want.Word = order.Failed, time.Time{}, time.Time{}, c.to.ExpiresAt, want.Word.WithoutRerun()
 				switch at := c.base.RecoveryPoint; {
 				case at == order.PointAdding:
@@ -222,7 +216,7 @@ func steps() (byPerson, byWorker []step) {
 		}, func(want *order.Record, c change) {
 			planned(want, c)
 			want.State, want.DueAt, want.LeaseUntil, want.ExpiresAt, want.ServiceIDs = order.Provisioned, time.Time{}, time.Time{}, c.to.ExpiresAt, c.to.ServiceIDs
-			want.ErrorCode, want.ErrorMessage, want.ErrorAt = "", "", time.Time{}
+			want.ErrorCode, want.ErrorMessage, want.ErrorAt, want.Told = "", "", time.Time{}, order.Wait{}
 		}},
 	}
 	return byPerson, byWorker
@@ -249,7 +243,7 @@ const (
 func reopened(want *order.Record, c change) {
 	now := c.to.UpdatedAt
 	want.State, want.OpenedAt, want.DueAt, want.UpdatedAt, want.Attempts = order.Queued, now, now, now, 0
-	want.LeaseUntil, want.ExpiresAt = time.Time{}, time.Time{}
+	want.LeaseUntil, want.ExpiresAt, want.Told = time.Time{}, time.Time{}, order.Wait{}
 }
 
 // again is reopened, by a person who consents to one more run of a failed module.
@@ -270,4 +264,29 @@ func (c change) mayRunTwice() bool {
 	return c.base.Plan != nil && len(c.idempotent) > 0 && !slices.ContainsFunc(c.base.Plan.Entries, func(e order.PlanEntry) bool {
 		return !slices.Contains(c.idempotent, e.ProductID)
 	})
+}
+
+// waits says what is wrong with a wait.
+func waits(c change) string {
+	switch {
+	case c.to.State != order.Waiting:
+		return "not waiting"
+	case c.to.Attempts != c.base.Attempts && c.to.Attempts != max(c.base.Attempts-1, 0):
+		return "attempts"
+	case c.base.RecoveryPoint == order.PointAdding && !over(c.base.Add, c.to.UpdatedAt) && !over(c.base.Add, c.to.DueAt):
+		return "due before AddOrder has settled"
+	case !c.to.ErrorAt.Equal(c.base.ErrorAt) && (!c.to.ErrorCode.Listed() || !c.to.ErrorAt.Equal(c.to.UpdatedAt)):
+		return "a code that is not listed"
+	}
+	return ""
+}
+
+// waited makes of want an order that waits.
+func waited(want *order.Record, c change) {
+	planned(want, c)
+	searching(want, c)
+	want.State, want.DueAt, want.LeaseUntil, want.Attempts = order.Waiting, c.to.DueAt, time.Time{}, c.to.Attempts
+	if !c.to.ErrorAt.Equal(c.base.ErrorAt) {
+		shown(want, c)
+	}
 }

@@ -81,6 +81,7 @@ func newSchema() map[string]*object {
 			field{name: "LastModifiedDate", kind: kindDateTime},
 			field{name: "Provisioning_Status__c", kind: kindPicklist, length: 255, writable: true},
 			field{name: "Last_Provisioning_At__c", kind: kindDateTime, writable: true},
+			field{name: "Provisioning_Next_Try_At__c", kind: kindDateTime, writable: true},
 			field{name: "Provisioning_Seq__c", kind: kindDouble, digits: 18, writable: true},
 			field{name: "WHMCS_Order_ID__c", kind: kindString, length: 20, writable: true},
 			field{name: "Provisioning_Error_Code__c", kind: kindString, length: 80, writable: true},
