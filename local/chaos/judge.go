@@ -161,8 +161,8 @@ func (r *run) judge(ctx context.Context) error {
 	}
 	if n, err := r.deadLetters(ctx); err != nil {
 		return err
-	} else if n != "0" {
-		r.found(order.ID{}, "%s status messages were given up as dead letters", n)
+	} else if letters, err := strconv.Atoi(n); err != nil || letters > r.seen.of("records refused for good") {
+		r.found(order.ID{}, "%s status messages were given up as dead letters, and %d records were refused for good", n, r.seen.of("records refused for good"))
 	}
 	writes, wrong, err := watch.Stream{Client: r.client, System: r.sys}.Wrong(ctx)
 	if err != nil {
@@ -184,6 +184,7 @@ func (r *run) judge(ctx context.Context) error {
 // verdicts count what became of the orders.
 type verdicts struct {
 	provisioned, doubled, lost, stuck int
+	unconfirmed                       int // Salesforce shows something else at the end
 	adopted                           int // WHMCS orders found by their marker
 	held                              int // effects that were stamped and, too late, not sent
 	writes, wrong                     int // of the table, and those that are no steps of the protocol
@@ -237,6 +238,9 @@ func (r *run) judgeOne(ctx context.Context, s *sale, made []whmcsOrder, calls jo
 	var v salesforceOrder
 	if err := r.ask(ctx, "GET", r.sys.Salesforce+"/_sim/orders/"+s.id.String(), nil, &v); err != nil {
 		return err
+	}
+	if len(differ(rec, v)) > 0 {
+		t.unconfirmed++
 	}
 	for _, d := range differ(rec, v) {
 		r.found(s.id, "Salesforce differs: %s", d)
@@ -421,6 +425,7 @@ func (r *run) report(t verdicts, calls journal) {
 	row("workers woken after their lease", "%d; %d found it gone, %d held their send back, %d sends stopped at the gate", n("woke after the lease"), n("leases lost"), t.held, n("sends refused at the gate"))
 	row("faults", "%d ordered, %d struck WHMCS calls; breakers opened %d times", n("faults"), calls.struck, n("breakers opened"))
 	row("people", "%d notes edited, %d markers damaged, %d wrong words said and taken back, %d pauses ended", n("notes edited"), n("markers damaged"), n("wrong words"), n("pauses"))
+	row("Salesforce records", "%d refused for a while, %d of them until a person would correct them; %d orders unconfirmed", n("records poisoned"), n("records refused for good"), t.unconfirmed)
 	row("AddOrder", "%d made; %d orders needed more than one call, %d at most; %d found by a look", calls.added, again, calls.longestAdd, t.adopted)
 	row("doubled", "%d", t.doubled)
 	row("lost", "%d", t.lost)

@@ -25,6 +25,7 @@ func (r *run) storm(ctx context.Context) error {
 		r.tableFaults,
 		r.hints,
 		r.edits,
+		r.poisons,
 		r.resumes,
 	)
 }
@@ -218,6 +219,38 @@ func (r *run) edits(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// poisons lets Salesforce refuse single records, each for a while: for a reason
+// that passes, or one that a person must correct. No other order may wait for it.
+func (r *run) poisons(ctx context.Context) error {
+	rng := r.random("poisons")
+	passing := []string{"lock-row-flow", "record-unavailable", "soql-limit", "cpu-limit", "row-unknown"}
+	permanent := []string{"row-hidden", "row-refused", "row-type"}
+	for wait(ctx, between(rng, 500*time.Millisecond, 2*time.Second)) {
+		s, poison := one(rng, r.sales), one(rng, passing)
+		if rng.IntN(8) == 0 {
+			poison = one(rng, permanent)
+			r.seen.add("records refused for good", 1)
+		}
+		r.seen.add("records poisoned", 1)
+		if err := r.poison(ctx, s, poison); err != nil {
+			return err
+		}
+		held := wait(ctx, between(rng, 500*time.Millisecond, 4*time.Second))
+		if err := r.poison(context.WithoutCancel(ctx), s, ""); err != nil || !held {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *run) poison(ctx context.Context, s *sale, fault string) error {
+	seed := s.seed()
+	if fault != "" {
+		seed["poison"] = fault
+	}
+	return r.ask(ctx, "PUT", r.sys.Salesforce+"/_sim/orders/"+s.id.String(), seed, nil)
 }
 
 func mustID(s string) order.ID {
