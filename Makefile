@@ -55,7 +55,12 @@ help: ## list the verbs
 build: ## build the four functions, the local system and orderctl into build/bin
 	@echo 'building (a minute or two the first time, then seconds)'
 	@$(foreach f,$(FUNCTIONS),go build $(GOFLAGS_BUILD) -ldflags '$(LDFLAGS)' -o $(BUILD)/bin/$(f)/bootstrap ./functions/$(f) &&) \
-		go build $(GOFLAGS_BUILD) -ldflags '$(LDFLAGS)' -o $(BUILD)/bin/ ./local ./cmd/orderctl
+		go build $(GOFLAGS_BUILD) -ldflags '$(LDFLAGS)' -o $(BUILD)/bin/ ./local && \
+		go build $(GOFLAGS_BUILD) -buildvcs=auto -ldflags '$(LDFLAGS)' -o $(BUILD)/bin/ ./cmd/orderctl
+
+.PHONY: install
+install: ## install orderctl into the folder of Go's binaries (orderctl man DIR and completion do the rest)
+	@go install $(GOFLAGS_BUILD) -buildvcs=auto -ldflags '$(LDFLAGS)' ./cmd/orderctl
 
 .PHONY: run
 run: build ## start the whole system on this machine (Ctrl-C ends it)

@@ -29,6 +29,15 @@ func (s *system) screen(took time.Duration) {
 	fmt.Fprint(s.out, b.String())
 }
 
+// outputNames are the outputs of the template by the variable that holds them.
+func outputNames() map[string]string {
+	return map[string]string{
+		"API_URL": "CalloutUrl", "TABLE_NAME": "TableName", "PROVISION_FUNCTION": "ProvisionFunctionName",
+		"WEBHOOK_SECRET_ID": "WebhookSecretId", "WHMCS_SECRET_ID": "WhmcsSecretId", "SALESFORCE_SECRET_ID": "SalesforceSecretId",
+		"WORK_QUEUE_URL": "WorkQueueUrl", "WORK_DEAD_LETTER_URL": "WorkDeadLetterUrl", "STATUSPUSH_DEAD_LETTER_URL": "StatusPushDeadLetterUrl",
+	}
+}
+
 // exports are the variables that a command needs to work on this system.
 func (s *system) exports() [][2]string {
 	all := [][2]string{
@@ -45,7 +54,7 @@ func (s *system) exports() [][2]string {
 		}
 	}
 	names := map[string]string{"WebhookSecret": "WEBHOOK_SECRET_ID", "WhmcsSecret": "WHMCS_SECRET_ID", "SalesforceSecret": "SALESFORCE_SECRET_ID",
-		"WorkQueue": "WORK_QUEUE_URL", "StatusPushDeadLetters": "STATUSPUSH_DEAD_LETTER_URL"}
+		"WorkQueue": "WORK_QUEUE_URL", "WorkDeadLetters": "WORK_DEAD_LETTER_URL", "StatusPushDeadLetters": "STATUSPUSH_DEAD_LETTER_URL"}
 	for _, sec := range s.model.Secrets {
 		if n := names[sec.ID]; n != "" {
 			all = append(all, [2]string{n, sec.ARN})
@@ -54,6 +63,11 @@ func (s *system) exports() [][2]string {
 	for _, q := range s.model.Queues {
 		if n := names[q.ID]; n != "" {
 			all = append(all, [2]string{n, q.URL})
+		}
+	}
+	for _, f := range s.model.Functions {
+		if f.ID == "ProvisionFunction" {
+			all = append(all, [2]string{"PROVISION_FUNCTION", f.Name})
 		}
 	}
 	return all

@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"orderbridge/local/apigateway"
+	"orderbridge/local/cloudformation"
 	"orderbridge/local/dynamodb"
 	"orderbridge/local/eventsource"
 	"orderbridge/local/lambda"
@@ -26,6 +27,7 @@ import (
 	"orderbridge/local/scheduler"
 	"orderbridge/local/secretsmanager"
 	"orderbridge/local/sqs"
+	"orderbridge/local/uuid"
 )
 
 // system is everything that runs.
@@ -198,7 +200,7 @@ func start(ctx context.Context, set settings, source []byte, bin string, out io.
 		// A schedule invokes asynchronously: once the event is taken, the
 		// function's own settings decide on its age.
 		f := s.model.Functions[slices.IndexFunc(s.model.Functions, func(f samtemplate.Function) bool { return f.Short == sc.Function })]
-		schedules = append(schedules, scheduler.Schedule{Name: sc.ID, Function: sc.Function, Every: every, MaxAge: min(f.MaxEventAge, sc.MaxAge)})
+		schedules = append(schedules, scheduler.Schedule{Name: sc.ID, Function: sc.Function, Every: every, MaxAge: min(f.MaxEventAge, sc.MaxAge), Input: sc.Input})
 	}
 	s.clock = scheduler.New(scheduler.Options{Schedules: schedules, Invoker: s.host, Region: set.region, Account: account, Logf: s.logf})
 
@@ -304,7 +306,7 @@ func (s *system) startAWS(ctx context.Context, listeners []net.Listener) error {
 		}
 		tables = proxy
 	}
-	s.serve(listeners, awsPort(tables, s.secrets, s.queues, s.host.InvokeAPI()))
+	s.serve(listeners, awsPort(tables, s.secrets, s.queues, s.host.InvokeAPI(), s.stack()))
 	for _, t := range s.model.Tables {
 		if err := createTable(ctx, s.dynamoConfig(), t); err != nil {
 			return err
@@ -313,12 +315,29 @@ func (s *system) startAWS(ctx context.Context, listeners []net.Listener) error {
 	return nil
 }
 
-// awsPort finds the service of a request: Lambda by the path, the others by
-// their target.
-func awsPort(tables, secrets, queues, functions http.Handler) http.Handler {
+// stack is the deployed stack as CloudFormation would describe it.
+func (s *system) stack() cloudformation.Stack {
+	outputs := map[string]string{}
+	for _, kv := range s.exports() {
+		if name := outputNames()[kv[0]]; name != "" {
+			outputs[name] = kv[1]
+		}
+	}
+	return cloudformation.Stack{
+		Name: stack, ARN: fmt.Sprintf("arn:aws:cloudformation:%s:%s:stack/%s/%s", s.settings.region, account, stack, uuid.New()), Created: time.Now(), Outputs: outputs,
+	}
+}
+
+// awsPort finds the service of a request: Lambda by the path, CloudFormation by
+// the form that it alone takes, the others by their target.
+func awsPort(tables, secrets, queues, functions, stacks http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if strings.HasPrefix(r.URL.Path, lambda.InvokePath) {
 			functions.ServeHTTP(w, r)
+			return
+		}
+		if kind, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";"); kind == "application/x-www-form-urlencoded" {
+			stacks.ServeHTTP(w, r)
 			return
 		}
 		target := r.Header.Get("X-Amz-Target")

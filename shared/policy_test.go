@@ -26,6 +26,7 @@ var mayImport = map[string][]string{
 	"shared/webhook":    {"shared/order", "shared/fault"},
 	"shared/provision":  {"shared/order", "shared/fault"},
 	"shared/breaker":    {"shared/order", "shared/fault"},
+	"shared/audit":      {"shared/order", "shared/fault"},
 	"shared/writeback":  {"shared/order", "shared/fault"},
 	"shared/store":      {"shared/order", "shared/fault"},
 	"shared/whmcs":      {"shared/order", "shared/fault"},
@@ -59,6 +60,8 @@ var mayUse = map[string][]string{
 	"github.com/go-json-experiment/json": {"shared/", "functions/", "local", "cmd/"},
 	"github.com/golang-jwt/jwt/v5":       {"shared/salesforce", "local"},
 	"github.com/goccy/go-yaml":           {"local", "contract"},
+	"github.com/spf13/cobra":             {"cmd/"},
+	"github.com/spf13/pflag":             {"cmd/"},
 	"golang.org/x/sync":                  {"shared/", "functions/", "local"},
 }
 

@@ -17,16 +17,22 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	ddb "github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 	"github.com/aws/aws-sdk-go-v2/service/sqs/types"
+	"github.com/aws/smithy-go"
 
 	"orderbridge/shared/fault"
 	"orderbridge/shared/order"
+	"orderbridge/shared/provision"
+	"orderbridge/shared/store"
 	"orderbridge/shared/writeback"
 )
 
@@ -45,17 +51,27 @@ type world struct {
 	stored   string // the secret in Secrets Manager
 	table    *memory
 	letters  *letters
+	terminal bool              // somebody answers in
+	remote   bool              // AWS is not on this machine
+	stack    map[string]string // outputs of the one stack there is, orderbridge
+	answers  map[string]string // of ProvisionFunction, by question
+	asked    []string
+	put      []string // secrets
+	slept    func()   // runs with each sleep
+	connect  error
 }
 
 func newWorld() *world {
 	return &world{
 		env: map[string]string{
 			"API_URL": "http://127.0.0.1:1", "WEBHOOK_SECRET_ID": "webhook", "TABLE_NAME": "orders", "STATUSPUSH_DEAD_LETTER_URL": "http://queue",
+			"WORK_DEAD_LETTER_URL": "http://work-dead", "WORK_QUEUE_URL": "http://work", "PROVISION_FUNCTION": "provision",
 		},
 		in:      secret,
 		stored:  secret,
 		table:   &memory{orders: map[string]order.Record{}},
-		letters: &letters{},
+		letters: &letters{visible: map[string][]types.Message{}},
+		answers: map[string]string{},
 	}
 }
 
@@ -63,30 +79,78 @@ func (w *world) run(t *testing.T, args ...string) int {
 	t.Helper()
 	w.out.Reset()
 	w.err.Reset()
+	at := now
 	return run(t.Context(), console{
 		getenv: func(name string) string { return w.env[name] },
-		now:    func() time.Time { return now },
-		in:     strings.NewReader(w.in),
-		out:    &w.out,
-		err:    &w.err,
-		secret: func(_ context.Context, id string) (string, error) {
-			if id != "webhook" {
-				return "", fault.Wrap(fault.SecretUnavailable, errors.New("no such secret"))
+		now:    func() time.Time { return at },
+		sleep: func(_ context.Context, d time.Duration) error {
+			at = at.Add(d)
+			if w.slept != nil {
+				w.slept()
 			}
-			return w.stored, nil
+			return nil
 		},
-		table:   func(context.Context, string) (ledger, error) { return w.table, nil },
-		letters: func(context.Context) (queue, error) { return w.letters, nil },
+		in:       strings.NewReader(w.in),
+		out:      &w.out,
+		err:      &w.err,
+		terminal: w.terminal,
+		connect:  func(context.Context, string, string) (*cloud, error) { return w.cloud(), w.connect },
 	}, args)
 }
 
-// fails checks an exit code and that the error is one line that starts with prefix.
+func (w *world) cloud() *cloud {
+	return &cloud{
+		region:  "eu-central-1",
+		local:   !w.remote,
+		table:   func(string) (ledger, error) { return w.table, nil },
+		queues:  w.letters,
+		secrets: w,
+		describe: func(context.Context, string) (*ddb.TableDescription, error) {
+			return &ddb.TableDescription{TableArn: aws.String("arn:aws:dynamodb:eu-central-1:123456789012:table/orders"), TableStatus: ddb.TableStatusActive}, w.table.err
+		},
+		invoke: func(_ context.Context, function string, event []byte) ([]byte, error) {
+			w.asked = append(w.asked, function+" "+string(event))
+			answer, ok := w.answers[string(event)]
+			if strings.HasPrefix(string(event), `{"audit"`) {
+				answer, ok = cmp.Or(w.answers["audit"], `{"differences":[],"orders":0}`), true
+			}
+			if !ok {
+				return nil, &smithy.GenericAPIError{Code: "ResourceNotFoundException"}
+			}
+			return []byte(answer), nil
+		},
+		stack: func(_ context.Context, name string) (map[string]string, error) {
+			if name != "orderbridge" {
+				return nil, fault.Wrap(fault.AWSNotFound, errors.New("no such stack"))
+			}
+			return w.stack, nil
+		},
+	}
+}
+
+func (w *world) GetSecretValue(_ context.Context, in *secretsmanager.GetSecretValueInput, _ ...func(*secretsmanager.Options)) (*secretsmanager.GetSecretValueOutput, error) {
+	if *in.SecretId != "webhook" {
+		return nil, errors.New("no such secret")
+	}
+	return &secretsmanager.GetSecretValueOutput{SecretString: aws.String(w.stored)}, nil
+}
+
+func (w *world) PutSecretValue(_ context.Context, in *secretsmanager.PutSecretValueInput, _ ...func(*secretsmanager.Options)) (*secretsmanager.PutSecretValueOutput, error) {
+	w.put = append(w.put, *in.SecretString)
+	return &secretsmanager.PutSecretValueOutput{}, nil
+}
+
+// fails checks an exit code and that the error is one line that starts with
+// prefix, after the line that says where a write goes, if there is one.
 func (w *world) fails(t *testing.T, code int, prefix string, args ...string) {
 	t.Helper()
 	if got := w.run(t, args...); got != code {
 		t.Errorf("orderctl %q: exit code %d, want %d", args, got, code)
 	}
 	text := w.err.String()
+	if strings.HasPrefix(text, "account ") {
+		_, text, _ = strings.Cut(text, "\n")
+	}
 	if !strings.HasPrefix(text, "orderctl: "+prefix) || strings.Count(text, "\n") != 1 || !strings.HasSuffix(text, "\n") {
 		t.Errorf("orderctl %q says %q, want one line that starts with %q", args, text, "orderctl: "+prefix)
 	}
@@ -119,6 +183,39 @@ func (m *memory) Control(_ context.Context, side order.Side) (order.Control, err
 	return order.Control{Side: side}, m.err
 }
 
+func (m *memory) Failed(_ context.Context, since time.Time) (all []store.FailedOrder, err error) {
+	for _, r := range m.orders {
+		if r.State == order.Failed && !r.ErrorAt.Before(since) {
+			all = append(all, store.FailedOrder{ID: r.ID, At: r.ErrorAt, Code: r.ErrorCode, Point: r.RecoveryPoint, AccountID: r.AccountID, WHMCSOrderID: r.WHMCSOrderID})
+		}
+	}
+	return all, m.err
+}
+
+func (m *memory) Open(context.Context) (all []order.Record, err error) {
+	for _, r := range m.orders {
+		if r.State.Open() {
+			all = append(all, r)
+		}
+	}
+	return all, m.err
+}
+
+func (m *memory) Refused(context.Context, time.Time, int) (ids []order.ID, err error) {
+	for _, r := range m.orders {
+		if r.Refusal.Seq != 0 && r.Refusal.Seq == r.Seq {
+			ids = append(ids, r.ID)
+		}
+	}
+	return ids, m.err
+}
+
+func (m *memory) LookBefore(_ context.Context, before time.Time, by string, at time.Time) (err error) {
+	m.control.Side = order.SideWHMCS
+	m.control, err = m.control.WithLookBefore(before, by, at)
+	return cmp.Or(err, m.err)
+}
+
 func (m *memory) Resolve(_ context.Context, r order.Resolution) (order.Record, error) {
 	m.resolved = append(m.resolved, r)
 	return order.Record{ID: r.ID, State: order.Queued, RecoveryPoint: order.PointAdded}, m.err
@@ -137,27 +234,34 @@ func (m *memory) Bump(_ context.Context, id order.ID, _ order.Seq, _ time.Time, 
 	return r, nil
 }
 
-func (m *memory) Pause(_ context.Context, reason, by string, at time.Time) error {
-	m.control = order.Control{Side: order.SideWHMCS, Paused: true, Reason: reason, By: by, At: at}
-	return m.err
+func (m *memory) Pause(_ context.Context, reason, by string, at time.Time) (err error) {
+	m.control.Side = order.SideWHMCS
+	m.control, err = m.control.Pause(reason, by, at)
+	return cmp.Or(err, m.err)
 }
 
-func (m *memory) Resume(_ context.Context, by string, at time.Time) error {
-	m.control = order.Control{Side: order.SideWHMCS, By: by, At: at}
-	return m.err
+func (m *memory) Release(_ context.Context, of, by string, at time.Time) (err error) {
+	m.control, err = m.control.Release(of, by, at)
+	return cmp.Or(err, m.err)
 }
 
-// letters is a queue whose messages are hidden once received.
+func (m *memory) Resume(_ context.Context, by string, at time.Time) (err error) {
+	m.control, err = m.control.Resume(by, at)
+	return cmp.Or(err, m.err)
+}
+
+// letters are queues whose messages are hidden once received.
 type letters struct {
-	visible []types.Message
-	deleted []string
+	visible        map[string][]types.Message // by queue
+	deleted, shown []string
+	sent           []string
 }
 
 func (l *letters) ReceiveMessage(_ context.Context, in *sqs.ReceiveMessageInput, _ ...func(*sqs.Options)) (*sqs.ReceiveMessageOutput, error) {
-	n := min(int(in.MaxNumberOfMessages), len(l.visible))
-	out := &sqs.ReceiveMessageOutput{Messages: l.visible[:n]}
-	l.visible = l.visible[n:]
-	return out, nil
+	all := l.visible[*in.QueueUrl]
+	n := min(int(in.MaxNumberOfMessages), len(all))
+	l.visible[*in.QueueUrl] = all[n:]
+	return &sqs.ReceiveMessageOutput{Messages: all[:n]}, nil
 }
 
 func (l *letters) DeleteMessage(_ context.Context, in *sqs.DeleteMessageInput, _ ...func(*sqs.Options)) (*sqs.DeleteMessageOutput, error) {
@@ -165,8 +269,26 @@ func (l *letters) DeleteMessage(_ context.Context, in *sqs.DeleteMessageInput, _
 	return &sqs.DeleteMessageOutput{}, nil
 }
 
-func (l *letters) add(handle, body string) {
-	l.visible = append(l.visible, types.Message{MessageId: aws.String(handle), ReceiptHandle: aws.String(handle), Body: aws.String(body)})
+func (l *letters) SendMessage(_ context.Context, in *sqs.SendMessageInput, _ ...func(*sqs.Options)) (*sqs.SendMessageOutput, error) {
+	l.sent = append(l.sent, *in.QueueUrl+" "+*in.MessageBody)
+	return &sqs.SendMessageOutput{}, nil
+}
+
+func (l *letters) ChangeMessageVisibility(_ context.Context, in *sqs.ChangeMessageVisibilityInput, _ ...func(*sqs.Options)) (*sqs.ChangeMessageVisibilityOutput, error) {
+	l.shown = append(l.shown, *in.ReceiptHandle)
+	return &sqs.ChangeMessageVisibilityOutput{}, nil
+}
+
+func (l *letters) GetQueueAttributes(_ context.Context, in *sqs.GetQueueAttributesInput, _ ...func(*sqs.Options)) (*sqs.GetQueueAttributesOutput, error) {
+	return &sqs.GetQueueAttributesOutput{Attributes: map[string]string{
+		"ApproximateNumberOfMessages": strconv.Itoa(len(l.visible[*in.QueueUrl])), "ApproximateNumberOfMessagesNotVisible": "0",
+	}}, nil
+}
+
+func (l *letters) add(handle, body string) { l.addTo("http://queue", handle, body) }
+
+func (l *letters) addTo(queue, handle, body string) {
+	l.visible[queue] = append(l.visible[queue], types.Message{MessageId: aws.String(handle), ReceiptHandle: aws.String(handle), Body: aws.String(body)})
 }
 
 func TestWhatIsNotUnderstoodIsRefusedInOneLine(t *testing.T) {
@@ -175,13 +297,35 @@ func TestWhatIsNotUnderstoodIsRefusedInOneLine(t *testing.T) {
 		args   []string
 		unset  string
 	}{
-		"an unknown command":              {`there is no command "frobnicate"`, []string{"frobnicate"}, ""},
-		"an unknown flag":                 {"callout: flag provided but not defined: -frobnicate", []string{"callout", orderID, "--frobnicate"}, ""},
+		"an unknown command":              {`unknown command "frobnicate" for "orderctl"`, []string{"frobnicate"}, ""},
+		"an unknown flag":                 {"callout: unknown flag: --frobnicate", []string{"callout", orderID, "--frobnicate"}, ""},
 		"no order":                        {"exactly one order id is needed", []string{"callout"}, ""},
-		"two orders":                      {"exactly one order id is needed", []string{"show", orderID, orderID}, ""},
+		"two orders":                      {"exactly one order id is needed", []string{"callout", orderID, orderID}, ""},
+		"no order to show":                {"an order id is needed, or -", []string{"show"}, ""},
+		"a misspelt command":              {`unknown command "lst" for "orderctl" Did you mean this? list`, []string{"lst"}, ""},
+		"a form that there is not":        {"--output is table or json", []string{"list", "-o", "yaml"}, ""},
+		"a state that there is not":       {"--state is open", []string{"list", "--state", "done"}, ""},
+		"a list of provisioned orders":    {"provisioned orders are in no list", []string{"list", "--state", "provisioned"}, ""},
+		"a code that there is not":        {"there is no error code", []string{"list", "--code", "no_such_code"}, ""},
+		"an account that is none":         {`"foo" is not a Salesforce Account id`, []string{"list", "--account", "foo"}, ""},
+		"a callout for an odd account":    {`"foo" is not a Salesforce id (001`, []string{"callout", orderID, "--account", "foo"}, ""},
+		"a callout by nobody known":       {`"ann" is not a Salesforce id (005`, []string{"callout", orderID, "--requested-by", "ann"}, ""},
+		"a retry of nothing":              {"retry needs order ids", []string{"retry", "--by", "ann", "--why", "x"}, ""},
+		"a retry of two kinds":            {"retry needs order ids", []string{"retry", orderID, "--code", "module_failed", "--by", "ann", "--why", "x"}, ""},
+		"a retry of nobody":               {"--by WHO and --why TEXT", []string{"retry", orderID}, ""},
+		"an adoption for two orders":      {"--adopt is said of one order", []string{"resolve", orderID, orderID, "--adopt", "1", "--by", "ann", "--why", "x"}, ""},
+		"a probe of nothing":              {"probe needs a side", []string{"probe", "both"}, ""},
+		"a restore at no time":            {"look-before needs one time", []string{"look-before", "--by", "ann"}, ""},
+		"a restore yesterday, in words":   {`"yesterday" is not a time`, []string{"look-before", "yesterday", "--by", "ann"}, ""},
+		"a restore that is to come":       {"2026-11-24 04:00:00Z is still to come", []string{"look-before", "2026-11-24T04:00:00Z", "--by", "ann"}, ""},
+		"a rotation by nobody":            {"--by WHO is needed", []string{"rotate-secret"}, ""},
+		"no PROVISION_FUNCTION":           {"PROVISION_FUNCTION is missing", []string{"doctor"}, "PROVISION_FUNCTION"},
+		"a queue that there is not":       {"--queue is statuspush", []string{"redrive", "--queue", "other"}, ""},
+		"two ways to resume":              {"--of and --all exclude", []string{"resume", "--by", "ann", "--of", "bob", "--all"}, ""},
 		"a bad order id":                  {"order_id_invalid", []string{"callout", "801000000000001AAB"}, ""},
 		"an account id":                   {"order_id_invalid", []string{"show", "001000000000001AAA"}, ""},
-		"a wait beyond the gateway's":     {"callout: invalid", []string{"callout", orderID, "--wait=26"}, ""},
+		"a wait of days":                  {"callout: invalid", []string{"callout", orderID, "--wait=25h"}, ""},
+		"a wait in words":                 {"callout: exactly one order id is needed, not 2; --wait takes", []string{"callout", orderID, "--wait", "abc"}, ""},
 		"a wait of nothing":               {"callout: invalid", []string{"callout", orderID, "--wait=0"}, ""},
 		"dry-run and event":               {"--dry-run and --event exclude", []string{"callout", orderID, "--dry-run", "--event"}, ""},
 		"no API_URL":                      {"API_URL is missing", []string{"callout", orderID}, "API_URL"},
@@ -217,20 +361,52 @@ func TestEveryCommandHelpsWithExamplesThatItUnderstands(t *testing.T) {
 	w := newWorld()
 	w.table.orders[orderID] = record(t)
 	w.env["API_URL"] = answering(t, http.StatusAccepted, `{"success":false}`).URL
-	for _, cmd := range commands() {
-		for _, args := range [][]string{{cmd.name, "--help"}, {"help", cmd.name}, {cmd.name, "-h"}} {
+	w.table.orders[failedID] = failedRecord(t)
+	w.stack = map[string]string{"TableName": "orders"}
+	w.answers = map[string]string{
+		`{"find":"1001"}`: `{"orders":["` + orderID + `"]}`, `{"probe":"whmcs"}`: `{"side":"whmcs","serves":true}`, `{"probe":"salesforce"}`: `{"side":"salesforce","serves":true}`,
+		`{"check":"` + orderID + `"}`: `{"order_id":"` + orderID + `"}`, `{"doctor":true}`: `{"findings":[]}`,
+	}
+	// What is said of these is that they exit with another code in this world.
+	other := map[string]int{"doctor": exitFailed, "restore-check": exitFailed}
+	for _, cmd := range (&app{}).root().Commands() {
+		for _, args := range [][]string{{cmd.Name(), "--help"}, {"help", cmd.Name()}, {cmd.Name(), "-h"}} {
+			if cmd.Name() == "help" {
+				continue
+			}
 			if code := w.run(t, args...); code != exitDone {
 				t.Errorf("%q: exit code %d", args, code)
 			}
-			for _, e := range cmd.examples {
-				if !strings.Contains(w.out.String(), "orderctl "+e) {
-					t.Errorf("%q lacks the example %q", args, e)
-				}
+			if !strings.Contains(w.out.String(), cmd.Example) {
+				t.Errorf("%q lacks the examples", args)
 			}
 		}
-		for _, e := range cmd.examples {
-			if code := w.run(t, words(e)...); code != exitDone {
-				t.Errorf("example %q: exit code %d, %s", e, code, w.err.String())
+		for e := range strings.SplitSeq(cmd.Example, "\n") {
+			e, ok := strings.CutPrefix(e, "  orderctl ")
+			if !ok || cmd.Name() == "man" {
+				continue
+			}
+			want := other[cmd.Name()]
+			if strings.Contains(e, "--wait") || strings.Contains(e, "--watch") {
+				want = exitUnfinished
+				w.slept = func() { w.table.orders[orderID] = failedRecord(t) }
+				if strings.Contains(e, "10m") || strings.Contains(e, "--watch") {
+					want = exitFailed // it follows the order to its end
+				}
+			}
+			w.table.control = order.Control{}
+			if strings.HasPrefix(e, "resume") {
+				w.run(t, "pause", "--by", "ann", "--why", "x")
+				w.run(t, "pause", "--by", "bob", "--why", "x")
+			}
+			open := record(t)
+			open.State, open.DueAt = order.Waiting, now.Add(time.Hour)
+			w.table.orders[orderID] = open
+			if strings.Contains(e, "--dry-run") {
+				w.table.orders[orderID] = record(t)
+			}
+			if code := w.run(t, words(e)...); code != want {
+				t.Errorf("example %q: exit code %d, want %d, %s", e, code, want, w.err.String())
 			}
 		}
 	}
@@ -248,7 +424,7 @@ func words(example string) []string {
 			continue
 		}
 		for _, word := range strings.Fields(part) {
-			if word == "#" || word == "|" {
+			if word == "#" || word == "|" || word == ">" {
 				return all
 			}
 			all = append(all, word)
@@ -364,8 +540,12 @@ func TestCalloutIsSignedAndSentAsSalesforceDoes(t *testing.T) {
 		"after --":                    {[]string{"callout", "--key", "k", "--", orderID}, "respond-async", "k"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if code := w.run(t, c.args...); code != exitDone {
-				t.Fatalf("exit code %d: %s", code, w.err.String())
+			want := exitDone
+			if strings.HasPrefix(c.prefer, "wait") {
+				want = exitUnfinished // the answer says Activating
+			}
+			if code := w.run(t, c.args...); code != want {
+				t.Fatalf("exit code %d, want %d: %s", code, want, w.err.String())
 			}
 			checkSigned(t, got.Header, body)
 			if got.Method != http.MethodPost || got.URL.Path != "/orders/"+orderID+"/fulfill" {
@@ -481,6 +661,19 @@ func TestRefusalsAreOneLineWithTheirCode(t *testing.T) {
 	w.fails(t, exitFailed, "state_changed: ", "resolve", orderID, "--stop", "--by", "ann", "--why", "x")
 }
 
+const failedID = "801000000000002AAA"
+
+// failedRecord is another order, that failed.
+func failedRecord(t *testing.T) order.Record {
+	r := record(t)
+	id, err := order.ParseID(failedID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.ID, r.ErrorCode = id, fault.ProductNotMapped
+	return r
+}
+
 func record(t *testing.T) order.Record {
 	t.Helper()
 	id, err := order.ParseID(orderID)
@@ -520,7 +713,7 @@ func TestShowSaysWhatToDo(t *testing.T) {
 		"a plain failure": {func(r *order.Record) {
 			r.ErrorCode, r.RecoveryPoint, r.Add.Count = fault.AccountNotMapped, order.PointNone, 0
 		}, order.Control{}, []string{
-			"Failed: account not mapped", "nothing can have reached WHMCS", "Set WHMCS_Client_ID__c", "orderctl callout " + orderID,
+			"Failed: account not mapped", "nothing can have reached WHMCS", "Set WHMCS_Client_ID__c", "orderctl retry " + orderID,
 		}},
 		"provisioned": {func(r *order.Record) {
 			r.State, r.RecoveryPoint, r.ErrorCode, r.WHMCSOrderID = order.Provisioned, order.PointAccepted, "", "1234"
@@ -611,7 +804,7 @@ func TestShowAsJSON(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, want := range map[string]any{
-		"sfOrderId": orderID, "status": "Failed", "state": "failed", "point": "adding", "error_code": "add_outcome_unknown",
+		"order_id": orderID, "status": "Failed", "state": "failed", "point": "adding", "error_code": "add_outcome_unknown",
 		"review": true, "adds": 1.0, "seq": 7.0, "add_until": "2026-11-24T02:00:00.000Z",
 	} {
 		if v[name] != want {
@@ -649,9 +842,18 @@ func TestPauseAndResume(t *testing.T) {
 	if code := w.run(t, "pause", "--by", "ann", "--why", "upgrade"); code != exitDone || !w.table.control.Paused || w.table.control.Reason != "upgrade" || w.table.control.By != "ann" {
 		t.Errorf("exit code %d, control %+v", code, w.table.control)
 	}
+	w.fails(t, exitFailed, "state_changed: bob pauses nothing. Paused by ann.", "resume", "--by", "bob")
+	if code := w.run(t, "pause", "--by", "bob", "--why", "audit"); code != exitDone || len(w.table.control.Holds) != 2 {
+		t.Errorf("exit code %d, control %+v", code, w.table.control)
+	}
+	if code := w.run(t, "resume", "--by", "bob", "--of", "ann"); code != exitDone || !w.table.control.Paused || !strings.Contains(w.out.String(), "by bob") {
+		t.Errorf("exit code %d, control %+v, %s", code, w.table.control, w.out.String())
+	}
 	if code := w.run(t, "resume", "--by", "bob"); code != exitDone || w.table.control.Paused || w.table.control.By != "bob" {
 		t.Errorf("exit code %d, control %+v", code, w.table.control)
 	}
+	w.fails(t, exitFailed, "state_changed: Nothing is paused.", "resume", "--by", "bob")
+	w.fails(t, exitFailed, "state_changed: Nothing is paused.", "resume", "--by", "bob", "--all")
 }
 
 func TestShowSaysWhatSalesforceRefuses(t *testing.T) {
@@ -738,5 +940,238 @@ func TestRedrivePushesEachOrderOnceAndKeepsWhatNamesNone(t *testing.T) {
 	w.fails(t, exitFailed, "store_unavailable", "redrive")
 	if len(w.letters.deleted) != 0 {
 		t.Errorf("deleted %q although nothing was pushed", w.letters.deleted)
+	}
+}
+
+// On another machine's AWS nothing is written without a yes; each write is
+// announced by where it goes.
+func TestAWriteIsAnnouncedAndAskedFor(t *testing.T) {
+	const place = "account 123456789012, region eu-central-1, stack -, table orders: pause all work on WHMCS\n"
+	for name, c := range map[string]struct {
+		remote, terminal bool
+		in               string
+		args             []string
+		code             int
+		paused           bool
+		says             string
+	}{
+		"this machine":              {false, false, "", nil, exitDone, true, ""},
+		"a script":                  {true, false, "", nil, exitUsage, false, "nobody can be asked here"},
+		"a script that says yes":    {true, false, "", []string{"--yes"}, exitDone, true, ""},
+		"a person who says yes":     {true, true, "yes\n", nil, exitDone, true, "Go on? yes or no: "},
+		"a person who says no":      {true, true, "no\n", nil, exitFailed, false, "the answer was not yes"},
+		"a person who says nothing": {true, true, "", nil, exitFailed, false, "the answer was not yes"},
+		"a dry run":                 {true, false, "", []string{"--dry-run"}, exitDone, false, "dry run: nothing is changed"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld()
+			w.remote, w.terminal, w.in = c.remote, c.terminal, c.in
+			code := w.run(t, append([]string{"pause", "--by", "ann", "--why", "x"}, c.args...)...)
+			if code != c.code || w.table.control.Paused != c.paused {
+				t.Errorf("exit code %d, paused %t", code, w.table.control.Paused)
+			}
+			if text := w.err.String(); !strings.HasPrefix(text, place) || !strings.Contains(text, c.says) {
+				t.Errorf("it says %q", text)
+			}
+		})
+	}
+}
+
+func TestListShowsWhatTheFlagsMean(t *testing.T) {
+	w := newWorld()
+	w.table.orders[orderID] = record(t) // add_outcome_unknown, a minute ago
+	w.table.orders[failedID] = failedRecord(t)
+	open := record(t)
+	open.ID, _ = order.ParseID("801000000000003AAA")
+	open.State, open.ErrorCode, open.AccountID = order.Waiting, fault.WHMCSRoleDenied, ""
+	w.table.orders[open.ID.String()] = open
+	for args, want := range map[string]string{
+		"":                                      "801000000000001AAA 801000000000002AAA 801000000000003AAA",
+		"--state failed":                        "801000000000001AAA 801000000000002AAA",
+		"--state open":                          "801000000000003AAA",
+		"--state waiting,failed":                "801000000000001AAA 801000000000002AAA 801000000000003AAA",
+		"--state queued":                        "",
+		"--needs person":                        "801000000000001AAA",
+		"--needs mending":                       "801000000000003AAA",
+		"--code product_not_mapped":             "801000000000002AAA",
+		"--account 001000000000001AAA":          "801000000000001AAA 801000000000002AAA",
+		"--older-than 1h":                       "801000000000003AAA",
+		"--since 1h":                            "801000000000001AAA 801000000000002AAA",
+		"--limit 1":                             "801000000000001AAA",
+		"--needs person --code order_empty":     "",
+		"--since 30s":                           "",
+		"--code order_empty,product_not_mapped": "801000000000002AAA",
+	} {
+		if code := w.run(t, append([]string{"list", "--json"}, strings.Fields(args)...)...); code != exitDone {
+			t.Fatalf("list %s: exit code %d, %s", args, code, w.err.String())
+		}
+		var rows []struct {
+			ID string `json:"order_id"`
+		}
+		if err := json.Unmarshal(w.out.Bytes(), &rows); err != nil {
+			t.Fatal(err)
+		}
+		var ids []string
+		for _, r := range rows {
+			ids = append(ids, r.ID)
+		}
+		if got := strings.Join(ids, " "); got != want {
+			t.Errorf("list %s: %q, want %q", args, got, want)
+		}
+	}
+	if w.run(t, "list", "--limit", "1"); !strings.Contains(w.err.String(), "2 more: --limit 0 lists all") {
+		t.Errorf("it says %q", w.err.String())
+	}
+}
+
+func TestStatusSaysWhetherAPersonIsNeeded(t *testing.T) {
+	w := newWorld()
+	if code := w.run(t, "status"); code != exitDone || !strings.Contains(w.out.String(), "for nothing") {
+		t.Errorf("exit code %d, %s", code, w.out.String())
+	}
+	for name, c := range map[string]struct {
+		change func(*world)
+		says   string
+	}{
+		"a decision": {func(w *world) { w.table.orders[orderID] = record(t) }, "1 failed orders wait for a decision: orderctl list --needs person"},
+		"a refused status": {func(w *world) {
+			r := record(t)
+			r.State, r.Refusal = order.Provisioned, order.Refusal{Seq: r.Seq, Code: fault.SalesforceRowRefused}
+			w.table.orders[orderID] = r
+		}, "Salesforce refuses to show 1 orders: orderctl show " + orderID},
+		"dead letters": {func(w *world) { w.letters.add("x", "{}") }, "1 dead letters of statuspush"},
+		"dead work":    {func(w *world) { w.letters.addTo("http://work-dead", "x", "{}") }, "1 dead letters of work"},
+		"an installation": {func(w *world) {
+			w.table.control = order.Control{Side: order.SideWHMCS, Why: fault.WHMCSRoleDenied, OpenUntil: now.Add(time.Minute)}
+		}, "whmcs: whmcs_role_denied"},
+		"workers too few": {func(w *world) {
+			r := record(t)
+			r.State, r.DueAt = order.Queued, now.Add(-time.Hour)
+			w.table.orders[orderID] = r
+		}, "1 orders are due for more than 15 min"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld()
+			c.change(w)
+			if code := w.run(t, "status"); code != exitUnfinished || !strings.Contains(w.out.String(), c.says) {
+				t.Errorf("exit code %d, %s", code, w.out.String())
+			}
+		})
+	}
+	for name, change := range map[string]func(*world){
+		"a paused side keeps orders waiting": func(w *world) {
+			r := record(t)
+			r.State, r.DueAt = order.Queued, now.Add(-time.Hour)
+			w.table.orders[orderID] = r
+			w.table.control = order.Control{Side: order.SideWHMCS, Paused: true, By: "ann", Reason: "upgrade", At: now}
+		},
+		"a side that is away for a while": func(w *world) {
+			w.table.control = order.Control{Side: order.SideWHMCS, Why: fault.WHMCSUnavailable, OpenUntil: now.Add(time.Minute)}
+		},
+		"a plain failure": func(w *world) { w.table.orders[failedID] = failedRecord(t) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld()
+			change(w)
+			if code := w.run(t, "status"); code != exitDone {
+				t.Errorf("exit code %d, %s", code, w.out.String())
+			}
+		})
+	}
+}
+
+func TestRetryTakesTheOldestOfACode(t *testing.T) {
+	w := newWorld()
+	for k := range 5 {
+		r := failedRecord(t)
+		r.ID, _ = order.ParseID(fmt.Sprintf("801%012d", k+1))
+		r.ErrorAt = now.Add(-time.Duration(k+1) * time.Hour)
+		w.table.orders[r.ID.String()] = r
+	}
+	args := []string{"retry", "--code", "product_not_mapped", "--max", "2", "--by", "ann", "--why", "mapped"}
+	if code := w.run(t, append(args, "--dry-run")...); code != exitDone || len(w.table.resolved) != 0 || !strings.Contains(w.out.String(), "would be queued") {
+		t.Fatalf("dry run: exit code %d, %v, %s", code, w.table.resolved, w.out.String())
+	}
+	if code := w.run(t, args...); code != exitDone {
+		t.Fatalf("exit code %d, %s", code, w.err.String())
+	}
+	var ids []string
+	for _, d := range w.table.resolved {
+		if !d.Retry || d.By != "ann" || d.Why != "mapped" {
+			t.Errorf("decision %+v", d)
+		}
+		ids = append(ids, d.ID.String())
+	}
+	if got := strings.Join(ids, " "); got != "801000000000004AAA 801000000000005AAA" {
+		t.Errorf("retried %q", got)
+	}
+	if !strings.Contains(w.err.String(), "5 orders, of which the oldest 2 are taken") {
+		t.Errorf("it says %q", w.err.String())
+	}
+	w.in = "ORDER  STATE\n" + orderID + "  failed\n\n" + failedID + " failed\n"
+	w.table.resolved = nil
+	if code := w.run(t, "retry", "-", "--by", "ann", "--why", "x"); code != exitDone || len(w.table.resolved) != 2 {
+		t.Errorf("from a list: exit code %d, %v, %s", code, w.table.resolved, w.err.String())
+	}
+}
+
+func TestRedriveOfWorkGivesTheHintBack(t *testing.T) {
+	w := newWorld()
+	w.letters.addTo("http://work-dead", "hint", `{"pk":"order#`+orderID+`"}`)
+	if code := w.run(t, "redrive", "--dry-run"); code != exitDone || len(w.letters.sent) != 0 || len(w.letters.shown) != 1 {
+		t.Fatalf("dry run: exit code %d, sent %q, shown again %q", code, w.letters.sent, w.letters.shown)
+	}
+	w.letters.addTo("http://work-dead", "hint", `{"pk":"order#`+orderID+`"}`)
+	if code := w.run(t, "redrive", "--queue", "work"); code != exitDone {
+		t.Fatalf("exit code %d, %s", code, w.err.String())
+	}
+	if got := strings.Join(w.letters.sent, ";"); got != `http://work {"pk":"order#`+orderID+`"}` || len(w.letters.deleted) != 1 {
+		t.Errorf("sent %s, deleted %q", got, w.letters.deleted)
+	}
+}
+
+func TestWhatKeepsTheToolFromAWSHasItsOwnCode(t *testing.T) {
+	for cause, want := range map[error]string{
+		&smithy.GenericAPIError{Code: "AccessDeniedException"}:       "aws_denied",
+		&smithy.GenericAPIError{Code: "ExpiredTokenException"}:       "aws_credentials_missing",
+		&smithy.GenericAPIError{Code: "UnrecognizedClientException"}: "aws_credentials_missing",
+		&smithy.GenericAPIError{Code: "ResourceNotFoundException"}:   "aws_not_found",
+		&smithy.GenericAPIError{Code: "ThrottlingException"}:         "store_unavailable",
+	} {
+		w := newWorld()
+		w.table.err = fault.Wrap(fault.StoreUnavailable, cause)
+		w.fails(t, exitFailed, want+": ", "show", orderID)
+	}
+	w := newWorld()
+	w.connect = fault.Wrap(fault.AWSCredentials, errors.New("no provider"))
+	w.fails(t, exitFailed, "aws_credentials_missing: ", "show", orderID)
+}
+
+func TestAnAuditGoesOnUntilItsLastPart(t *testing.T) {
+	w := newWorld()
+	w.answers["audit"] = `{"differences":[{"class":"doubled","order_id":"801000000000001AAA","whmcs_order_ids":["7","8"],"text":"two"}],"orders":5000,"next":"801000000000001AAA"}`
+	if code := w.run(t, "audit", "--since", "24h", "--csv"); code != exitUnfinished {
+		t.Errorf("exit code %d, %s", code, w.err.String())
+	}
+	if got := w.out.String(); got != "order_id,class,whmcs_order_ids,text\n"+strings.Repeat("801000000000001AAA,doubled,7 8,two\n", 2) {
+		t.Errorf("printed %q", got)
+	}
+	want := []string{
+		`provision {"audit":{"after":"","since":"2026-11-23T03:00:00Z"}}`, `provision {"audit":{"after":"801000000000001AAA","since":"2026-11-23T03:00:00Z"}}`,
+	}
+	if !slices.Equal(w.asked, want) {
+		t.Errorf("asked %q", w.asked)
+	}
+}
+
+func TestASignedCalloutIsNotSentInTheClear(t *testing.T) {
+	w := newWorld()
+	w.env["API_URL"] = "http://orders.example.com"
+	w.fails(t, exitUsage, "API_URL must be https", "callout", orderID)
+}
+
+func TestAnOrderIsTriedAsLongAsTheEngineSays(t *testing.T) {
+	if giveUp != provision.GiveUp {
+		t.Errorf("orderctl says %s, the engine gives up after %s", giveUp, provision.GiveUp)
 	}
 }

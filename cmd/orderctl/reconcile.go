@@ -2,40 +2,50 @@ package main
 
 import (
 	"context"
-	"flag"
 	"fmt"
 	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 )
 
-func reconcileCommand() command {
-	return command{
-		name:     "reconcile",
-		synopsis: "--since D --by WHO",
-		summary:  "have every change since then compared with what Salesforce shows; StatusPushFunction begins within a minute",
-		needs:    "TABLE_NAME",
-		examples: []string{"reconcile --since 24h --by ann", "reconcile --since 2026-11-27T18:00:00Z --by ann"},
-		setup: func(flags *flag.FlagSet) action {
-			since := flags.String("since", "", "`D` is a duration such as 24h, or a time")
-			by := flags.String("by", "", usageBy)
-			check := func(args []string) error {
-				if len(args) > 0 {
-					return usagef("reconcile takes no argument; one order is pushed by orderctl push ID")
-				}
-				if *by == "" {
-					return usagef("--by WHO is needed")
-				}
-				_, err := sinceTime(*since, time.Time{})
+func (a *app) reconcileCommand() *cobra.Command {
+	var since, by string
+	return a.verb(spec{
+		group: groupMend, use: "reconcile --since TIME --by WHO", short: "have every change since then compared with what Salesforce shows",
+		long:  "StatusPushFunction begins within a minute, and tells Salesforce what it shows differently.",
+		needs: "TABLE_NAME", writes: true,
+		examples: []string{"reconcile --since 24h --by ann", "reconcile --since 2026-11-20T18:00:00Z --by ann"},
+		flags: func(flags *pflag.FlagSet) {
+			flags.StringVar(&since, "since", "", "`TIME` is a duration such as 24h, or a moment")
+			flags.StringVar(&by, "by", "", usageBy)
+		},
+		check: func(args []string) error {
+			if len(args) > 0 {
+				return usagef("reconcile takes no argument; one order is pushed by orderctl push ID")
+			}
+			if by == "" {
+				return usagef("--by WHO is needed")
+			}
+			_, err := sinceTime(since, time.Time{})
+			return err
+		},
+		do: func(ctx context.Context, _ []string) error {
+			from, err := sinceTime(since, a.now())
+			if err != nil {
 				return err
 			}
-			return onTable(check, func(ctx context.Context, c console, table ledger) error {
-				from, err := sinceTime(*since, c.now())
-				if err != nil {
-					return err
-				}
-				return reconcile(ctx, c, table, from, *by)
-			})
+			table, err := a.ledger(ctx)
+			if err != nil {
+				return err
+			}
+			yes, err := a.write(ctx, "compare every change since "+jsonTime(from)+" with Salesforce")
+			if err != nil || !yes {
+				return err
+			}
+			return a.reconcile(ctx, table, from, by)
 		},
-	}
+	})
 }
 
 // sinceTime reads a duration before now, or a time.
@@ -45,16 +55,17 @@ func sinceTime(s string, now time.Time) (time.Time, error) {
 	}
 	at, err := time.Parse(time.RFC3339, s)
 	if err != nil {
-		return time.Time{}, usagef("--since needs a duration such as 24h, or a time such as 2026-11-27T18:00:00Z, not %q", s)
+		return time.Time{}, usagef("--since needs a duration such as 24h, or a time such as 2026-11-20T18:00:00Z, not %q", s)
 	}
 	return at, nil
 }
 
 // reconcile moves the marks back up to which Salesforce was compared.
-func reconcile(ctx context.Context, c console, table ledger, since time.Time, by string) error {
-	if err := table.Reconcile(ctx, since, by, c.now()); err != nil {
+func (a *app) reconcile(ctx context.Context, table ledger, since time.Time, by string) error {
+	if err := table.Reconcile(ctx, since, by, a.now()); err != nil {
 		return err
 	}
-	fmt.Fprintf(c.out, "every change since %s is compared with Salesforce, from the next minute on\n", since.UTC().Format(time.RFC3339))
-	return nil
+	return a.print(map[string]string{"since": jsonTime(since)}, func(p *printer) {
+		fmt.Fprintf(p, "every change since %s is compared with Salesforce, from the next minute on\n", since.UTC().Format(time.RFC3339))
+	})
 }

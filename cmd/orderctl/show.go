@@ -3,78 +3,172 @@ package main
 import (
 	"cmp"
 	"context"
-	"encoding/json"
-	"flag"
 	"fmt"
 	"io"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"orderbridge/shared/fault"
 	"orderbridge/shared/order"
 	"orderbridge/shared/store"
 )
 
-func showCommand() command {
-	return command{
-		name:     "show",
-		synopsis: "ID [--json]",
-		summary:  "show how far an order is, what to do next, and its history",
-		needs:    "TABLE_NAME",
-		examples: []string{"show 801000000000001AAA", "show 801000000000001AAA --json | jq .history"},
-		setup: func(flags *flag.FlagSet) action {
-			asJSON := flags.Bool("json", false, "print the order as one JSON object")
-			return onOrder(nil, func(ctx context.Context, c console, table ledger, id order.ID) error {
-				return show(ctx, c, table, id, *asJSON)
-			})
+func (a *app) showCommand() *cobra.Command {
+	var watch, exitStatus bool
+	return a.verb(spec{
+		group: groupFind, use: "show ID… | NUMBER…", short: "show how far an order is, what to do next, and its history",
+		long:  "ID is a Salesforce Order id of 15 or 18 characters, or -. NUMBER is a WHMCS order id, or\na Salesforce order number with its leading zeros; both are asked for inside ProvisionFunction.",
+		needs: "TABLE_NAME; PROVISION_FUNCTION for a number",
+		examples: []string{
+			"show 801000000000001AAA", "show 801000000000001AAA --json | jq .history", "show 1001                  # by its WHMCS order id",
+			"show 801000000000001AAA --watch      # until it ends",
 		},
+		flags: func(flags *pflag.FlagSet) {
+			flags.BoolVarP(&watch, "watch", "w", false, "show it again with each change until it is Provisioned or Failed; sets --exit-status")
+			flags.BoolVar(&exitStatus, "exit-status", false, "exit 1 where the order failed, 3 where it is not finished")
+		},
+		check: func(args []string) error {
+			var ids []string
+			for _, arg := range args {
+				if !number.MatchString(arg) {
+					ids = append(ids, arg)
+				}
+			}
+			if len(ids) == 0 && len(args) > 0 {
+				return nil
+			}
+			return someOrders(ids)
+		},
+		do: func(ctx context.Context, args []string) error {
+			args, err := a.numbers(ctx, args)
+			if err != nil {
+				return err
+			}
+			ids, err := a.orderIDs(args)
+			if err != nil {
+				return err
+			}
+			if watch && len(ids) > 1 {
+				return usagef("--watch is for one order")
+			}
+			table, err := a.ledger(ctx)
+			if err != nil {
+				return err
+			}
+			return a.each(ids, func(id order.ID) error { return a.show(ctx, table, id, watch, exitStatus || watch) })
+		},
+	})
+}
+
+var number = regexp.MustCompile(`^[0-9]{1,14}$`)
+
+// numbers replaces the numbers among the arguments by the orders that they are of.
+func (a *app) numbers(ctx context.Context, args []string) ([]string, error) {
+	var ids []string
+	for _, arg := range args {
+		if !number.MatchString(arg) {
+			ids = append(ids, arg)
+			continue
+		}
+		var found struct {
+			Orders []string `json:"orders"`
+		}
+		if err := a.ask(ctx, map[string]any{"find": arg}, &found); err != nil {
+			return nil, err
+		}
+		if len(found.Orders) == 0 {
+			return nil, fault.New(fault.OrderNotFound, "neither a WHMCS order "+arg+" that carries a marker, nor a Salesforce order of that number is known")
+		}
+		ids = append(ids, found.Orders...)
+	}
+	return ids, nil
+}
+
+// watchEvery is how often a watched order is read.
+const watchEvery = 2 * time.Second
+
+// show prints an order, and with watch again after each change until it ends.
+func (a *app) show(ctx context.Context, table ledger, id order.ID, watch, exitStatus bool) error {
+	for last := int64(-1); ; {
+		r, found, err := table.Get(ctx, id)
+		if err != nil {
+			return err
+		}
+		if !found {
+			return unknownOrder(id)
+		}
+		if r.Version != last {
+			if err := a.showOnce(ctx, table, r); err != nil {
+				return err
+			}
+			last = r.Version
+		}
+		if r.Status().Final() || !watch {
+			return ended(r, exitStatus)
+		}
+		if err := a.sleep(ctx, watchEvery); err != nil {
+			return unfinished{fmt.Sprintf("%s: %s", id, headline(r))}
+		}
 	}
 }
 
-func show(ctx context.Context, c console, table ledger, id order.ID, asJSON bool) error {
-	r, found, err := table.Get(ctx, id)
-	if err != nil {
-		return err
+// ended is the exit of a command that ends with the order.
+func ended(r order.Record, exitStatus bool) error {
+	switch {
+	case !exitStatus || r.State == order.Provisioned:
+		return nil
+	case r.State == order.Failed:
+		return fault.New(r.ErrorCode, r.ErrorMessage)
 	}
-	if !found {
-		return unknownOrder(id)
-	}
-	if asJSON {
-		return json.NewEncoder(c.out).Encode(view(r))
-	}
+	return unfinished{fmt.Sprintf("%s: %s", r.ID, headline(r))}
+}
+
+func (a *app) showOnce(ctx context.Context, table ledger, r order.Record) error {
 	sides := make(map[order.Side]order.Control, 2)
 	for _, side := range []order.Side{order.SideWHMCS, order.SideSalesforce} {
-		if sides[side], err = table.Control(ctx, side); err != nil {
+		c, err := table.Control(ctx, side)
+		if err != nil {
 			return err
 		}
+		sides[side] = c
 	}
-	page(c.out, r, sides, c.now())
-	return nil
+	return a.print(view(r, sides, a.now()), func(p *printer) { page(p, r, sides, a.now()) })
 }
 
 // orderView is an order as show --json prints it: the item of the table, with
 // its own names, and what follows from it.
 type orderView struct {
-	ID     string `json:"sfOrderId"`
-	Status string `json:"status"`
-	Review bool   `json:"review"`
+	ID       string     `json:"order_id"`
+	Status   string     `json:"status"`
+	Review   bool       `json:"review"`
+	Needs    string     `json:"needs,omitempty"`
+	Headline string     `json:"headline"`
+	ToDo     []string   `json:"what_to_do"`
+	Sides    []sideView `json:"sides"`
 	store.Item
 }
 
-func view(r order.Record) orderView {
-	return orderView{
-		ID:     r.ID.String(),
-		Status: string(r.Status()),
-		Review: r.State == order.Failed && r.ErrorCode.Info().Review,
-		Item:   store.ItemOf(r),
+func view(r order.Record, sides map[order.Side]order.Control, now time.Time) orderView {
+	v := orderView{
+		ID:       r.ID.String(),
+		Status:   string(r.Status()),
+		Review:   r.State == order.Failed && r.ErrorCode.Info().Review,
+		Needs:    needs(r.State, r.ErrorCode),
+		Headline: headline(r),
+		ToDo:     advice(r, sides, now),
+		Item:     store.ItemOf(r),
 	}
-}
-
-// unknownOrder says that the table has no such order.
-func unknownOrder(id order.ID) error {
-	return fault.New(fault.OrderNotFound, fmt.Sprintf("no callout of %s was ever recorded here (Salesforce reads Pending Review); send one: orderctl callout %s", id, id))
+	v.Lease = "" // the worker's own, and of no use to anyone else
+	for _, side := range slices.Sorted(maps.Keys(sides)) {
+		v.Sides = append(v.Sides, viewSide(sides[side], now))
+	}
+	return v
 }
 
 // page writes what an on-call engineer needs, the most urgent first.
@@ -94,17 +188,17 @@ func page(w io.Writer, r order.Record, sides map[order.Side]order.Control, now t
 	}
 	if r.State.Open() {
 		row("tries", "%d since %s", r.Attempts, ago(r.OpenedAt, now))
-		row("due", "%s", until(r.DueAt, now))
+		row("due", "%s", inTime(r.DueAt, now))
 	}
 	if r.State == order.Working {
-		row("worker", "%s holds it %s (fence %d)", short(r.Lease), until(r.LeaseUntil, now), r.Fence)
+		row("worker", "%s holds it until %s (fence %d)", short(r.Lease), clock(r.LeaseUntil), r.Fence)
 	}
 	for _, side := range slices.Sorted(maps.Keys(sides)) {
-		if s := sideText(sides[side], now); s != "" && r.State.Open() {
+		for _, s := range sideTexts(sides[side], now) {
 			row("halted", "%s", s)
 		}
 	}
-	row("told", "seq %d, changed %s", r.Seq, ago(r.UpdatedAt, now))
+	row("changed", "%s; Salesforce is told by seq %d", ago(r.UpdatedAt, now), r.Seq)
 
 	fmt.Fprint(w, "\nWhat to do\n")
 	for _, line := range advice(r, sides, now) {
@@ -181,16 +275,15 @@ func whmcsText(r order.Record) string {
 	return strings.Join(append(parts, "marker "+r.ID.Marker()), ", ")
 }
 
-func sideText(s order.Control, now time.Time) string {
-	switch {
-	case s.Paused:
-		return fmt.Sprintf("%s is paused by %s, %s: %s", s.Side, s.By, ago(s.At, now), s.Reason)
-	case s.Open(now):
-		return fmt.Sprintf("%s: breaker open (%s), next probe %s", s.Side, s.Why, until(s.OpenUntil, now))
-	case s.ProbeDue(now):
-		return fmt.Sprintf("%s: breaker open (%s), a probe is due", s.Side, s.Why)
+// sideTexts says what keeps work with a side from going on.
+func sideTexts(s order.Control, now time.Time) (all []string) {
+	for _, h := range s.Held() {
+		all = append(all, fmt.Sprintf("%s is paused by %s, %s: %s", s.Side, h.By, ago(h.At, now), h.Reason))
 	}
-	return ""
+	if s.Open(now) || s.ProbeDue(now) {
+		all = append(all, fmt.Sprintf("%s: %s", s.Side, breakerText(s, now)))
+	}
+	return all
 }
 
 // advice says what to do next, as commands where there are any.
@@ -216,7 +309,7 @@ func advice(r order.Record, sides map[order.Side]order.Control, now time.Time) [
 	guide := r.ErrorCode.OnCall(string(r.RecoveryPoint))
 	lines := []string{guide.Seen}
 	if len(guide.Steps) == 0 {
-		lines = []string{r.ErrorCode.Info().Advice, "A click is the button in Salesforce, or: " + ctl("callout", r)}
+		lines = []string{r.ErrorCode.Info().Advice, "A click is the button in Salesforce, or: " + ctl("retry", r) + " --by YOU --why TEXT"}
 	}
 	for i, step := range guide.Steps {
 		mark := fmt.Sprintf("%d. ", i+1)
@@ -239,17 +332,20 @@ func advice(r order.Record, sides map[order.Side]order.Control, now time.Time) [
 	return lines
 }
 
+// giveUp is how long an order is tried (provision.GiveUp, which this tool does
+// not link; a test compares them).
+const giveUp = 72 * time.Hour
+
 func adviceOpen(r order.Record, sides map[order.Side]order.Control, now time.Time) []string {
 	for _, side := range slices.Sorted(maps.Keys(sides)) {
 		s := sides[side]
 		switch {
 		case s.Paused:
-			return []string{"Nothing for this order alone: work is paused. When the reason is gone: orderctl resume --by YOU"}
+			return []string{"Nothing for this order alone: work is paused. When the reason is gone: orderctl resume --by YOU, for another's pause with --of NAME"}
 		case s.Open(now) || s.ProbeDue(now):
 			return append(append([]string{s.Why.Info().Seen}, plainSteps(s.Why)...), "The breaker closes by itself once a probe succeeds; the order loses no try.")
 		}
 	}
-	const late = 15 * time.Minute
 	switch {
 	case r.State == order.Working && r.LeaseUntil.Before(now):
 		return []string{"Nothing: its worker died, and the clock gives the order to another one within a minute or two."}
@@ -259,7 +355,7 @@ func adviceOpen(r order.Record, sides map[order.Side]order.Control, now time.Tim
 			"Look at the alarms of ProvisionFunction, its log and the age of the work queue.",
 		}
 	case r.ErrorCode != "":
-		return append([]string{"Nothing: it tries again " + until(r.DueAt, now) + ", for 72 hours. If it goes on:"}, plainSteps(r.ErrorCode)...)
+		return append([]string{"Nothing: it tries again " + inTime(r.DueAt, now) + ". It gives up 72 hours after this try began, at " + clock(r.OpenedAt.Add(giveUp)) + ". If it goes on:"}, plainSteps(r.ErrorCode)...)
 	}
 	return []string{"Nothing: it is being provisioned."}
 }
@@ -296,34 +392,4 @@ func short(t order.Token) string {
 		return string(t[:8]) + "…"
 	}
 	return string(t)
-}
-
-func ago(t, now time.Time) string {
-	if t.IsZero() {
-		return "never"
-	}
-	return t.UTC().Format("2006-01-02 15:04:05Z") + " (" + span(now.Sub(t)) + " ago)"
-}
-
-func until(t, now time.Time) string {
-	switch {
-	case t.IsZero():
-		return "at no time"
-	case t.After(now):
-		return "in " + span(t.Sub(now)) + ", at " + t.UTC().Format("15:04:05Z")
-	}
-	return "since " + span(now.Sub(t))
-}
-
-// span rounds a duration to what a reader needs.
-func span(d time.Duration) string {
-	switch {
-	case d >= 48*time.Hour:
-		return fmt.Sprintf("%d days", int(d.Hours()/24))
-	case d >= 2*time.Hour:
-		return fmt.Sprintf("%d h", int(d.Hours()))
-	case d >= 2*time.Minute:
-		return fmt.Sprintf("%d min", int(d.Minutes()))
-	}
-	return fmt.Sprintf("%d s", int(d.Seconds()))
 }

@@ -29,6 +29,7 @@ type meter interface {
 // handler turns queue messages and clock ticks into hints for the engine.
 type handler struct {
 	engine  runner
+	desk    *desk
 	store   provision.DueStore
 	hints   provision.Hints
 	workers int
@@ -57,24 +58,29 @@ type hint struct {
 type wake struct {
 	Records []events.SQSMessage `json:"Records"`
 	Source  string              `json:"source"`
+	question
 }
 
-// Handle takes an SQS event (one hint) or a schedule's tick. It returns an
-// error only when the table could not be asked: then the queue keeps the hint.
-func (h *handler) Handle(ctx context.Context, raw json.RawMessage) error {
+// Handle takes an SQS event (one hint), a schedule's tick, or a question of
+// orderctl, which alone is answered. It returns an error only when the table
+// could not be asked: then the queue keeps the hint.
+func (h *handler) Handle(ctx context.Context, raw json.RawMessage) (any, error) {
 	var e wake
 	if err := json.Unmarshal(raw, &e); err != nil {
-		return fmt.Errorf("read event: %w", err)
+		return nil, fmt.Errorf("read event: %w", err)
+	}
+	if e.asked() {
+		return h.desk.answer(ctx, e.question)
 	}
 	if e.Records == nil {
-		return h.tick(ctx)
+		return nil, h.tick(ctx)
 	}
 	for _, m := range e.Records {
 		if err := h.message(ctx, m); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	return nil
+	return nil, nil
 }
 
 func (h *handler) message(ctx context.Context, m events.SQSMessage) error {

@@ -100,7 +100,7 @@ func message(t *testing.T, body string) json.RawMessage {
 func TestMessageRunsItsOrder(t *testing.T) {
 	h, e, _, _, c := setup()
 	e.res = provision.Result{End: provision.EndProvisioned}
-	if err := h.Handle(t.Context(), recorded(t, "sqs.json")); err != nil {
+	if _, err := h.Handle(t.Context(), recorded(t, "sqs.json")); err != nil {
 		t.Fatal(err)
 	}
 	if !slices.Equal(e.ran, []string{"801000000000001AAA"}) || c["RunProvisioned"] != 1 || c["TimeToProvision"] != 1 {
@@ -111,7 +111,7 @@ func TestMessageRunsItsOrder(t *testing.T) {
 func TestUnreadableMessageIsDroppedLoudly(t *testing.T) {
 	for _, body := range []string{"", "{", `{"pk":"control#whmcs"}`, `{"pk":"order#001000000000001AAA"}`, `{"pk":7}`, `{}`} {
 		h, e, _, _, c := setup()
-		if err := h.Handle(t.Context(), message(t, body)); err != nil {
+		if _, err := h.Handle(t.Context(), message(t, body)); err != nil {
 			t.Errorf("%q: %v", body, err)
 		}
 		if len(e.ran) != 0 || c["HintUnreadable"] != 1 {
@@ -123,7 +123,7 @@ func TestUnreadableMessageIsDroppedLoudly(t *testing.T) {
 func TestTableAwayKeepsTheHint(t *testing.T) {
 	h, e, _, _, _ := setup()
 	e.err = fault.New(fault.StoreUnavailable, "")
-	if err := h.Handle(t.Context(), recorded(t, "sqs.json")); !errors.Is(err, fault.New(fault.StoreUnavailable, "")) {
+	if _, err := h.Handle(t.Context(), recorded(t, "sqs.json")); !errors.Is(err, fault.New(fault.StoreUnavailable, "")) {
 		t.Errorf("got %v", err)
 	}
 }
@@ -144,7 +144,7 @@ func ids(t *testing.T, n int) []order.ID {
 func TestTickTopsUpUntilNothingIsDue(t *testing.T) {
 	h, _, d, q, _ := setup()
 	d.due = ids(t, 10)
-	if err := h.Handle(t.Context(), recorded(t, "schedule.json")); err != nil {
+	if _, err := h.Handle(t.Context(), recorded(t, "schedule.json")); err != nil {
 		t.Fatal(err)
 	}
 	if len(q.sent) != 10 || q.sent[0] != `{"pk":"order#80100000000000AAAQ"}` {
@@ -160,7 +160,7 @@ func TestTickTopsUpUntilNothingIsDue(t *testing.T) {
 func TestTickHintsWhatTheOtherShardsHave(t *testing.T) {
 	h, _, d, q, _ := setup()
 	d.due, d.failed = ids(t, 3), fault.Wrap(fault.StoreUnavailable, errors.New("shard 5"))
-	if err := h.Handle(t.Context(), recorded(t, "schedule.json")); fault.CodeOf(err) != fault.StoreUnavailable {
+	if _, err := h.Handle(t.Context(), recorded(t, "schedule.json")); fault.CodeOf(err) != fault.StoreUnavailable {
 		t.Errorf("got %v", err)
 	}
 	if len(q.sent) != 3 {
@@ -173,7 +173,7 @@ func TestTickEndsWithTheMinute(t *testing.T) {
 	for range 10 {
 		d.due = append(d.due, ids(t, 20)...)
 	}
-	if err := h.Handle(t.Context(), recorded(t, "schedule.json")); err != nil {
+	if _, err := h.Handle(t.Context(), recorded(t, "schedule.json")); err != nil {
 		t.Fatal(err)
 	}
 	if n := len(q.sent); n < 40 || n >= 200 {
@@ -191,7 +191,7 @@ func TestTickSendsNothingWhile(t *testing.T) {
 			h, _, d, q, _ := setup()
 			d.due = ids(t, 3)
 			set(h, d, q)
-			if err := h.Handle(t.Context(), recorded(t, "schedule.json")); err != nil {
+			if _, err := h.Handle(t.Context(), recorded(t, "schedule.json")); err != nil {
 				t.Fatal(err)
 			}
 			if len(q.sent) != 0 {

@@ -63,12 +63,15 @@ func wire(ctx context.Context, getenv func(string) string, out io.Writer) (*hand
 		return nil, err
 	}
 	deps := provision.Deps{Store: table, Orders: orders, Billing: billing, Clock: clock, Log: env.Log, Skewed: check.Check}
-	if deps.WHMCS, err = breaker.New(breaker.Deps{Controls: table, Side: order.SideWHMCS, Probe: billing.Probe, Now: clock.Now, Log: env.Log}, c.Engine.RetryBase); err != nil {
+	whmcsSide, err := breaker.New(breaker.Deps{Controls: table, Side: order.SideWHMCS, Probe: billing.Probe, Now: clock.Now, Log: env.Log}, c.Engine.RetryBase)
+	if err != nil {
 		return nil, err
 	}
-	if deps.Salesforce, err = breaker.New(breaker.Deps{Controls: table, Side: order.SideSalesforce, Probe: orders.Probe, Now: clock.Now, Log: env.Log}, c.Engine.RetryBase); err != nil {
+	salesforceSide, err := breaker.New(breaker.Deps{Controls: table, Side: order.SideSalesforce, Probe: orders.Probe, Now: clock.Now, Log: env.Log}, c.Engine.RetryBase)
+	if err != nil {
 		return nil, err
 	}
+	deps.WHMCS, deps.Salesforce = whmcsSide, salesforceSide
 	rules := provision.Config(c.Engine)
 	rules.GiveUp, rules.VerifyFor = provision.GiveUp, provision.VerifyFor
 	engine, err := provision.New(deps, rules)
@@ -76,6 +79,11 @@ func wire(ctx context.Context, getenv func(string) string, out io.Writer) (*hand
 		return nil, err
 	}
 	return &handler{
+		desk: &desk{
+			engine: engine, table: table, orders: orders, billing: billing, skewed: check.Check,
+			sides: map[string]prober{string(order.SideWHMCS): whmcsSide, string(order.SideSalesforce): salesforceSide},
+			clerk: &clerk{table: table, orders: orders, billing: billing, meter: env.Metrics, now: clock.Now},
+		},
 		engine: engine, store: table, hints: &queue{client: sqs.NewFromConfig(env.AWS), url: c.WorkQueueURL},
 		workers: c.Concurrency, meter: env.Metrics, log: env.Log, now: clock.Now, sleep: clock.Sleep,
 	}, nil

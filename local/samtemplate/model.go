@@ -114,6 +114,7 @@ type Schedule struct {
 	Function string // short name
 	Every    time.Duration
 	MaxAge   time.Duration
+	Input    string // the event; "" = the scheduler's own
 }
 
 // API is an HTTP API.

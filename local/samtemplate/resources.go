@@ -259,6 +259,7 @@ func (r *reader) schedule(id, function string, p *props) {
 		s.MaxAge = p.seconds("MaximumEventAgeInSeconds", 86400)
 		p.noRetry()
 	})
+	s.Input = p.text("Input")
 	p.ignore("Description", "FlexibleTimeWindow")
 	r.model.Schedules = append(r.model.Schedules, s)
 }

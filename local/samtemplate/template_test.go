@@ -213,7 +213,7 @@ func TestTheSystemsTemplate(t *testing.T) {
 		if r.Function != "status" || r.IAM != (issuer == "") || (r.JWT != nil) != (issuer != "") {
 			t.Errorf("portal route %+v", r)
 		}
-		if len(m.Tables) != 1 || m.Tables[0].StreamView != "NEW_IMAGE" || m.Tables[0].TTLAttribute != "expires_at" || len(m.Tables[0].Indexes) != 2 {
+		if len(m.Tables) != 1 || m.Tables[0].StreamView != "NEW_IMAGE" || m.Tables[0].TTLAttribute != "expires_at" || len(m.Tables[0].Indexes) != 3 {
 			t.Errorf("tables %+v", m.Tables)
 		}
 		if len(m.Pipes) != 1 || m.Pipes[0].InputTemplate == "" || len(m.Streams) != 1 || !m.Streams[0].ReportPartial || m.Streams[0].OnFailureARN == "" || len(m.Works) != 1 || m.Works[0].MaxConcurrency != 2 {

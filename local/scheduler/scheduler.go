@@ -29,6 +29,7 @@ type Schedule struct {
 	Function string // short name
 	Every    time.Duration
 	MaxAge   time.Duration // of an event that found no room to run
+	Input    string        // the event; "" = the service's own
 }
 
 // Options are what a Scheduler needs.
@@ -82,7 +83,10 @@ func (c *Scheduler) Fire(name string) bool {
 }
 
 func (c *Scheduler) fire(s Schedule, at time.Time) {
-	event := c.event(s, at)
+	event := s.Input
+	if event == "" {
+		event = c.event(s, at)
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.done {

@@ -53,6 +53,19 @@ func TestTicksComeAtTheirRateAndNotAtOnce(t *testing.T) {
 	})
 }
 
+func TestAnInputIsTheEvent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &function{}
+		c := start(t, f, scheduler.Schedule{Name: "Audit", Function: "provision", Every: time.Hour, MaxAge: time.Hour, Input: `{"audit":{"days":2}}`})
+		c.Fire("Audit")
+		synctest.Wait()
+		c.Close()
+		if len(f.events) != 1 || f.events[0] != `{"audit":{"days":2}}` {
+			t.Errorf("events %q", f.events)
+		}
+	})
+}
+
 func TestAFailedTickIsNotTriedAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &function{err: errors.New("no")}

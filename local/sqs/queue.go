@@ -146,6 +146,21 @@ func (q *Queue) Delete(receipt string) {
 	q.messages = slices.DeleteFunc(q.messages, func(m *message) bool { return receipt != "" && m.Receipt == receipt })
 }
 
+// Show makes the message that was received with this handle visible to others
+// in that time (ChangeMessageVisibility). A handle that is no longer the newest
+// changes nothing.
+func (q *Queue) Show(receipt string, in time.Duration) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for _, m := range q.messages {
+		if receipt != "" && m.Receipt == receipt {
+			m.visibleAt = time.Now().Add(in)
+			close(q.changed)
+			q.changed = make(chan struct{})
+		}
+	}
+}
+
 // Counts of messages: visible now, received and not deleted, and delayed.
 type Counts struct{ Visible, InFlight, Delayed int }
 

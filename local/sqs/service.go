@@ -99,6 +99,19 @@ func (s *Service) serve(r *http.Request, target string, in *input) (any, error) 
 		}
 		q.Delete(in.ReceiptHandle)
 		return struct{}{}, nil
+	case "ChangeMessageVisibility":
+		switch {
+		case in.ReceiptHandle == "":
+			return nil, missing("ReceiptHandle")
+		case in.VisibilityTimeout == nil:
+			return nil, missing("VisibilityTimeout")
+		}
+		seconds, err := bounded(in.VisibilityTimeout, "VisibilityTimeout", 0, 43200, 0)
+		if err != nil {
+			return nil, err
+		}
+		q.Show(in.ReceiptHandle, time.Duration(seconds)*time.Second)
+		return struct{}{}, nil
 	case "GetQueueAttributes":
 		return attributes(q, in.AttributeNames)
 	}

@@ -193,6 +193,31 @@ func TestSDKSendsReceivesAndDeletes(t *testing.T) {
 	}
 }
 
+func TestSDKShowsAHiddenMessageAgain(t *testing.T) {
+	c, url := client(t)
+	ctx := t.Context()
+	if _, err := c.SendMessage(ctx, &sqs.SendMessageInput{QueueUrl: url, MessageBody: aws.String("one")}); err != nil {
+		t.Fatal(err)
+	}
+	receive := func() []types.Message {
+		got, err := c.ReceiveMessage(ctx, &sqs.ReceiveMessageInput{QueueUrl: url, VisibilityTimeout: 600})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return got.Messages
+	}
+	first := receive()
+	if len(first) != 1 || len(receive()) != 0 {
+		t.Fatalf("received %+v", first)
+	}
+	if _, err := c.ChangeMessageVisibility(ctx, &sqs.ChangeMessageVisibilityInput{QueueUrl: url, ReceiptHandle: first[0].ReceiptHandle, VisibilityTimeout: 0}); err != nil {
+		t.Fatal(err)
+	}
+	if second := receive(); len(second) != 1 || aws.ToString(second[0].Body) != "one" {
+		t.Errorf("shown again: %+v", second)
+	}
+}
+
 func TestSDKSeesTheServicesErrors(t *testing.T) {
 	c, url := client(t)
 	ctx := t.Context()

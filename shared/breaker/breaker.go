@@ -105,6 +105,26 @@ func (b *Breaker) Admit(ctx context.Context) (c order.Control, blocked *order.Bl
 	return closed, nil, nil
 }
 
+// ProbeNow asks the side at once whether it serves, for a person who does not
+// wait for the next window, and closes the breaker if it does; an open breaker
+// is then due for its probe, which this caller makes unless a worker wins it.
+// blocked says that work must wait all the same: paused, or effects must show
+// it. Errors: what the probe found; store_unavailable, internal_error.
+func (b *Breaker) ProbeNow(ctx context.Context) (blocked *order.Blocked, err error) {
+	now := b.d.Now()
+	c, err := b.d.Controls.ChangeControl(ctx, b.d.Side, func(c order.Control) (order.Control, bool) { return c.Due(now) })
+	if err != nil {
+		return nil, err
+	}
+	if c.OpenUntil.IsZero() || c.Paused { // nothing to close, or not to be closed now
+		probe, cancel := context.WithTimeout(ctx, probeTime)
+		defer cancel()
+		return c.Blocked(now), b.d.Probe(probe)
+	}
+	_, blocked, err = b.Admit(ctx)
+	return blocked, err
+}
+
 // Trip opens the breaker at once, for a fault of the installation, and returns
 // until when. One that is open already stays as it is. Errors: store_unavailable.
 func (b *Breaker) Trip(ctx context.Context, cause error) (until time.Time, err error) {

@@ -99,6 +99,12 @@ const (
 	NotDue               Code = "not_due"
 	StateChanged         Code = "state_changed"
 	ConfigurationInvalid Code = "configuration_invalid"
+
+	// What keeps orderctl from AWS.
+	AWSCredentials Code = "aws_credentials_missing"
+	AWSDenied      Code = "aws_denied"
+	AWSNotFound    Code = "aws_not_found"
+	AWSUnreachable Code = "aws_unreachable"
 )
 
 // Group says where a code is seen. The generated tables of the docs follow it.

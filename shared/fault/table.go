@@ -118,7 +118,7 @@ var table = map[Code]Info{
 		Seen: "The order does not exist in Salesforce, or is hidden from the integration user.", Do: "Ask the on-call engineer to check what that user may see.",
 		OnCall: steps(
 			"In Salesforce, open the order as the integration user. Give the user its permission set or share the order with it.",
-			"Click again: `orderctl callout {id}`",
+			"Click again: `orderctl retry {id} --by YOU --why TEXT`",
 		),
 	},
 	ReductionOrder: {Status: 422, Kind: Permanent, Group: GroupOrder, Title: "Reduction order",
@@ -143,7 +143,7 @@ var table = map[Code]Info{
 			}},
 			{Steps: []string{
 				"The payment method: set `WHMCS_PAYMENT_METHOD` to one that the error lists. Anything else: correct it in Salesforce or WHMCS.",
-				"Click again: `orderctl callout {id}`",
+				"Click again: `orderctl retry {id} --by YOU --why TEXT`",
 			}},
 		},
 	},
@@ -151,21 +151,21 @@ var table = map[Code]Info{
 		Seen: "Nothing was ordered in 72 hours of trying.", Do: "Click again to try for another 72 hours.",
 		OnCall: steps(
 			"Find in the history what stood in the way, and remove it.",
-			"Click again: `orderctl callout {id}`",
+			"Click again: `orderctl retry {id} --by YOU --why TEXT`",
 		),
 	},
 	NotProcessable: {Status: 422, Kind: Permanent, Group: GroupOrder, Title: "Not processable",
 		Seen: "The bridge cannot process this order; nothing was ordered.", Do: "Ask the on-call engineer.",
 		OnCall: steps(
 			"The error says what stands in the way: the order is too large, its item in the table cannot be read, or each run of ProvisionFunction ended without a word (out of memory, for instance: see its log for the order id).",
-			"Remove the cause, then click again: `orderctl callout {id}`",
+			"Remove the cause, then click again: `orderctl retry {id} --by YOU --why TEXT`",
 		),
 	},
 	Stopped: {Status: 422, Kind: Permanent, Group: GroupOrder, Title: "Stopped by an operator",
 		Seen: "An operator stopped the order; nothing of it is in WHMCS.", Do: "Click again to resume.",
 		OnCall: steps(
 			"Read in the history who stopped it and why. Nothing of it is in WHMCS.",
-			"Resume it with a click: `orderctl callout {id}`",
+			"Resume it with a click: `orderctl retry {id} --by YOU --why TEXT`",
 		),
 	},
 	RequestNotDelivered: {Status: 422, Kind: Retryable, Group: GroupOrder, Title: "Request not delivered",
@@ -194,7 +194,7 @@ var table = map[Code]Info{
 				Seen: "WHMCS order {order} could not be read or accepted for 72 hours.",
 				Steps: []string{
 					"In WHMCS, open order {order} and remove the cause that the error and the history name.",
-					"Click again, it reads the order and goes on: `orderctl callout {id}`",
+					"Click again, it reads the order and goes on: `orderctl retry {id} --by YOU --why TEXT`",
 				}},
 			{At: []string{"accepting"},
 				Seen: "AcceptOrder of WHMCS order {order} may have run, and the order still reads Pending.",
@@ -202,7 +202,7 @@ var table = map[Code]Info{
 					"In WHMCS, open order {order}, and find out on the remote system whether its accounts exist.",
 					"They do not exist: accept the order in WHMCS.\n" +
 						"They exist: set its services to Active in WHMCS.",
-					"Click again, it reads and verifies and does not accept a second time: `orderctl callout {id}`",
+					"Click again, it reads and verifies and does not accept a second time: `orderctl retry {id} --by YOU --why TEXT`",
 				}},
 		},
 	},
@@ -213,7 +213,7 @@ var table = map[Code]Info{
 				Seen: "The WHMCS order that carries the marker is not what was ordered.",
 				Steps: []string{
 					"In WHMCS, compare the order that the error names with the Salesforce order, and correct it.",
-					"Click again, it compares again: `orderctl callout {id}`\n" +
+					"Click again, it compares again: `orderctl retry {id} --by YOU --why TEXT`\n" +
 						"Another order is the right one, number N: `orderctl resolve {id} --adopt N --by YOU --why TEXT`\n" +
 						"Order again, as Salesforce has it now (what was sent is not read again by a click): cancel the wrong one in WHMCS, then `orderctl resolve {id} --none --by YOU --why TEXT`",
 				}},
@@ -221,7 +221,7 @@ var table = map[Code]Info{
 				Seen: "WHMCS order {order} is not what was ordered.",
 				Steps: []string{
 					"In WHMCS, compare order {order} with the Salesforce order, and correct it.",
-					"Click again, it compares again: `orderctl callout {id}`\n" +
+					"Click again, it compares again: `orderctl retry {id} --by YOU --why TEXT`\n" +
 						"Another order is the right one, number N: `orderctl resolve {id} --adopt N --by YOU --why TEXT`\n" +
 						"Order again, as Salesforce has it now (what was sent is not read again by a click): cancel order {order} in WHMCS, then `orderctl resolve {id} --none --by YOU --why TEXT`",
 				}},
@@ -255,7 +255,7 @@ var table = map[Code]Info{
 				Seen: "Beside WHMCS order {order} others carry the marker. The error names them.",
 				Steps: []string{
 					"In WHMCS, cancel the wrong ones but check their services first. The bridge accepted order {order}.",
-					"Click again, it searches and verifies again: `orderctl callout {id}`",
+					"Click again, it searches and verifies again: `orderctl retry {id} --by YOU --why TEXT`",
 				}},
 		},
 	},
@@ -268,14 +268,14 @@ var table = map[Code]Info{
 					"`orderctl pause --by YOU --why TEXT`, since each probe of an open breaker lets one more order through.",
 					"Find the hook or addon that strips the notes, or set `WHMCS_MARKER` to custom fields of the products, one for each.",
 					"In WHMCS, put this line into the admin notes of order {order}, or into the field of `WHMCS_MARKER`: `{marker}`",
-					"Resume, then click again: `orderctl resume --by YOU`, `orderctl callout {id}`",
+					"Resume, then click again: `orderctl resume --by YOU --all`, `orderctl retry {id} --by YOU --why TEXT`",
 				}},
 			{At: []string{"accepted"},
 				Seen: "WHMCS order {order} carried its marker and is no longer found by it.",
 				Steps: []string{
 					"Find out what removed the marker.",
 					"In WHMCS, put this line into the admin notes of order {order}, or into the field of `WHMCS_MARKER`: `{marker}`",
-					"Click again, it searches and verifies again: `orderctl callout {id}`",
+					"Click again, it searches and verifies again: `orderctl retry {id} --by YOU --why TEXT`",
 				}},
 		},
 	},
@@ -285,7 +285,7 @@ var table = map[Code]Info{
 			{At: []string{"adding"},
 				Seen: "WHMCS_Order_ID__c names a WHMCS order that does not exist or lacks this order's marker. A clone copies the field.",
 				Steps: []string{
-					"In Salesforce, clear WHMCS_Order_ID__c and click again: `orderctl callout {id}`\n" +
+					"In Salesforce, clear WHMCS_Order_ID__c and click again: `orderctl retry {id} --by YOU --why TEXT`\n" +
 						"The WHMCS order belongs to this order all the same, number N: `orderctl resolve {id} --adopt N --by YOU --why TEXT`",
 				}},
 		},
@@ -297,7 +297,7 @@ var table = map[Code]Info{
 				Seen: "AcceptOrder succeeded, and not every service of WHMCS order {order} is known to be Active.",
 				Steps: []string{
 					"In WHMCS, open order {order}, and Utilities, Module Queue. Activate the services that are not Active.",
-					"Click again, it verifies again: `orderctl callout {id}`",
+					"Click again, it verifies again: `orderctl retry {id} --by YOU --why TEXT`",
 				}},
 		},
 	},
@@ -309,14 +309,14 @@ var table = map[Code]Info{
 				Steps: []string{
 					"Read in the history who stopped it and why.",
 					"Search WHMCS for `{marker}`. If the customer is not to be served, cancel there what you find.",
-					"To resume: click, it searches WHMCS first: `orderctl callout {id}`",
+					"To resume: click, it searches WHMCS first: `orderctl retry {id} --by YOU --why TEXT`",
 				}},
 			{At: []string{"added", "accepting", "accepted"},
 				Seen: "An operator stopped the order. WHMCS order {order} is its.",
 				Steps: []string{
 					"Read in the history who stopped it and why.",
 					"Open WHMCS order {order}. If it is alive and the customer is not to be served, cancel it there.",
-					"To resume: click, it reads the order and goes on: `orderctl callout {id}`",
+					"To resume: click, it reads the order and goes on: `orderctl retry {id} --by YOU --why TEXT`",
 				}},
 		},
 	},
@@ -328,7 +328,7 @@ var table = map[Code]Info{
 				Steps: []string{
 					"On the remote system, find out whether the account exists.",
 					"Remove the cause. If the account exists, set its service to Active in WHMCS.",
-					"Click again: `orderctl callout {id}`\n" +
+					"Click again: `orderctl retry {id} --by YOU --why TEXT`\n" +
 						"While the WHMCS order is Pending, the click allows one more run of the module. Once it is Active no click runs it: run Module Create on the service in WHMCS first.",
 				}},
 			{At: []string{"accepted"},
@@ -338,7 +338,7 @@ var table = map[Code]Info{
 					"It exists: set its service to Active in WHMCS.\n" +
 						"It does not exist: remove the cause, then run Module Create on the service in WHMCS.",
 					"In Utilities, Module Queue, see that the entry of the service is gone; while it is there, the order fails again.",
-					"Click again, it verifies and runs no module: `orderctl callout {id}`",
+					"Click again, it verifies and runs no module: `orderctl retry {id} --by YOU --why TEXT`",
 				}},
 		},
 	},
@@ -453,6 +453,22 @@ var table = map[Code]Info{
 	ConfigurationInvalid: {Status: 500, Kind: Config, Group: GroupWork, Title: "Configuration invalid",
 		Seen: "A setting is missing or not valid.", Do: "Ask the on-call engineer to correct it.",
 		OnCall: steps("Correct the setting that the log names: a parameter of the stack, or in `make run` a variable of the environment."),
+	},
+	AWSCredentials: {Status: 500, Kind: Rejected, Group: GroupWork, Title: "AWS credentials missing",
+		Seen: "AWS credentials are missing, expired or not valid.", Do: "Log in to AWS again, or name another profile.",
+		OnCall: steps("`aws sts get-caller-identity` says who you are; `aws sso login`, `--profile NAME` or the variables of the environment."),
+	},
+	AWSDenied: {Status: 500, Kind: Rejected, Group: GroupWork, Title: "AWS access denied",
+		Seen: "AWS does not allow this with your credentials.", Do: "Take a role that may do it; the cause names the action.",
+		OnCall: steps("Take a role that may do the action that the error names, or ask the platform engineer for it."),
+	},
+	AWSNotFound: {Status: 500, Kind: Rejected, Group: GroupWork, Title: "Not found in AWS",
+		Seen: "AWS has no table, queue, secret, function or stack of that name here.", Do: "Compare account, region and name.",
+		OnCall: steps("Compare account, region and name: `orderctl env --stack NAME` prints the names of an installation."),
+	},
+	AWSUnreachable: {Status: 500, Kind: Rejected, Group: GroupWork, Title: "AWS not reachable",
+		Seen: "AWS does not answer from here.", Do: "Check the network, the region and AWS_ENDPOINT_URL.",
+		OnCall: steps("Check the network, the region, and that `AWS_ENDPOINT_URL` is empty or the address that `make run` prints."),
 	},
 }
 

@@ -24,6 +24,16 @@ func (c Control) Opened(now, until time.Time, why fault.Code, fails int) (opened
 	return c, true
 }
 
+// Due is c with its breaker's probe due at now; changed is false where it is
+// closed, or due already.
+func (c Control) Due(now time.Time) (due Control, changed bool) {
+	if !c.Open(now) {
+		return c, false
+	}
+	c.OpenUntil = ms(now)
+	return c, true
+}
+
 // Probed is c with an OpenUntil that has passed (seen's) moved to until, and
 // mine as the owner of the probe; changed is false where another worker won it.
 func (c Control) Probed(seen Control, until time.Time, mine Token) (probed Control, changed bool) {

@@ -131,10 +131,7 @@ func (r Record) Claim(c Claim) (Record, Outcome, error) {
 		r.Signal, r.Seq = SignalStatus, r.Seq.Next(now)
 		return r, met, nil
 	case Reopened:
-		if failure == fault.ModuleFailed && r.RecoveryPoint == PointAccepting {
-			r.Word = r.Word.WithRerun()
-		}
-		r = r.reopen(now)
+		r = r.again(now)
 	}
 	r.Keys = LastKeys(append(slices.Clone(r.Keys), c.Key))
 	r.AccountID = cmp.Or(r.AccountID, c.AccountID)
@@ -158,6 +155,15 @@ func (r Record) meets(c Claim) Outcome {
 // the failure; a timestamp may have no more than seconds.
 func (c Claim) signedBefore(failure time.Time) bool {
 	return !c.SignedAt.IsZero() && c.SignedAt.Truncate(time.Second).Before(failure.Truncate(time.Second))
+}
+
+// again is a new try of a failed order that a person asked for: it consents to
+// one more run of a module that failed.
+func (r Record) again(now time.Time) Record {
+	if r.ErrorCode == fault.ModuleFailed && r.RecoveryPoint == PointAccepting {
+		r.Word = r.Word.WithRerun()
+	}
+	return r.reopen(now)
 }
 
 // reopen queues a failed order at its recovery point: a new try, due now. What

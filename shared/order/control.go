@@ -2,7 +2,9 @@ package order
 
 import (
 	"errors"
+	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"orderbridge/shared/fault"
@@ -24,6 +26,9 @@ type Control struct {
 	Reason string
 	By     string
 	At     time.Time // when paused or resumed last
+	// Holds says who keeps it paused, oldest first. A switch that was paused
+	// before there were holds has none: Held makes one of By.
+	Holds []Hold
 	// OpenUntil: no work before then; zero = breaker closed. The worker that
 	// moves an OpenUntil that has passed owns the probe.
 	OpenUntil time.Time
@@ -53,6 +58,20 @@ type Control struct {
 	History []Entry
 }
 
+// Hold is one person's reason why no work may begin.
+type Hold struct {
+	By, Reason string
+	At         time.Time
+}
+
+// Held returns who keeps c paused, oldest first; none where it is not.
+func (c Control) Held() []Hold {
+	if c.Paused && len(c.Holds) == 0 {
+		return []Hold{{By: c.By, Reason: c.Reason, At: c.At}}
+	}
+	return c.Holds
+}
+
 // LookAlways is a LookBefore that is after every order: a restore was meant, and
 // when it was is not known.
 func LookAlways() time.Time { return time.Date(9999, time.December, 31, 0, 0, 0, 0, time.UTC) }
@@ -74,6 +93,10 @@ func (c Control) Normal() Control {
 		*t = ms(*t)
 	}
 	c.History, c.Unsure = list(c.History), table(c.Unsure)
+	c.Holds = list(c.Holds)
+	for i := range c.Holds {
+		c.Holds[i].At = ms(c.Holds[i].At)
+	}
 	return c
 }
 
@@ -86,17 +109,57 @@ func (c Control) ProbeDue(now time.Time) bool {
 	return !c.OpenUntil.IsZero() && !c.OpenUntil.After(now)
 }
 
-// Pause keeps every order from being worked on until Resume; callouts are still
-// accepted. Errors: internal_error without a time.
+// Pause keeps every order from being worked on until its hold is released;
+// callouts are still accepted. Each name has one hold: a second pause of the
+// same person changes the reason. Errors: internal_error without a time.
 func (c Control) Pause(reason, by string, at time.Time) (Control, error) {
-	c.Paused, c.Reason, c.By, c.At = true, Cut(reason, MaxDetail), Cut(by, MaxBy), ms(at)
+	h := Hold{By: Cut(by, MaxBy), Reason: Cut(reason, MaxDetail), At: ms(at)}
+	c.Holds = append(without(c.Held(), h.By), h)
+	c.Paused, c.Reason, c.By, c.At = true, h.Reason, h.By, h.At
 	return c.line(Entry{At: at, Event: "paused", Detail: reason, By: by})
 }
 
-// Resume ends a pause. Errors: internal_error without a time.
+// Release ends the hold of one person; work goes on once nobody holds it.
+// Errors: state_changed where that person holds nothing; internal_error without
+// a time.
+func (c Control) Release(of, by string, at time.Time) (Control, error) {
+	held := c.Held()
+	left := without(held, Cut(of, MaxBy))
+	switch {
+	case len(left) == len(held) && len(held) == 0:
+		return c, fault.New(fault.StateChanged, "Nothing is paused.")
+	case len(left) == len(held):
+		return c, fault.New(fault.StateChanged, fmt.Sprintf("%s pauses nothing. Paused by %s.", of, names(held)))
+	case len(left) == 0:
+		return c.Resume(by, at)
+	}
+	last := left[len(left)-1]
+	c.Holds, c.Reason, c.By, c.At = left, last.Reason, last.By, last.At
+	return c.line(Entry{At: at, Event: "released", Detail: "the pause of " + of, By: by})
+}
+
+// Resume ends every hold. Errors: internal_error without a time.
 func (c Control) Resume(by string, at time.Time) (Control, error) {
-	c.Paused, c.Reason, c.By, c.At = false, "", Cut(by, MaxBy), ms(at)
+	c.Paused, c.Reason, c.By, c.At, c.Holds = false, "", Cut(by, MaxBy), ms(at), nil
 	return c.line(Entry{At: at, Event: "resumed", By: by})
+}
+
+func without(held []Hold, by string) []Hold {
+	var left []Hold
+	for _, h := range held {
+		if h.By != by {
+			left = append(left, h)
+		}
+	}
+	return left
+}
+
+func names(held []Hold) string {
+	all := make([]string, 0, len(held))
+	for _, h := range held {
+		all = append(all, h.By)
+	}
+	return strings.Join(all, ", ")
 }
 
 // WithLookBefore makes orders created before that time be searched in WHMCS

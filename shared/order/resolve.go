@@ -11,12 +11,14 @@ import (
 // Resolution is what a person decided about a failed order.
 type Resolution struct {
 	ID ID
-	// Exactly one of the four: Adopt holds a WHMCS order id, None says that
-	// there is none, Stop changes the code alone, UndoAdopt takes Adopt back.
+	// Exactly one of the five: Adopt holds a WHMCS order id, None says that
+	// there is none, Stop changes the code alone, UndoAdopt takes Adopt back,
+	// Retry asks for one more try, as a click does.
 	Adopt     string
 	None      bool
 	Stop      bool
 	UndoAdopt bool
+	Retry     bool
 	// AnyClient, beside Adopt: the order may be another client's than the plan's.
 	AnyClient bool
 	By        string // who; required
@@ -27,13 +29,13 @@ type Resolution struct {
 // check refuses a resolution of which a part is missing.
 func (s Resolution) check() error {
 	chosen := 0
-	for _, yes := range []bool{s.Adopt != "", s.None, s.Stop, s.UndoAdopt} {
+	for _, yes := range []bool{s.Adopt != "", s.None, s.Stop, s.UndoAdopt, s.Retry} {
 		if yes {
 			chosen++
 		}
 	}
 	if s.ID.IsZero() || chosen != 1 || s.AnyClient && s.Adopt == "" || s.By == "" || s.Why == "" || s.Now.IsZero() {
-		return fault.Wrap(fault.Internal, errors.New("a resolution needs an order, one of adopt, none, stop and undo, a name, a reason and a time"))
+		return fault.Wrap(fault.Internal, errors.New("a resolution needs an order, one of adopt, none, stop, undo and retry, a name, a reason and a time"))
 	}
 	return nil
 }
@@ -49,6 +51,7 @@ func (s Resolution) check() error {
 //   - UndoAdopt: the WHMCS order that a person named is not this order's; it is
 //     queued, to search for its own. An order that was provisioned by the wrong
 //     one is open again.
+//   - Retry: it is queued at its recovery point, with the consent of a click.
 //
 // Errors: order_not_found for the zero Record; state_changed when r is not
 // failed (UndoAdopt: neither failed nor provisioned, or no order was named), or
@@ -78,6 +81,10 @@ func (r Record) Resolve(s Resolution) (Record, error) {
 		r.ErrorAt = now
 		e.Event = "resolved_stop"
 		return r.line(e), nil
+	}
+	if s.Retry {
+		e.Event, e.Detail = "retried", "after "+string(r.ErrorCode)+": "+s.Why
+		return r.again(now).line(e), nil
 	}
 	r = r.reopen(now)
 	r.AcceptedAt = time.Time{} // it is of the order that was known before

@@ -113,11 +113,7 @@ func engineOn(t *testing.T, mem *provisiontest.Memory, billing *atWork, clock *t
 			t.Fatal(err)
 		}
 	}
-	engine, err := provision.New(deps, provision.Config{
-		Lease: 150 * time.Second, Window: 15 * time.Second, Margin: 5 * time.Second, Settle: 5 * time.Minute, AcceptSettle: 15 * time.Minute,
-		AddTimeout: time.Minute, AcceptTimeout: 2 * time.Minute, RetryBase: time.Minute, GiveUp: provision.GiveUp, VerifyFor: provision.VerifyFor,
-		Resend: true, PaymentMethod: "mailin", Retention: time.Hour,
-	})
+	engine, err := provision.New(deps, usual())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -180,6 +176,15 @@ func TestAWorkerWhoseClockIsOffTakesNoLease(t *testing.T) {
 	}
 	if rec := mem.Records()[0]; rec.State != order.Queued || rec.Fence != 0 || billing.sent != 0 {
 		t.Errorf("%s, fence %d, %d AddOrder", rec.State, rec.Fence, billing.sent)
+	}
+}
+
+// usual is the configuration of an installation that set nothing.
+func usual() provision.Config {
+	return provision.Config{
+		Lease: 150 * time.Second, Window: 15 * time.Second, Margin: 5 * time.Second, Settle: 5 * time.Minute, AcceptSettle: 15 * time.Minute,
+		AddTimeout: time.Minute, AcceptTimeout: 2 * time.Minute, RetryBase: time.Minute, GiveUp: provision.GiveUp, VerifyFor: provision.VerifyFor,
+		Resend: true, PaymentMethod: "mailin", Retention: time.Hour,
 	}
 }
 

@@ -33,6 +33,7 @@ const (
 	fieldProductID  = "WH_Product_ID__c"
 	fieldCycle      = "Billing_Cycle__c"
 	fieldWHMCSOrder = "WHMCS_Order_ID__c"
+	fieldNumber     = "OrderNumber"
 	fieldModified   = "LastModifiedDate"
 
 	fieldStatus       = "Provisioning_Status__c"

@@ -19,32 +19,7 @@ import (
 // with a text for the operator, or a salesforce_* code. A permanent error comes
 // beside a Request that holds AccountID where the order has one.
 func (c *Client) Load(ctx context.Context, id order.ID) (order.Request, error) {
-	if id.IsZero() {
-		return order.Request{}, fault.New(fault.OrderNotFound, "")
-	}
-	if err := c.braked(); err != nil {
-		return order.Request{}, err
-	}
-	found, err := c.query(ctx, selectOrders(c.cfg.Optional)+" WHERE "+fieldID+" = "+quote(id.String()))
-	if err != nil {
-		return order.Request{}, err
-	}
-	if len(found) == 0 {
-		return order.Request{}, fault.New(fault.OrderNotFound, "")
-	}
-	o := found[0]
-	req := order.Request{ID: id, WHMCSOrderID: wholeText(o.text(fieldWHMCSOrder))}
-	if n, ok := whole(o.text(fieldSeq), 1); ok {
-		req.ShownSeq = order.Seq(n)
-	}
-	if raw := o.text(fieldAccountID); raw != "" {
-		account, ok := order.To18(raw)
-		if !ok {
-			return order.Request{}, fault.Wrap(fault.SalesforceUnavailable, fmt.Errorf("AccountId %.20q is no id", raw))
-		}
-		req.AccountID = account
-	}
-	items, err := c.follow(ctx, o.raw(fieldItems))
+	req, o, items, err := c.fetch(ctx, id)
 	if err != nil {
 		return req, err
 	}
@@ -55,6 +30,40 @@ func (c *Client) Load(ctx context.Context, id order.ID) (order.Request, error) {
 		return order.Request{ID: req.ID, AccountID: req.AccountID}, err
 	}
 	return req, nil
+}
+
+// fetch reads one order with its lines; of the request only what needs no
+// mapping is set.
+func (c *Client) fetch(ctx context.Context, id order.ID) (req order.Request, o record, items []record, err error) {
+	if id.IsZero() {
+		return order.Request{}, nil, nil, fault.New(fault.OrderNotFound, "")
+	}
+	if err := c.braked(); err != nil {
+		return order.Request{}, nil, nil, err
+	}
+	found, err := c.query(ctx, selectOrders(c.cfg.Optional)+" WHERE "+fieldID+" = "+quote(id.String()))
+	if err != nil {
+		return order.Request{}, nil, nil, err
+	}
+	if len(found) == 0 {
+		return order.Request{}, nil, nil, fault.New(fault.OrderNotFound, "")
+	}
+	o = found[0]
+	req = order.Request{ID: id, WHMCSOrderID: wholeText(o.text(fieldWHMCSOrder))}
+	if n, ok := whole(o.text(fieldSeq), 1); ok {
+		req.ShownSeq = order.Seq(n)
+	}
+	if raw := o.text(fieldAccountID); raw != "" {
+		account, ok := order.To18(raw)
+		if !ok {
+			return order.Request{}, nil, nil, fault.Wrap(fault.SalesforceUnavailable, fmt.Errorf("AccountId %.20q is no id", raw))
+		}
+		req.AccountID = account
+	}
+	if items, err = c.follow(ctx, o.raw(fieldItems)); err != nil {
+		return req, nil, nil, err
+	}
+	return req, o, items, nil
 }
 
 // mapInto is the mapping table: it checks the account first, then the lines in

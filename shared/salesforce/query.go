@@ -117,3 +117,11 @@ func (r record) text(name string) string {
 	}
 	return string(raw)
 }
+
+// page returns the first page of a subquery; the zero page where there is none.
+func (r record) page(name string) (p page) {
+	if json.Unmarshal(r.raw(name), &p) != nil {
+		return page{}
+	}
+	return p
+}

@@ -59,15 +59,16 @@ func (s *Store) setAside(ctx context.Context, id order.ID, item attributes, now 
 		ExpressionAttributeValues: attributes{":seen": due, ":later": number(now.Add(asideFor).UnixMilli()), ":tried": number(int64(tried) + 1)},
 	}
 	if tried+1 >= maxAside {
-		in.UpdateExpression = aws.String("SET #unreadable = :tried, #state = :failed, #code = :code, #text = :text, #at = :now REMOVE #due, #shard, #until")
+		in.UpdateExpression = aws.String("SET #unreadable = :tried, #state = :failed, #code = :code, #text = :text, #at = :now, #shard = :shard, #failed = :key REMOVE #due, #until")
 		in.ExpressionAttributeNames = map[string]string{
 			"#due": attrDueAt, "#unreadable": attrUnreadable, "#state": attrState, "#code": attrErrorCode, "#text": attrErrorMessage, "#at": attrErrorAt,
-			"#shard": attrDueShard, "#until": attrLeaseUntil,
+			"#shard": attrDueShard, "#failed": attrFailed, "#until": attrLeaseUntil,
 		}
 		in.ExpressionAttributeValues = attributes{
 			":seen": due, ":tried": number(int64(tried) + 1), ":failed": text(string(order.Failed)), ":code": text(string(fault.NotProcessable)),
 			":text": text(order.Cut("Ask the on-call: the order's item in the table cannot be read: "+cause.Error()+".", order.MaxMessage)),
-			":now":  text(string(isoOf(now))),
+			":now":  text(string(isoOf(now))), ":shard": number(dueShard(id)),
+			":key": text(failedKey(order.Record{ErrorAt: now, ErrorCode: fault.NotProcessable})), // what else it holds cannot be read
 		}
 	}
 	_, err = s.client.UpdateItem(ctx, in)

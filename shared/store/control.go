@@ -22,6 +22,7 @@ type control struct {
 	Reason     string         `json:"reason,omitempty"`
 	By         string         `json:"by,omitempty"`
 	At         iso            `json:"at,omitempty"`
+	Holds      []hold         `json:"holds,omitempty"`
 	OpenUntil  millis         `json:"open_until,omitempty"`
 	Why        string         `json:"why,omitempty"`
 	Probe      string         `json:"probe,omitempty"`
@@ -36,14 +37,24 @@ type control struct {
 	History    []entry        `json:"history,omitempty"`
 }
 
+type hold struct {
+	By     string `json:"by"`
+	Reason string `json:"reason"`
+	At     iso    `json:"at"`
+}
+
 func controlOf(c order.Control) control {
-	return control{
+	v := control{
 		PK: controlKey(c.Side), Paused: c.Paused, Reason: c.Reason, By: c.By, At: isoOf(c.At),
 		OpenUntil: millisOf(c.OpenUntil), Why: string(c.Why), Probe: string(c.Probe), Fails: c.Fails, Faults: c.Faults,
 		Unsure: c.Unsure, OpenedAt: isoOf(c.OpenedAt),
 		ClosedAt: isoOf(c.ClosedAt), LookBefore: isoOf(c.LookBefore),
 		Confirmed: isoOf(c.ConfirmedUntil), Asked: isoOf(c.AskedUntil), History: entries(c.History),
 	}
+	for _, h := range c.Holds {
+		v.Holds = append(v.Holds, hold{h.By, h.Reason, isoOf(h.At)})
+	}
+	return v
 }
 
 func (v control) control(side order.Side) order.Control {
@@ -53,6 +64,9 @@ func (v control) control(side order.Side) order.Control {
 		Unsure: v.Unsure, OpenedAt: v.OpenedAt.time(),
 		ClosedAt: v.ClosedAt.time(), LookBefore: v.LookBefore.time(),
 		ConfirmedUntil: v.Confirmed.time(), AskedUntil: v.Asked.time(),
+	}
+	for _, h := range v.Holds {
+		c.Holds = append(c.Holds, order.Hold{By: h.By, Reason: h.Reason, At: h.At.time()})
 	}
 	if len(v.History) > 0 {
 		c.History = lines(v.History)
@@ -125,13 +139,19 @@ func (s *Store) ChangeControl(ctx context.Context, side order.Side, do func(orde
 	return order.Control{Side: side}, contended(doing)
 }
 
-// Pause keeps every order from being worked on until Resume: callouts are
-// still accepted. Errors: store_unavailable; internal_error without a time.
+// Pause keeps every order from being worked on until its hold is released:
+// callouts are still accepted. Errors: store_unavailable; internal_error without a time.
 func (s *Store) Pause(ctx context.Context, reason, by string, at time.Time) error {
 	return s.command(ctx, order.SideWHMCS, func(c order.Control) (order.Control, error) { return c.Pause(reason, by, at) })
 }
 
-// Resume ends a pause. Errors: store_unavailable; internal_error without a time.
+// Release ends the hold of one person: Control.Release. Errors: state_changed;
+// store_unavailable; internal_error without a time.
+func (s *Store) Release(ctx context.Context, of, by string, at time.Time) error {
+	return s.command(ctx, order.SideWHMCS, func(c order.Control) (order.Control, error) { return c.Release(of, by, at) })
+}
+
+// Resume ends every hold. Errors: store_unavailable; internal_error without a time.
 func (s *Store) Resume(ctx context.Context, by string, at time.Time) error {
 	return s.command(ctx, order.SideWHMCS, func(c order.Control) (order.Control, error) { return c.Resume(by, at) })
 }

@@ -112,6 +112,9 @@ func TestEachFieldOfARecordIsStoredShownAndDescribed(t *testing.T) {
 	if shown["due_at"] != "2026-11-24T08:00:07.123Z" || shown["expires_at"] != "2026-11-24T09:00:00.000Z" {
 		t.Errorf("times are shown as %v and %v", shown["due_at"], shown["expires_at"])
 	}
+	failed := want
+	failed.State = order.Failed
+	maps.Copy(item, store.Encode(failed)) // what an order has only while it is failed
 	described(t, "## An order", item)
 }
 
@@ -120,7 +123,7 @@ func TestEachFieldOfAControlIsStoredAndDescribed(t *testing.T) {
 	e := embedded(t)
 	s, table := e.open(t)
 	want := order.Control{
-		Side: order.SideSalesforce, Paused: true, Reason: "r", By: "b", At: epoch, OpenUntil: epoch.Add(1e9), Why: fault.WHMCSBusy,
+		Side: order.SideSalesforce, Paused: true, Reason: "r", By: "b", At: epoch, Holds: []order.Hold{{By: "b", Reason: "r", At: epoch}}, OpenUntil: epoch.Add(1e9), Why: fault.WHMCSBusy,
 		Probe: "p", Fails: 2, Faults: 3, Unsure: map[string]int{"AddOrder": 4}, OpenedAt: epoch.Add(15e8), ClosedAt: epoch.Add(2e9), LookBefore: epoch.Add(3e9),
 		ConfirmedUntil: epoch.Add(4e9), AskedUntil: epoch.Add(5e9),
 		History: []order.Entry{{At: epoch, Event: "paused", Detail: "r", By: "b", Times: 2, First: epoch}},

@@ -28,6 +28,7 @@ import (
 type endpoint struct {
 	name   string
 	client *dynamodb.Client
+	db     *dynamo.DB // nil: not the one of the local system
 }
 
 // embedded starts the DynamoDB of the local system.
@@ -39,7 +40,9 @@ func embedded(t *testing.T) endpoint {
 		server.Close()
 		db.Close()
 	})
-	return connect("embedded", server.URL)
+	e := connect("embedded", server.URL)
+	e.db = db
+	return e
 }
 
 // endpoints returns the embedded DynamoDB, and those that STORE_ENDPOINTS names
@@ -63,7 +66,7 @@ func endpoints(t *testing.T) []endpoint {
 // connect makes a client that repeats a request whose answer was lost, as the
 // functions' does, but is patient with a busy machine.
 func connect(name, url string) endpoint {
-	return endpoint{name, dynamodb.NewFromConfig(aws.Config{
+	return endpoint{name: name, client: dynamodb.NewFromConfig(aws.Config{
 		Region: "us-east-1",
 		Credentials: aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
 			return aws.Credentials{AccessKeyID: "test", SecretAccessKey: "test"}, nil

@@ -42,6 +42,7 @@ type Item struct {
 	OpenedAt        millis `json:"opened_at,omitempty"`
 	DueAt           millis `json:"due_at,omitempty"`
 	DueShard        *int64 `json:"due_shard,omitempty"`
+	Failed          string `json:"failed,omitempty"`
 
 	FirstAddAfter int64   `json:"first_add_after,omitempty"`
 	Search        *search `json:"search,omitempty"`
@@ -131,7 +132,10 @@ func ItemOf(r order.Record) Item {
 		ErrorCode: string(r.ErrorCode), ErrorMessage: r.ErrorMessage, ErrorAt: isoOf(r.ErrorAt),
 		CreatedAt: isoOf(r.CreatedAt), UpdatedAt: isoOf(r.UpdatedAt),
 	}
-	if !r.DueAt.IsZero() {
+	if r.State == order.Failed {
+		v.Failed = failedKey(r)
+	}
+	if !r.DueAt.IsZero() || v.Failed != "" {
 		shard := dueShard(r.ID)
 		v.DueShard = &shard
 	}

@@ -23,6 +23,7 @@ const (
 	attrLease     = "lease"
 	attrDueAt     = "due_at"
 	attrDueShard  = "due_shard"
+	attrFailed    = "failed"
 	attrKeys      = "keys"
 	attrNonces    = "nonces"
 	attrHistory   = "history"
@@ -34,7 +35,11 @@ const (
 )
 
 // indexDue is the sparse index of open orders: partition due_shard, sort due_at.
-const indexDue = "due"
+// indexFailed is that of failed orders: partition due_shard, sort failed.
+const (
+	indexDue    = "due"
+	indexFailed = "failed"
+)
 
 // indexConfirm holds every order: partition confirm_shard, sort confirm_at. The
 // first DueShards partitions are sorted by the order's last change that

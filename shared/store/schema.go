@@ -16,12 +16,13 @@ func CreateTableInput(name string) *dynamodb.CreateTableInput {
 			{AttributeName: aws.String(attrPK), AttributeType: types.ScalarAttributeTypeS},
 			{AttributeName: aws.String(attrDueShard), AttributeType: types.ScalarAttributeTypeN},
 			{AttributeName: aws.String(attrDueAt), AttributeType: types.ScalarAttributeTypeN},
+			{AttributeName: aws.String(attrFailed), AttributeType: types.ScalarAttributeTypeS},
 			{AttributeName: aws.String(attrConfirmShard), AttributeType: types.ScalarAttributeTypeN},
 			{AttributeName: aws.String(attrConfirmAt), AttributeType: types.ScalarAttributeTypeN},
 		},
 		KeySchema: []types.KeySchemaElement{{AttributeName: aws.String(attrPK), KeyType: types.KeyTypeHash}},
 		GlobalSecondaryIndexes: []types.GlobalSecondaryIndex{
-			keysOnly(indexDue, attrDueShard, attrDueAt), keysOnly(indexConfirm, attrConfirmShard, attrConfirmAt),
+			keysOnly(indexDue, attrDueShard, attrDueAt), keysOnly(indexFailed, attrDueShard, attrFailed), keysOnly(indexConfirm, attrConfirmShard, attrConfirmAt),
 		},
 		StreamSpecification: &types.StreamSpecification{
 			StreamEnabled:  aws.Bool(true),

@@ -30,6 +30,7 @@ type Store interface {
 	Control(ctx context.Context, side order.Side) (order.Control, error)
 	ChangeControl(ctx context.Context, side order.Side, change func(order.Control) (order.Control, bool)) (order.Control, error)
 	Pause(ctx context.Context, reason, by string, at time.Time) error
+	Release(ctx context.Context, of, by string, at time.Time) error
 	Resume(ctx context.Context, by string, at time.Time) error
 	LookBefore(ctx context.Context, before time.Time, by string, at time.Time) error
 

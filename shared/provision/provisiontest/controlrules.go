@@ -18,6 +18,7 @@ var controlRules = []rule{
 		want := order.Control{Side: order.SideWHMCS}
 		b.ok(b.Pause(b.ctx, "WHMCS upgrade", "ops", b.now))
 		want.Paused, want.Reason, want.By, want.At = true, "WHMCS upgrade", "ops", b.now
+		want.Holds = []order.Hold{{By: "ops", Reason: "WHMCS upgrade", At: b.now}}
 		b.switchIs(want)
 		until := b.now.Add(30 * time.Second)
 		b.ok(b.trip(order.SideWHMCS, until, fault.WHMCSCredentials, 2))
@@ -28,7 +29,7 @@ var controlRules = []rule{
 		want.LookBefore = b.now
 		b.switchIs(want)
 		b.ok(b.Resume(b.ctx, "boss", b.now))
-		want.Paused, want.Reason, want.By, want.At = false, "", "boss", b.now
+		want.Paused, want.Reason, want.By, want.At, want.Holds = false, "", "boss", b.now, nil
 		b.switchIs(want)
 		b.ok(b.shut(want))
 		want.OpenUntil, want.Fails, want.OpenedAt = time.Time{}, 0, time.Time{}
@@ -37,6 +38,19 @@ var controlRules = []rule{
 		want.LookBefore = time.Time{}
 		b.switchIs(want)
 		b.switchIs(order.Control{Side: order.SideSalesforce})
+	}},
+	{"control/work goes on once the last of those who paused it says so", func(b *bench) {
+		b.refused(b.Release(b.ctx, "ops", "ops", b.now), fault.StateChanged)
+		b.ok(b.Pause(b.ctx, "WHMCS upgrade", "ops", b.now))
+		b.ok(b.Pause(b.ctx, "audit", "ann", b.now))
+		b.ok(b.Pause(b.ctx, "WHMCS upgrade, part two", "ops", b.now))
+		ann, ops := order.Hold{By: "ann", Reason: "audit", At: b.now}, order.Hold{By: "ops", Reason: "WHMCS upgrade, part two", At: b.now}
+		b.switchIs(order.Control{Side: order.SideWHMCS, Paused: true, Reason: ops.Reason, By: "ops", At: b.now, Holds: []order.Hold{ann, ops}})
+		b.refused(b.Release(b.ctx, "bob", "bob", b.now), fault.StateChanged)
+		b.ok(b.Release(b.ctx, "ops", "bob", b.now))
+		b.switchIs(order.Control{Side: order.SideWHMCS, Paused: true, Reason: "audit", By: "ann", At: b.now, Holds: []order.Hold{ann}})
+		b.ok(b.Release(b.ctx, "ann", "ann", b.now))
+		b.switchIs(order.Control{Side: order.SideWHMCS, By: "ann", At: b.now})
 	}},
 	{"control/a command without a time is refused", func(b *bench) {
 		b.refused(b.Pause(b.ctx, "why", "ops", time.Time{}), fault.Internal)

@@ -302,6 +302,11 @@ func (m *Memory) Resume(ctx context.Context, by string, at time.Time) error {
 	return m.command(ctx, "Resume", order.SideWHMCS, func(c order.Control) (order.Control, error) { return c.Resume(by, at) })
 }
 
+// Release ends the hold of one person.
+func (m *Memory) Release(ctx context.Context, of, by string, at time.Time) error {
+	return m.command(ctx, "Release", order.SideWHMCS, func(c order.Control) (order.Control, error) { return c.Release(of, by, at) })
+}
+
 // LookBefore makes orders created before that time be searched.
 func (m *Memory) LookBefore(ctx context.Context, before time.Time, by string, at time.Time) error {
 	return m.command(ctx, "LookBefore", order.SideWHMCS, func(c order.Control) (order.Control, error) { return c.WithLookBefore(before, by, at) })

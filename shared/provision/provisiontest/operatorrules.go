@@ -125,6 +125,21 @@ var operatorRules = []rule{
 			b.claimed(b.callout(rec.ID, "k2"), order.Reopened)
 		}
 	}},
+	{"resolve/retry queues the order where it stands, with the consent of a click", func(b *bench) {
+		before := b.unknown(1)
+		b.after(time.Minute)
+		rec, err := b.Resolve(b.ctx, b.resolution(before.ID, func(r *order.Resolution) { r.Retry = true }))
+		b.ok(err)
+		want := b.queued(before, "retried", "after add_outcome_unknown: looked")
+		want.Word, want.AcceptedAt = before.Word, before.AcceptedAt
+		b.same(rec, want)
+		b.unchanged(want)
+		b.leased(rec.ID)
+		module := b.failed(2, fault.ModuleFailed, func(r *order.Record) { r.RecoveryPoint, r.WHMCSOrderID = order.PointAccepting, "91" })
+		rec, err = b.Resolve(b.ctx, b.resolution(module.ID, func(r *order.Resolution) { r.Retry = true }))
+		b.ok(err)
+		b.same(rec.Word, order.WordRerun)
+	}},
 	{"resolve/only a failed order can be resolved", func(b *bench) {
 		_, err := b.Resolve(b.ctx, b.resolution(b.id(9), func(r *order.Resolution) { r.Stop = true }))
 		b.refused(err, fault.OrderNotFound)
@@ -264,6 +279,7 @@ var ways = []func(*order.Resolution){
 	func(r *order.Resolution) { r.Adopt = "91" },
 	func(r *order.Resolution) { r.None = true },
 	func(r *order.Resolution) { r.Stop = true },
+	func(r *order.Resolution) { r.Retry = true },
 }
 
 // unknown is a failed order of which it is not known what WHMCS made.

@@ -47,15 +47,15 @@ func steps() (byPerson, byWorker []step) {
 			}
 			return called(c, true)
 		}, func(want *order.Record, c change) {
-			reopened(want, c)
+			again(want, c)
 			want.Keys, want.Nonces = c.to.Keys, c.to.Nonces
 			if want.AccountID == "" {
 				want.AccountID = c.to.AccountID
 			}
-			if want.ErrorCode == fault.ModuleFailed && want.RecoveryPoint == order.PointAccepting {
-				want.Word = want.Word.WithRerun()
-			}
 		}},
+		{"retried", nil, order.SignalQueued, []string{"retried"}, func(c change) string {
+			return when(c.base.State == order.Failed, "not failed")
+		}, again},
 		{"lease", nil, order.SignalLease, []string{""}, func(c change) string {
 			return when(c.base.State.Open() && c.to.Fence == c.base.Fence+1 && c.to.Lease != "" && !c.to.DueAt.Before(c.to.LeaseUntil) &&
 				c.to.LeaseUntil.After(c.base.LeaseUntil), "no lease")
@@ -244,6 +244,14 @@ func reopened(want *order.Record, c change) {
 	now := c.to.UpdatedAt
 	want.State, want.OpenedAt, want.DueAt, want.UpdatedAt, want.Attempts = order.Queued, now, now, now, 0
 	want.LeaseUntil, want.ExpiresAt, want.Told = time.Time{}, time.Time{}, order.Wait{}
+}
+
+// again is reopened, by a person who consents to one more run of a failed module.
+func again(want *order.Record, c change) {
+	reopened(want, c)
+	if want.ErrorCode == fault.ModuleFailed && want.RecoveryPoint == order.PointAccepting {
+		want.Word = want.Word.WithRerun()
+	}
 }
 
 // shown gives want the error of the write.

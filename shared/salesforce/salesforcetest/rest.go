@@ -289,6 +289,10 @@ func (s *Sim) resource(method, base, rest string, params url.Values, body []byte
 		default:
 			return s.queryJob(base, params.Get("q"))
 		}
+	case rest == "tooling/query":
+		if allowed = "GET"; method == allowed {
+			return read(map[string]any{"tooling": params.Get("q")}, func() reply { return s.rules(params.Get("q")) })
+		}
 	case rest == "composite/sobjects":
 		if allowed = "PATCH"; method == allowed {
 			return s.collectionJob(body)
@@ -337,6 +341,19 @@ func (s *Sim) describe(name string) reply {
 		}
 	}
 	return jsonReply(200, map[string]any{"name": o.name, "label": o.label, "keyPrefix": o.prefix, "queryable": true, "updateable": true, "fields": fields}, "described "+o.name)
+}
+
+// rules answers the one query of the Tooling API that is understood: the
+// messages of the active validation rules of Order.
+func (s *Sim) rules(q string) reply {
+	if !strings.HasPrefix(q, "SELECT ErrorMessage FROM ValidationRule WHERE ") {
+		return failed(400, "MALFORMED_QUERY", "this simulator knows one query of the Tooling API")
+	}
+	rows := []map[string]any{}
+	if !s.opt.NoRule {
+		rows = append(rows, map[string]any{"attributes": map[string]any{"type": "ValidationRule"}, "ErrorMessage": "A newer status is already here. [OB-STALE]"})
+	}
+	return jsonReply(200, map[string]any{"size": len(rows), "totalSize": len(rows), "done": true, "records": rows}, "rules shown")
 }
 
 // find returns the order or order product that a resource names, or its refusal.

@@ -75,6 +75,7 @@ func newSchema() map[string]*object {
 			field{name: "Billing_Cycle__c", kind: kindString, length: 255}),
 		"order": newObject("Order", "Order", "801", "Account",
 			field{name: "AccountId", kind: kindID},
+			field{name: "OrderNumber", kind: kindString, length: 30},
 			field{name: "IsReductionOrder", kind: kindBoolean},
 			field{name: "CreatedDate", kind: kindDateTime},
 			field{name: "LastModifiedDate", kind: kindDateTime},

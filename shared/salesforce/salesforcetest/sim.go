@@ -37,6 +37,8 @@ type Options struct {
 	PageSize, ChildPageSize int
 	// SessionLife ends a token that old; 0 = never.
 	SessionLife time.Duration
+	// NoRule: the org lacks the validation rule that refuses an older status.
+	NoRule bool
 }
 
 // Sim is the simulated org. It is safe for concurrent use.

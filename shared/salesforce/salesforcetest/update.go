@@ -374,7 +374,7 @@ func (s *Sim) save(c change, twice bool, f *Fault) saved {
 	}
 	// The validation rule: Provisioning_Seq__c < PRIORVALUE(Provisioning_Seq__c),
 	// a blank counting as zero; equal passes, so that a push may be repeated.
-	if seq, set := next["Provisioning_Seq__c"]; set && number(seq) < number(rec.fields["Provisioning_Seq__c"]) {
+	if seq, set := next["Provisioning_Seq__c"]; set && !s.opt.NoRule && number(seq) < number(rec.fields["Provisioning_Seq__c"]) {
 		return refusedRow("FIELD_CUSTOM_VALIDATION_EXCEPTION", "A newer status is already here. [OB-STALE]", "Provisioning_Seq__c")
 	}
 

@@ -1,0 +1,218 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"orderbridge/shared/audit"
+	"orderbridge/shared/fault"
+	"orderbridge/shared/order"
+	"orderbridge/shared/store"
+)
+
+// auditRequest asks for a comparison of the three books.
+type auditRequest struct {
+	Since time.Time `json:"since"` // what is older is not judged
+	Days  int       `json:"days"`  // instead of Since, for the schedule
+	// After is the order to go on behind, from the Next of the answer before.
+	After string `json:"after"`
+}
+
+// audited is a part of a comparison.
+type audited struct {
+	Differences []difference `json:"differences"`
+	Orders      int          `json:"orders"` // that were compared in this part
+	// Next is where the next part begins; "" = that was all.
+	Next string `json:"next,omitempty"`
+}
+
+type difference struct {
+	Class         string   `json:"class"`
+	ID            string   `json:"order_id"`
+	WHMCSOrderIDs []string `json:"whmcs_order_ids,omitempty"`
+	Text          string   `json:"text"`
+}
+
+const (
+	// auditPart is how many orders are compared by one invocation: their items
+	// are read one by one, and must leave room to the answer of 6 MB.
+	auditPart = 5000
+	// readsAtOnce is how many items are read side by side.
+	readsAtOnce = 16
+	// auditReserve is what is kept of the invocation's time to answer.
+	auditReserve = 30 * time.Second
+)
+
+// clerk reads the three books.
+type clerk struct {
+	table interface {
+		Get(ctx context.Context, id order.ID) (order.Record, bool, error)
+		Failed(ctx context.Context, since time.Time) ([]store.FailedOrder, error)
+	}
+	orders interface {
+		ShownSince(ctx context.Context, since time.Time) (map[order.ID]order.Shown, error)
+	}
+	billing interface {
+		Page(ctx context.Context, l order.Listing) (order.Page, error)
+		Order(ctx context.Context, whmcsOrderID string, clientID int64) (order.BillingOrder, bool, error)
+	}
+	meter meter
+	now   func() time.Time
+}
+
+// audit compares one part of the orders.
+func (c *clerk) audit(ctx context.Context, q auditRequest) (any, error) {
+	now := c.now()
+	if q.Days > 0 {
+		q.Since = now.AddDate(0, 0, -q.Days)
+	}
+	if q.Since.IsZero() || q.Since.After(now) {
+		return nil, errors.New("audit: a time that has passed is needed")
+	}
+	books, err := c.read(ctx, q.Since)
+	if err != nil {
+		return nil, err
+	}
+	ids, err := c.orderIDs(ctx, books)
+	if err != nil {
+		return nil, err
+	}
+	ids = ids[behind(ids, q.After):]
+	var out audited
+	if len(ids) > auditPart {
+		ids = ids[:auditPart]
+		out.Next = ids[auditPart-1].String()
+	}
+	done, err := c.records(ctx, ids, &books)
+	if err != nil {
+		return nil, err
+	}
+	if done < len(ids) {
+		out.Next = ids[max(done-1, 0)].String()
+	}
+	out.Orders = done
+	found, err := c.confirm(ctx, audit.Compare(books, now))
+	if err != nil {
+		return nil, err
+	}
+	out.Differences = make([]difference, 0, len(found))
+	counts := map[audit.Class]int{}
+	for _, d := range found {
+		counts[d.Class]++
+		out.Differences = append(out.Differences, difference{string(d.Class), d.ID.String(), d.WHMCSOrderIDs, d.Text})
+	}
+	for _, class := range audit.Classes() {
+		c.meter.Count("BooksDiffer", string(class), counts[class])
+	}
+	return out, nil
+}
+
+// behind is the place behind an id in the sorted ids.
+func behind(ids []order.ID, last string) int {
+	i, found := slices.BinarySearchFunc(ids, last, func(id order.ID, s string) int { return cmp.Compare(id.String(), s) })
+	if found {
+		i++
+	}
+	return i
+}
+
+// read reads the books of WHMCS and Salesforce.
+func (c *clerk) read(ctx context.Context, since time.Time) (audit.Books, error) {
+	b := audit.Books{Since: since, Table: map[order.ID]order.Record{}}
+	made := map[string]order.BillingOrder{}
+	// A day more: WHMCS's dates are in its own time zone.
+	for l := (order.Listing{Since: since.AddDate(0, 0, -1)}); ; {
+		if done, complete := l.Done(); done && complete {
+			break
+		} else if done {
+			return b, fault.New(fault.ListingUnstable, "")
+		}
+		p, err := c.billing.Page(ctx, l)
+		if err != nil {
+			return b, err
+		}
+		l = l.Take(p, func(o order.BillingOrder) bool { made[o.ID] = o; return false })
+	}
+	b.Billing = slices.Collect(maps.Values(made))
+	var err error
+	b.Salesforce, err = c.orders.ShownSince(ctx, since)
+	return b, err
+}
+
+// orderIDs are all orders that a book names, sorted.
+func (c *clerk) orderIDs(ctx context.Context, b audit.Books) ([]order.ID, error) {
+	ids := map[order.ID]bool{}
+	for id := range b.Salesforce {
+		ids[id] = true
+	}
+	for _, o := range b.Billing {
+		for word := range strings.FieldsSeq(string(o.Marker)) {
+			if id, err := order.ParseID(word); err == nil && id.String() == word {
+				ids[id] = true
+			}
+		}
+	}
+	failed, err := c.table.Failed(ctx, b.Since)
+	if err != nil {
+		return nil, fmt.Errorf("list failed orders: %w", err)
+	}
+	for _, f := range failed {
+		ids[f.ID] = true
+	}
+	return slices.SortedFunc(maps.Keys(ids), func(x, y order.ID) int { return cmp.Compare(x.String(), y.String()) }), nil
+}
+
+// records reads the items of the orders into the books, and returns how many
+// there was time for.
+func (c *clerk) records(ctx context.Context, ids []order.ID, b *audit.Books) (done int, err error) {
+	deadline, limited := ctx.Deadline()
+	var mu sync.Mutex
+	for chunk := range slices.Chunk(ids, 10*readsAtOnce) {
+		if limited && done > 0 && deadline.Sub(c.now()) < auditReserve {
+			return done, nil
+		}
+		work, ctx := errgroup.WithContext(ctx)
+		work.SetLimit(readsAtOnce)
+		for _, id := range chunk {
+			work.Go(func() error {
+				r, _, err := c.table.Get(ctx, id)
+				mu.Lock()
+				defer mu.Unlock()
+				b.Table[id] = r
+				return err
+			})
+		}
+		if err := work.Wait(); err != nil {
+			return done, fmt.Errorf("read orders: %w", err)
+		}
+		done += len(chunk)
+	}
+	return done, nil
+}
+
+// confirm asks WHMCS for each order that the listing did not show.
+func (c *clerk) confirm(ctx context.Context, found []audit.Difference) ([]audit.Difference, error) {
+	var sure []audit.Difference
+	for _, d := range found {
+		if d.Class == audit.Missing && len(d.WHMCSOrderIDs) == 1 {
+			made, exists, err := c.billing.Order(ctx, d.WHMCSOrderIDs[0], 0)
+			if err != nil {
+				return nil, err
+			}
+			if exists && !made.Status.Dead() {
+				continue
+			}
+		}
+		sure = append(sure, d)
+	}
+	return sure, nil
+}

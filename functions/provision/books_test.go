@@ -1,0 +1,136 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"orderbridge/shared/audit"
+	"orderbridge/shared/fault"
+	"orderbridge/shared/order"
+	"orderbridge/shared/store"
+)
+
+// shelf holds the three books in memory.
+type shelf struct {
+	t        *testing.T
+	table    map[order.ID]order.Record
+	made     []order.BillingOrder
+	shown    map[order.ID]order.Shown
+	unstable bool // the list changes while it is read
+	pages    int
+	gets     int
+	counts   map[string]int
+}
+
+func (s *shelf) Get(_ context.Context, id order.ID) (order.Record, bool, error) {
+	r, ok := s.table[id]
+	return r, ok, nil
+}
+func (s *shelf) Failed(context.Context, time.Time) ([]store.FailedOrder, error) { return nil, nil }
+func (s *shelf) ShownSince(context.Context, time.Time) (map[order.ID]order.Shown, error) {
+	return s.shown, nil
+}
+
+// Page gives rows of a list whose ids fall, 1000 at a time.
+func (s *shelf) Page(_ context.Context, l order.Listing) (order.Page, error) {
+	s.pages++
+	all := slices.Clone(s.made)
+	slices.Reverse(all)
+	total := len(all)
+	if s.unstable {
+		total += s.pages // it changes while it is read
+		all[0], all[1] = all[1], all[0]
+	}
+	return order.Page{Total: total, Orders: all[min(l.Start, len(all)):min(l.Start+1000, len(all))]}, nil
+}
+func (s *shelf) Order(_ context.Context, id string, _ int64) (order.BillingOrder, bool, error) {
+	s.gets++
+	return order.BillingOrder{ID: id, Status: order.BillingActive}, id == "1007", nil
+}
+func (s *shelf) Count(_, code string, n int)            { s.counts[code] += n }
+func (s *shelf) Duration(string, string, time.Duration) {}
+
+var auditedAt = time.Date(2026, 11, 28, 3, 0, 0, 0, time.UTC)
+
+// newShelf holds n orders that were provisioned yesterday.
+func newShelf(t *testing.T, n int) *shelf {
+	s := &shelf{t: t, table: map[order.ID]order.Record{}, shown: map[order.ID]order.Shown{}, counts: map[string]int{}}
+	at := auditedAt.Add(-24 * time.Hour)
+	for k := range n {
+		id, whmcs := mustParse(t, fmt.Sprintf("801%012d", k+1)), fmt.Sprint(1001+k)
+		s.table[id] = order.Record{ID: id, State: order.Provisioned, WHMCSOrderID: whmcs, FirstAddAt: at, UpdatedAt: at}
+		s.made = append(s.made, order.BillingOrder{ID: whmcs, Status: order.BillingActive, Marker: order.Marker(id.String())})
+		s.shown[id] = order.Shown{ID: id, Status: order.StatusProvisioned, WHMCSOrderID: whmcs}
+	}
+	return s
+}
+
+func (s *shelf) ask(q auditRequest) (audited, error) {
+	c := &clerk{table: s, orders: s, billing: s, meter: s, now: func() time.Time { return auditedAt }}
+	out, err := c.audit(s.t.Context(), q)
+	if err != nil {
+		return audited{}, err
+	}
+	a, ok := out.(audited)
+	if !ok {
+		s.t.Fatalf("answer %T", out)
+	}
+	return a, nil
+}
+
+func TestAnAuditOfManyOrdersComesInParts(t *testing.T) {
+	s := newShelf(t, 2*auditPart+10)
+	for k := range s.made {
+		if k%1000 == 0 {
+			s.made[k].Status = order.BillingCancelled
+		}
+	}
+	total, found := 0, 0
+	var sizes []int
+	for next := ""; ; {
+		part, err := s.ask(auditRequest{Days: 2, After: next})
+		if err != nil {
+			t.Fatal(err)
+		}
+		total, found, sizes = total+part.Orders, found+len(part.Differences), append(sizes, part.Orders)
+		if next = part.Next; next == "" {
+			break
+		}
+	}
+	if total != len(s.table) || found != 11 || len(sizes) != 3 {
+		t.Errorf("%d orders in parts of %v, %d differences", total, sizes, found)
+	}
+	if s.counts[string(audit.Missing)] != 11 || s.counts[string(audit.Doubled)] != 0 {
+		t.Errorf("counted %v", s.counts)
+	}
+}
+
+func TestAnOrderThatTheListDidNotShowIsAskedFor(t *testing.T) {
+	s := newShelf(t, 10)
+	s.made = s.made[:6] // 1007 to 1010 were not listed; WHMCS has 1007
+	part, err := s.ask(auditRequest{Since: auditedAt.Add(-48 * time.Hour)})
+	if err != nil || len(part.Differences) != 3 || s.gets != 4 {
+		t.Errorf("%+v, %v, %d reads", part, err, s.gets)
+	}
+}
+
+func TestAListThatChangesIsRefused(t *testing.T) {
+	s := newShelf(t, 3)
+	s.unstable = true
+	if _, err := s.ask(auditRequest{Days: 1}); fault.CodeOf(err) != fault.ListingUnstable {
+		t.Errorf("error %v", err)
+	}
+	for _, q := range []auditRequest{{}, {Since: auditedAt.Add(time.Hour)}} {
+		if _, err := s.ask(q); err == nil {
+			t.Errorf("%+v was answered", q)
+		}
+	}
+	var e wake
+	if err := json.Unmarshal([]byte(`{"audit":{"days":2}}`), &e); err != nil || !e.asked() || e.Audit.Days != 2 {
+		t.Errorf("the schedule's event is read as %+v, %v", e, err)
+	}
+}
