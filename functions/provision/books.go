@@ -30,8 +30,8 @@ type auditRequest struct {
 // audited is a part of a comparison.
 type audited struct {
 	Differences []difference `json:"differences"`
-	Orders      int          `json:"orders"` // that were compared in this part
-	// Next is where the next part begins; "" = that was all.
+	Orders      int          `json:"orders"` // that were compared
+	// Next is behind which order the next invocation goes on; "" = that was all.
 	Next string `json:"next,omitempty"`
 }
 
@@ -43,8 +43,8 @@ type difference struct {
 }
 
 const (
-	// auditPart is how many orders are compared by one invocation: their items
-	// are read one by one, and must leave room to the answer of 6 MB.
+	// auditPart is how many orders are compared at a time: their items are in
+	// memory together, some 3 KB each.
 	auditPart = 5000
 	// readsAtOnce is how many items are read side by side.
 	readsAtOnce = 16
@@ -69,7 +69,7 @@ type clerk struct {
 	now   func() time.Time
 }
 
-// audit compares one part of the orders.
+// audit compares the orders, part after part, as far as the invocation's time goes.
 func (c *clerk) audit(ctx context.Context, q auditRequest) (any, error) {
 	now := c.now()
 	if q.Days > 0 {
@@ -86,29 +86,31 @@ func (c *clerk) audit(ctx context.Context, q auditRequest) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	ids = ids[behind(ids, q.After):]
-	var out audited
-	if len(ids) > auditPart {
-		ids = ids[:auditPart]
-		out.Next = ids[auditPart-1].String()
-	}
-	done, err := c.records(ctx, ids, &books)
-	if err != nil {
-		return nil, err
-	}
-	if done < len(ids) {
-		out.Next = ids[max(done-1, 0)].String()
-	}
-	out.Orders = done
-	found, err := c.confirm(ctx, audit.Compare(books, now))
-	if err != nil {
-		return nil, err
-	}
-	out.Differences = make([]difference, 0, len(found))
+	out := audited{Differences: []difference{}}
 	counts := map[audit.Class]int{}
-	for _, d := range found {
-		counts[d.Class]++
-		out.Differences = append(out.Differences, difference{string(d.Class), d.ID.String(), d.WHMCSOrderIDs, d.Text})
+	for part := range slices.Chunk(ids[behind(ids, q.After):], auditPart) {
+		books.Table = map[order.ID]order.Record{}
+		done, err := c.records(ctx, part, &books, out.Orders > 0)
+		if err != nil {
+			return nil, err
+		}
+		found, err := c.confirm(ctx, audit.Compare(books, now))
+		if err != nil {
+			return nil, err
+		}
+		for _, d := range found {
+			counts[d.Class]++
+			out.Differences = append(out.Differences, difference{string(d.Class), d.ID.String(), d.WHMCSOrderIDs, d.Text})
+		}
+		if done > 0 {
+			out.Orders, out.Next = out.Orders+done, part[done-1].String()
+		}
+		if done < len(part) {
+			break
+		}
+	}
+	if out.Next != "" && out.Next == ids[len(ids)-1].String() {
+		out.Next = ""
 	}
 	for _, class := range audit.Classes() {
 		c.meter.Count("BooksDiffer", string(class), counts[class])
@@ -172,12 +174,12 @@ func (c *clerk) orderIDs(ctx context.Context, b audit.Books) ([]order.ID, error)
 }
 
 // records reads the items of the orders into the books, and returns how many
-// there was time for.
-func (c *clerk) records(ctx context.Context, ids []order.ID, b *audit.Books) (done int, err error) {
+// there was time for: at least some, unless others were read before.
+func (c *clerk) records(ctx context.Context, ids []order.ID, b *audit.Books, before bool) (done int, err error) {
 	deadline, limited := ctx.Deadline()
 	var mu sync.Mutex
 	for chunk := range slices.Chunk(ids, 10*readsAtOnce) {
-		if limited && done > 0 && deadline.Sub(c.now()) < auditReserve {
+		if limited && (done > 0 || before) && deadline.Sub(c.now()) < auditReserve {
 			return done, nil
 		}
 		work, ctx := errgroup.WithContext(ctx)
