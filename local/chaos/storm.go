@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"orderbridge/local/launch"
+	"orderbridge/shared/fault"
 	"orderbridge/shared/order"
 )
 
@@ -245,10 +246,10 @@ func (r *run) poisons(ctx context.Context) error {
 	return nil
 }
 
-func (r *run) poison(ctx context.Context, s *sale, fault string) error {
+func (r *run) poison(ctx context.Context, s *sale, row string) error {
 	seed := s.seed()
-	if fault != "" {
-		seed["poison"] = fault
+	if row != "" {
+		seed["poison"] = row
 	}
 	return r.ask(ctx, "PUT", r.sys.Salesforce+"/_sim/orders/"+s.id.String(), seed, nil)
 }
@@ -273,11 +274,14 @@ func (r *run) resumes(ctx context.Context) error {
 
 func (r *run) resume(ctx context.Context) error {
 	c, err := r.table.Control(ctx, order.SideWHMCS)
-	if err != nil || !c.Paused {
+	if err == nil && c.Paused {
+		r.seen.add("pauses", 1)
+		err = r.table.Resume(ctx, "chaos", time.Now())
+	}
+	if fault.CodeOf(err) == fault.StoreUnavailable {
 		return nil // a table that does not answer is asked again
 	}
-	r.seen.add("pauses", 1)
-	return r.table.Resume(ctx, "chaos", time.Now())
+	return err
 }
 
 func (r *run) whmcsFaults(ctx context.Context) error {

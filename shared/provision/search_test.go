@@ -220,7 +220,7 @@ func TestALongSearchKeepsItsLeaseAndGoesOnInTheNextRun(t *testing.T) {
 		if res.End == provision.EndProvisioned {
 			break
 		}
-		if want := fault.NoTimeLeft; res.Code != want || res.Record.RecoveryPoint != order.PointAdding || res.Record.Search == nil {
+		if res.Code != fault.WHMCSUnavailable || res.Record.RecoveryPoint != order.PointAdding || res.Record.Search == nil {
 			t.Fatalf("run %d ended %s %s, search %+v", runs, res.End, res.Code, res.Record.Search)
 		}
 		clock.now = res.Record.DueAt.Add(time.Second)
