@@ -1521,6 +1521,24 @@ func TestSalesforceIsToldWhyAnOrderWaits(t *testing.T) {
 	})
 }
 
+// P2: WHMCS answers an error although the order was made: a hook's or PHP's, in
+// the words of a refusal, or WHMCS's own after a free order (9.0.5). The search
+// finds it.
+func TestAnErrorAfterTheOrderWasMade(t *testing.T) {
+	for _, name := range []string{"commit-then-refuse", "commit-then-refuse-500"} {
+		for _, text := range []string{"Access denied for user 'whmcs'@'localhost'", "Invalid IP 203.0.113.9", "Authentication Failed", "Command Not Found", "Expecting parameter invoiceid", "Invoice ID Not Found"} {
+			t.Run(name+"/"+text, func(t *testing.T) {
+				play(t, options{}, func(r *rig) {
+					r.ok(r.whmcs.Fault(whmcstest.Fault{Action: "AddOrder", Fault: name, Message: text}))
+					r.order(the)
+					r.provisioned(the)
+					r.sent("AddOrder", 1)
+				})
+			})
+		}
+	}
+}
+
 // P13: no order is tried for ever.
 func TestEveryOrderEnds(t *testing.T) {
 	for _, c := range []struct {
