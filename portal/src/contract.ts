@@ -18,10 +18,13 @@ export interface paths {
          * How far an order is (PortalApi)
          * @description With a token the caller sees the orders of the account in the claim
          *     `sf_account_id` (`PORTAL_ACCOUNT_CLAIM`), or all with the scope
-         *     `orders.read.any`; a caller with SigV4 sees all. An order that is not the
-         *     caller's, or whose account is not known yet, is answered in every respect
-         *     like one that was never clicked: `Pending Review`, and every 10 s is often
-         *     enough to ask. Otherwise `Retry-After` follows the order: 1 s until it is 15 s
+         *     `orders.read.any` (in `scope` or `scp`); a caller with SigV4 sees all. An
+         *     order that is not the caller's is answered in every respect like one that
+         *     was never clicked: `Pending Review`, and every 10 s is often enough to ask.
+         *     So is an order whose account is not known, because the callout named none
+         *     (`accountId`) and Salesforce could not be read: it stays so when it has
+         *     failed. A client stops asking for an order that has read `Pending Review`
+         *     for an hour, and sends the customer to support. Otherwise `Retry-After` follows the order: 1 s until it is 15 s
          *     old, later a fifteenth of its age, 60 s at most; no `Retry-After` once it is
          *     final. Clients add chance to it (`portal/` does).
          */
@@ -60,6 +63,28 @@ export interface paths {
         readonly patch?: never;
         readonly trace?: never;
     };
+    readonly "/ping": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly get?: never;
+        readonly put?: never;
+        /**
+         * Whether a callout would be taken (CalloutApi)
+         * @description A test call for the set-up page of the Salesforce side. It passes the checks
+         *     that every callout passes before its order is looked at, and meets the same
+         *     refusals. Nothing is recorded, and its nonce is not remembered.
+         */
+        readonly post: operations["ping"];
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
@@ -72,16 +97,16 @@ export interface components {
             readonly success: false;
         };
         readonly Callout: {
-            /** @description Salesforce Account id of the order (prefix 001), so that its owner sees the order at once; empty is absent. What was read from Salesforce has the last word. */
-            readonly accountId?: string;
+            /** @description Salesforce Account id of the order (prefix 001), so that its owner sees the order at once; empty or null is absent. What was read from Salesforce has the last word. */
+            readonly accountId?: string | null;
             /** @description Equals the header. */
             readonly nonce: string;
             /** @description The order of the path, in either form. */
             readonly orderId: string;
-            /** @description Salesforce organization id, 15 or 18 characters. Must be the one that is served, where one is configured (`SF_ORG_ID`). */
-            readonly organizationId?: string;
-            /** @description Who clicked, a Salesforce user id; kept in the order's history. What is no user id is not kept. */
-            readonly requestedBy?: string;
+            /** @description Salesforce organization id, 15 or 18 characters. Must be the one that is served, where one is configured (`SF_ORG_ID`). null is absent. */
+            readonly organizationId?: string | null;
+            /** @description Who clicked, a Salesforce user id; kept in the order's history. What is no user id is not kept. null is absent. */
+            readonly requestedBy?: string | null;
             /** @description When it was signed; equals the header to the byte. */
             readonly timestamp: string;
         };
@@ -100,6 +125,16 @@ export interface components {
             readonly whmcsOrderId?: string;
         };
         readonly OrderId18: string;
+        readonly Ping: {
+            readonly nonce: components["schemas"]["Callout"]["nonce"];
+            readonly timestamp: components["schemas"]["Callout"]["timestamp"];
+        };
+        readonly Pong: {
+            /** @constant */
+            readonly ok: true;
+            /** @description The Salesforce organization that is served (`SF_ORG_ID`), as configured; empty where any is. */
+            readonly organizationId: string;
+        };
         readonly Problem: {
             /** @description Stable; the list only grows. */
             readonly code: string;
@@ -458,6 +493,131 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["Problem"] & {
                         /** @enum {unknown} */
                         readonly code?: "secret_unavailable" | "try_again";
+                    };
+                };
+            };
+        };
+    };
+    readonly ping: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header: {
+                /** @description The body's `nonce`, as of a callout. */
+                readonly "X-SF-Nonce": string;
+                /** @description The body's `timestamp`, as of a callout. */
+                readonly "X-SF-Timestamp": string;
+            };
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        /** @description The strict JSON of a callout, without an order. Other members are ignored. */
+        readonly requestBody: {
+            readonly content: {
+                readonly "application/json": components["schemas"]["Ping"];
+            };
+        };
+        readonly responses: {
+            /** @description A callout that is signed like this one would be taken. */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Pong"];
+                };
+            };
+            /** @description Well signed, and not well formed. */
+            readonly 400: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["GatewayMessage"];
+                    readonly "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {unknown} */
+                        readonly code?: "body_malformed";
+                    };
+                };
+            };
+            /** @description Not genuine, or not fresh. */
+            readonly 401: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {unknown} */
+                        readonly code?: "signature_missing" | "signature_invalid" | "timestamp_invalid" | "timestamp_out_of_window" | "nonce_invalid" | "headers_not_signed";
+                    };
+                };
+            };
+            /** @description The source address may not send. */
+            readonly 403: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {unknown} */
+                        readonly code?: "source_not_allowed";
+                    };
+                };
+            };
+            readonly 404: components["responses"]["GatewayNotFound"];
+            /** @description The body is too large; above 10 MB the gateway says so. */
+            readonly 413: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["GatewayMessage"];
+                    readonly "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {unknown} */
+                        readonly code?: "body_too_large";
+                    };
+                };
+            };
+            /** @description The content type is not application/json. */
+            readonly 415: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {unknown} */
+                        readonly code?: "content_type_unsupported";
+                    };
+                };
+            };
+            /** @description The gateway's throttle. */
+            readonly 429: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["GatewayMessage"];
+                };
+            };
+            readonly 431: components["responses"]["GatewayHeadersTooLarge"];
+            /** @description The gateway, when the function crashed. */
+            readonly 500: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["GatewayMessage"];
+                };
+            };
+            /** @description The signing secret cannot be read. Or the gateway, when the function timed out or was throttled. */
+            readonly 503: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["GatewayMessage"];
+                    readonly "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {unknown} */
+                        readonly code?: "secret_unavailable";
                     };
                 };
             };
