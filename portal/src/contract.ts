@@ -23,8 +23,8 @@ export interface paths {
          *     was never clicked: `Pending Review`, and every 10 s is often enough to ask.
          *     So is an order whose account is not known, because the callout named none
          *     (`accountId`) and Salesforce could not be read: it stays so when it has
-         *     failed. A client that has read `Pending Review` for an hour asks once an
-         *     hour, and tells the customer to ask support. Otherwise `Retry-After` follows
+         *     failed. After an hour of `Pending Review` a client should ask once an hour
+         *     (`portal/` does) and its page send the customer to support. Otherwise `Retry-After` follows
          *     the order: 1 s until it is 15 s old, later a fifteenth of its age, 60 s at
          *     most; no `Retry-After` once it is
          *     final. Clients add chance to it (`portal/` does).
