@@ -223,7 +223,8 @@ var table = map[Code]Info{
 					"In WHMCS, compare order {order} with the Salesforce order, and correct it.",
 					"Click again, it compares again: `orderctl retry {id} --by YOU --why TEXT`\n" +
 						"Another order is the right one, number N: `orderctl resolve {id} --adopt N --by YOU --why TEXT`\n" +
-						"Order again, as Salesforce has it now (what was sent is not read again by a click): cancel order {order} in WHMCS, then `orderctl resolve {id} --none --by YOU --why TEXT`",
+						"Order again, as Salesforce has it now (what was sent is not read again by a click): cancel order {order} in WHMCS, then `orderctl resolve {id} --none --by YOU --why TEXT`\n" +
+						"Order {order} is another order's, named by mistake: cancel nothing, `orderctl resolve {id} --undo-adopt --by YOU --why TEXT`. It belongs to this order although to another client: `orderctl resolve {id} --adopt {order} --any-client --by YOU --why TEXT`",
 				}},
 		},
 	},
@@ -244,12 +245,13 @@ var table = map[Code]Info{
 		Seen: "It is not certain which WHMCS order belongs to this one.", Do: "Order nothing by hand. Ask the on-call engineer.",
 		OnCall: []Guide{
 			{At: []string{"adding"},
-				Seen: "Several WHMCS orders carry the marker, or a new one of this client has none. The error names them.",
+				Seen: "Several WHMCS orders carry the marker, a new one of this client has none, or one that was made for this order lives although it was said that there is none. The error names them.",
 				Steps: []string{
 					"Several carry the marker: cancel the wrong ones in WHMCS, the bridge accepted none of them. Keep one, number N: `orderctl resolve {id} --adopt N --by YOU --why TEXT`",
 					"One has no marker: it may be the customer's own purchase.\n" +
 						"It belongs to this order, number N: `orderctl resolve {id} --adopt N --by YOU --why TEXT`\n" +
 						"It does not: `orderctl resolve {id} --none --by YOU --why TEXT`",
+					"One lives although it was said that there is none: cancel it in WHMCS and click again, or adopt it: `orderctl resolve {id} --adopt N --by YOU --why TEXT`",
 				}},
 			{At: []string{"accepted"},
 				Seen: "Beside WHMCS order {order} others carry the marker. The error names them.",
@@ -260,15 +262,15 @@ var table = map[Code]Info{
 		},
 	},
 	MarkerNotKept: {Status: 422, Kind: Config, Group: GroupOrder, Title: "Marker not kept", Review: true,
-		Seen: "WHMCS did not keep this order's marker.", Do: "Ask the on-call engineer now: every further order is in danger.",
+		Seen: "WHMCS did not keep this order's marker.", Do: "Ask the on-call engineer now: other orders may wait for it.",
 		OnCall: []Guide{
 			{At: []string{"added"},
 				Seen: "WHMCS order {order} was made and does not carry its marker.",
 				Steps: []string{
-					"`orderctl pause --by YOU --why TEXT`, since each probe of an open breaker lets one more order through.",
+					"The bridge paused all work if WHMCS lost the marker at once: `orderctl status`. If it is one order whose notes were edited later, go to step 3.",
 					"Find the hook or addon that strips the notes, or set `WHMCS_MARKER` to custom fields of the products, one for each.",
 					"In WHMCS, put this line into the admin notes of order {order}, or into the field of `WHMCS_MARKER`: `{marker}`",
-					"Resume, then click again: `orderctl resume --by YOU --all`, `orderctl retry {id} --by YOU --why TEXT`",
+					"Resume, if it is paused, then click again: `orderctl resume --by YOU --all`, `orderctl retry {id} --by YOU --why TEXT`",
 				}},
 			{At: []string{"accepted"},
 				Seen: "WHMCS order {order} carried its marker and is no longer found by it.",
