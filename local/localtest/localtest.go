@@ -177,23 +177,6 @@ func (s *System) Eventually(what string, ok func() bool) {
 	}
 }
 
-// Root is the folder of the module.
-func Root(t testing.TB) string {
-	t.Helper()
-	dir, err := os.Getwd()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for ; ; dir = filepath.Dir(dir) {
-		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
-			return dir
-		}
-		if dir == filepath.Dir(dir) {
-			t.Fatal("no go.mod above the test")
-		}
-	}
-}
-
 // Build builds packages of this module (such as ./local) into dir, each to the
 // path that targets gives it.
 func Build(root, dir string, targets map[string]string) error {

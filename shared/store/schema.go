@@ -42,14 +42,3 @@ func keysOnly(name, hash, sort string) types.GlobalSecondaryIndex {
 		Projection: &types.Projection{ProjectionType: types.ProjectionTypeKeysOnly},
 	}
 }
-
-// TimeToLiveInput switches on the deletion of items past their expires_at.
-func TimeToLiveInput(name string) *dynamodb.UpdateTimeToLiveInput {
-	return &dynamodb.UpdateTimeToLiveInput{
-		TableName: aws.String(name),
-		TimeToLiveSpecification: &types.TimeToLiveSpecification{
-			AttributeName: aws.String(attrExpiresAt),
-			Enabled:       aws.Bool(true),
-		},
-	}
-}
