@@ -28,7 +28,6 @@ const (
 	attrNonces    = "nonces"
 	attrHistory   = "history"
 	attrAccountID = "account_id"
-	attrExpiresAt = "expires_at"
 
 	attrConfirmShard = "confirm_shard"
 	attrConfirmAt    = "confirm_at"
