@@ -168,7 +168,7 @@ sfdx-aer: ## run the Apex tests by aer, an interpreter that you have (AER_BIN=â€
 
 .PHONY: sfdx-e2e
 sfdx-e2e: build $(SFDX)/model/node_modules/.package-lock.json ## click the Salesforce package in a browser: a model of the platform, the real functions (3 minutes)
-	@.ci/need chromium chromium
+	@.ci/need $(CHROMIUM) chromium
 	@node --test sfdx/model/test/*.test.mjs
 	@BIN=$(BUILD)/bin node --test sfdx/model/e2e/*.test.mjs
 

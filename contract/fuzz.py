@@ -29,6 +29,8 @@ hooks = "{hooks}"
 # or that has had 100 callouts in ten minutes (429).
 [checks]
 positive_data_acceptance.expected-statuses = ["2xx", 304, 422, 429]
+# API Gateway answers 404, not 405, to a method that no route has.
+unsupported_method.enabled = false
 """
 
 
@@ -53,7 +55,7 @@ def hooks():
             return
         now = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
         case.body.update({"timestamp": now, "nonce": secrets.token_hex(16)})
-        if "accountId" in case.body:
+        if case.body.get("accountId"):
             case.body["accountId"] = case.body["accountId"][:15]
         if "sfOrderId" in (case.path_parameters or {}):
             case.body["orderId"] = case.path_parameters["sfOrderId"]

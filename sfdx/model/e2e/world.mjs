@@ -1,5 +1,6 @@
 // What the tests of the whole chain share: one modelled org, its site, the
 // bridge, and a browser; and what a person does with them.
+import { execFileSync } from "node:child_process";
 import path from "node:path";
 import { setTimeout } from "node:timers/promises";
 import { chromium } from "playwright-core";
@@ -76,7 +77,7 @@ export class World {
     addresses.OrderBridge_API = this.bridge.api;
     Object.assign(this, { secrets, addresses });
     this.browser = await chromium.launch({
-      executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
+      executablePath: execFileSync("which", [process.env.CHROMIUM || "chromium"], { encoding: "utf8" }).trim(),
       args: ["--no-sandbox"]
     });
     this.ends.push(() => this.browser.close());
