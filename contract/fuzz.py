@@ -29,8 +29,6 @@ hooks = "{hooks}"
 # or that has had 100 callouts in ten minutes (429).
 [checks]
 positive_data_acceptance.expected-statuses = ["2xx", 304, 422, 429]
-# API Gateway answers 404, not 405, to a method that no route has.
-unsupported_method.enabled = false
 """
 
 
@@ -94,8 +92,11 @@ def main():
         config = os.path.join(work, "schemathesis.toml")
         with open(config, "w") as f:
             f.write(CONFIG.format(hooks=os.path.join(HERE, "fuzz.py")))
+        # API Gateway answers 404, not 405, to a method that no route has. One
+        # worker: under Python 3.11 two of them fail in ast ("AST constructor
+        # recursion depth mismatch").
         command = [tool, "--config-file", config, "run", os.path.join(HERE, "openapi.yaml"), "--url", w.api, "--seed", args.seed,
-                   "--max-examples", args.examples, "--checks", "all", "--mode", "all", "--generation-database", "none", "--no-color", "--workers", "2"]
+                   "--max-examples", args.examples, "--checks", "all", "--exclude-checks", "unsupported_method", "--mode", "all", "--generation-database", "none", "--no-color", "--workers", "1"]
         print("seed", args.seed, flush=True)
         sys.exit(subprocess.call(command, cwd=work, env={**os.environ, "API_URL": w.api}))
 
