@@ -82,8 +82,9 @@ func LookAlways() time.Time { return time.Date(9999, time.December, 31, 0, 0, 0,
 const LongOutage = 15 * time.Minute
 
 // UnsureInRow is how many times in a row one effect must have an unknown outcome
-// to open the breaker. From then on one order in each of its windows is let through, to see
-// whether effects are answered again: a probe is a read, and cannot show it.
+// to open the breaker. From then on one order in each of its windows is let
+// through, to see whether effects are answered again: a probe is a read, and
+// cannot show it.
 const UnsureInRow = 3
 
 // Normal returns c as a table gives it back: times in UTC, to the ms, rounded

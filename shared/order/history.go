@@ -3,6 +3,7 @@ package order
 import (
 	"slices"
 	"strings"
+	"time"
 )
 
 // ByEngine names the engine in the history. Its lines are the evidence of what
@@ -22,11 +23,19 @@ func (e Entry) kept() Entry {
 	return Entry{At: ms(e.At), Event: e.Event, Detail: Cut(e.Detail, MaxDetail), By: Cut(e.By, MaxBy), Times: e.Times, First: ms(e.First)}
 }
 
-// counted reports whether further lines that say the same are counted in one:
-// not those of the engine, nor what a person decided about a failed order.
-func (e Entry) counted() bool {
-	return e.By != ByEngine && e.Event != "reopened" && e.Event != "adoption_undone" && !strings.HasPrefix(e.Event, "resolved_")
+// Decides reports whether the line is what a person decided about an order that
+// had ended: a click, a retry, a resolution.
+func (e Entry) Decides() bool {
+	switch e.Event {
+	case "reopened", "retried", "adoption_undone":
+		return true
+	}
+	return strings.HasPrefix(e.Event, "resolved_")
 }
+
+// counted reports whether further lines that say the same are counted in one:
+// not those of the engine, nor what a person decided.
+func (e Entry) counted() bool { return e.By != ByEngine && !e.Decides() }
 
 func (e Entry) says(other Entry) bool {
 	return e.Event == other.Event && e.Detail == other.Detail && e.By == other.By
@@ -37,9 +46,9 @@ func (e Entry) with(old Entry) Entry {
 	if e.First.IsZero() {
 		e.First = e.At
 	}
-	for _, t := range []Entry{{At: old.At}, {At: old.First}} {
-		if !t.At.IsZero() && t.At.Before(e.First) {
-			e.First = t.At
+	for _, t := range []time.Time{old.At, old.First} {
+		if !t.IsZero() && t.Before(e.First) {
+			e.First = t
 		}
 	}
 	e.Times = max(e.Times, 1) + max(old.Times, 1)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -71,6 +72,11 @@ func TestACheckNamesEveryReason(t *testing.T) {
 		"two products that WHMCS does not have": {counter: with(func(c *counter) { c.req.Lines = []order.Line{line(3, 1), line(8, 1), line(9, 1)} }),
 			want: []fault.Code{fault.ProductNotMapped, fault.ProductNotMapped}},
 		"a quantity that makes too many rows": {counter: with(func(c *counter) { c.req.Lines = []order.Line{line(3, 100_000)} }), want: []fault.Code{fault.QuantityInvalid}},
+		"texts that the table could not keep": {counter: with(func(c *counter) {
+			large := line(3, 1)
+			large.CustomFields = map[string]string{"1": strings.Repeat("x", 300<<10)}
+			c.req.Lines = []order.Line{large}
+		}), want: []fault.Code{fault.NotProcessable}},
 		"a clone's WHMCS order": {counter: with(func(c *counter) {
 			c.req.WHMCSOrderID, c.held = "77", map[string]order.Marker{"77": "801000000000002AAA"}
 		}), want: []fault.Code{fault.WHMCSIDForeign}},
@@ -94,7 +100,7 @@ func TestACheckNamesEveryReason(t *testing.T) {
 				codes = append(codes, fault.CodeOf(p))
 			}
 			if !slices.Equal(codes, c.want) || (got.Plan != nil) != (len(c.want) == 0) {
-				t.Errorf("problems %q, plan %+v", codes, got.Plan)
+				t.Errorf("problems %q, a plan: %t", codes, got.Plan != nil)
 			}
 		})
 	}

@@ -244,9 +244,6 @@ func (d decision) load() (*order.Plan, *Move) {
 	default:
 		plan, err := makePlan(*d.request, d.products, d.c.PaymentMethod)
 		if err == nil {
-			err = fits(plan)
-		}
-		if err == nil {
 			return &plan, nil
 		}
 		m = d.fail("any/permanent", d.r, err)
@@ -850,7 +847,7 @@ func alreadyLogged(history []order.Entry, event, detail string) bool {
 		switch {
 		case e.Event == event && withoutTime(e.Detail) == withoutTime(detail):
 			return true
-		case e.By == order.ByEngine && !slices.Contains(repeating, e.Event), e.Event == "reopened", strings.HasPrefix(e.Event, "resolved_"):
+		case e.By == order.ByEngine && !slices.Contains(repeating, e.Event), e.Decides():
 			return false
 		}
 	}

@@ -26,7 +26,8 @@ func productIDs(req order.Request) []int64 {
 }
 
 // makePlan says what AddOrder is to make of a request. A quantity above 1 is
-// sent as such only where the product allows it; else the line is repeated.
+// sent as such only where the product allows it; else the line is repeated. A
+// plan that the item could not keep is refused.
 func makePlan(req order.Request, products map[int64]order.ProductInfo, paymentMethod string) (order.Plan, error) {
 	plan := order.Plan{ClientID: req.ClientID, PaymentMethod: paymentMethod, PromoCode: req.PromoCode}
 	if len(req.Lines) == 0 {
@@ -64,7 +65,7 @@ func makePlan(req order.Request, products map[int64]order.ProductInfo, paymentMe
 	if len(plan.Entries) > maxEntries {
 		return plan, tooMany()
 	}
-	return plan, nil
+	return plan, fits(plan)
 }
 
 // maxPlan bounds the texts of a plan, in bytes: the item keeps the plan beside
