@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"orderbridge/shared/fault"
@@ -166,12 +167,9 @@ func noteOf(r order.Record) string {
 func (d *desk) find(ctx context.Context, text string) (any, error) {
 	ids := []string{}
 	add := func(id string) {
-		for _, known := range ids {
-			if known == id {
-				return
-			}
+		if !slices.Contains(ids, id) {
+			ids = append(ids, id)
 		}
-		ids = append(ids, id)
 	}
 	made, exists, errWHMCS := d.billing.Order(ctx, strings.TrimLeft(text, "0"), 0)
 	if exists {

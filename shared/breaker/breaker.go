@@ -147,8 +147,8 @@ func (b *Breaker) Fault(ctx context.Context, cause error) (until time.Time, err 
 
 // Unsure counts an effect of which the outcome is not known, of a worker that
 // read the switch as seen. The third of one effect in a row opens the breaker,
-// and from then on that of each canary keeps it open for longer; until is zero while it stays
-// closed. Errors: store_unavailable.
+// and from then on that of each canary keeps it open for longer; until is zero
+// while it stays closed. Errors: store_unavailable.
 func (b *Breaker) Unsure(ctx context.Context, effect string, seen order.Control, cause error) (until time.Time, err error) {
 	now, opened := b.d.Now(), false
 	c, err := b.d.Controls.ChangeControl(ctx, b.d.Side, func(c order.Control) (order.Control, bool) {

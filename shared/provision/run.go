@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
 	"math/rand/v2"
 	"time"
 
@@ -267,12 +266,10 @@ func (w *worker) ask(ctx context.Context, m Move) {
 	case ReadHeldOrder:
 		var o lookup
 		if o.BillingOrder, o.exists, err = w.Billing.Order(ctx, m.ID, m.Client); err == nil {
-			held := maps.Clone(f.seen.held)
-			if held == nil {
-				held = map[string]*lookup{}
+			if f.seen.held == nil {
+				f.seen.held = map[string]*lookup{}
 			}
-			held[m.ID] = &o
-			f.seen.held = held
+			f.seen.held[m.ID] = &o
 		}
 	case ReadOrder, ReadServices:
 		var o lookup

@@ -33,13 +33,8 @@ func (c *Client) Diagnose(ctx context.Context) []fault.Finding {
 // diagnoseFields looks at each field that the write-back writes.
 func (c *Client) diagnoseFields(ctx context.Context) (all []fault.Finding) {
 	for _, object := range []string{objectOrder, objectItem} {
-		var out struct {
-			Fields []struct {
-				Name       string `json:"name"`
-				Updateable bool   `json:"updateable"`
-			} `json:"fields"`
-		}
-		if err := c.data(ctx, http.MethodGet, c.base()+"/sobjects/"+object+"/describe", nil, &out); err != nil {
+		fields, err := c.describe(ctx, object)
+		if err != nil {
 			all = append(all, fault.Red(of, "the fields of "+object+" can be seen", err))
 			continue
 		}
@@ -49,9 +44,9 @@ func (c *Client) diagnoseFields(ctx context.Context) (all []fault.Finding) {
 			}
 			finding := fault.Finding{Of: of, What: object + "." + f.name + " can be written", Seen: "it is not there, or not visible",
 				Do: "Give the integration user the permission set OrderBridge_Integration; if the field is missing, deploy the package of sfdx/."}
-			for _, have := range out.Fields {
-				if strings.EqualFold(have.Name, f.name) {
-					finding.OK, finding.Seen = have.Updateable, map[bool]string{false: "it can only be read"}[have.Updateable]
+			for name, writable := range fields {
+				if strings.EqualFold(name, f.name) {
+					finding.OK, finding.Seen = writable, map[bool]string{false: "it can only be read"}[writable]
 				}
 			}
 			all = append(all, finding)

@@ -168,17 +168,12 @@ func (c *Client) Probe(ctx context.Context) error {
 	}
 	may := map[string]bool{} // by object and field: there, and writable
 	for _, object := range []string{objectOrder, objectItem} {
-		var out struct {
-			Fields []struct {
-				Name       string `json:"name"`
-				Updateable bool   `json:"updateable"`
-			} `json:"fields"`
-		}
-		if err := c.data(ctx, http.MethodGet, c.base()+"/sobjects/"+object+"/describe", nil, &out); err != nil {
+		fields, err := c.describe(ctx, object)
+		if err != nil {
 			return err
 		}
-		for _, f := range out.Fields {
-			may[object+"."+f.Name] = f.Updateable
+		for name, writable := range fields {
+			may[object+"."+name] = writable
 		}
 	}
 	var lost []string
@@ -191,6 +186,25 @@ func (c *Client) Probe(ctx context.Context) error {
 		return fault.New(fault.SalesforcePermission, fmt.Sprintf("Give the integration user the permission set OrderBridge_Integration: these fields are not there or not writable: %s. Orders wait until then.", strings.Join(lost, ", ")))
 	}
 	return nil
+}
+
+// describe returns the fields of an object that the user sees, and whether each
+// may be written.
+func (c *Client) describe(ctx context.Context, object string) (fields map[string]bool, err error) {
+	var out struct {
+		Fields []struct {
+			Name       string `json:"name"`
+			Updateable bool   `json:"updateable"`
+		} `json:"fields"`
+	}
+	if err := c.data(ctx, http.MethodGet, c.base()+"/sobjects/"+object+"/describe", nil, &out); err != nil {
+		return nil, err
+	}
+	fields = make(map[string]bool, len(out.Fields))
+	for _, f := range out.Fields {
+		fields[f.Name] = f.Updateable
+	}
+	return fields, nil
 }
 
 // Shows returns what the org shows of each order. An order that the org does
