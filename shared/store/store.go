@@ -126,6 +126,16 @@ func (s *Store) get(ctx context.Context, pk string, only ...string) (attributes,
 	return out.Item, nil
 }
 
+// Connect opens a connection to the table: it reads half a unit of an item that no
+// order has. Errors: store_unavailable.
+func (s *Store) Connect(ctx context.Context) error {
+	_, err := s.client.GetItem(ctx, &dynamodb.GetItemInput{TableName: aws.String(s.table), Key: attributes{attrPK: text(orderPrefix)}})
+	if err != nil {
+		return classify("connect", err)
+	}
+	return nil
+}
+
 // Claim records a callout: nonce, idempotency key and order in one atomic
 // write. The first callout of an order is one PutItem and no more; its failed
 // condition brings the image of an order that exists.
