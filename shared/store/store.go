@@ -256,9 +256,9 @@ func (s *Store) Due(ctx context.Context, now time.Time, limit int) ([]order.ID, 
 }
 
 // Changed returns up to limit orders whose last change that Salesforce must see
-// was made from from until until, oldest first, but for those that Salesforce
-// refuses. All of them are there that were changed before reached; it is after
-// until where none is missing. The index is eventually consistent.
+// is listed (order.Seq.Listed) from from until until, oldest first, but for those
+// that Salesforce refuses. All of them are there that are listed before reached;
+// it is after until where none is missing. The index is eventually consistent.
 // Errors: store_unavailable.
 func (s *Store) Changed(ctx context.Context, from, until time.Time, limit int) (rows []order.Changed, reached time.Time, err error) {
 	reached = until.Add(time.Millisecond)
