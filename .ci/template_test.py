@@ -212,6 +212,20 @@ class Template(unittest.TestCase):
         ]
         self.assertEqual(allowed, [["kms:Decrypt", "kms:GenerateDataKey*"]])
 
+    def test_a_security_alarm_that_cannot_be_posted_is_kept_and_told(self):
+        rule = RESOURCES["SecurityAlertRule"]["Properties"]
+        watched = {arn["Fn::GetAtt"][0] for arn in rule["EventPattern"]["resources"]}
+        self.assertIn("SecurityEvents", watched)
+        self.assertLessEqual(watched, set(of_type("AWS::CloudWatch::Alarm")))
+        [target] = rule["Targets"]
+        queue = target["DeadLetterConfig"]["Arn"]["Fn::GetAtt"][0]
+        [statement] = RESOURCES["SecurityAlertDeadLettersPolicy"]["Properties"]["PolicyDocument"]["Statement"]
+        self.assertEqual(statement["Resource"], {"Fn::GetAtt": [queue, "Arn"]})
+        depth = {"Name": "QueueName", "Value": {"Fn::GetAtt": [queue, "QueueName"]}}
+        self.assertIn([depth], [a["Properties"].get("Dimensions") for a in of_type("AWS::CloudWatch::Alarm").values()])
+        for name in ["SecurityAlertWebhook", "SecurityAlertHeaderValue"]:
+            self.assertIs(SOURCE["Parameters"][name]["NoEcho"], True)
+
     def test_every_parameter_is_used_and_described(self):
         text = (ROOT / "template.yaml").read_text()
         text = text[text.index("\nRules:"):]

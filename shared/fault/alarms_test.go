@@ -28,7 +28,7 @@ var heardBy = map[string][]fault.Code{
 		fault.BillingCycleInvalid, fault.QuantityInvalid, fault.OrderEmpty, fault.OrderNotFound, fault.ReductionOrder,
 		fault.PaymentMethodMissing, fault.WHMCSClientNotFound, fault.WHMCSClientClosed, fault.WHMCSRejected,
 		fault.RetriesExhausted, fault.NotProcessable},
-	"SecurityEvents": {fault.SourceNotAllowed, fault.SignatureMissing, fault.SignatureInvalid, fault.TimestampOutOfWindow,
+	"SecurityEvents": {fault.SourceNotAllowed, fault.SignatureMissing, fault.SignatureInvalid, fault.HeadersNotSigned, fault.TimestampOutOfWindow,
 		fault.OrgNotAllowed, fault.NonceReplayed},
 	"CalloutsThrottled":          {fault.TooManyRequests},
 	"CalloutErrors":              {fault.SecretUnavailable, fault.TryAgain, fault.Internal},
@@ -44,7 +44,7 @@ var heardBy = map[string][]fault.Code{
 // needsNoAlarm says of the other codes why no person is called for them.
 var needsNoAlarm = map[string][]fault.Code{
 	"the sender reads it": {fault.BodyTooLarge, fault.BodyMalformed, fault.TimestampInvalid, fault.NonceInvalid,
-		fault.ContentTypeUnsupported, fault.HeadersNotSigned, fault.OrderIDInvalid, fault.OrderIDMismatch,
+		fault.ContentTypeUnsupported, fault.OrderIDInvalid, fault.OrderIDMismatch,
 		fault.IdempotencyKeyMissing, fault.CallerUnknown},
 	"who clicked reads it":       {fault.RequestNotDelivered},
 	"a person decided it":        {fault.Stopped, fault.StoppedInWHMCS},
