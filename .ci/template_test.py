@@ -1,5 +1,6 @@
 """Checks of the template that no linter makes, on what the SAM transform makes of it."""
 
+import json
 import os
 import re
 import sys
@@ -211,6 +212,15 @@ class Template(unittest.TestCase):
             if s["Principal"] == {"Service": "cloudwatch.amazonaws.com"}
         ]
         self.assertEqual(allowed, [["kms:Decrypt", "kms:GenerateDataKey*"]])
+
+    def test_the_dashboard_is_json_and_shows_every_alarm_first(self):
+        body = json.loads(RESOURCES["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"])
+        first = body["widgets"][0]
+        self.assertEqual(first["type"], "alarm")
+        shown = re.findall(r"\$\{(\w+)\.Arn\}", str(first["properties"]["alarms"]))
+        alarms = of_type("AWS::CloudWatch::Alarm") | of_type("AWS::CloudWatch::CompositeAlarm")
+        # An alarm under a condition may not be there.
+        self.assertCountEqual(shown, [n for n, a in alarms.items() if "AlarmActions" in a["Properties"] and "Condition" not in a])
 
     def test_a_security_alarm_that_cannot_be_posted_is_kept_and_told(self):
         rule = RESOURCES["SecurityAlertRule"]["Properties"]
