@@ -52,7 +52,136 @@ def read_by_config(struct):
     return set(re.findall(r'r\.[a-zA-Z]+\("([A-Z][A-Z0-9_]+)"', load))
 
 
+# What the stack works on: its own table, or one that was restored.
+RESTORED = {"Ref": "RestoredTableStreamArn"}
+TABLE = {
+    "": ({"Fn::Select": [1, {"Fn::Split": ["/", RESTORED]}]}, {"Ref": "OrdersTable"}),
+    "Arn": ({"Fn::Select": [0, {"Fn::Split": ["/stream/", RESTORED]}]}, {"Fn::GetAtt": ["OrdersTable", "Arn"]}),
+    "StreamArn": (RESTORED, {"Fn::GetAtt": ["OrdersTable", "StreamArn"]}),
+}
+
+
+def of_the_table(attribute):
+    restored, own = TABLE[attribute]
+    return {"Fn::If": ["HasRestoredTable", restored, own]}
+
+
+def listed(value):
+    return value if isinstance(value, list) else [value]
+
+
+def statements(name):
+    """The statements of a role's or a managed policy's policies."""
+    p = RESOURCES[name]["Properties"]
+    documents = [p["PolicyDocument"]] if "PolicyDocument" in p else [q["PolicyDocument"] for q in p.get("Policies", [])]
+    return [s for d in documents for s in d["Statement"]]
+
+
+def item_grants(all_statements):
+    """By action on items of the table, under which conditions they are allowed."""
+    grants = {}
+    for s in all_statements:
+        for action in listed(s["Action"]):
+            if re.fullmatch(r"dynamodb:(\*|[A-Za-z]*Item|PartiQL\w+|Scan|Transact\w+)", action):
+                grants.setdefault(action, []).append(s.get("Condition", "any item"))
+    return grants
+
+
+def keys(*allowed, **more):
+    return [{"ForAllValues:StringLike": {"dynamodb:LeadingKeys": list(allowed)}, **more}]
+
+
+# The least that each needs: shared/store's docs say which calls it makes.
+ITEM_GRANTS = {
+    "FulfillRole": {
+        "dynamodb:PutItem": keys("order#*"),
+        "dynamodb:UpdateItem": keys("order#*"),
+        "dynamodb:GetItem": keys("order#*", "control#whmcs"),
+    },
+    "ProvisionRole": {"dynamodb:GetItem": keys("order#*", "control#*"), "dynamodb:PutItem": keys("order#*", "control#*")},
+    "StatusPushRole": {"dynamodb:GetItem": keys("order#*", "control#salesforce"), "dynamodb:PutItem": keys("order#*", "control#salesforce")},
+    "StatusRole": {
+        "dynamodb:GetItem": keys(
+            "order#*",
+            **{
+                "ForAllValues:StringEquals": {"dynamodb:Attributes": ["pk", "state", "account_id", "whmcs_order_id", "opened_at", "updated_at"]},
+                "StringEqualsIfExists": {"dynamodb:Select": "SPECIFIC_ATTRIBUTES"},
+            },
+        )
+    },
+    "WorkPipeRole": {},
+    "ReaderPolicy": {"dynamodb:GetItem": keys("order#*", "control#*")},
+    "OperatorPolicy": {"dynamodb:PutItem": keys("order#*", "control#*")},
+}
+
+
 class Template(unittest.TestCase):
+    def test_each_role_reaches_the_items_that_it_needs_and_no_other(self):
+        reaching = {n for n in RESOURCES if item_grants(statements(n))}
+        self.assertLessEqual(reaching, set(ITEM_GRANTS))
+        for name, least in ITEM_GRANTS.items():
+            with self.subTest(name):
+                self.assertEqual(item_grants(statements(name)), least)
+
+    def test_a_widened_role_is_noticed(self):
+        for name, least in ITEM_GRANTS.items():
+            for i, statement in enumerate(statements(name)):
+                if not item_grants([statement]):
+                    continue
+                others = statements(name)[:i] + statements(name)[i + 1:]
+                wider = [
+                    {k: v for k, v in statement.items() if k != "Condition"},
+                    {**statement, "Action": listed(statement["Action"]) + ["dynamodb:DeleteItem"]},
+                    {**statement, "Condition": keys("*")[0]},
+                ]
+                for w in wider:
+                    with self.subTest(name, statement=w):
+                        self.assertNotEqual(item_grants(others + [w]), least)
+
+    def test_the_portal_reads_the_attributes_that_status_asks_for(self):
+        code = (ROOT / "shared/store/store.go").read_text()
+        struct = code[code.index("type progress struct"):]
+        asked = re.findall(r'`json:"(\w+)', struct[: struct.index("\n}\n")])
+        (condition,) = ITEM_GRANTS["StatusRole"]["dynamodb:GetItem"]
+        self.assertEqual(condition["ForAllValues:StringEquals"]["dynamodb:Attributes"], ["pk"] + asked)
+
+    def test_the_keys_of_the_policies_are_those_of_the_store(self):
+        code = (ROOT / "shared/store/keys.go").read_text()
+        prefixes = set(re.findall(r'Prefix += "(\w+#)"', code))
+        named = {k.split("#")[0] + "#" for g in ITEM_GRANTS.values() for c in g.values() for one in c for k in one["ForAllValues:StringLike"]["dynamodb:LeadingKeys"]}
+        self.assertEqual(named, prefixes)
+
+    def test_a_restored_table_is_used_everywhere(self):
+        def walk(value, path):
+            for attribute in TABLE:
+                if value == of_the_table(attribute):
+                    return
+                self.assertNotEqual(value, TABLE[attribute][1], f"{path} uses the table of the stack even where another was restored")
+            if isinstance(value, dict):
+                for k, v in value.items():
+                    walk(v, f"{path}.{k}")
+            elif isinstance(value, list):
+                for i, v in enumerate(value):
+                    walk(v, f"{path}.{i}")
+            elif isinstance(value, str):
+                self.assertNotIn("${OrdersTable", value, path)
+
+        for name, resource in {**RESOURCES, **RESULT["Outputs"]}.items():
+            if name != "OrdersTable":
+                walk(resource, name)
+
+    def test_access_logs_say_who_asked_for_what_and_what_came_of_it(self):
+        formats = {n: p["AccessLogSettings"]["Format"] for n, r in RESOURCES.items() if "AccessLogSettings" in (p := r["Properties"])}
+        self.assertEqual(len(formats), 2, formats)
+        for name, text in formats.items():
+            with self.subTest(name):
+                line = json.loads(text)
+                for variable in ["requestId", "path", "status", "identity.sourceIp", "error.message", "integrationErrorMessage"]:
+                    self.assertIn("$context." + variable, line.values())
+                if "Portal" in name:
+                    for variable in ["authorizer.claims.sub", "identity.userArn", "authorizer.error"]:
+                        self.assertIn("$context." + variable, line.values())
+
     def test_each_function_is_given_exactly_what_it_reads(self):
         for name, struct in FUNCTIONS.items():
             with self.subTest(name):
@@ -103,7 +232,7 @@ class Template(unittest.TestCase):
         )
 
     def test_the_stream_has_two_readers(self):
-        stream = {"Fn::GetAtt": ["OrdersTable", "StreamArn"]}
+        stream = of_the_table("StreamArn")
         readers = [n for n, r in of_type("AWS::Lambda::EventSourceMapping").items() if r["Properties"]["EventSourceArn"] == stream]
         readers += [n for n, r in of_type("AWS::Pipes::Pipe").items() if r["Properties"]["Source"] == stream]
         self.assertEqual(len(readers), 2, readers)
