@@ -34,6 +34,7 @@ type Claims interface {
 // Handler answers POST /orders/{sfOrderId}/fulfill and POST /ping.
 type Handler struct {
 	Verifier *webhook.Verifier
+	Keys     webhook.Keys // those of Verifier, for the self-check
 	Claims   Claims
 	Now      func() time.Time
 	Sleep    func(ctx context.Context, d time.Duration) error

@@ -19,6 +19,8 @@ import (
 // Handler answers the events of the stream and of the schedule.
 type Handler struct {
 	Pusher  *writeback.Pusher
+	Table   books
+	Probe   func(ctx context.Context) error // of Salesforce, for the self-check
 	Log     *slog.Logger
 	Metrics *telemetry.Metrics
 	Now     func() time.Time
