@@ -31,6 +31,8 @@ type deployments interface {
 
 // Handler checks the versions of a deployment.
 type Handler struct {
+	lambdaenv.Init // empty: it runs once a deployment
+
 	Versions    []string // ARNs
 	Functions   functions
 	Deployments deployments
