@@ -154,11 +154,11 @@ func (h *Handler) once(ctx context.Context, version string) checked {
 	var why []string
 	for _, f := range answer.Findings {
 		if !f.OK {
-			why = append(why, fmt.Sprintf("%s: not so: %s (%s) %s", f.Of, f.What, f.Seen, f.Do))
+			why = append(why, fmt.Sprintf("%s: expected: %s; seen: %s; to do: %s", f.Of, f.What, f.Seen, f.Do))
 		}
 	}
 	if !answer.OK {
-		v.Refused = strings.Join(why, "; ")
+		v.Refused = strings.Join(why, " | ")
 	}
 	return v
 }

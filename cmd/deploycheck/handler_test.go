@@ -82,7 +82,7 @@ func TestCodeDeployIsToldWhatTheVersionsFound(t *testing.T) {
 		asked   int
 	}{
 		"all work":                       {[]answer{{payload: good}}, "Succeeded", "", 1},
-		"one finds that it cannot":       {[]answer{{payload: bad}}, "Failed", "WHMCS: not so: it answers, and takes the credential (whmcs_ip_denied: WHMCS refuses the address) Allow the address.", 3},
+		"one finds that it cannot":       {[]answer{{payload: bad}}, "Failed", "WHMCS: expected: it answers, and takes the credential; seen: whmcs_ip_denied: WHMCS refuses the address; to do: Allow the address.", 3},
 		"the third answer is good":       {[]answer{{payload: bad}, {err: errors.New("connection reset")}, {payload: good}}, "Succeeded", "", 3},
 		"it says why it cannot start":    {[]answer{{failed: true, payload: `{"errorType":"Runtime.ExitError","errorMessage":"exit status 1"}`, log: "START\nprovision cannot start: WHMCS_MARKER must be notes\nEND\n"}}, "Failed", "it cannot start: WHMCS_MARKER must be notes", 1},
 		"it dies without a word":         {[]answer{{failed: true, payload: `{"errorType":"Runtime.ExitError","errorMessage":"exit status 2"}`}}, "Failed", "it fails: Runtime.ExitError exit status 2", 3},
