@@ -34,6 +34,7 @@ type handler struct {
 	desk    *desk
 	store   provision.DueStore
 	hints   provision.Hints
+	probes  probes
 	workers int
 	meter   meter
 	log     *slog.Logger
