@@ -246,7 +246,7 @@ class Template(unittest.TestCase):
                         actions = statement["Action"]
                         for r in resources if isinstance(resources, list) else [resources]:
                             self.assertIsInstance(r, dict, f"{r} is not a reference")
-                            if r.get("Fn::Sub") not in WIDE_RESOURCES:
+                            if str(r.get("Fn::Sub")) not in WIDE_RESOURCES:
                                 self.assertNotIn("*", str(r))
                         for a in actions if isinstance(actions, list) else [actions]:
                             self.assertNotIn("*", a)
