@@ -130,7 +130,7 @@ func (h *Handler) Handle(ctx context.Context, e events.APIGatewayV2HTTPRequest) 
 		return h.reject(ctx, r, now, err), nil
 	}
 	ctx = order.WithCorrelation(ctx, claimed.Record.CorrelationID)
-	outcome := claimed.Outcome.String()
+	outcome := outcomes[claimed.Outcome]
 	h.Metrics.Count(telemetry.CalloutsRecorded, outcome, 1)
 	if claimed.Outcome == order.Created || claimed.Outcome == order.Reopened {
 		h.Metrics.Count(telemetry.OrdersBegun, "", 1)
@@ -181,6 +181,15 @@ func (h *Handler) ping(ctx context.Context, r httpapi.Request, w webhook.Request
 	}
 	h.Metrics.Flush(ctx, h.Log, slog.LevelInfo, "ping", "", named(ctx, r)...)
 	return httpapi.JSON(http.StatusOK, pong{true, h.Verifier.OrgID}, nil)
+}
+
+// outcomes spells the outcomes of a claim for logs and metrics.
+var outcomes = map[order.Outcome]string{
+	order.Created:            "created",
+	order.AlreadyOpen:        "already_open",
+	order.AlreadyProvisioned: "already_provisioned",
+	order.StoredFailure:      "stored_failure",
+	order.Reopened:           "reopened",
 }
 
 // reject answers a callout that was not recorded.
