@@ -35,8 +35,8 @@ const (
 	RunsBroken           Metric = "RunsBroken"
 	CalloutToProvisioned Metric = "CalloutToProvisioned"
 	HintsUnreadable      Metric = "HintsUnreadable"
-	TableRestored        Metric = "TableRestored"
 	BooksDiffer          Metric = "BooksDiffer"
+	TableRestored        Metric = "TableRestored"
 )
 
 // Written by each tick of provision's clock, and Tick by statuspush's too.
