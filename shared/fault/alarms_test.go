@@ -73,14 +73,14 @@ func TestEveryCodeRaisesAnAlarmOrNeedsNone(t *testing.T) {
 	for _, code := range fault.Codes() {
 		i := code.Info()
 		said := alarmsOf(code)
-		decided := code == fault.StoppedInWHMCS
 		for rule, broken := range map[string]bool{
-			"no alarm hears it, and nothing says why":      said == "",
-			"it has an alarm and needs none":               strings.Contains(said, ", none") || strings.HasPrefix(said, "none") && strings.Contains(said, ","),
-			"a person must review it and is not called":    i.Review && !decided && !slices.Contains(heardBy["OrdersForAPerson"], code),
-			"a person is called for what needs no review":  slices.Contains(heardBy["OrdersForAPerson"], code) && !i.Review,
-			"it must be corrected and no person is called": i.Kind == fault.Config && i.Group != fault.GroupRequest && i.Group != fault.GroupWork && !slices.Contains(heardBy["NeedsMending"], code),
-			"NeedsMending hears what is not configuration": slices.Contains(heardBy["NeedsMending"], code) && i.Kind != fault.Config,
+			"no alarm hears it, and nothing says why":            said == "",
+			"it has an alarm and needs none":                     strings.Contains(said, ", none") || strings.HasPrefix(said, "none") && strings.Contains(said, ","),
+			"OrdersForAPerson does not hear what needs a person": code.NeedsPerson() != slices.Contains(heardBy["OrdersForAPerson"], code),
+			"SecurityEvents does not hear what is of security":   i.Security != slices.Contains(heardBy["SecurityEvents"], code),
+			"what a person must review needs none":               i.Review && !code.NeedsPerson() && code != fault.StoppedInWHMCS,
+			"it must be corrected and no person is called":       i.Kind == fault.Config && i.Group != fault.GroupRequest && i.Group != fault.GroupWork && !slices.Contains(heardBy["NeedsMending"], code),
+			"NeedsMending hears what is not configuration":       slices.Contains(heardBy["NeedsMending"], code) && i.Kind != fault.Config,
 		} {
 			if broken {
 				t.Errorf("%s: %s (%s)", code, rule, said)
