@@ -53,11 +53,12 @@ func wire(ctx context.Context, getenv func(string) string, out io.Writer) (*hand
 	if err != nil {
 		return nil, err
 	}
+	usage := env.Metrics.Slowly(telemetry.SalesforceAPIUsage)
 	orders, err := salesforce.Connect(ctx, salesforce.Deps{
 		Credentials: secret.New(secrets, c.SalesforceSecretID, fault.SalesforceSecretUnavailable, secret.Object(salesforce.SecretMembers(), salesforce.ParseCredentials), clock.Now).Get,
 		Log:         env.Log, Now: clock.Now,
 		Called: env.Metrics.Called(telemetry.SalesforceCalls),
-		Usage:  func(u salesforce.Usage) { env.Metrics.Gauge(telemetry.SalesforceAPIUsage, "", u.Share()) },
+		Usage:  func(u salesforce.Usage) { usage(u.Share()) },
 	}, salesforce.Config{
 		LoginURL: c.Salesforce.LoginURL, APIVersion: c.Salesforce.APIVersion, OrgID: c.Salesforce.OrgID, Optional: salesforce.Optional(c.Optional),
 	})

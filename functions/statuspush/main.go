@@ -42,10 +42,11 @@ func wire(ctx context.Context, getenv func(string) string, out io.Writer) (*Hand
 		return nil, err
 	}
 	credentials := secret.New(secretsmanager.NewFromConfig(env.AWS), c.SalesforceSecretID, fault.SalesforceSecretUnavailable, secret.Object(salesforce.SecretMembers(), salesforce.ParseCredentials), env.Clock.Now)
+	usage := env.Metrics.Slowly(telemetry.SalesforceAPIUsage)
 	org, err := salesforce.Connect(ctx, salesforce.Deps{
 		Credentials: credentials.Get, Now: env.Clock.Now, Log: env.Log,
 		Called: env.Metrics.Called(telemetry.SalesforceCalls),
-		Usage:  func(u salesforce.Usage) { env.Metrics.Gauge(telemetry.SalesforceAPIUsage, "", u.Share()) },
+		Usage:  func(u salesforce.Usage) { usage(u.Share()) },
 	}, salesforce.Config{
 		LoginURL: c.Salesforce.LoginURL, APIVersion: c.Salesforce.APIVersion, OrgID: c.Salesforce.OrgID, Timeout: callTimeout,
 	})
