@@ -13,6 +13,7 @@ import (
 
 	"orderbridge/shared/fault"
 	"orderbridge/shared/httpapi"
+	"orderbridge/shared/lambdaenv"
 	"orderbridge/shared/order"
 	"orderbridge/shared/telemetry"
 	"orderbridge/shared/webhook"
@@ -34,6 +35,7 @@ type Claims interface {
 
 // Handler answers POST /orders/{sfOrderId}/fulfill and POST /ping.
 type Handler struct {
+	lambdaenv.Init
 	Verifier *webhook.Verifier
 	Claims   Claims
 	Now      func() time.Time
@@ -130,7 +132,7 @@ func (h *Handler) Handle(ctx context.Context, e events.APIGatewayV2HTTPRequest) 
 		return h.reject(ctx, r, now, err), nil
 	}
 	ctx = order.WithCorrelation(ctx, claimed.Record.CorrelationID)
-	outcome := claimed.Outcome.String()
+	outcome := outcomes[claimed.Outcome]
 	h.Metrics.Count(telemetry.CalloutsRecorded, outcome, 1)
 	if claimed.Outcome == order.Created || claimed.Outcome == order.Reopened {
 		h.Metrics.Count(telemetry.OrdersBegun, "", 1)
@@ -181,6 +183,15 @@ func (h *Handler) ping(ctx context.Context, r httpapi.Request, w webhook.Request
 	}
 	h.Metrics.Flush(ctx, h.Log, slog.LevelInfo, "ping", "", named(ctx, r)...)
 	return httpapi.JSON(http.StatusOK, pong{true, h.Verifier.OrgID}, nil)
+}
+
+// outcomes spells the outcomes of a claim for logs and metrics.
+var outcomes = map[order.Outcome]string{
+	order.Created:            "created",
+	order.AlreadyOpen:        "already_open",
+	order.AlreadyProvisioned: "already_provisioned",
+	order.StoredFailure:      "stored_failure",
+	order.Reopened:           "reopened",
 }
 
 // reject answers a callout that was not recorded.

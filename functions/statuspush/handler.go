@@ -13,6 +13,7 @@ import (
 	"github.com/aws/aws-lambda-go/events"
 
 	"orderbridge/shared/fault"
+	"orderbridge/shared/lambdaenv"
 	"orderbridge/shared/order"
 	"orderbridge/shared/store"
 	"orderbridge/shared/telemetry"
@@ -21,6 +22,7 @@ import (
 
 // Handler answers the events of the stream and of the schedule.
 type Handler struct {
+	lambdaenv.Init
 	Pusher  *writeback.Pusher
 	Log     *slog.Logger
 	Metrics *telemetry.Meter

@@ -117,7 +117,7 @@ func (h *handler) appendContext(ctx context.Context, b []byte, r slog.Record) []
 }
 
 // traceKey is where the runtime keeps the invocation's X-Amzn-Trace-Id (aws-lambda-go
-// v1, lambda/rapi_replay.go and invoke_loop.go).
+// v1, package lambda).
 const traceKey = "x-amzn-trace-id"
 
 // traced returns the root of the invocation's trace, if X-Ray keeps it: Lambda hands
