@@ -36,6 +36,7 @@ const (
 	CalloutToProvisioned Metric = "CalloutToProvisioned"
 	HintsUnreadable      Metric = "HintsUnreadable"
 	BooksDiffer          Metric = "BooksDiffer"
+	TableRestored        Metric = "TableRestored"
 )
 
 // Written by each tick of provision's clock, and Tick by statuspush's too.
@@ -167,6 +168,7 @@ var table = map[Metric]Info{
 	RunsBroken:           {Unit: Count, Code: byCode, By: []string{"provision"}},
 	CalloutToProvisioned: {Unit: Milliseconds, By: []string{"provision"}},
 	HintsUnreadable:      {Unit: Count, By: []string{"provision"}},
+	TableRestored:        {Unit: Count, By: []string{"provision"}},
 	BooksDiffer:          {Unit: Count, Code: byClass, By: []string{"provision"}},
 
 	Tick:              {Unit: Count, State: true, By: []string{"provision", "statuspush"}},
