@@ -36,7 +36,6 @@ const (
 	CalloutToProvisioned Metric = "CalloutToProvisioned"
 	HintsUnreadable      Metric = "HintsUnreadable"
 	BooksDiffer          Metric = "BooksDiffer"
-	TableRestored        Metric = "TableRestored"
 )
 
 // Written by each tick of provision's clock, and Tick by statuspush's too.
