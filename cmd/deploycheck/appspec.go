@@ -35,8 +35,8 @@ func shiftOf(d *types.DeploymentInfo) (shift, bool) {
 		switch r := d.Revision; {
 		case r.AppSpecContent != nil:
 			content = aws.ToString(r.AppSpecContent.Content)
-		case r.String_ != nil:
-			content = aws.ToString(r.String_.Content)
+		case r.String_ != nil: //nolint:staticcheck // what it is replaced by is above; who makes the deployment chooses
+			content = aws.ToString(r.String_.Content) //nolint:staticcheck // the same
 		}
 	}
 	found := map[string]string{}
