@@ -1,5 +1,6 @@
 """Checks of the template that no linter makes, on what the SAM transform makes of it."""
 
+import json
 import os
 import re
 import sys
@@ -114,7 +115,136 @@ def read_by_config(struct):
     return set(re.findall(r'r\.[a-zA-Z]+\("([A-Z][A-Z0-9_]+)"', load))
 
 
+# What the stack works on: its own table, or one that was restored.
+RESTORED = {"Ref": "RestoredTableStreamArn"}
+TABLE = {
+    "": ({"Fn::Select": [1, {"Fn::Split": ["/", RESTORED]}]}, {"Ref": "OrdersTable"}),
+    "Arn": ({"Fn::Select": [0, {"Fn::Split": ["/stream/", RESTORED]}]}, {"Fn::GetAtt": ["OrdersTable", "Arn"]}),
+    "StreamArn": (RESTORED, {"Fn::GetAtt": ["OrdersTable", "StreamArn"]}),
+}
+
+
+def of_the_table(attribute):
+    restored, own = TABLE[attribute]
+    return {"Fn::If": ["HasRestoredTable", restored, own]}
+
+
+def listed(value):
+    return value if isinstance(value, list) else [value]
+
+
+def statements(name):
+    """The statements of a role's or a managed policy's policies."""
+    p = RESOURCES[name]["Properties"]
+    documents = [p["PolicyDocument"]] if "PolicyDocument" in p else [q["PolicyDocument"] for q in p.get("Policies", [])]
+    return [s for d in documents for s in d["Statement"]]
+
+
+def item_grants(all_statements):
+    """By action on items of the table, under which conditions they are allowed."""
+    grants = {}
+    for s in all_statements:
+        for action in listed(s["Action"]):
+            if re.fullmatch(r"dynamodb:(\*|[A-Za-z]*Item|PartiQL\w+|Scan|Transact\w+)", action):
+                grants.setdefault(action, []).append(s.get("Condition", "any item"))
+    return grants
+
+
+def keys(*allowed, **more):
+    return [{"ForAllValues:StringLike": {"dynamodb:LeadingKeys": list(allowed)}, **more}]
+
+
+# The least that each needs: shared/store's docs say which calls it makes.
+ITEM_GRANTS = {
+    "FulfillRole": {
+        "dynamodb:PutItem": keys("order#*"),
+        "dynamodb:UpdateItem": keys("order#*"),
+        "dynamodb:GetItem": keys("order#*", "control#whmcs"),
+    },
+    "ProvisionRole": {"dynamodb:GetItem": keys("order#*", "control#*"), "dynamodb:PutItem": keys("order#*", "control#*")},
+    "StatusPushRole": {"dynamodb:GetItem": keys("order#*", "control#salesforce"), "dynamodb:PutItem": keys("order#*", "control#salesforce")},
+    "StatusRole": {
+        "dynamodb:GetItem": keys(
+            "order#*",
+            **{
+                "ForAllValues:StringEquals": {"dynamodb:Attributes": ["pk", "state", "account_id", "whmcs_order_id", "opened_at", "updated_at"]},
+                "StringEqualsIfExists": {"dynamodb:Select": "SPECIFIC_ATTRIBUTES"},
+            },
+        )
+    },
+    "WorkPipeRole": {},
+    "ReaderPolicy": {"dynamodb:GetItem": keys("order#*", "control#*")},
+    "OperatorPolicy": {"dynamodb:PutItem": keys("order#*", "control#*")},
+}
+
+
 class Template(unittest.TestCase):
+    def test_each_role_reaches_the_items_that_it_needs_and_no_other(self):
+        reaching = {n for n in RESOURCES if item_grants(statements(n))}
+        self.assertLessEqual(reaching, set(ITEM_GRANTS))
+        for name, least in ITEM_GRANTS.items():
+            with self.subTest(name):
+                self.assertEqual(item_grants(statements(name)), least)
+
+    def test_a_widened_role_is_noticed(self):
+        for name, least in ITEM_GRANTS.items():
+            for i, statement in enumerate(statements(name)):
+                if not item_grants([statement]):
+                    continue
+                others = statements(name)[:i] + statements(name)[i + 1:]
+                wider = [
+                    {k: v for k, v in statement.items() if k != "Condition"},
+                    {**statement, "Action": listed(statement["Action"]) + ["dynamodb:DeleteItem"]},
+                    {**statement, "Condition": keys("*")[0]},
+                ]
+                for w in wider:
+                    with self.subTest(name, statement=w):
+                        self.assertNotEqual(item_grants(others + [w]), least)
+
+    def test_the_portal_reads_the_attributes_that_status_asks_for(self):
+        code = (ROOT / "shared/store/store.go").read_text()
+        struct = code[code.index("type progress struct"):]
+        asked = re.findall(r'`json:"(\w+)', struct[: struct.index("\n}\n")])
+        (condition,) = ITEM_GRANTS["StatusRole"]["dynamodb:GetItem"]
+        self.assertEqual(condition["ForAllValues:StringEquals"]["dynamodb:Attributes"], ["pk"] + asked)
+
+    def test_the_keys_of_the_policies_are_those_of_the_store(self):
+        code = (ROOT / "shared/store/keys.go").read_text()
+        prefixes = set(re.findall(r'Prefix += "(\w+#)"', code))
+        named = {k.split("#")[0] + "#" for g in ITEM_GRANTS.values() for c in g.values() for one in c for k in one["ForAllValues:StringLike"]["dynamodb:LeadingKeys"]}
+        self.assertEqual(named, prefixes)
+
+    def test_a_restored_table_is_used_everywhere(self):
+        def walk(value, path):
+            for attribute in TABLE:
+                if value == of_the_table(attribute):
+                    return
+                self.assertNotEqual(value, TABLE[attribute][1], f"{path} uses the table of the stack even where another was restored")
+            if isinstance(value, dict):
+                for k, v in value.items():
+                    walk(v, f"{path}.{k}")
+            elif isinstance(value, list):
+                for i, v in enumerate(value):
+                    walk(v, f"{path}.{i}")
+            elif isinstance(value, str):
+                self.assertNotIn("${OrdersTable", value, path)
+
+        for name, resource in {**RESOURCES, **RESULT["Outputs"]}.items():
+            if name != "OrdersTable":
+                walk(resource, name)
+
+    def test_access_logs_say_who_asked_for_what_and_what_came_of_it(self):
+        formats = {n: p["AccessLogSettings"]["Format"] for n, r in RESOURCES.items() if "AccessLogSettings" in (p := r["Properties"])}
+        self.assertEqual(len(formats), 2, formats)
+        for name, text in formats.items():
+            with self.subTest(name):
+                line = json.loads(text)
+                for variable in ["requestId", "path", "status", "identity.sourceIp", "error.message", "integrationErrorMessage"]:
+                    self.assertIn("$context." + variable, line.values())
+                if "Portal" in name:
+                    for variable in ["authorizer.claims.sub", "identity.userArn", "authorizer.error"]:
+                        self.assertIn("$context." + variable, line.values())
+
     def test_each_function_is_given_exactly_what_it_reads(self):
         for name, struct in FUNCTIONS.items():
             with self.subTest(name):
@@ -177,7 +307,7 @@ class Template(unittest.TestCase):
                         actions = statement["Action"]
                         for r in resources if isinstance(resources, list) else [resources]:
                             self.assertIsInstance(r, dict, f"{r} is not a reference")
-                            if r.get("Fn::Sub") not in WIDE_RESOURCES:
+                            if str(r.get("Fn::Sub")) not in WIDE_RESOURCES:
                                 self.assertNotIn("*", str(r))
                         for a in actions if isinstance(actions, list) else [actions]:
                             self.assertNotIn("*", a)
@@ -282,7 +412,7 @@ class Template(unittest.TestCase):
         )
 
     def test_the_stream_has_two_readers(self):
-        stream = {"Fn::GetAtt": ["OrdersTable", "StreamArn"]}
+        stream = of_the_table("StreamArn")
         readers = [n for n, r in of_type("AWS::Lambda::EventSourceMapping").items() if r["Properties"]["EventSourceArn"] == stream]
         readers += [n for n, r in of_type("AWS::Pipes::Pipe").items() if r["Properties"]["Source"] == stream]
         self.assertEqual(len(readers), 2, readers)
@@ -307,48 +437,113 @@ class Template(unittest.TestCase):
                 self.assertEqual(route["Properties"]["AuthorizationType"], {"Fn::If": ["HasPortalIssuer", "JWT", "AWS_IAM"]})
 
     def test_every_function_has_an_alarm_and_a_log_that_ends(self):
-        watched = {
-            d["Value"]["Ref"]
-            for a in of_type("AWS::CloudWatch::Alarm").values()
-            if a["Properties"].get("MetricName") == "Errors"
-            for d in a["Properties"]["Dimensions"]
-        }
-        self.assertEqual(watched, set(FUNCTIONS))
+        for metric in ["Errors", "Duration"]:
+            watched = {
+                d["Value"]["Ref"]: a["Properties"]["Threshold"]
+                for a in of_type("AWS::CloudWatch::Alarm").values()
+                if a["Properties"].get("MetricName") == metric
+                for d in a["Properties"]["Dimensions"]
+            }
+            self.assertEqual(set(watched), set(FUNCTIONS))
+        for name, threshold in watched.items():
+            with self.subTest(name):
+                self.assertEqual(threshold, 0.9 * 1000 * RESOURCES[name]["Properties"]["Timeout"])
         for name in FUNCTIONS:
             log = RESOURCES[name]["Properties"]["LoggingConfig"]["LogGroup"]["Ref"]
             self.assertGreater(RESOURCES[log]["Properties"]["RetentionInDays"], 0)
-
-    def test_every_code_for_a_person_to_review_raises_an_alarm(self):
-        # go test ./shared/fault holds these headings equal to the table of codes.
-        review = set(re.findall(r"^### (\w+)$", (ROOT / "docs/runbook.md").read_text(), re.M))
-        self.assertGreaterEqual(len(review), 9)
-        alarmed = {
-            d["Value"]
-            for m in RESOURCES["NeedsAPerson"]["Properties"]["Metrics"]
-            if "MetricStat" in m
-            for d in m["MetricStat"]["Metric"]["Dimensions"]
-            if d["Name"] == "code"
-        }
-        # What a person decided needs no alarm.
-        self.assertEqual(alarmed, review - {"stopped_in_whmcs"})
 
     def test_no_alarm_watches_more_metrics_than_cloudwatch_takes(self):
         for name, alarm in of_type("AWS::CloudWatch::Alarm").items():
             with self.subTest(name):
                 self.assertLessEqual(sum("MetricStat" in m for m in alarm["Properties"].get("Metrics", [])), 10)
 
-    def test_alarms_watch_metrics_that_are_written(self):
-        sources = [p.read_text() for d in ("functions", "shared") for p in (ROOT / d).rglob("*.go") if not p.name.endswith("_test.go")]
-        written = set(re.findall(r'"([A-Z][A-Za-z]+)"', "\n".join(sources)))
-        # functions/provision writes Run + the name of the end.
-        ends = "\n".join(p.read_text() for p in (ROOT / "shared/provision").glob("*.go"))
-        written |= {"Run" + e.title().replace("_", "") for e in re.findall(r'End = "(\w+)"', ends)}
+    def test_alarms_are_told_and_say_what_to_do(self):
+        told = [{"Fn::If": ["OwnsAlarmTopic", {"Ref": "OwnAlarmTopic"}, {"Ref": "AlarmTopic"}]}]
+        alarms = of_type("AWS::CloudWatch::Alarm") | of_type("AWS::CloudWatch::CompositeAlarm")
+        parts = {part for a in alarms.values() for part in re.findall(r"\$\{(\w+)\}", str(a["Properties"].get("AlarmRule", "")))}
+        self.assertEqual(len(parts), 8)
+        for name, alarm in alarms.items():
+            with self.subTest(name):
+                p = alarm["Properties"]
+                # A part of an objective tells nobody by itself.
+                self.assertEqual(p.get("AlarmActions"), None if name in parts else told)
+                self.assertIn(p.get("OKActions"), [None, told])
+                self.assertIn("(runbook: ", p["AlarmDescription"])
+                self.assertLessEqual(len(p["AlarmDescription"]), 1024)
+                if name not in parts:
+                    self.assertIn(" First: ", p["AlarmDescription"])
+                    self.assertIn(f"(runbook: {name})", p["AlarmDescription"])
+
+    def test_an_alarm_says_that_it_ended_only_where_it_watches_a_state(self):
+        # Counters and rates go back when nothing happens any more, and so does
+        # a system that stands still.
+        counters = {"NeedsMending"}  # written by every tick while the cause lasts
         for name, alarm in of_type("AWS::CloudWatch::Alarm").items():
-            for m in alarm["Properties"].get("Metrics", []):
-                metric = m.get("MetricStat", {}).get("Metric", {})
-                if metric.get("Namespace") == "orderbridge":
-                    with self.subTest(f"{name} {metric['MetricName']}"):
-                        self.assertIn(metric["MetricName"], written)
+            p = alarm["Properties"]
+            if "MetricName" in p and name not in counters:
+                with self.subTest(name):
+                    gauge = p["Statistic"] in ("Maximum", "Minimum") and p["MetricName"] != "Duration" or p["MetricName"] == "Tick"
+                    self.assertEqual("OKActions" in p, gauge)
+            elif "OKActions" in p:
+                self.assertIn(name, counters)
+
+    def test_an_alarm_does_not_hear_another_stack(self):
+        for name, alarm in of_type("AWS::CloudWatch::Alarm").items():
+            p = alarm["Properties"]
+            for m in [p, *(q["MetricStat"]["Metric"] for q in p.get("Metrics", []) if "MetricStat" in q)]:
+                if "MetricName" not in m:
+                    continue
+                with self.subTest(f"{name} {m['MetricName']}"):
+                    values = [d["Value"] for d in m.get("Dimensions", [])]
+                    self.assertTrue(
+                        {"Ref": "AWS::StackName"} in values
+                        or "AWS::StackName" in str(m["Namespace"])
+                        or any(isinstance(v, dict) for v in values)
+                    )
+
+    def test_429_is_counted_as_the_access_logs_write_it(self):
+        filters = of_type("AWS::Logs::MetricFilter")
+        self.assertEqual(len(filters), 2)
+        stages = [r["Properties"]["AccessLogSettings"]["Format"] for r in of_type("AWS::ApiGatewayV2::Stage").values()]
+        self.assertEqual(len(stages), 2)
+        for format in stages:
+            self.assertIn('"status":"$context.status"', format)
+        for name, f in filters.items():
+            with self.subTest(name):
+                self.assertEqual(f["Properties"]["FilterPattern"], '{ $.status = "429" }')
+
+    def test_the_topic_can_be_written_by_cloudwatch(self):
+        # With alias/aws/sns CloudWatch drops its messages without a word.
+        self.assertEqual(RESOURCES["OwnAlarmTopic"]["Properties"]["KmsMasterKeyId"], {"Ref": "AlarmKey"})
+        allowed = [
+            s["Action"]
+            for s in RESOURCES["AlarmKey"]["Properties"]["KeyPolicy"]["Statement"]
+            if s["Principal"] == {"Service": "cloudwatch.amazonaws.com"}
+        ]
+        self.assertEqual(allowed, [["kms:Decrypt", "kms:GenerateDataKey*"]])
+
+    def test_the_dashboard_is_json_and_shows_every_alarm_first(self):
+        body = json.loads(RESOURCES["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"])
+        first = body["widgets"][0]
+        self.assertEqual(first["type"], "alarm")
+        shown = re.findall(r"\$\{(\w+)\.Arn\}", str(first["properties"]["alarms"]))
+        alarms = of_type("AWS::CloudWatch::Alarm") | of_type("AWS::CloudWatch::CompositeAlarm")
+        # An alarm under a condition may not be there.
+        self.assertCountEqual(shown, [n for n, a in alarms.items() if "AlarmActions" in a["Properties"] and "Condition" not in a])
+
+    def test_a_security_alarm_that_cannot_be_posted_is_kept_and_told(self):
+        rule = RESOURCES["SecurityAlertRule"]["Properties"]
+        watched = {arn["Fn::GetAtt"][0] for arn in rule["EventPattern"]["resources"]}
+        self.assertIn("SecurityEvents", watched)
+        self.assertLessEqual(watched, set(of_type("AWS::CloudWatch::Alarm")))
+        [target] = rule["Targets"]
+        queue = target["DeadLetterConfig"]["Arn"]["Fn::GetAtt"][0]
+        [statement] = RESOURCES["SecurityAlertDeadLettersPolicy"]["Properties"]["PolicyDocument"]["Statement"]
+        self.assertEqual(statement["Resource"], {"Fn::GetAtt": [queue, "Arn"]})
+        depth = {"Name": "QueueName", "Value": {"Fn::GetAtt": [queue, "QueueName"]}}
+        self.assertIn([depth], [a["Properties"].get("Dimensions") for a in of_type("AWS::CloudWatch::Alarm").values()])
+        for name in ["SecurityAlertWebhook", "SecurityAlertHeaderValue"]:
+            self.assertIs(SOURCE["Parameters"][name]["NoEcho"], True)
 
     def test_every_parameter_is_used_and_described(self):
         text = (ROOT / "template.yaml").read_text()

@@ -90,7 +90,7 @@ func wire(ctx context.Context, getenv func(string) string, out io.Writer) (*hand
 			sides: map[string]prober{string(order.SideWHMCS): whmcsSide, string(order.SideSalesforce): salesforceSide},
 			clerk: &clerk{table: table, orders: orders, billing: billing, meter: env.Metrics, now: clock.Now},
 		},
-		engine: engine, store: table, hints: &queue{client: sqs.NewFromConfig(env.AWS), url: c.WorkQueueURL},
+		engine: engine, store: table, begin: table.Begin, hints: &queue{client: sqs.NewFromConfig(env.AWS), url: c.WorkQueueURL},
 		probes:  probes{whmcs: billing.Probe, salesforce: orders.Probe},
 		workers: c.Concurrency, meter: env.Metrics, log: env.Log, now: clock.Now, sleep: clock.Sleep,
 	}, nil

@@ -144,9 +144,13 @@ func (r *reader) resource(res resource) error {
 	}
 	p := &props{r: r, owner: res.id, n: res.props, line: res.line, used: map[string]bool{}}
 	switch res.kind {
-	case "AWS::CloudWatch::Alarm", "AWS::IAM::ManagedPolicy", "AWS::IAM::Role", "AWS::KMS::Key", "AWS::Lambda::Permission", "AWS::Logs::LogGroup",
-		"AWS::ApiGatewayV2::ApiMapping", "AWS::ApiGatewayV2::DomainName",
-		"AWS::AppConfig::Application", "AWS::AppConfig::ConfigurationProfile", "AWS::AppConfig::HostedConfigurationVersion":
+	case "AWS::ApiGatewayV2::ApiMapping", "AWS::ApiGatewayV2::DomainName",
+		"AWS::AppConfig::Application", "AWS::AppConfig::ConfigurationProfile", "AWS::AppConfig::HostedConfigurationVersion",
+		"AWS::CloudWatch::Alarm", "AWS::CloudWatch::CompositeAlarm", "AWS::CloudWatch::Dashboard",
+		"AWS::Events::ApiDestination", "AWS::Events::Connection", "AWS::Events::Rule",
+		"AWS::IAM::ManagedPolicy", "AWS::IAM::Role", "AWS::KMS::Key", "AWS::Lambda::Permission",
+		"AWS::Logs::LogGroup", "AWS::Logs::MetricFilter", "AWS::Logs::QueryDefinition",
+		"AWS::SNS::Subscription", "AWS::SNS::Topic", "AWS::SQS::QueuePolicy":
 		return nil // without effect on one machine
 	case "AWS::Serverless::Function":
 		r.function(res, p)
