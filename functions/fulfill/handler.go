@@ -36,6 +36,7 @@ type Claims interface {
 type Handler struct {
 	lambdaenv.Init
 	Verifier *webhook.Verifier
+	Keys     webhook.Keys // those of Verifier, for the self-check
 	Claims   Claims
 	Now      func() time.Time
 	Sleep    func(ctx context.Context, d time.Duration) error

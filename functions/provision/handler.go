@@ -38,6 +38,7 @@ type handler struct {
 	begin   func(ctx context.Context, now time.Time) (restored bool, err error)
 	begun   bool // in this process
 	hints   provision.Hints
+	probes  probes
 	workers int
 	meter   meter
 	log     *slog.Logger

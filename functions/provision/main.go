@@ -26,7 +26,10 @@ import (
 	"orderbridge/shared/whmcs"
 )
 
-func main() { lambda.Start(lambdaenv.Must("provision", wire).Handle) }
+func main() {
+	h := lambdaenv.Must("provision", wire)
+	lambda.Start(lambdaenv.SelfChecked(lambda.NewHandler(h.Handle), h.selfCheck))
+}
 
 func wire(ctx context.Context, getenv func(string) string, out io.Writer) (*handler, error) {
 	c, err := config.LoadProvision(getenv)
@@ -88,6 +91,7 @@ func wire(ctx context.Context, getenv func(string) string, out io.Writer) (*hand
 			clerk: &clerk{table: table, orders: orders, billing: billing, meter: env.Metrics, now: clock.Now},
 		},
 		engine: engine, store: table, begin: table.Begin, hints: &queue{client: sqs.NewFromConfig(env.AWS), url: c.WorkQueueURL},
+		probes:  probes{whmcs: billing.Probe, salesforce: orders.Probe},
 		workers: c.Concurrency, meter: env.Metrics, log: env.Log, now: clock.Now, sleep: clock.Sleep,
 	}, nil
 }

@@ -21,6 +21,8 @@ import (
 type Handler struct {
 	lambdaenv.Init
 	Pusher  *writeback.Pusher
+	Table   books
+	Probe   func(ctx context.Context) error // of Salesforce, for the self-check
 	Log     *slog.Logger
 	Metrics *telemetry.Metrics
 	Now     func() time.Time
