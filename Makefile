@@ -143,6 +143,10 @@ chaos: $(BUILD)/bin/chaos ## kill, freeze and break everything under 1000 orders
 chaos-salesforce: $(BUILD)/bin/chaos ## take Salesforce away for a minute in the middle of 500 orders
 	@$(CHAOS) -scenario salesforce
 
+.PHONY: restore-drill
+restore-drill: $(BUILD)/bin/chaos ## set the table back to a backup under 200 orders, come back as docs/operations.md says
+	@$(CHAOS) -scenario restore
+
 .PHONY: bench
 bench: build ## measure a callout and an order beside a plain request, in one run
 	@go run ./bench -bin $(BUILD)/bin -template template.yaml
