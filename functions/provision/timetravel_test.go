@@ -124,6 +124,12 @@ func lives() map[string]func(r *rig) {
 			r.ok(r.resolve(the, undo))
 			r.recover()
 		},
+		"another client's": func(r *rig) {
+			unknown(r)
+			id := r.byHandFor(8)
+			r.ok(r.resolve(the, func(d *order.Resolution) { d.Adopt, d.AnyClient = fmt.Sprint(id), true }))
+			r.recover()
+		},
 		"a search is broken off": func(r *rig) {
 			r.lose()
 			r.at("AddOrder", 1, func() { r.crowd(250) })
@@ -248,6 +254,90 @@ func futures(rec order.Record, at time.Time) map[string]func(r *rig) {
 	return all
 }
 
+// An older version does not know what was added after it, and writes the item
+// without. docs/data-model.md says of each such attribute whether an older
+// version may meet it; where it may, what it leaves behind is still carried to
+// Provisioned, once.
+func TestAnOlderVersionMayMeetAnItem(t *testing.T) {
+	may, first := rollback(t), inFirstLayout(t)
+	tried := map[string]int{}
+	for path, s := range files(t) {
+		var item map[string]json.RawMessage
+		if err := json.Unmarshal(s.Item, &item); err != nil {
+			t.Fatal(err)
+		}
+		for name := range item {
+			if tried[name]++; first[name] || may[name] == "yes" {
+				continue
+			}
+			t.Errorf("%s has %s, of which docs/data-model.md does not say that an older version may meet it", path, name)
+		}
+		for name, answer := range may {
+			if _, there := item[name]; !there || answer != "yes" {
+				continue
+			}
+			old := maps.Clone(item)
+			delete(old, name)
+			raw, err := json.Marshal(old)
+			if err != nil {
+				t.Fatal(err)
+			}
+			rec, err := decode(raw)
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Run(filepath.Base(path)+" without "+name, func(t *testing.T) { carry(t, s, rec, func(*rig) {}) })
+		}
+	}
+	for name, answer := range may {
+		if answer == "yes" && tried[name] == 0 {
+			t.Errorf("no item has %s", name)
+		}
+	}
+}
+
+// rollback is the table of docs/data-model.md: by attribute, or attribute =
+// value, yes or no.
+func rollback(t *testing.T) map[string]string {
+	t.Helper()
+	page, err := os.ReadFile(filepath.Join("..", "..", "docs", "data-model.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, section, _ := strings.Cut(string(page), "\n## When an older version meets an item\n")
+	section, _, _ = strings.Cut(section, "\n## ")
+	may := map[string]string{}
+	for line := range strings.Lines(section) {
+		if cells := strings.Split(line, "|"); strings.HasPrefix(line, "| `") && len(cells) == 5 {
+			may[strings.ReplaceAll(strings.TrimSpace(cells[1]), "`", "")] = strings.TrimSpace(cells[2])
+		}
+	}
+	if len(may) == 0 {
+		t.Fatal("docs/data-model.md has no table of what an older version may meet")
+	}
+	return may
+}
+
+// inFirstLayout are the attributes that every version knows.
+func inFirstLayout(t *testing.T) map[string]bool {
+	t.Helper()
+	known := map[string]bool{}
+	for _, name := range []string{"none_queued", "accepted", "provisioned", "adding_failed_unknown", "accepting_queued_rerun"} {
+		raw, err := os.ReadFile(filepath.Join(versions, "v1", name+".json"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var item map[string]json.RawMessage
+		if err := json.Unmarshal(raw, &item); err != nil {
+			t.Fatal(err)
+		}
+		for name := range item {
+			known[name] = true
+		}
+	}
+	return known
+}
+
 func number(whmcsOrderID string) int64 { return order.BillingOrder{ID: whmcsOrderID}.Number() }
 
 // What an earlier version stored, at any moment of an order's life, is carried
@@ -266,14 +356,18 @@ func TestItemsOfEarlierVersionsAreCarriedToTheirEnd(t *testing.T) {
 	}
 }
 
+func decode(raw json.RawMessage) (order.Record, error) {
+	item, err := attributevalue.UnmarshalMapJSON(raw)
+	if err != nil {
+		return order.Record{}, err
+	}
+	return store.Decode(item)
+}
+
 // decoded reads an item, and wants no attribute of it to be lost by this version.
 func decoded(t *testing.T, raw json.RawMessage) order.Record {
 	t.Helper()
-	item, err := attributevalue.UnmarshalMapJSON(raw)
-	if err != nil {
-		t.Fatal(err)
-	}
-	rec, err := store.Decode(item)
+	rec, err := decode(raw)
 	if err != nil {
 		t.Fatal(err)
 	}
