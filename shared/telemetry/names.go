@@ -35,6 +35,7 @@ const (
 	RunsBroken           Metric = "RunsBroken"
 	CalloutToProvisioned Metric = "CalloutToProvisioned"
 	HintsUnreadable      Metric = "HintsUnreadable"
+	TableRestored        Metric = "TableRestored"
 	BooksDiffer          Metric = "BooksDiffer"
 )
 
