@@ -249,7 +249,7 @@ class Template(unittest.TestCase):
         for name, struct in FUNCTIONS.items():
             with self.subTest(name):
                 given = set(RESOURCES[name]["Properties"]["Environment"]["Variables"])
-                self.assertEqual(given, read_by_config(struct) | ENDPOINTS)
+                self.assertEqual(given, read_by_config(struct) | ENDPOINTS | {"STACK_NAME"})  # that one is read by shared/lambdaenv
 
     def test_the_check_of_a_deployment_is_given_what_it_reads(self):
         given = set(RESOURCES["DeployCheckFunction"]["Properties"]["Environment"]["Variables"])
