@@ -9,6 +9,7 @@ import (
 
 	"orderbridge/shared/fault"
 	"orderbridge/shared/order"
+	"orderbridge/shared/store"
 )
 
 // parts are what the self-check reads; each fails with the error under its name.
@@ -18,7 +19,13 @@ func (p parts) Control(context.Context, order.Side) (order.Control, error) {
 	return order.Control{}, p["table"]
 }
 
-func (p parts) Due(context.Context, time.Time, int) ([]order.ID, error) { return nil, p["index"] }
+func (p parts) Due(context.Context, time.Time, int) ([]order.ID, error) { return nil, p["due"] }
+
+func (p parts) Failed(context.Context, time.Time, int) ([]store.FailedOrder, error) {
+	return nil, p["failed"]
+}
+
+func (parts) Open(context.Context, int) ([]order.Record, int, error) { return nil, 0, nil }
 
 func (p parts) Waiting(context.Context) (int, error) { return 0, p["queue"] }
 
@@ -35,7 +42,8 @@ func TestTheSelfCheckNamesEachPartThatCannotBeRead(t *testing.T) {
 	for part, want := range map[string]string{
 		"nothing":    "",
 		"table":      "the table can be read",
-		"index":      "the index of due orders can be read",
+		"due":        "the index of due orders can be read",
+		"failed":     "the index of failed orders can be read",
 		"queue":      "the work queue can be read",
 		"whmcs":      "it answers, and takes the credential",
 		"salesforce": "it answers, and the user may read and write what it must",
