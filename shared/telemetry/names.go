@@ -35,8 +35,8 @@ const (
 	RunsBroken           Metric = "RunsBroken"
 	CalloutToProvisioned Metric = "CalloutToProvisioned"
 	HintsUnreadable      Metric = "HintsUnreadable"
-	BooksDiffer          Metric = "BooksDiffer"
 	TableRestored        Metric = "TableRestored"
+	BooksDiffer          Metric = "BooksDiffer"
 )
 
 // Written by each tick of provision's clock, and Tick by statuspush's too.
