@@ -247,7 +247,7 @@ $(TOOLS)/bin/govulncheck-%:
 $(TOOLS)/sam/$(SAM_CLI)-$(CFN_LINT):
 	@echo 'installing the SAM CLI $(SAM_CLI) (once, a minute)'
 	@rm -rf $(TOOLS)/sam && python3 -m venv $(TOOLS)/sam
-	@$(TOOLS)/sam/bin/pip install -q --disable-pip-version-check aws-sam-cli==$(SAM_CLI) cfn-lint==$(CFN_LINT)
+	@$(TOOLS)/sam/bin/pip install -q --disable-pip-version-check --no-deps --require-hashes -r .ci/pip/sam.txt
 	@touch $@
 
 $(TOOLS)/ministack/$(MINISTACK):
@@ -282,7 +282,7 @@ $(TOOLS)/clients/installed: $(CLIENTS)/package.json $(CLIENTS)/package-lock.json
 	@rm -rf $(TOOLS)/clients && mkdir -p $(TOOLS)/clients
 	@cp $(CLIENTS)/package.json $(CLIENTS)/package-lock.json $(TOOLS)/clients/
 	@npm ci --prefix $(TOOLS)/clients --silent --no-audit --no-fund --ignore-scripts
-	@$(TOOLS)/ministack/bin/pip install -q --disable-pip-version-check --target $(TOOLS)/clients/python -r $(CLIENTS)/requirements.txt
+	@$(TOOLS)/ministack/bin/pip install -q --disable-pip-version-check --target $(TOOLS)/clients/python --no-deps --require-hashes -r $(CLIENTS)/requirements.txt
 	@touch $@
 
 $(SFDX)/node_modules/.installed: sfdx/package.json sfdx/package-lock.json
