@@ -141,9 +141,12 @@ chaos: $(BUILD)/bin/chaos ## kill, freeze and break everything under 1000 orders
 chaos-salesforce: $(BUILD)/bin/chaos ## take Salesforce away for a minute in the middle of 500 orders
 	@$(CHAOS) -scenario salesforce
 
+# QUICK=1 is a short run without the rivals, DOCS=1 writes docs/benchmarks.md.
 .PHONY: bench
-bench: build ## measure a callout and an order beside a plain request, in one run
-	@go run ./bench -bin $(BUILD)/bin -template template.yaml
+bench: build ## measure the functions beside a floor and beside rivals, in one run (QUICK=1, DOCS=1)
+	@go build $(GOFLAGS_BUILD) -ldflags '$(LDFLAGS)' -o $(BUILD)/bin/floor/bootstrap ./bench/floor
+	@go build -o $(BUILD)/bin/bench ./bench
+	@$(BUILD)/bin/bench -bin $(BUILD)/bin -work $(BUILD)/bench -json $(BUILD)/bench.json $(if $(QUICK),-quick) $(if $(DOCS),-docs docs/benchmarks.md)
 
 .PHONY: model
 model: ## check the formal model of the protocol
