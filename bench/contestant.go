@@ -31,12 +31,13 @@ type contestant struct {
 	steps []step
 	floor bool // what the others of its kind are compared with
 	twin  bool // the floor once more: its distance from the floor is the spread
+	once  bool // there is no second one of the same order
 }
 
 // step is one invocation.
 type step struct {
-	function string // in the host
-	event    func(id order.ID) ([]byte, error)
+	function string                            // in the host
+	event    func(id order.ID) ([]byte, error) // made anew for each delivery
 	check    func(answer []byte) error
 }
 

@@ -33,7 +33,7 @@ func main() {
 	flag.StringVar(&o.template, "template", "template.yaml", "the template")
 	flag.StringVar(&o.root, "root", ".", "folder of the repository")
 	flag.StringVar(&o.work, "work", "build/bench", "folder for what is made for the run")
-	flag.StringVar(&o.rivals, "rivals", "", "folder of the installed rivals; empty = without them")
+	flag.StringVar(&o.rivals, "rivals", "", "folder of the built rivals; empty = without them")
 	flag.StringVar(&o.json, "json", "build/bench.json", "where the figures go")
 	flag.StringVar(&o.docs, "docs", "", "a Markdown file whose part between the marks is replaced")
 	flag.StringVar(&o.only, "only", "", "only this kind: callout, order or status")
@@ -78,6 +78,11 @@ func run(ctx context.Context, o options) (err error) {
 	default:
 		defer group.remove()
 	}
+	if o.rivals != "" {
+		if w.redis, err = startRedis(); err != nil {
+			return err
+		}
+	}
 	all, err := b.contestants(o, group)
 	if err != nil {
 		return err
@@ -111,7 +116,7 @@ func (b *bench) contestants(o options, group *slice) (all []contestant, err erro
 			return nil
 		}
 		for i, p := range programs {
-			p.name = c.kind + "-" + strings.ReplaceAll(c.name, " ", "-") + "-" + p.name
+			p.name = c.kind + "-" + strings.NewReplacer(" ", "-", ",", "").Replace(c.name) + "-" + p.name
 			c.steps[i].function = p.name
 			if err := b.add(p, group); err != nil {
 				return err
@@ -141,7 +146,7 @@ func (b *bench) contestants(o options, group *slice) (all []contestant, err erro
 			kind, work string
 			step       step
 		}{{kindCallout, "claim", clicked}, {kindOrder, "order", clicked}, {kindStatus, "status", polled}} {
-			c := contestant{kind: f.kind, name: name, steps: []step{f.step}, floor: !twin, twin: twin}
+			c := contestant{kind: f.kind, name: name, steps: []step{f.step}, floor: !twin, twin: twin, once: f.kind == kindStatus}
 			if err := join(c, []program{b.floorProgram(o.bin, "floor", f.work)}, folder("floor")); err != nil {
 				return nil, err
 			}
@@ -154,10 +159,24 @@ func (b *bench) contestants(o options, group *slice) (all []contestant, err erro
 	}{
 		{contestant{kind: kindCallout, name: ours, steps: []step{clicked}}, own[:1], []string{folder("fulfill")}},
 		{contestant{kind: kindOrder, name: ours, steps: []step{clicked, hinted}}, own[:2], []string{folder("fulfill"), folder("provision")}},
-		{contestant{kind: kindStatus, name: ours, steps: []step{polled}}, own[2:], []string{folder("status")}},
+		{contestant{kind: kindStatus, name: ours, once: true, steps: []step{polled}}, own[2:], []string{folder("status")}},
 	} {
 		if err := join(c.contestant, c.programs, c.folders...); err != nil {
 			return nil, err
+		}
+	}
+	for _, r := range rivals() {
+		if o.rivals == "" {
+			break
+		}
+		for _, f := range []struct{ kind, work string }{{kindCallout, "claim"}, {kindOrder, "order"}} {
+			c := contestant{kind: f.kind, name: r.name, steps: []step{clicked}, once: r.durable}
+			if r.durable {
+				c.steps[0] = step{"", b.durably(r.name, e), finished}
+			}
+			if err := join(c, []program{b.rivalProgram(o.rivals, r, f.work)}, filepath.Join(o.rivals, r.folder, "code")); err != nil {
+				return nil, err
+			}
 		}
 	}
 	b.zips, err = zipSizes(all, func(c contestant) []string { return zips[c.kind+c.name] })

@@ -4,6 +4,7 @@ import (
 	"archive/zip"
 	"context"
 	"fmt"
+	"maps"
 	"os"
 	"slices"
 	"time"
@@ -48,8 +49,9 @@ type cost struct {
 	IndexUnits float64        `json:"indexUnits"` // part of the write units
 	ReadUnits  float64        `json:"readUnits"`
 	LogBytes   int            `json:"logBytes"`
-	WHMCS      map[string]int `json:"whmcs"`      // calls by action
-	Salesforce map[string]int `json:"salesforce"` // calls by kind
+	WHMCS      map[string]int `json:"whmcs"`           // calls by action
+	Salesforce map[string]int `json:"salesforce"`      // calls by kind
+	Other      map[string]int `json:"other,omitempty"` // of Redis, and checkpoints
 }
 
 // calls is how many calls of DynamoDB there were.
@@ -70,6 +72,7 @@ type bench struct {
 
 	recorder step // records a callout for those who only read
 	zips     []int64
+	asked    int // how often Redis was asked how much it did
 	serial   int
 	results  []*result
 }
@@ -140,7 +143,7 @@ func (b *bench) count(ctx context.Context, c contestant, r *result) error {
 	if id, err = b.prepared(ctx, c); err != nil {
 		return err
 	}
-	if r.First, err = b.costs(ctx, c, id); err != nil || c.kind == kindStatus {
+	if r.First, err = b.costs(ctx, c, id); err != nil || c.once {
 		return err
 	}
 	again, err := b.costs(ctx, c, id)
@@ -163,6 +166,11 @@ func (b *bench) costs(ctx context.Context, c contestant, id order.ID) (cost, err
 	b.db.ResetConsumed()
 	whmcs, salesforce := len(b.whmcs.Journal()), len(b.salesforce.Journal())
 	b.logs.take(c.functions())
+	b.durable.take()
+	commands, err := b.commands()
+	if err != nil {
+		return cost{}, err
+	}
 	if _, err := b.invoke(ctx, c, id, same); err != nil {
 		return cost{}, err
 	}
@@ -170,6 +178,12 @@ func (b *bench) costs(ctx context.Context, c contestant, id order.ID) (cost, err
 		return cost{}, err
 	}
 	got := cost{DynamoDB: map[string]int{}, WHMCS: map[string]int{}, Salesforce: map[string]int{}, LogBytes: b.logs.take(c.functions())}
+	after, err := b.commands()
+	if err != nil {
+		return cost{}, err
+	}
+	got.Other = map[string]int{"checkpoint": b.durable.take(), "Redis command": after - commands}
+	maps.DeleteFunc(got.Other, func(_ string, n int) bool { return n == 0 })
 	for _, t := range b.db.Consumed() {
 		got.WriteUnits += t.WriteUnits
 		got.ReadUnits += t.ReadUnits
@@ -187,6 +201,16 @@ func (b *bench) costs(ctx context.Context, c contestant, id order.ID) (cost, err
 		got.Salesforce[call.Action]++
 	}
 	return got, nil
+}
+
+// commands returns how many commands of contestants Redis has run.
+func (b *bench) commands() (int, error) {
+	if b.redis == nil {
+		return 0, nil
+	}
+	b.asked++
+	n, err := b.redis.commands()
+	return n - b.asked, err
 }
 
 // settle waits until a contestant's processes stand still and what they printed

@@ -202,7 +202,7 @@ func (r report) timeTable(w io.Writer, kind string) {
 }
 
 func (r report) costTable(w io.Writer, kind string) {
-	head := []string{"", "DynamoDB calls", "write units (of them index)", "read units", "log bytes"}
+	head := []string{"", "calls of DynamoDB", "write units (of them index)", "read units", "log bytes"}
 	if kind != kindStatus {
 		head = append(head, "a second click: calls", "write units", "read units", "log bytes")
 	}
@@ -212,8 +212,11 @@ func (r report) costTable(w io.Writer, kind string) {
 			continue
 		}
 		row := append([]string{one.Name}, one.First.cells(true)...)
-		if one.Duplicate != nil {
+		switch {
+		case one.Duplicate != nil:
 			row = append(row, one.Duplicate.cells(false)...)
+		case kind != kindStatus:
+			row = append(row, "none: the service knows the name", "", "", "")
 		}
 		rows = append(rows, row)
 	}
@@ -225,7 +228,11 @@ func (c cost) cells(index bool) []string {
 	if index {
 		units += fmt.Sprintf(" (%v)", c.IndexUnits)
 	}
-	return []string{fmt.Sprintf("%d%s", c.calls(), names(c.DynamoDB)), units, fmt.Sprint(c.ReadUnits), fmt.Sprint(c.LogBytes)}
+	calls := fmt.Sprintf("%d%s", c.calls(), names(c.DynamoDB))
+	if len(c.Other) > 0 {
+		calls += "; and" + strings.TrimPrefix(names(c.Other), ":")
+	}
+	return []string{calls, units, fmt.Sprint(c.ReadUnits), fmt.Sprint(c.LogBytes)}
 }
 
 // names lists how often each was called, in the order of their names.

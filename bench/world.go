@@ -46,6 +46,8 @@ type world struct {
 	secrets    *secretsmanager.Service
 	queues     *sqs.Service
 	whmcs      *whmcstest.Server
+	durable    *durable
+	redis      *redis // nil without the rivals
 	salesforce *salesforcetest.Sim
 	host       *lambda.Host
 	logs       *logMeter
@@ -57,7 +59,7 @@ type world struct {
 
 // newWorld starts everything; dir keeps what is made for the run.
 func newWorld(template, dir string) (_ *world, err error) {
-	w := &world{logs: &logMeter{}, db: dynamodb.New(dynamodb.Options{Region: region, Account: account}), secrets: secretsmanager.New(nil), queues: sqs.New()}
+	w := &world{logs: &logMeter{}, durable: newDurable(), db: dynamodb.New(dynamodb.Options{Region: region, Account: account}), secrets: secretsmanager.New(nil), queues: sqs.New()}
 	w.host = lambda.New(region, w.logs)
 	w.whmcs = whmcstest.New(whmcstest.Options{
 		Identifier: "bench-identifier", Secret: "bench-secret", Fail: func(string, ...any) {}, // rivals make doubles: they are counted in the books
@@ -154,6 +156,8 @@ func (w *world) services() http.Handler {
 			w.secrets.ServeHTTP(rw, r)
 		case service == "AmazonSQS":
 			w.queues.ServeHTTP(rw, r)
+		case strings.HasPrefix(r.URL.Path, durablePath):
+			w.durable.ServeHTTP(rw, r)
 		case strings.HasPrefix(r.URL.Path, "/services/"):
 			w.salesforce.ServeHTTP(rw, r)
 		default:
@@ -202,6 +206,9 @@ func (w *world) close() {
 		s.Close()
 	}
 	w.db.Close()
+	if w.redis != nil {
+		_ = w.redis.close() // it holds nothing
+	}
 }
 
 // callMeter sums the time in which the world worked on the vendors' calls.
