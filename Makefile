@@ -141,12 +141,21 @@ chaos: $(BUILD)/bin/chaos ## kill, freeze and break everything under 1000 orders
 chaos-salesforce: $(BUILD)/bin/chaos ## take Salesforce away for a minute in the middle of 500 orders
 	@$(CHAOS) -scenario salesforce
 
-# QUICK=1 is a short run without the rivals, DOCS=1 writes docs/benchmarks.md.
-.PHONY: bench
-bench: build ## measure the functions beside a floor and beside rivals, in one run (QUICK=1, DOCS=1)
+$(BUILD)/bin/bench: build
 	@go build $(GOFLAGS_BUILD) -ldflags '$(LDFLAGS)' -o $(BUILD)/bin/floor/bootstrap ./bench/floor
-	@go build -o $(BUILD)/bin/bench ./bench
-	@$(BUILD)/bin/bench -bin $(BUILD)/bin -work $(BUILD)/bench -json $(BUILD)/bench.json $(if $(QUICK),-quick) $(if $(DOCS),-docs docs/benchmarks.md)
+	@go build -o $@ ./bench
+
+# Options of make bench and make rivals: QUICK=1 leaves out what is installed,
+# DOCS=1 writes docs/benchmarks.md.
+BENCH = $(BUILD)/bin/bench -bin $(BUILD)/bin -work $(BUILD)/bench $(if $(QUICK),,-rivals $(TOOLS)/rivals/bin) $(if $(DOCS),-docs docs/benchmarks.md)
+
+.PHONY: bench
+bench: $(BUILD)/bin/bench $(if $(QUICK),,$(TOOLS)/rivals/installed) ## measure the functions beside a floor and beside rivals, in one run (8 minutes; QUICK=1)
+	@$(BENCH) -json $(BUILD)/bench.json $(if $(QUICK),-quick)
+
+.PHONY: rivals
+rivals: $(BUILD)/bin/bench $(if $(QUICK),,$(TOOLS)/rivals/installed) ## kill, cut off and freeze the functions and their rivals at AddOrder, count the orders (5 minutes; QUICK=1)
+	@$(BENCH) -json $(BUILD)/rivals.json -faults
 
 .PHONY: model
 model: ## check the formal model of the protocol
@@ -242,6 +251,13 @@ $(TOOLS)/schemathesis/$(SCHEMATHESIS):
 	@rm -rf $(TOOLS)/schemathesis && python3 -m venv $(TOOLS)/schemathesis
 	@$(TOOLS)/schemathesis/bin/pip install -q --disable-pip-version-check schemathesis==$(SCHEMATHESIS)
 	@touch $@
+
+# What one would pick instead; bench/rivals says how each is built.
+$(TOOLS)/rivals/installed: $(shell git ls-files bench/rivals)
+	@echo 'installing what make bench compares with (once, a minute)'
+	@.ci/need npm nodejs npm
+	@.ci/need redis-server redis-server
+	@bench/rivals/install.sh $(TOOLS)/rivals
 
 $(TOOLS)/portal: portal/package.json portal/package-lock.json
 	@echo 'installing what portal/ is built and tested with (once)'

@@ -56,6 +56,7 @@ type program struct {
 	env       map[string]string
 	timeout   time.Duration
 	memoryMB  int
+	aws       string // where AWS is; empty = the world's own address
 }
 
 // Memory and time-out of the functions that are not ours: those of fulfill.
@@ -69,7 +70,7 @@ const (
 func (w *world) add(p program, slice *slice) error {
 	f := lambda.Function{
 		Name: p.name, FullName: p.name, ARN: "arn:aws:lambda:" + region + ":" + account + ":function:" + p.name, Bootstrap: p.bootstrap, Handler: "index.handler",
-		MemoryMB: cmp.Or(p.memoryMB, defaultMemory), Timeout: cmp.Or(p.timeout, defaultTimeout), Environment: w.environment(p.env),
+		MemoryMB: cmp.Or(p.memoryMB, defaultMemory), Timeout: cmp.Or(p.timeout, defaultTimeout), Environment: w.environment(p.env, cmp.Or(p.aws, w.aws.URL)),
 	}
 	if err := w.host.Add(f); err != nil {
 		return fmt.Errorf("add %s: %w", p.name, err)

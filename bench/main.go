@@ -24,7 +24,7 @@ type options struct {
 	bin, template, root, work, rivals string
 	json, docs                        string
 	only                              string
-	quick                             bool
+	quick, faults                     bool
 }
 
 func main() {
@@ -37,6 +37,7 @@ func main() {
 	flag.StringVar(&o.json, "json", "build/bench.json", "where the figures go")
 	flag.StringVar(&o.docs, "docs", "", "a Markdown file whose part between the marks is replaced")
 	flag.StringVar(&o.only, "only", "", "only this kind: callout, order or status")
+	flag.BoolVar(&o.faults, "faults", false, "only the table of faults")
 	flag.BoolVar(&o.quick, "quick", false, "fewer rounds: ratios of cold starts are rough then")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
@@ -57,6 +58,13 @@ func run(ctx context.Context, o options) (err error) {
 	}
 	if o.work, err = filepath.Abs(o.work); err != nil {
 		return fmt.Errorf("find folder: %w", err)
+	}
+	if o.faults {
+		cells, err := faultTable(ctx, o, say)
+		if err != nil {
+			return err
+		}
+		return publish(o, faultReport{began.UTC().Format(time.DateOnly), machine(), int(time.Since(began).Seconds()), cells}, faultMarks())
 	}
 	w, err := newWorld(o.template, o.work)
 	if err != nil {
@@ -101,7 +109,7 @@ func run(ctx context.Context, o options) (err error) {
 		return err
 	}
 	r.Seconds = int(time.Since(began).Seconds())
-	return r.publish(o)
+	return publish(o, r, benchMarks())
 }
 
 // contestants makes all of them known to the host.

@@ -263,13 +263,51 @@ func (r report) details(w io.Writer) {
 	fmt.Fprintf(w, "- statuspush, a backlog of %d changes: %d calls of Salesforce, %.0f changes a call, %.0f changes a second.\n", r.Backlog.Changes, r.Backlog.SalesforceCalls, r.Backlog.PerCall, r.Backlog.PerSecond)
 }
 
-// The marks between which the page of the benchmarks holds what a run wrote.
-const beginMark, endMark = "<!-- bench: written by make bench DOCS=1 -->", "<!-- bench: end -->"
+// faultReport is the table of faults.
+type faultReport struct {
+	Date    string       `json:"date"`
+	Machine string       `json:"machine"`
+	Seconds int          `json:"seconds"`
+	Cells   []cellResult `json:"cells"`
+}
+
+func (r faultReport) markdown(w io.Writer) {
+	fmt.Fprintf(w, "Run %s in %d s on %s. Each cell: WHMCS orders for %d orders / of them ended without a person.\n\n", r.Date, r.Seconds, r.Machine, ordersPerCell)
+	rows := map[string][]string{}
+	var order []string
+	for _, c := range r.Cells {
+		if rows[c.Contestant] == nil {
+			order = append(order, c.Contestant)
+			rows[c.Contestant] = []string{c.Contestant}
+		}
+		text := fmt.Sprintf("%d / %d", c.WHMCSOrders, c.Ended)
+		if c.Struck < c.Orders {
+			text += fmt.Sprintf(" (%d met the fault)", c.Struck)
+		}
+		rows[c.Contestant] = append(rows[c.Contestant], text)
+	}
+	var all [][]string
+	for _, name := range order {
+		all = append(all, rows[name])
+	}
+	table(w, append([]string{""}, faults()...), all)
+}
+
+// marks are the two lines between which a page holds what a run wrote.
+type marks struct{ begin, end string }
+
+func benchMarks() marks {
+	return marks{"<!-- written by make bench DOCS=1 -->\n", "<!-- end of what make bench wrote -->"}
+}
+
+func faultMarks() marks {
+	return marks{"<!-- written by make rivals DOCS=1 -->\n", "<!-- end of what make rivals wrote -->"}
+}
 
 // publish writes the figures as JSON, prints the tables, and puts them into the
 // page if there is one.
-func (r report) publish(o options) error {
-	b, err := json.MarshalIndent(r, "", "  ")
+func publish(o options, figures interface{ markdown(io.Writer) }, m marks) error {
+	b, err := json.MarshalIndent(figures, "", "  ")
 	if err != nil {
 		return fmt.Errorf("write figures: %w", err)
 	}
@@ -277,7 +315,7 @@ func (r report) publish(o options) error {
 		return fmt.Errorf("write figures: %w", err)
 	}
 	var text strings.Builder
-	r.markdown(&text)
+	figures.markdown(&text)
 	fmt.Print(text.String())
 	if o.docs == "" {
 		return nil
@@ -286,12 +324,12 @@ func (r report) publish(o options) error {
 	if err != nil {
 		return fmt.Errorf("read page: %w", err)
 	}
-	before, rest, ok := strings.Cut(string(page), beginMark)
-	_, after, ended := strings.Cut(rest, endMark)
+	before, rest, ok := strings.Cut(string(page), m.begin)
+	_, after, ended := strings.Cut(rest, m.end)
 	if !ok || !ended {
-		return fmt.Errorf("%s lacks the marks %s and %s", o.docs, beginMark, endMark)
+		return fmt.Errorf("%s lacks the lines %s and %s", o.docs, m.begin, m.end)
 	}
-	if err := os.WriteFile(o.docs, []byte(before+beginMark+"\n"+text.String()+endMark+after), 0o600); err != nil {
+	if err := os.WriteFile(o.docs, []byte(before+m.begin+"\n"+text.String()+"\n"+m.end+after), 0o600); err != nil {
 		return fmt.Errorf("write page: %w", err)
 	}
 	return nil

@@ -169,7 +169,7 @@ func (w *world) services() http.Handler {
 // environment is what a function sees besides its own variables: where AWS is,
 // and which roots it trusts, in the terms of each language. The folder stands for
 // that of Amazon Linux, which Go reads too.
-func (w *world) environment(own map[string]string) map[string]string {
+func (w *world) environment(own map[string]string, aws string) map[string]string {
 	bundle := filepath.Join(w.roots, "ca-bundle.crt")
 	env := map[string]string{
 		"AWS_ACCESS_KEY_ID": "bench", "AWS_SECRET_ACCESS_KEY": "bench",
@@ -177,7 +177,7 @@ func (w *world) environment(own map[string]string) map[string]string {
 	}
 	maps.Copy(env, own)
 	for _, service := range []string{"DYNAMODB", "SECRETS_MANAGER", "SQS", "LAMBDA"} {
-		env["AWS_ENDPOINT_URL_"+service] = w.aws.URL
+		env["AWS_ENDPOINT_URL_"+service] = aws
 	}
 	return env
 }
