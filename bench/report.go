@@ -113,9 +113,9 @@ func (r report) spread(c column) (far float64) {
 	return far
 }
 
-// cell is a value, and its ratio to the floor's unless that is finer than the
+// ratioCell is a value, and its ratio to the floor's unless that is finer than the
 // spread.
-func cell(v, floor, spread float64, unit string) string {
+func ratioCell(v, floor, spread float64, unit string) string {
 	if math.IsNaN(v) {
 		return "not measured"
 	}
@@ -194,7 +194,7 @@ func (r report) timeTable(w io.Writer, kind string) {
 		}
 		row := []string{one.Name}
 		for _, c := range columns() {
-			row = append(row, cell(c.value(one), c.value(floorOf(all)), r.spread(c), c.unit))
+			row = append(row, ratioCell(c.value(one), c.value(floorOf(all)), r.spread(c), c.unit))
 		}
 		rows = append(rows, row)
 	}

@@ -22,7 +22,7 @@ type slice struct {
 	dir   string // for the scripts that enter it
 }
 
-// errNoSlice says that this machine lets nobody make a control group.
+// errNoSlice says that this machine lets no control group be made.
 var errNoSlice = errors.New("no control group can be made here (root and a writable /sys/fs/cgroup are needed)")
 
 // newSlice makes the group, of version 1 or 2, whichever the machine has.

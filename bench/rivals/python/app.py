@@ -67,9 +67,9 @@ def whmcs(action, fields):
 
 def provision(order_id):
     found = plan(order_id)
-    fields = {"clientid": found["Account"]["WHMCS_Client_ID__c"], "paymentmethod": "mailin", "notes": f"sfOrderId={order_id}", "noinvoice": 1, "noemail": 1}
+    fields = {"clientid": int(found["Account"]["WHMCS_Client_ID__c"]), "paymentmethod": "mailin", "notes": f"sfOrderId={order_id}", "noinvoice": 1, "noemail": 1}
     for i, line in enumerate(found["OrderItems"]["records"]):
-        fields[f"pid[{i}]"] = line["Product2"]["WH_Product_ID__c"]
+        fields[f"pid[{i}]"] = int(line["Product2"]["WH_Product_ID__c"])
         fields[f"qty[{i}]"] = int(line["Quantity"])
         fields[f"billingcycle[{i}]"] = line["Product2"]["Billing_Cycle__c"].lower()
     whmcs_id = whmcs("AddOrder", fields)["orderid"]
