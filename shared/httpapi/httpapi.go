@@ -9,7 +9,6 @@ package httpapi
 
 import (
 	"cmp"
-	"context"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -20,7 +19,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode"
 
 	"github.com/aws/aws-lambda-go/events"
 
@@ -57,12 +55,24 @@ type Caller struct {
 }
 
 // Scopes returns the scopes of a verified JWT, from the claims scope (RFC 8693,
-// section 4.2) and scp (Entra ID, Okta): one text of words, or a list, which the
-// gateway hands on as "[a b]". Where a scope stands says nothing.
+// section 4.2) and scp (Entra ID, Okta): words between spaces (RFC 6749, section
+// 3.3), or a list, which the gateway hands on as "[a b]". Where a scope stands
+// says nothing.
 func (c Caller) Scopes() []string {
-	return strings.FieldsFunc(c.Claims["scope"]+" "+c.Claims["scp"], func(r rune) bool {
-		return unicode.IsSpace(r) || strings.ContainsRune(`[],"`, r)
-	})
+	return append(words(c.Claims["scope"]), words(c.Claims["scp"])...)
+}
+
+// words splits one claim. No character but U+0020 separates: every other one may
+// be part of a scope, and a word that is cut out of one would grant too much.
+func words(claim string) []string {
+	if inner, ok := strings.CutPrefix(claim, "["); ok && strings.HasSuffix(inner, "]") {
+		var list []string
+		if json.Unmarshal([]byte(claim), &list) == nil {
+			return list
+		}
+		claim = strings.TrimSuffix(inner, "]")
+	}
+	return slices.DeleteFunc(strings.Split(claim, " "), func(word string) bool { return word == "" })
 }
 
 // Known reports whether the gateway verified anyone.
@@ -173,23 +183,13 @@ func Problem(requestID string, err error, headers map[string]string) Response {
 	return problemOf(code.Info().Status, requestID, code, detail, headers)
 }
 
-// Counter counts by name and code.
-type Counter interface {
-	Count(name, code string, n int)
-}
-
-// Reject answers err as Problem does, and logs and counts it. what says in the
-// log what was rejected; a code that is no fault of the caller is an error
-// there.
-func Reject(ctx context.Context, log *slog.Logger, c Counter, what, requestID string, err error, headers map[string]string) Response {
-	code := fault.CodeOf(err)
-	level := slog.LevelWarn
-	if code.Kind() != fault.Rejected {
-		level = slog.LevelError
+// LevelOf is the level at which the log tells of a request that was answered with
+// code: one that is no fault of the caller is an error.
+func LevelOf(code fault.Code) slog.Level {
+	if code.Kind() == fault.Rejected {
+		return slog.LevelWarn
 	}
-	log.Log(ctx, level, what+" rejected", "code", string(code), "err", err)
-	c.Count("Rejected", string(code), 1)
-	return Problem(requestID, err, headers)
+	return slog.LevelError
 }
 
 // Failure answers the stored failure of an order: 422 with the order's code

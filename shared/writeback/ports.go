@@ -47,8 +47,8 @@ type Items interface {
 	// Refused returns the orders that are to be tried again by now.
 	Refused(ctx context.Context, now time.Time, limit int) ([]order.ID, error)
 	// Changed returns up to limit orders that the org does not refuse and whose
-	// last visible change was made from from until until; all that were changed
-	// before reached are there.
+	// last visible change is listed (order.Seq.Listed) from from until until; all
+	// that are listed before reached are there.
 	Changed(ctx context.Context, from, until time.Time, limit int) (rows []order.Changed, reached time.Time, err error)
 	// ChangeControl writes what change makes of the switch of a side.
 	ChangeControl(ctx context.Context, side order.Side, change func(order.Control) (next order.Control, write bool)) (order.Control, error)
@@ -73,9 +73,18 @@ type DeadLetters interface {
 	Send(ctx context.Context, l Letter) error
 }
 
-// Metrics counts; the code may be empty.
-type Metrics interface {
-	Count(name, code string, n int)
+// Meter is told what becomes of changes.
+type Meter interface {
+	// Shown: the org shows the change, lag after it was made.
+	Shown(c Change, lag time.Duration)
+	// Retried: n changes must come again, because of the code.
+	Retried(code fault.Code, n int)
+	// Refused: the org does not take a change, and a person is told of it.
+	Refused(code fault.Code)
+	// Stale: the org refused n changes as older than what it shows.
+	Stale(n int)
+	// Misconfigured: no change can be shown until a person corrects something.
+	Misconfigured(code fault.Code)
 }
 
 // Letter is one dead letter. It names the order and why, never its fields: a
