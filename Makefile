@@ -161,9 +161,25 @@ MUTATE ?=
 mutate: ## make 110 careless edits, one at a time, and show that a fast test finds each (MUTATE=name)
 	@go run ./local/mutate -only '$(MUTATE)'
 
+$(BUILD)/bin/bench: build
+	@go build $(GOFLAGS_BUILD) -ldflags '$(LDFLAGS)' -o $(BUILD)/bin/floor/bootstrap ./bench/floor
+	@go build -o $@ ./bench
+
+# Options of make bench and make rivals: QUICK=1 leaves out what is installed,
+# DOCS=1 writes docs/benchmarks.md.
+BENCH = $(BUILD)/bin/bench -bin $(BUILD)/bin -work $(BUILD)/bench $(if $(QUICK),,-rivals $(TOOLS)/rivals/bin) $(if $(DOCS),-docs docs/benchmarks.md)
+
 .PHONY: bench
-bench: build ## measure a callout and an order beside a plain request, in one run
-	@go run ./bench -bin $(BUILD)/bin -template template.yaml
+bench: $(BUILD)/bin/bench $(if $(QUICK),,$(TOOLS)/rivals/installed) ## measure the functions beside a floor and beside rivals, in one run (8 minutes; QUICK=1)
+	@$(BENCH) -json $(BUILD)/bench.json $(if $(QUICK),-quick)
+
+.PHONY: rivals
+rivals: $(BUILD)/bin/bench $(if $(QUICK),,$(TOOLS)/rivals/installed) ## kill, cut off and freeze the functions and their rivals at AddOrder, count the orders (5 minutes; QUICK=1)
+	@$(BENCH) -json $(BUILD)/rivals.json -faults
+
+.PHONY: bench-gateway
+bench-gateway: build ## measure a callout, an order and a stranger's questions through the local gateway
+	@go run ./bench/gateway -bin $(BUILD)/bin -template template.yaml
 
 .PHONY: model
 model: ## check the formal model of the protocol
@@ -261,6 +277,13 @@ $(TOOLS)/schemathesis/$(SCHEMATHESIS):
 	@rm -rf $(TOOLS)/schemathesis && python3 -m venv $(TOOLS)/schemathesis
 	@$(TOOLS)/schemathesis/bin/pip install -q --disable-pip-version-check schemathesis==$(SCHEMATHESIS)
 	@touch $@
+
+# What one would pick instead; bench/rivals says how each is built.
+$(TOOLS)/rivals/installed: $(wildcard bench/rivals/*.sh bench/rivals/*/*)
+	@echo 'installing what make bench compares with (once, a minute)'
+	@.ci/need npm nodejs npm
+	@.ci/need redis-server redis-server
+	@bench/rivals/install.sh $(TOOLS)/rivals
 
 $(TOOLS)/checkov/$(CHECKOV):
 	@echo 'installing checkov $(CHECKOV) (once, a minute or two)'
