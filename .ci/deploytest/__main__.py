@@ -1,0 +1,256 @@
+"""Deploys the built template twice onto ministack, with IAM enforced, and uses it.
+
+usage: deploytest --sam SAM --ministack COMMAND --bin FOLDER --built FOLDER
+
+1. Two stacks are deployed by the SAM CLI, each with simulators of WHMCS and
+   Salesforce of its own, and each carries an order to Provisioned.
+2. In the first one every action on every resource of every role is taken away
+   in turn, in the running stack. Without it an order's journey must fail.
+3. The first stack is deleted; the second carries another order.
+"""
+
+import argparse
+import contextlib
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+ROOT_FOLDER = Path(__file__).resolve().parent.parent.parent
+sys.path.insert(0, str(ROOT_FOLDER / "contract"))
+
+import boto3  # noqa: E402
+from botocore.exceptions import ClientError  # noqa: E402
+from samcli.yamlhelper import yaml_parse  # noqa: E402
+
+from emulator import LIMIT, REGION, ROOT, Emulator  # noqa: E402
+from patches import patched  # noqa: E402
+from stack import Stack, Wrong  # noqa: E402
+from walk import System, new_order  # noqa: E402
+
+# Waits that fit the simulators; README says what each is for.
+TIMES = {
+    "WhmcsSettle": 2, "WhmcsAcceptSettle": 2, "WhmcsReadTimeout": 2, "WhmcsAddTimeout": 2, "WhmcsAcceptTimeout": 2,
+    "ProvisionLease": 4, "SendWindow": 2, "ClockMargin": 2, "RetryBase": 1,
+}
+
+
+class Vendors:
+    """Simulators of WHMCS and Salesforce, those of a local system whose own clock stands still."""
+
+    def __init__(self, bin_folder):
+        self.system = System(f"{bin_folder}/local -template template.yaml -bin {bin_folder}", TICK_EVERY="86400", SCREEN="json")
+
+    def __enter__(self):
+        self.walk = self.system.__enter__()
+        return self
+
+    def __exit__(self, *args):
+        self.system.__exit__(*args)
+
+    def client(self, service):
+        return boto3.client(service, region_name=REGION, endpoint_url=self.walk.aws, aws_access_key_id="local", aws_secret_access_key="local")
+
+    def secrets(self):
+        """The credentials that the simulators take, by output of the stack."""
+        outputs = {o["OutputKey"]: o["OutputValue"] for o in self.client("cloudformation").describe_stacks(StackName="orderbridge")["Stacks"][0]["Outputs"]}
+        for name in ("WhmcsSecretId", "SalesforceSecretId"):
+            yield name, self.client("secretsmanager").get_secret_value(SecretId=outputs[name])["SecretString"]
+
+    def start(self):
+        self.walk.call(self.walk.whmcs, "PUT", "/_sim/clients/1", {"status": "Active"})
+        self.walk.call(self.walk.whmcs, "PUT", "/_sim/products/1", {"name": "Hosting", "allowqty": 0})
+
+    def order(self):
+        return self.walk.seed(new_order())
+
+    def shown(self, order):
+        return self.walk.call(self.walk.sf, "GET", "/_sim/orders/" + order)["fields"]["Provisioning_Status__c"]
+
+    def made(self, order):
+        return [o for o in self.walk.call(self.walk.whmcs, "GET", "/_sim/orders") if order in json.dumps(o)]
+
+
+class Journey:
+    """One order from the click to the portal, and what happens beside it."""
+
+    def __init__(self, stack, orderctl, portal_key):
+        self.stack, self.vendors, self.orderctl, self.portal_key = stack, stack.local, orderctl, portal_key
+
+    def command(self, *args):
+        env = {
+            "PATH": os.environ["PATH"], "AWS_ENDPOINT_URL": self.stack.emulator.url, "AWS_REGION": REGION,
+            "AWS_ACCESS_KEY_ID": ROOT["AccessKeyId"], "AWS_SECRET_ACCESS_KEY": ROOT["SecretAccessKey"], "API_URL": self.stack.callout_url,
+        }
+        done = subprocess.run([self.orderctl, *args, "--stack", self.stack.name], env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=LIMIT, check=False)
+        if done.returncode:
+            raise Wrong(f"orderctl {args[0]}: {(done.stderr or done.stdout).strip()[-300:]}")
+        return done.stdout
+
+    def must(self, what, got, want):
+        if got != want:
+            raise Wrong(f"{what} is {got!r}, not {want!r}")
+
+    def provisioned(self, order):
+        self.must("the order in Salesforce", self.vendors.shown(order), "Provisioned")
+        self.must("the number of its WHMCS orders", len(self.vendors.made(order)), 1)
+        self.must("the portal's answer without a signature", self.stack.portal(order).status, 403)
+        answer = self.stack.portal(order, self.portal_key)
+        self.must("the portal's answer", (answer.status, answer.member("status")), (200, "Provisioned"))
+
+    def by_the_emulator(self):
+        """ministack's own mappings and clock carry the order; only the pipe is played."""
+        order = self.vendors.order()
+        self.command("callout", order)
+        end = time.monotonic() + LIMIT
+        while self.vendors.shown(order) != "Provisioned":
+            self.stack.pipe()
+            if time.monotonic() > end:
+                raise Wrong(f"order {order} is not provisioned after {LIMIT} s: {self.vendors.shown(order)}")
+            time.sleep(0.1)
+        self.provisioned(order)
+
+    def whole(self):
+        """The journey, step by step, everything in a role's name played here."""
+        stack, vendors = self.stack, self.vendors
+        order, refused = vendors.order(), vendors.order()
+        self.command("callout", order)
+        stack.pipe()
+        stack.work()
+        stack.push()
+        self.provisioned(order)
+        # A second click meets what is recorded.
+        self.must("a second click", "Provisioned" in self.command("callout", order), True)
+        # A row that Salesforce refuses for good becomes a dead letter.
+        vendors.walk.call(vendors.walk.sf, "POST", "/_sim/faults", {"action": "update", "fault": "row-refused", "match": refused, "times": 9})
+        self.command("callout", refused)
+        stack.push()
+        letters = stack.aws("sqs").get_queue_attributes(QueueUrl=stack.outputs["StatusPushDeadLetterUrl"], AttributeNames=["All"])
+        self.must("the number of dead letters", letters["Attributes"]["ApproximateNumberOfMessages"], "1")
+        vendors.walk.call(vendors.walk.sf, "DELETE", "/_sim/faults")
+        stack.ticks()
+        stack.logs()
+
+    def forget(self):
+        """As before the first order: an earlier step that failed must not decide a later one."""
+        stack, vendors = self.stack, self.vendors
+        vendors.walk.call(vendors.walk.sf, "DELETE", "/_sim/faults")
+        table = stack.aws("dynamodb")
+        for page in table.get_paginator("scan").paginate(TableName=stack.table, ProjectionExpression="pk"):
+            for item in page["Items"]:
+                table.delete_item(TableName=stack.table, Key=item)
+        for name in ("WorkQueueUrl", "StatusPushDeadLetterUrl"):
+            stack.aws("sqs").purge_queue(QueueUrl=stack.outputs[name])
+        for reader in ("pipe", "push"):
+            role = stack.physical["WorkPipeRole"]
+            stack.records(reader, stack.aws("iam").get_role(RoleName=role)["Role"]["Arn"])
+        stack.emulator.cold()
+
+
+def portal_user(stack):
+    """The access key of a portal that may ask this stack alone."""
+    iam, name = stack.aws("iam"), f"portal-{stack.name}"
+    iam.create_user(UserName=name)
+    iam.put_user_policy(UserName=name, PolicyName="ask", PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [
+        {"Effect": "Allow", "Action": "execute-api:Invoke", "Resource": f"arn:aws:execute-api:{REGION}:*:{stack.physical['PortalApi']}/*"}]}))
+    return iam.create_access_key(UserName=name)["AccessKey"]
+
+
+def without_each_grant(stack, journey):
+    """Takes each permission away in turn; the ones whose absence nothing notices."""
+    unnoticed = []
+    for role, policy, action, resource, document, rest in list(stack.grants()):
+        what = f"{role} {action} on {resource if isinstance(resource, str) else json.dumps(resource)}"
+        journey.forget()
+        stack.set_policy(role, policy, rest)
+        try:
+            journey.whole()
+        except (Wrong, ClientError) as e:
+            print(f"  noticed  {what}: {' '.join(str(e).split())[:160]}", flush=True)
+        else:
+            print(f"  UNNOTICED {what}", flush=True)
+            unnoticed.append(what)
+        finally:
+            stack.set_policy(role, policy, document)
+    journey.forget()
+    journey.whole()
+    return unnoticed
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def main():
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("--sam", required=True, help="the SAM CLI")
+    p.add_argument("--ministack", required=True, help="ministack's command")
+    p.add_argument("--bin", required=True, help="folder of the local system, its bootstraps and orderctl")
+    p.add_argument("--built", required=True, help="folder that sam build wrote, for this machine's processor")
+    args = p.parse_args()
+    began = time.monotonic()
+
+    def said(text):
+        print(f"{time.monotonic() - began:4.0f} s  {text}", flush=True)
+
+    built = Path(args.built).resolve()
+    template = yaml_parse((built / "template.yaml").read_text())
+    for r in template["Resources"].values():
+        if r["Type"] == "AWS::Serverless::Function":
+            r["Properties"]["CodeUri"] = str(built / r["Properties"]["CodeUri"])
+    template, done = patched(template)
+    for patch, changed in done.items():
+        print(f"patched: {', '.join(changed)}\n         {patch.__doc__}", flush=True)
+
+    work = Path(tempfile.mkdtemp(prefix="deploytest-"))
+    file = work / "template.json"
+    file.write_text(json.dumps(template))
+    try:
+        with contextlib.ExitStack() as running:
+            emulator = running.enter_context(Emulator(args.ministack, free_port(), work))
+            stacks, journeys = [], []
+            for name in ("staging", "production"):
+                vendors = running.enter_context(Vendors(args.bin))
+                vendors.start()
+                stack = Stack(emulator, f"orderbridge-{name}", vendors)
+                stack.deploy(args.sam, file, work, {
+                    "WhmcsApiUrl": vendors.walk.whmcs, "SfLoginUrl": vendors.walk.sf, "AwsEndpointUrl": emulator.url, **TIMES})
+                said(f"{stack.name} is deployed: {len(stack.physical)} resources")
+                stacks.append(stack)
+                journeys.append(Journey(stack, f"{args.bin}/orderctl", portal_user(stack)))
+            for stack, journey in zip(stacks, journeys):
+                journey.by_the_emulator()
+                said(f"{stack.name} carried an order by ministack's mappings; only the pipe was played")
+            first, second = stacks
+            first.own_ways(False)
+            journeys[0].forget()
+            journeys[0].whole()
+            said(f"{first.name} carried an order with everything played that acts in a role's name")
+            unnoticed = without_each_grant(first, journeys[0])
+            said("every permission was taken away once")
+            first.delete(args.sam, work)
+            journeys[1].by_the_emulator()
+            said(f"{first.name} is deleted; {second.name} carried another order")
+        if unnoticed:
+            raise SystemExit("nothing noticed that these were taken away:\n  " + "\n  ".join(unnoticed))
+    except BaseException:
+        log = work / "ministack.log"
+        if log.exists():
+            kept = built.parent.parent / "build" / "deploytest-ministack.log"
+            kept.parent.mkdir(exist_ok=True)
+            shutil.copy(log, kept)
+            print(f"ministack's log: {kept}", file=sys.stderr)
+        raise
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    main()
