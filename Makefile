@@ -4,6 +4,9 @@ GOVULNCHECK   := v1.9.0
 SAM_CLI       := 1.170.0
 CFN_LINT      := 1.58.0
 MINISTACK     := 1.5.33
+# What ministack reads SAM templates and keeps keys with.
+SAM_TRANSLATOR := 1.112.0
+CRYPTOGRAPHY  := 50.0.2
 SCHEMATHESIS  := 4.32.5
 
 SHELL := /bin/bash
@@ -14,6 +17,7 @@ SHELL := /bin/bash
 # Where everything is installed and built; all are ignored by git.
 TOOLS := $(CURDIR)/.tools
 BUILD := $(CURDIR)/build
+MINISTACK_READY := $(TOOLS)/ministack/$(MINISTACK)-$(SAM_TRANSLATOR)-$(CRYPTOGRAPHY)
 # The Salesforce project; its tools are where Node and editors look for them.
 SFDX := sfdx
 
@@ -27,6 +31,7 @@ LDFLAGS := -s -w
 ARCHITECTURE ?= arm64
 GOARCH_arm64  := arm64
 GOARCH_x86_64 := amd64
+HOST_ARCHITECTURE := $(patsubst aarch64,arm64,$(shell uname -m))
 
 # Options of `make chaos`.
 CHAOS ?=
@@ -72,7 +77,7 @@ demo: build ## show in a minute what it is for: six orders, five of them in trou
 	@exec $(BUILD)/bin/demo -template template.yaml -bin $(BUILD)/bin $(if $(CI),,-keep)
 
 .PHONY: test
-test: build $(TOOLS)/ministack/$(MINISTACK) $(TOOLS)/clients/installed ## run everything that must hold (5 minutes at most)
+test: build $(MINISTACK_READY) $(TOOLS)/clients/installed ## run everything that must hold (5 minutes at most)
 	@MINISTACK_BIN=$(TOOLS)/ministack/bin/ministack SF_CLIENTS=$(TOOLS)/clients BIN=$(BUILD)/bin .ci/test
 
 .PHONY: lint
@@ -186,6 +191,12 @@ sam-build: $(TOOLS)/sam/$(SAM_CLI)-$(CFN_LINT) ## build for the cloud (ARCHITECT
 	@# A deployment of this build is for the processor that it was built for.
 	@sed -i '/^  Architecture:$$/,/^  [A-Z]/ s/^    Default: .*/    Default: $(ARCHITECTURE)/' .aws-sam/build/template.yaml
 
+.PHONY: deploy-test
+deploy-test: build $(TOOLS)/sam/$(SAM_CLI)-$(CFN_LINT) $(MINISTACK_READY) ## deploy two stacks onto an emulator that enforces IAM; each permission is taken away once
+	@ARCHITECTURE=$(HOST_ARCHITECTURE) $(TOOLS)/sam/bin/sam build --build-dir $(BUILD)/deploytest --parameter-overrides Architecture=$(HOST_ARCHITECTURE) >$(BUILD)/deploytest.log 2>&1 || { cat $(BUILD)/deploytest.log >&2; exit 1; }
+	@$(TOOLS)/sam/bin/python .ci/deploytest --sam $(TOOLS)/sam/bin/sam --ministack $(TOOLS)/ministack/bin/ministack \
+		--bin $(BUILD)/bin --built $(BUILD)/deploytest --architecture $(HOST_ARCHITECTURE) --log $(BUILD)/deploytest-ministack.log
+
 .PHONY: sam-local
 sam-local: build $(TOOLS)/sam/$(SAM_CLI)-$(CFN_LINT) ## invoke each function by the SAM CLI, in a container
 	@SAM=$(TOOLS)/sam/bin/sam ORDERCTL=$(BUILD)/bin/orderctl BIN=$(BUILD)/bin .ci/sam-local
@@ -228,10 +239,10 @@ $(TOOLS)/sam/$(SAM_CLI)-$(CFN_LINT):
 	@$(TOOLS)/sam/bin/pip install -q --disable-pip-version-check aws-sam-cli==$(SAM_CLI) cfn-lint==$(CFN_LINT)
 	@touch $@
 
-$(TOOLS)/ministack/$(MINISTACK):
+$(MINISTACK_READY):
 	@echo 'installing ministack $(MINISTACK) (once)'
 	@rm -rf $(TOOLS)/ministack && python3 -m venv $(TOOLS)/ministack
-	@$(TOOLS)/ministack/bin/pip install -q --disable-pip-version-check ministack==$(MINISTACK)
+	@$(TOOLS)/ministack/bin/pip install -q --disable-pip-version-check ministack==$(MINISTACK) aws-sam-translator==$(SAM_TRANSLATOR) cryptography==$(CRYPTOGRAPHY)
 	@touch $@
 
 $(TOOLS)/schemathesis/$(SCHEMATHESIS):
@@ -248,7 +259,7 @@ $(TOOLS)/portal: portal/package.json portal/package-lock.json
 
 # Clients of Salesforce that no one here wrote; the simulator must please them.
 CLIENTS := shared/salesforce/salesforcetest/clients
-$(TOOLS)/clients/installed: $(CLIENTS)/package.json $(CLIENTS)/package-lock.json $(CLIENTS)/requirements.txt $(TOOLS)/ministack/$(MINISTACK)
+$(TOOLS)/clients/installed: $(CLIENTS)/package.json $(CLIENTS)/package-lock.json $(CLIENTS)/requirements.txt $(MINISTACK_READY)
 	@echo 'installing jsforce and simple-salesforce (once)'
 	@.ci/need npm nodejs npm
 	@rm -rf $(TOOLS)/clients && mkdir -p $(TOOLS)/clients

@@ -165,6 +165,17 @@ class Stack:
                 for action, resource, rest in smaller(document):
                     yield role, policy, action, resource, document, rest
 
+    def logical(self, arn):
+        """The resource of an ARN by the template's name of it, with what follows."""
+        for name, physical in self.physical.items():
+            if self.types[name] != "AWS::IAM::Role" and arn.removesuffix("*").endswith((physical, physical.rpartition("/")[2])):
+                return name
+            if f"table/{physical}/" in arn:
+                return f"{name}{arn.partition(physical)[2]}"
+            if arn == physical:
+                return name
+        return arn
+
     def set_policy(self, role, policy, document):
         where = {"RoleName": self.physical[role], "PolicyName": policy}
         if document["Statement"]:
@@ -256,7 +267,9 @@ class Stack:
         for name in self.of_type("AWS::Scheduler::Schedule"):
             target = self.schedule(name)["Target"]
             event = json.loads(target["Input"]) if target.get("Input") else SCHEDULED
-            self.invoke(target["Arn"], event, self.as_role(target["RoleArn"], "lambda"))
+            answer = self.invoke(target["Arn"], event, self.as_role(target["RoleArn"], "lambda"))
+            if isinstance(answer, dict) and "error_code" in answer:
+                raise Wrong(f"{name}: {answer}")
 
     def logs(self):
         """Lambda's log writer, under each function's role."""
