@@ -232,10 +232,12 @@ def main():
                 said(f"{stack.name} is deployed: {len(stack.physical)} resources")
                 stacks.append(stack)
                 journeys.append(Journey(stack, f"{args.bin}/orderctl", portal_user(stack)))
+            first, second = stacks
+            if shared := set(first.physical.values()) & set(second.physical.values()):
+                raise SystemExit(f"both stacks have resources of these names, so that the second took them from the first: {sorted(shared)}")
             for stack, journey in zip(stacks, journeys):
                 journey.by_the_emulator()
                 said(f"{stack.name} carried an order by ministack's mappings; only the pipe was played")
-            first, second = stacks
             first.own_ways(False)
             journeys[0].forget()
             journeys[0].whole()
