@@ -1,6 +1,8 @@
 # Versions of every tool that the verbs use, in this one place.
 GOLANGCI_LINT := v2.15.0
 GOVULNCHECK   := v1.9.0
+ACTIONLINT    := v1.7.12
+CYCLONEDX     := v1.10.0
 SAM_CLI       := 1.170.0
 CFN_LINT      := 1.58.0
 MINISTACK     := 1.5.33
@@ -81,8 +83,9 @@ test: build $(MINISTACK_READY) $(TOOLS)/clients/installed ## run everything that
 	@MINISTACK_BIN=$(TOOLS)/ministack/bin/ministack SF_CLIENTS=$(TOOLS)/clients BIN=$(BUILD)/bin .ci/test
 
 .PHONY: lint
-lint: $(TOOLS)/bin/golangci-lint-$(GOLANGCI_LINT) ## check style, vet and shell scripts
+lint: $(TOOLS)/bin/golangci-lint-$(GOLANGCI_LINT) $(TOOLS)/bin/actionlint-$(ACTIONLINT) ## check style, vet, shell scripts and workflows
 	@.ci/need shellcheck shellcheck
+	@$(TOOLS)/bin/actionlint-$(ACTIONLINT)
 	@test -z "$$(gofmt -l bench cmd contract functions local shared)" || { echo 'gofmt is needed for:'; gofmt -l bench cmd contract functions local shared; exit 1; }
 	@$< run
 	@# SC3045: dash knows ulimit -t.
@@ -155,9 +158,13 @@ model: ## check the formal model of the protocol
 	@.ci/need spin spin
 	@docs/model/run.sh
 
+# Where make vuln finds Go's vulnerability database: an https address, or
+# file:///folder of a copy of it for a machine without the internet.
+VULNDB ?=
+
 .PHONY: vuln
-vuln: $(TOOLS)/bin/govulncheck-$(GOVULNCHECK) ## look the modules up in Go's vulnerability database (needs the internet)
-	@$< ./...
+vuln: $(TOOLS)/bin/govulncheck-$(GOVULNCHECK) ## look the modules up in Go's vulnerability database (VULNDB=file:///… without the internet)
+	@$< $(if $(VULNDB),-db '$(VULNDB)') ./...
 
 ##@ Salesforce
 
@@ -191,6 +198,9 @@ sam-build: $(TOOLS)/sam/$(SAM_CLI)-$(CFN_LINT) ## build for the cloud (ARCHITECT
 	@# A deployment of this build is for the processor that it was built for.
 	@sed -i '/^  Architecture:$$/,/^  [A-Z]/ s/^    Default: .*/    Default: $(ARCHITECTURE)/' .aws-sam/build/template.yaml
 
+.PHONY: sam
+sam: $(TOOLS)/sam/$(SAM_CLI)-$(CFN_LINT) ## install the SAM CLI as .tools/sam/bin/sam
+
 .PHONY: deploy-test
 deploy-test: build $(TOOLS)/sam/$(SAM_CLI)-$(CFN_LINT) $(MINISTACK_READY) ## deploy two stacks onto an emulator that enforces IAM; each permission is taken away once
 	@ARCHITECTURE=$(HOST_ARCHITECTURE) $(TOOLS)/sam/bin/sam build --build-dir $(BUILD)/deploytest --parameter-overrides Architecture=$(HOST_ARCHITECTURE) >$(BUILD)/deploytest.log 2>&1 || { cat $(BUILD)/deploytest.log >&2; exit 1; }
@@ -215,6 +225,22 @@ build-FulfillFunction build-ProvisionFunction build-StatusPushFunction build-Sta
 	@GOOS=linux GOARCH=$(GOARCH_$(ARCHITECTURE)) go build -trimpath -buildvcs=false $(GOFLAGS_BUILD) \
 		-ldflags '$(LDFLAGS) -buildid=' -o '$(ARTIFACTS_DIR)/bootstrap' ./functions/$(FUNCTION)
 
+##@ Release
+
+# A release for some systems alone: SYSTEMS='linux/amd64 windows/arm64'.
+SYSTEMS ?=
+RELEASE = .ci/release --out $(BUILD)/release --sbom $(TOOLS)/bin/cyclonedx-gomod-$(CYCLONEDX) $(SYSTEMS)
+
+.PHONY: release
+release: $(TOOLS)/bin/cyclonedx-gomod-$(CYCLONEDX) ## make archives of orderctl, checksums and bills of materials in build/release
+	@.ci/toolchain
+	@$(RELEASE)
+
+.PHONY: release-check
+release-check: $(TOOLS)/bin/cyclonedx-gomod-$(CYCLONEDX) ## the same twice, in two clones of the commit, compared byte by byte
+	@.ci/toolchain
+	@$(RELEASE) --check
+
 ##@ Housekeeping
 
 .PHONY: clean
@@ -232,6 +258,14 @@ $(TOOLS)/bin/golangci-lint-%:
 $(TOOLS)/bin/govulncheck-%:
 	@GOBIN=$(TOOLS)/bin go install golang.org/x/vuln/cmd/govulncheck@$*
 	@mv $(TOOLS)/bin/govulncheck $@
+
+$(TOOLS)/bin/actionlint-%:
+	@GOBIN=$(TOOLS)/bin go install github.com/rhysd/actionlint/cmd/actionlint@$*
+	@mv $(TOOLS)/bin/actionlint $@
+
+$(TOOLS)/bin/cyclonedx-gomod-%:
+	@GOBIN=$(TOOLS)/bin go install github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod@$*
+	@mv $(TOOLS)/bin/cyclonedx-gomod $@
 
 $(TOOLS)/sam/$(SAM_CLI)-$(CFN_LINT):
 	@echo 'installing the SAM CLI $(SAM_CLI) (once, a minute)'
