@@ -10,6 +10,7 @@ MINISTACK     := 1.5.33
 SAM_TRANSLATOR := 1.112.0
 CRYPTOGRAPHY  := 50.0.2
 SCHEMATHESIS  := 4.32.5
+CHECKOV       := 3.3.30
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -62,6 +63,7 @@ help: ## list the verbs
 build: ## build the four functions, the local system and orderctl into build/bin
 	@echo 'building (a minute or two the first time, then seconds)'
 	@$(foreach f,$(FUNCTIONS),go build $(GOFLAGS_BUILD) -ldflags '$(LDFLAGS)' -o $(BUILD)/bin/$(f)/bootstrap ./functions/$(f) &&) \
+		go build $(GOFLAGS_BUILD) -ldflags '$(LDFLAGS)' -o $(BUILD)/bin/deploycheck/bootstrap ./cmd/deploycheck && \
 		go build $(GOFLAGS_BUILD) -ldflags '$(LDFLAGS)' -o $(BUILD)/bin/ ./local && \
 		go build $(GOFLAGS_BUILD) -buildvcs=auto -ldflags '$(LDFLAGS)' -o $(BUILD)/bin/ ./cmd/orderctl
 
@@ -187,9 +189,10 @@ sfdx-e2e: build $(SFDX)/model/node_modules/.package-lock.json ## click the Sales
 ##@ Cloud
 
 .PHONY: template-test
-template-test: $(TOOLS)/sam/$(SAM_CLI)-$(CFN_LINT) ## check the template: lint, roles, environment
+template-test: $(TOOLS)/sam/$(SAM_CLI)-$(CFN_LINT) $(TOOLS)/checkov/$(CHECKOV) ## check the template: lint, security, roles, environment, alarms
 	@$(TOOLS)/sam/bin/sam validate --lint
 	@$(TOOLS)/sam/bin/cfn-lint template.yaml
+	@$(TOOLS)/checkov/bin/checkov --config-file .ci/checkov.yaml
 	@$(TOOLS)/sam/bin/python .ci/template_test.py
 
 .PHONY: sam-build
@@ -214,16 +217,17 @@ sam-local: build $(TOOLS)/sam/$(SAM_CLI)-$(CFN_LINT) ## invoke each function by 
 # The SAM CLI builds each function by one of these, in the source tree. The
 # build is reproducible: the same source gives the same bytes, so an unchanged
 # function is not uploaded again.
-build-FulfillFunction:    FUNCTION := fulfill
-build-ProvisionFunction:  FUNCTION := provision
-build-StatusPushFunction: FUNCTION := statuspush
-build-StatusFunction:     FUNCTION := status
-.PHONY: build-FulfillFunction build-ProvisionFunction build-StatusPushFunction build-StatusFunction
-build-FulfillFunction build-ProvisionFunction build-StatusPushFunction build-StatusFunction:
+build-FulfillFunction:     PACKAGE := ./functions/fulfill
+build-ProvisionFunction:   PACKAGE := ./functions/provision
+build-StatusPushFunction:  PACKAGE := ./functions/statuspush
+build-StatusFunction:      PACKAGE := ./functions/status
+build-DeployCheckFunction: PACKAGE := ./cmd/deploycheck
+.PHONY: build-FulfillFunction build-ProvisionFunction build-StatusPushFunction build-StatusFunction build-DeployCheckFunction
+build-FulfillFunction build-ProvisionFunction build-StatusPushFunction build-StatusFunction build-DeployCheckFunction:
 	@test -n '$(GOARCH_$(ARCHITECTURE))' || { echo 'ARCHITECTURE must be arm64 or x86_64, is $(ARCHITECTURE)' >&2; exit 1; }
 	@.ci/toolchain
 	@GOOS=linux GOARCH=$(GOARCH_$(ARCHITECTURE)) go build -trimpath -buildvcs=false $(GOFLAGS_BUILD) \
-		-ldflags '$(LDFLAGS) -buildid=' -o '$(ARTIFACTS_DIR)/bootstrap' ./functions/$(FUNCTION)
+		-ldflags '$(LDFLAGS) -buildid=' -o '$(ARTIFACTS_DIR)/bootstrap' $(PACKAGE)
 
 ##@ Release
 
@@ -283,6 +287,12 @@ $(TOOLS)/schemathesis/$(SCHEMATHESIS):
 	@echo 'installing Schemathesis $(SCHEMATHESIS) (once)'
 	@rm -rf $(TOOLS)/schemathesis && python3 -m venv $(TOOLS)/schemathesis
 	@$(TOOLS)/schemathesis/bin/pip install -q --disable-pip-version-check schemathesis==$(SCHEMATHESIS)
+	@touch $@
+
+$(TOOLS)/checkov/$(CHECKOV):
+	@echo 'installing checkov $(CHECKOV) (once, a minute or two)'
+	@rm -rf $(TOOLS)/checkov && python3 -m venv $(TOOLS)/checkov
+	@$(TOOLS)/checkov/bin/pip install -q --disable-pip-version-check checkov==$(CHECKOV)
 	@touch $@
 
 $(TOOLS)/portal: portal/package.json portal/package-lock.json

@@ -153,10 +153,13 @@ func start(ctx context.Context, set settings, source []byte, bin string, out io.
 		return nil, err
 	}
 
+	// The check of a deployment is invoked by CodeDeploy, which is not here.
+	s.model.Functions = s.model.Invoked()
+
 	s.host = lambda.New(set.region, lines)
 	for _, f := range s.model.Functions {
 		if err := s.host.Add(lambda.Function{
-			Name: f.Short, LogicalID: f.ID, FullName: f.Name, ARN: f.ARN, Handler: f.Handler, MemoryMB: f.MemoryMB, Timeout: f.Timeout, Reserved: f.Reserved,
+			Name: f.Short, LogicalID: f.ID, FullName: f.Name, ARN: f.ARN, Alias: f.Alias, Handler: f.Handler, MemoryMB: f.MemoryMB, Timeout: f.Timeout, Reserved: f.Reserved,
 			Bootstrap:   filepath.Join(bin, f.Short, "bootstrap"),
 			Environment: environment(f, s.at, set.dynamoEndpoint, set.lookup),
 		}); err != nil {

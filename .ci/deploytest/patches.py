@@ -10,6 +10,17 @@ import copy
 # Of an action of IAM, the name under which ministack asks for it besides.
 ASKED_AS = {"sqs:SendMessage": ["sqs:SendMessageBatch"]}
 
+NO_CODE_DEPLOY = "CodeDeploy, which ministack has not, does this"
+
+# Permissions that no run here can miss, by role and action, and why.
+UNSEEN = {
+    ("DeploymentRole", "lambda:GetAlias"): NO_CODE_DEPLOY,
+    ("DeploymentRole", "lambda:UpdateAlias"): NO_CODE_DEPLOY,
+    ("DeploymentRole", "lambda:GetProvisionedConcurrencyConfig"): NO_CODE_DEPLOY,
+    ("DeploymentRole", "cloudwatch:DescribeAlarms"): NO_CODE_DEPLOY,
+    ("DeployCheckRole", "codedeploy:PutLifecycleEventHookExecutionStatus"): NO_CODE_DEPLOY,
+}
+
 
 def listed(value):
     return value if isinstance(value, list) else [value]
@@ -22,6 +33,24 @@ def without_metric_math(template):
     for name in gone:
         del resources[name]
     return gone
+
+
+def without_unknown_types(template):
+    """ministack refuses a template with these types; nothing else in the template needs them."""
+    resources = template["Resources"]
+    gone = [name for name, r in resources.items() if r["Type"] in ("AWS::CloudWatch::CompositeAlarm", "AWS::Logs::QueryDefinition")]
+    for name in gone:
+        del resources[name]
+    return gone
+
+
+def without_code_deploy(template):
+    """ministack has no CodeDeploy: a new version gets all traffic at once and unchecked."""
+    changed = []
+    for name, r in template["Resources"].items():
+        if r["Type"] == "AWS::Serverless::Function" and r["Properties"].pop("DeploymentPreference", None):
+            changed.append(name)
+    return changed
 
 
 def whole_concurrency(template):
@@ -77,7 +106,7 @@ def groups_without_streams(template):
     return changed
 
 
-PATCHES = [without_metric_math, whole_concurrency, batches_by_name, streams_anywhere, groups_without_streams]
+PATCHES = [without_metric_math, without_unknown_types, without_code_deploy, whole_concurrency, batches_by_name, streams_anywhere, groups_without_streams]
 
 
 def patched(template):

@@ -118,6 +118,11 @@ class Stack:
     def of_type(self, kind):
         return [name for name, t in self.types.items() if t == kind]
 
+    def named(self):
+        """The names of the stack's resources, but for those that count within another resource."""
+        within = {"AWS::ApiGatewayV2::Stage", "AWS::AppConfig::HostedConfigurationVersion"}
+        return {p for name, p in self.physical.items() if self.types[name] not in within}
+
     def route(self):
         """ministack makes no routes of an API's OpenAPI body: they are made as the body says."""
         gateway, api = self.aws("apigatewayv2"), self.physical["CalloutApi"]
@@ -167,11 +172,13 @@ class Stack:
 
     def logical(self, arn):
         """The resource of an ARN by the template's name of it, with what follows."""
+        parts = re.split("[:/]", arn.rstrip("*:"))
         for name, physical in self.physical.items():
-            if self.types[name] != "AWS::IAM::Role" and arn.removesuffix("*").endswith((physical, physical.rpartition("/")[2])):
-                return name
-            if f"table/{physical}/" in arn:
-                return f"{name}{arn.partition(physical)[2]}"
+            # A log group's and a secret's name hold slashes, or the physical id is the ARN itself.
+            own = re.split("[:/]", physical)
+            for at in range(len(parts) - len(own), 2, -1):
+                if self.types[name] != "AWS::IAM::Role" and parts[at : at + len(own)] == own:
+                    return "/".join([name, *parts[at + len(own) :]])
             if arn == physical:
                 return name
         return arn
@@ -270,6 +277,11 @@ class Stack:
             answer = self.invoke(target["Arn"], event, self.as_role(target["RoleArn"], "lambda"))
             if isinstance(answer, dict) and "error_code" in answer:
                 raise Wrong(f"{name}: {answer}")
+
+    def deploy_check(self):
+        """CodeDeploy's hook, under its role: every version is asked whether it can work."""
+        role = self.aws("iam").get_role(RoleName=self.physical["DeploymentRole"])["Role"]["Arn"]
+        return self.invoke(self.physical["DeployCheckFunction"], {}, self.as_role(role, "lambda"))
 
     def logs(self):
         """Lambda's log writer, under each function's role."""

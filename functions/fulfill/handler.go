@@ -12,6 +12,7 @@ import (
 
 	"orderbridge/shared/fault"
 	"orderbridge/shared/httpapi"
+	"orderbridge/shared/lambdaenv"
 	"orderbridge/shared/order"
 	"orderbridge/shared/telemetry"
 	"orderbridge/shared/webhook"
@@ -33,7 +34,9 @@ type Claims interface {
 
 // Handler answers POST /orders/{sfOrderId}/fulfill and POST /ping.
 type Handler struct {
+	lambdaenv.Init
 	Verifier *webhook.Verifier
+	Keys     webhook.Keys // those of Verifier, for the self-check
 	Claims   Claims
 	Now      func() time.Time
 	Sleep    func(ctx context.Context, d time.Duration) error

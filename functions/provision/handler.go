@@ -10,6 +10,7 @@ import (
 
 	"github.com/aws/aws-lambda-go/events"
 
+	"orderbridge/shared/lambdaenv"
 	"orderbridge/shared/order"
 	"orderbridge/shared/provision"
 	"orderbridge/shared/store"
@@ -28,10 +29,16 @@ type meter interface {
 
 // handler turns queue messages and clock ticks into hints for the engine.
 type handler struct {
-	engine  runner
-	desk    *desk
-	store   provision.DueStore
+	lambdaenv.Init
+	engine runner
+	desk   *desk
+	store  provision.DueStore
+	// begin makes the switch of WHMCS belong to the table; restored says that the
+	// table was brought back from a backup, and that work is paused therefore.
+	begin   func(ctx context.Context, now time.Time) (restored bool, err error)
+	begun   bool // in this process
 	hints   provision.Hints
+	probes  probes
 	workers int
 	meter   meter
 	log     *slog.Logger
@@ -72,6 +79,9 @@ func (h *handler) Handle(ctx context.Context, raw json.RawMessage) (any, error) 
 	if e.asked() {
 		return h.desk.answer(ctx, e.question)
 	}
+	if err := h.start(ctx); err != nil {
+		return nil, err
+	}
 	if e.Records == nil {
 		return nil, h.tick(ctx)
 	}
@@ -81,6 +91,23 @@ func (h *handler) Handle(ctx context.Context, raw json.RawMessage) (any, error) 
 		}
 	}
 	return nil, nil
+}
+
+// start makes sure, before the first work of this process, that the table is the
+// one that its switch was made for. Lambda gives a process one event at a time.
+func (h *handler) start(ctx context.Context) error {
+	if h.begun {
+		return nil
+	}
+	restored, err := h.begin(ctx, h.now())
+	if err != nil {
+		return fmt.Errorf("start: %w", err)
+	}
+	if h.begun = true; restored {
+		h.log.ErrorContext(ctx, "the table was restored: work is paused, and every order is searched for first")
+		h.meter.Count("TableRestored", "", 1)
+	}
+	return nil
 }
 
 func (h *handler) message(ctx context.Context, m events.SQSMessage) error {

@@ -74,6 +74,7 @@ func setup() (*handler, *engine, *dueStore, *sqsFake, counts) {
 	now := time.Date(2026, 11, 24, 0, 0, 0, 0, time.UTC)
 	return &handler{
 		engine: e, store: d, hints: &queue{client: q, url: "q"}, workers: 2, meter: c, log: slog.New(slog.DiscardHandler),
+		begin: func(context.Context, time.Time) (bool, error) { return false, nil },
 		now:   func() time.Time { return now },
 		sleep: func(_ context.Context, d time.Duration) error { now = now.Add(d); return nil },
 	}, e, d, q, c
@@ -208,5 +209,31 @@ func TestHintsGoInBatchesOfTen(t *testing.T) {
 	}
 	if q.calls != 3 || len(q.sent) != 23 {
 		t.Errorf("%d calls, %d sent", q.calls, len(q.sent))
+	}
+}
+
+// No order is worked on before the table is known to be the one that the switch
+// was made for; that is asked once in a process.
+func TestTheFirstEventAsksWhetherTheTableWasRestored(t *testing.T) {
+	h, e, _, _, c := setup()
+	e.res = provision.Result{End: provision.EndProvisioned}
+	asked, away := 0, true
+	h.begin = func(context.Context, time.Time) (bool, error) {
+		if asked++; away {
+			return false, fault.New(fault.StoreUnavailable, "")
+		}
+		return true, nil
+	}
+	if _, err := h.Handle(t.Context(), recorded(t, "sqs.json")); fault.CodeOf(err) != fault.StoreUnavailable || len(e.ran) > 0 {
+		t.Fatalf("%v, ran %v", err, e.ran)
+	}
+	away = false
+	for range 3 {
+		if _, err := h.Handle(t.Context(), recorded(t, "sqs.json")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if asked != 2 || c["TableRestored"] != 1 || len(e.ran) != 3 {
+		t.Errorf("asked %d times, metrics %v, ran %v", asked, c, e.ran)
 	}
 }

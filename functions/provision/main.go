@@ -26,7 +26,10 @@ import (
 	"orderbridge/shared/whmcs"
 )
 
-func main() { lambda.Start(lambdaenv.Must("provision", wire).Handle) }
+func main() {
+	h := lambdaenv.Must("provision", wire)
+	lambda.Start(lambdaenv.SelfChecked(lambda.NewHandler(h.Handle), h.selfCheck))
+}
 
 func wire(ctx context.Context, getenv func(string) string, out io.Writer) (*handler, error) {
 	c, err := config.LoadProvision(getenv)
@@ -45,15 +48,17 @@ func wire(ctx context.Context, getenv func(string) string, out io.Writer) (*hand
 		return nil, err
 	}
 	secrets := secretsmanager.NewFromConfig(env.AWS)
+	whmcsSecret := secret.New(secrets, c.WHMCSSecretID, fault.WHMCSSecretUnavailable, secret.Object(whmcs.SecretMembers(), whmcs.ParseCredentials), clock.Now)
+	salesforceSecret := secret.New(secrets, c.SalesforceSecretID, fault.SalesforceSecretUnavailable, secret.Object(salesforce.SecretMembers(), salesforce.ParseCredentials), clock.Now)
 	billing, err := whmcs.New(whmcs.Deps{
-		Credentials: secret.New(secrets, c.WHMCSSecretID, fault.WHMCSSecretUnavailable, secret.Object(whmcs.SecretMembers(), whmcs.ParseCredentials), clock.Now).Get,
+		Credentials: whmcsSecret.Get,
 		Log:         env.Log, Now: clock.Now,
 	}, whmcs.Config(c.WHMCS))
 	if err != nil {
 		return nil, err
 	}
 	orders, err := salesforce.Connect(ctx, salesforce.Deps{
-		Credentials: secret.New(secrets, c.SalesforceSecretID, fault.SalesforceSecretUnavailable, secret.Object(salesforce.SecretMembers(), salesforce.ParseCredentials), clock.Now).Get,
+		Credentials: salesforceSecret.Get,
 		Log:         env.Log, Now: clock.Now,
 		Usage: func(u salesforce.Usage) { env.Metrics.Gauge("SalesforceAPIUsage", "", u.Share()) },
 	}, salesforce.Config{
@@ -79,12 +84,14 @@ func wire(ctx context.Context, getenv func(string) string, out io.Writer) (*hand
 		return nil, err
 	}
 	return &handler{
+		Init: lambdaenv.Init{table.Connect, whmcsSecret.Read, salesforceSecret.Read},
 		desk: &desk{
 			engine: engine, table: table, orders: orders, billing: billing, skewed: check.Check,
 			sides: map[string]prober{string(order.SideWHMCS): whmcsSide, string(order.SideSalesforce): salesforceSide},
 			clerk: &clerk{table: table, orders: orders, billing: billing, meter: env.Metrics, now: clock.Now},
 		},
-		engine: engine, store: table, hints: &queue{client: sqs.NewFromConfig(env.AWS), url: c.WorkQueueURL},
+		engine: engine, store: table, begin: table.Begin, hints: &queue{client: sqs.NewFromConfig(env.AWS), url: c.WorkQueueURL},
+		probes:  probes{whmcs: billing.Probe, salesforce: orders.Probe},
 		workers: c.Concurrency, meter: env.Metrics, log: env.Log, now: clock.Now, sleep: clock.Sleep,
 	}, nil
 }

@@ -29,7 +29,10 @@ import (
 	"orderbridge/shared/writeback"
 )
 
-func main() { lambda.Start(lambdaenv.Must("statuspush", wire).Handle) }
+func main() {
+	h := lambdaenv.Must("statuspush", wire)
+	lambda.Start(lambdaenv.SelfChecked(lambda.NewHandler(h.Handle), h.selfCheck))
+}
 
 func wire(ctx context.Context, getenv func(string) string, out io.Writer) (*Handler, error) {
 	c, err := config.LoadStatusPush(getenv)
@@ -66,7 +69,10 @@ func wire(ctx context.Context, getenv func(string) string, out io.Writer) (*Hand
 	if err != nil {
 		return nil, err
 	}
-	return &Handler{Pusher: pusher, Log: env.Log, Metrics: env.Metrics, Now: env.Clock.Now}, nil
+	return &Handler{
+		Init: lambdaenv.Init{table.Connect, credentials.Read}, Pusher: pusher, Table: table, Probe: org.Probe,
+		Log: env.Log, Metrics: env.Metrics, Now: env.Clock.Now,
+	}, nil
 }
 
 // callTimeout: a thousand rows behind slow triggers take tens of seconds; two

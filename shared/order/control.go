@@ -48,7 +48,7 @@ type Control struct {
 	// LookBefore: orders created before it are searched in WHMCS even at none.
 	// LookAlways where what a person wrote cannot be read.
 	LookBefore time.Time
-	// ConfirmedUntil and AskedUntil are Salesforce's alone: every change before
+	// ConfirmedUntil and AskedUntil are Salesforce's alone: every change listed before
 	// ConfirmedUntil has been looked for in Salesforce (what it does not show has
 	// a Refusal), and what was changed in Salesforce before AskedUntil has been
 	// compared with the table.
@@ -171,6 +171,23 @@ func (c Control) WithLookBefore(before time.Time, by string, at time.Time) (Cont
 		e.Detail = c.LookBefore.Format(time.RFC3339Nano)
 	}
 	return c.line(e)
+}
+
+// Restored returns c as it counts on a table that was brought back from a backup:
+// the table has forgotten what reached WHMCS since, so nothing is sent until a
+// person resumes, and every order is searched for first until a person ends that.
+// from names the table that the backup was made of; "" = not known. Errors:
+// internal_error without a time.
+func (c Control) Restored(from string, at time.Time) (Control, error) {
+	why := "the table has orders and no switch, as after a restore"
+	if from != "" {
+		why = "the table was restored from a backup of " + from
+	}
+	c, err := c.Pause(why+"; orderctl restore-check says what comes next", ByEngine, at)
+	if err != nil {
+		return c, err
+	}
+	return c.WithLookBefore(LookAlways(), ByEngine, at)
 }
 
 // Reconcile makes every change since a time be compared with Salesforce again,
