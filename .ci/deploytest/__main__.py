@@ -14,6 +14,7 @@ import contextlib
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -203,6 +204,8 @@ def main():
     p.add_argument("--architecture", required=True, help="processor that it is built for, as CloudFormation says it")
     p.add_argument("--log", required=True, help="file that ministack's log is kept in when the run fails")
     args = p.parse_args()
+    for s in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(s, lambda number, _: sys.exit(128 + number))  # what was started is ended
     began = time.monotonic()
 
     def said(text):
