@@ -206,9 +206,9 @@ sam: $(TOOLS)/sam/$(SAM_CLI)-$(CFN_LINT) ## install the SAM CLI as .tools/sam/bi
 
 .PHONY: deploy-test
 deploy-test: build $(TOOLS)/sam/$(SAM_CLI)-$(CFN_LINT) $(MINISTACK_READY) ## deploy two stacks onto an emulator that enforces IAM; each permission is taken away once
-	@ARCHITECTURE=$(HOST_ARCHITECTURE) $(TOOLS)/sam/bin/sam build --build-dir $(BUILD)/deploytest --parameter-overrides Architecture=$(HOST_ARCHITECTURE) >$(BUILD)/deploytest.log 2>&1 || { cat $(BUILD)/deploytest.log >&2; exit 1; }
+	@ARCHITECTURE=$(HOST_ARCHITECTURE) $(TOOLS)/sam/bin/sam build --build-dir $(BUILD)/deploytest/built --parameter-overrides Architecture=$(HOST_ARCHITECTURE) >$(BUILD)/deploytest-build.log 2>&1 || { cat $(BUILD)/deploytest-build.log >&2; exit 1; }
 	@$(TOOLS)/sam/bin/python .ci/deploytest --sam $(TOOLS)/sam/bin/sam --ministack $(TOOLS)/ministack/bin/ministack \
-		--bin $(BUILD)/bin --built $(BUILD)/deploytest --architecture $(HOST_ARCHITECTURE) --log $(BUILD)/deploytest-ministack.log
+		--bin $(BUILD)/bin --built $(BUILD)/deploytest/built --architecture $(HOST_ARCHITECTURE) --log $(BUILD)/deploytest-ministack.log
 
 .PHONY: sam-local
 sam-local: build $(TOOLS)/sam/$(SAM_CLI)-$(CFN_LINT) ## invoke each function by the SAM CLI, in a container

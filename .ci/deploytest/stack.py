@@ -13,7 +13,9 @@ import os
 import re
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
@@ -22,12 +24,28 @@ from botocore.credentials import Credentials
 from emulator import LIMIT, REGION, ROOT
 from walk import request  # contract/walk.py
 
+PROJECT = Path(__file__).resolve().parents[2]
+SAMCONFIG = PROJECT / "samconfig.toml"
 # What Scheduler sends where a schedule has no input.
-SCHEDULED = json.loads(Path(__file__).parents[2].joinpath("events/provision-clock.json").read_text())
+SCHEDULED = json.loads((PROJECT / "events/provision-clock.json").read_text())
+
+# Managed policies for people, outputs of the stack.
+PEOPLE = ("ReaderPolicy", "OperatorPolicy")
 
 
 class Wrong(Exception):
     """A step did not come to what it must come to."""
+
+
+class Grant(NamedTuple):
+    """One action on one resource."""
+
+    holder: str  # a role or a managed policy
+    action: str
+    resource: str
+    document: dict  # as it is
+    rest: dict  # without this
+    put: Callable  # makes a document the policy
 
 
 def matches(pattern, value):
@@ -63,8 +81,9 @@ def plain(v):
 
 
 class Stack:
-    def __init__(self, emulator, name, local):
-        self.emulator, self.name, self.local = emulator, name, local
+    def __init__(self, emulator, environment, local):
+        self.emulator, self.environment, self.local = emulator, environment, local
+        self.name = f"orderbridge-{environment}"  # as samconfig.toml says
         self.root = {}
         self.positions = {}  # of each reader of the stream
 
@@ -80,9 +99,8 @@ class Stack:
             raise SystemExit(f"sam {' '.join(args)} failed:\n{done.stdout[-6000:]}\n{done.stderr[-3000:]}")
 
     def deploy(self, sam, template, work, parameters):
-        self.sam(sam, work, "deploy", "--template-file", str(template), "--stack-name", self.name, "--resolve-s3",
-                 "--capabilities", "CAPABILITY_IAM", "--no-confirm-changeset", "--no-progressbar",
-                 "--parameter-overrides", *(f"{k}={v}" for k, v in parameters.items()))
+        self.sam(sam, work, "deploy", "--config-file", str(SAMCONFIG), "--config-env", self.environment, "--template-file", str(template),
+                 "--no-confirm-changeset", "--no-progressbar", "--parameter-overrides", *(f"{k}={v}" for k, v in parameters.items()))
         self.read()
         self.route()
         self.fill()
@@ -168,20 +186,43 @@ class Stack:
             for policy in iam.list_role_policies(RoleName=name)["PolicyNames"]:
                 document = iam.get_role_policy(RoleName=name, PolicyName=policy)["PolicyDocument"]
                 for action, resource, rest in smaller(document):
-                    yield role, policy, action, resource, document, rest
+                    yield Grant(role, action, resource, document, rest, lambda d, role=role, policy=policy: self.set_policy(role, policy, d))
+
+    def grants_of_people(self):
+        """The same of the managed policies for people."""
+        for name in PEOPLE:
+            policy = self.aws("iam").get_policy(PolicyArn=self.outputs[name])["Policy"]
+            document = self.aws("iam").get_policy_version(PolicyArn=policy["Arn"], VersionId=policy["DefaultVersionId"])["PolicyVersion"]["Document"]
+            for action, resource, rest in smaller(document):
+                yield Grant(name, action, resource, document, rest, lambda d, arn=policy["Arn"]: self.set_managed(arn, d))
+
+    def set_managed(self, arn, document):
+        iam = self.aws("iam")
+        before = iam.get_policy(PolicyArn=arn)["Policy"]["DefaultVersionId"]
+        iam.create_policy_version(PolicyArn=arn, PolicyDocument=json.dumps(document), SetAsDefault=True)
+        iam.delete_policy_version(PolicyArn=arn, VersionId=before)  # IAM keeps five
+
+    def user(self, name, policies=(), document=None):
+        """The access key of a new user who has managed policies of the stack, or one of its own."""
+        iam, name = self.aws("iam"), f"{self.name}-{name}"
+        iam.create_user(UserName=name)
+        for policy in policies:
+            iam.attach_user_policy(UserName=name, PolicyArn=self.outputs[policy])
+        if document:
+            iam.put_user_policy(UserName=name, PolicyName=name, PolicyDocument=json.dumps(document))
+        return {**iam.create_access_key(UserName=name)["AccessKey"], "SessionToken": None}
 
     def logical(self, arn):
-        """The resource of an ARN by the template's name of it, with what follows."""
-        parts = re.split("[:/]", arn.rstrip("*:"))
+        """An ARN by the template's name of what it is about, and what follows."""
+        found = []
         for name, physical in self.physical.items():
-            # A log group's and a secret's name hold slashes, or the physical id is the ARN itself.
-            own = re.split("[:/]", physical)
-            for at in range(len(parts) - len(own), 2, -1):
-                if self.types[name] != "AWS::IAM::Role" and parts[at : at + len(own)] == own:
-                    return "/".join([name, *parts[at + len(own) :]])
-            if arn == physical:
-                return name
-        return arn
+            own = physical.rpartition("/")[2] if physical.startswith("http") else physical
+            if len(own) > len("$default") and own in arn and self.types[name] != "AWS::IAM::Role":
+                found.append((len(own), name, arn.partition(own)[2]))
+        if not found:
+            return arn
+        _, name, rest = max(found)
+        return name + rest if rest[:1] in ("/", ":") else name
 
     def set_policy(self, role, policy, document):
         where = {"RoleName": self.physical[role], "PolicyName": policy}
