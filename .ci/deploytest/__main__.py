@@ -132,6 +132,10 @@ class Journey:
         self.must("the number of dead letters", len(letters), 1)
         self.order, self.letter = order, letters[0]["Body"]
         vendors.walk.call(vendors.walk.sf, "DELETE", "/_sim/faults")
+        # The clock fills the queue up to twice the workers, two seconds a round: it
+        # finds room for one hint.
+        for _ in range(3):
+            stack.aws("sqs").send_message(QueueUrl=stack.outputs["WorkQueueUrl"], MessageBody="no hint")
         stack.ticks()
         # The schedule leaves a side that does not serve to the next minute; a
         # sweep that is asked for says so.
