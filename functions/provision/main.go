@@ -23,6 +23,7 @@ import (
 	"orderbridge/shared/salesforce"
 	"orderbridge/shared/secret"
 	"orderbridge/shared/store"
+	"orderbridge/shared/telemetry"
 	"orderbridge/shared/whmcs"
 )
 
@@ -52,15 +53,17 @@ func wire(ctx context.Context, getenv func(string) string, out io.Writer) (*hand
 	salesforceSecret := secret.New(secrets, c.SalesforceSecretID, fault.SalesforceSecretUnavailable, secret.Object(salesforce.SecretMembers(), salesforce.ParseCredentials), clock.Now)
 	billing, err := whmcs.New(whmcs.Deps{
 		Credentials: whmcsSecret.Get,
-		Log:         env.Log, Now: clock.Now,
+		Log:         env.Log, Now: clock.Now, Called: env.Metrics.Called(telemetry.WhmcsCalls),
 	}, whmcs.Config(c.WHMCS))
 	if err != nil {
 		return nil, err
 	}
+	usage := env.Metrics.Slowly(telemetry.SalesforceAPIUsage)
 	orders, err := salesforce.Connect(ctx, salesforce.Deps{
 		Credentials: salesforceSecret.Get,
 		Log:         env.Log, Now: clock.Now,
-		Usage: func(u salesforce.Usage) { env.Metrics.Gauge("SalesforceAPIUsage", "", u.Share()) },
+		Called: env.Metrics.Called(telemetry.SalesforceCalls),
+		Usage:  func(u salesforce.Usage) { usage(u.Share()) },
 	}, salesforce.Config{
 		LoginURL: c.Salesforce.LoginURL, APIVersion: c.Salesforce.APIVersion, OrgID: c.Salesforce.OrgID, Optional: salesforce.Optional(c.Optional),
 	})

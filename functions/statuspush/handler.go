@@ -1,17 +1,20 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-lambda-go/events"
 
 	"orderbridge/shared/fault"
 	"orderbridge/shared/lambdaenv"
+	"orderbridge/shared/order"
 	"orderbridge/shared/store"
 	"orderbridge/shared/telemetry"
 	"orderbridge/shared/writeback"
@@ -24,7 +27,7 @@ type Handler struct {
 	Table   books
 	Probe   func(ctx context.Context) error // of Salesforce, for the self-check
 	Log     *slog.Logger
-	Metrics *telemetry.Metrics
+	Metrics *telemetry.Meter
 	Now     func() time.Time
 }
 
@@ -57,7 +60,12 @@ func (h *Handler) Handle(ctx context.Context, raw json.RawMessage) (any, error) 
 	case kind.Records != nil:
 		return h.stream(ctx, kind.Records), nil
 	case kind.Source == sourceScheduler || kind.Source == sourceSweep:
-		return h.sweep(ctx, kind.Source == sourceSweep)
+		defer h.Metrics.FlushMetrics()
+		out, err := h.sweep(ctx, kind.Source == sourceSweep)
+		if kind.Source == sourceScheduler {
+			h.gauge(ctx)
+		}
+		return out, err
 	}
 	return nil, fmt.Errorf("the event is neither a stream batch nor a schedule: source %.40q", kind.Source)
 }
@@ -103,8 +111,34 @@ func (h *Handler) stream(ctx context.Context, batch []streamRecord) events.Dynam
 			report(sequence[i])
 		}
 	}
-	h.Log.InfoContext(ctx, "stream batch", "records", len(batch), "changes", len(changes), "again", len(out.BatchItemFailures))
+	attrs := []slog.Attr{slog.Int("records", len(batch))}
+	if again := len(out.BatchItemFailures); again > 0 {
+		attrs = append(attrs, slog.Int("again", again))
+	}
+	ctx, attrs = ofOrders(ctx, changes, attrs)
+	h.Metrics.Flush(ctx, h.Log, slog.LevelInfo, "stream batch", "", attrs...)
 	return out
+}
+
+// ofOrders makes the line of a batch name its orders: the one, or, by their callouts,
+// each of several.
+func ofOrders(ctx context.Context, changes []writeback.Change, attrs []slog.Attr) (context.Context, []slog.Attr) {
+	var callouts []string
+	seen := map[order.ID]bool{}
+	for _, c := range changes {
+		if r := c.Record; !seen[r.ID] {
+			seen[r.ID] = true
+			callouts = append(callouts, cmp.Or(r.CorrelationID, r.ID.String()))
+		}
+	}
+	switch len(callouts) {
+	case 0:
+		return ctx, attrs
+	case 1:
+		r := changes[0].Record
+		return order.WithCorrelation(order.WithID(ctx, r.ID), r.CorrelationID), attrs
+	}
+	return ctx, append(attrs, slog.String("correlation_ids", strings.Join(callouts, " ")))
 }
 
 // Sweeps is the answer to an event that asks for a sweep: what was found from
@@ -130,10 +164,10 @@ func (h *Handler) sweep(ctx context.Context, atOnce bool) (any, error) {
 		if s.Asked > 0 {
 			h.Log.InfoContext(ctx, "sweep", "side", side.name, "asked", s.Asked, "same", s.Same, "pushed", s.Pushed, "bumped", s.Bumped, "unknown", s.Unknown, "left", s.Left)
 		}
-		h.Metrics.Count("StatusSwept", "", s.Pushed+s.Bumped)
+		h.Metrics.Count(telemetry.StatusSwept, "", s.Pushed+s.Bumped)
 		if err != nil {
 			h.Log.WarnContext(ctx, "sweep not finished", "side", side.name, "code", string(fault.CodeOf(err)), "error", err)
-			h.Metrics.Count("StatusSweepFailed", string(fault.CodeOf(err)), 1)
+			h.Metrics.Count(telemetry.StatusSweepFailed, string(fault.CodeOf(err)), 1)
 		}
 		// A side that does not serve has an alarm of its own, and the next minute
 		// goes on; a person who asks is told.

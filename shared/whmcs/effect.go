@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"maps"
 	"net"
 	"net/http"
@@ -42,7 +43,8 @@ const maxInputVars = 1000
 //     whmcs_role_denied, whmcs_misconfigured), whmcs_client_not_found,
 //     whmcs_client_closed or whmcs_rejected with WHMCS's text;
 //   - *fault.Unsure: anything else; the order may exist now or later.
-func (c *Client) Add(ctx context.Context, window order.SendWindow, id order.ID, plan order.Plan) (string, error) {
+func (c *Client) Add(ctx context.Context, window order.SendWindow, id order.ID, plan order.Plan) (_ string, err error) {
+	defer func() { c.deps.Called(addOrder, err) }()
 	if id.IsZero() || plan.ClientID <= 0 || len(plan.Entries) == 0 {
 		return "", &fault.Refused{Err: fault.New(fault.OrderEmpty, "")}
 	}
@@ -67,7 +69,8 @@ func (c *Client) Add(ctx context.Context, window order.SendWindow, id order.ID, 
 // that the services exist. The errors are those of Add, of which Refused holds
 // state_changed ("Order ID not found or Status not Pending": a read decides),
 // module_failed with the module's text, or one of the installation's codes.
-func (c *Client) Accept(ctx context.Context, window order.SendWindow, whmcsOrderID string) error {
+func (c *Client) Accept(ctx context.Context, window order.SendWindow, whmcsOrderID string) (err error) {
+	defer func() { c.deps.Called(acceptOrder, err) }()
 	n, ok := phpInteger(whmcsOrderID)
 	if !ok || n <= 0 {
 		return &fault.NotSent{Err: fault.Wrap(fault.Internal, errors.New("not a WHMCS order id"))}
@@ -149,7 +152,11 @@ func (c *Client) effect(ctx context.Context, window order.SendWindow, standard t
 	a, wrote, err := c.exchange(ctx, window.Until, request)
 	switch {
 	case err == nil:
-		c.deps.Log.InfoContext(ctx, "whmcs effect answered", "action", action, "status", a.status, "took", c.deps.Now().Sub(started), "text", a.refusal())
+		level := slog.LevelDebug // the run's line names the action
+		if !a.isAPI() || a.refusal() != "" {
+			level = slog.LevelInfo
+		}
+		c.deps.Log.Log(ctx, level, "whmcs effect answered", "action", action, "status", a.status, "took", c.deps.Now().Sub(started), "text", a.refusal())
 		return a, nil
 	case !wrote:
 		c.deps.Log.WarnContext(ctx, "whmcs effect not sent", "action", action, "took", c.deps.Now().Sub(started), "error", err.Error())

@@ -173,7 +173,11 @@ func (l *letters) Send(_ context.Context, x writeback.Letter) error { *l = appen
 
 type counter map[string]int
 
-func (c counter) Count(name, code string, n int) { c[name+" "+code] += n }
+func (c counter) Shown(writeback.Change, time.Duration) { c["shown"]++ }
+func (c counter) Retried(code fault.Code, n int)        { c["retried "+string(code)] += n }
+func (c counter) Refused(code fault.Code)               { c["refused "+string(code)]++ }
+func (c counter) Stale(n int)                           { c["stale"] += n }
+func (c counter) Misconfigured(code fault.Code)         { c["misconfigured "+string(code)]++ }
 
 type bench struct {
 	org     *fake
@@ -189,7 +193,7 @@ func newBench(t *testing.T) *bench {
 	b := &bench{org: &fake{}, table: provisiontest.NewMemory(), metrics: counter{}, now: noon}
 	var err error
 	b.pusher, err = writeback.New(writeback.Deps{
-		Salesforce: b.org, Items: b.table, Breaker: b.breaker(t, b.table), Dead: &b.dead, Metrics: b.metrics, Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
+		Salesforce: b.org, Items: b.table, Breaker: b.breaker(t, b.table), Dead: &b.dead, Meter: b.metrics, Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
 		RetryBase: time.Minute, Now: func() time.Time { return b.now }, Sleep: func(_ context.Context, d time.Duration) error { b.now = b.now.Add(d); return nil },
 	})
 	if err != nil {
@@ -355,12 +359,12 @@ func TestARowRefusedForGoodNeverComesAgain(t *testing.T) {
 				t.Errorf("again: %v", again)
 			}
 			if c.dead == "" {
-				if len(b.dead) > 0 || b.metrics["StatusPushRetried "+string(fault.CodeOf(c.err))] != 1 {
+				if len(b.dead) > 0 || b.metrics["retried "+string(fault.CodeOf(c.err))] != 1 {
 					t.Errorf("letters %+v, metrics %v", b.dead, b.metrics)
 				}
 				return
 			}
-			if len(b.dead) != 1 || b.dead[0].ID != rec.ID || b.dead[0].Seq != rec.Seq || b.dead[0].Code != c.dead || b.metrics["StatusPushDead "+string(c.dead)] != 1 {
+			if len(b.dead) != 1 || b.dead[0].ID != rec.ID || b.dead[0].Seq != rec.Seq || b.dead[0].Code != c.dead || b.metrics["refused "+string(c.dead)] != 1 {
 				t.Errorf("letters %+v, metrics %v", b.dead, b.metrics)
 			}
 			got, _, err := b.table.Get(t.Context(), rec.ID)
@@ -412,7 +416,7 @@ func TestAConfigErrorOfEveryRowOpensTheBreakerAndCountsForTheAlarm(t *testing.T)
 		t.Errorf("again: %v", again)
 	}
 	c, err := b.table.Control(t.Context(), order.SideSalesforce)
-	if err != nil || !c.Open(b.now) || c.Why != fault.SalesforcePermission || b.metrics["SalesforceBreakerOpened salesforce_permission_lost"] != 1 || len(b.dead) > 0 {
+	if err != nil || !c.Open(b.now) || c.Why != fault.SalesforcePermission || b.metrics["misconfigured salesforce_permission_lost"] != 1 || len(b.dead) > 0 {
 		t.Errorf("breaker %+v, %v, metrics %v, letters %v", c, err, b.metrics, b.dead)
 	}
 	n := len(b.org.calls)
@@ -436,7 +440,7 @@ func (l lost) ChangeControl(ctx context.Context, side order.Side, _ func(order.C
 func TestTheLoserOfTheProbeMakesNoCall(t *testing.T) {
 	b := newBench(t)
 	pusher, err := writeback.New(writeback.Deps{
-		Salesforce: b.org, Items: b.table, Breaker: b.breaker(t, lost{b.table}), Dead: &b.dead, Metrics: b.metrics, Log: slog.New(slog.DiscardHandler),
+		Salesforce: b.org, Items: b.table, Breaker: b.breaker(t, lost{b.table}), Dead: &b.dead, Meter: b.metrics, Log: slog.New(slog.DiscardHandler),
 		RetryBase: time.Minute, Now: func() time.Time { return b.now }, Sleep: func(context.Context, time.Duration) error { return nil },
 	})
 	if err != nil {
@@ -462,4 +466,54 @@ func TestNewNeedsEveryPort(t *testing.T) {
 	if _, err := writeback.New(writeback.Deps{}); err == nil {
 		t.Error("no error without ports")
 	}
+}
+
+// What the org is not known to show is counted from the time on at which it should:
+// a refusal at once, another change when Confirm should have looked for it.
+func TestWhatIsUnconfirmedIsMeasured(t *testing.T) {
+	b := newBench(t)
+	is := func(what string, want int, age time.Duration) {
+		t.Helper()
+		n, since, err := b.pusher.Unconfirmed(t.Context())
+		got := time.Duration(0)
+		if !since.IsZero() {
+			got = b.now.Sub(since)
+		}
+		if err != nil || n != want || got != age {
+			t.Errorf("%s: %d unconfirmed, the oldest for %s, want %d for %s (%v)", what, n, got, want, age, err)
+		}
+	}
+	is("nothing was ever changed", 0, 0)
+	rec := record(1, order.Provisioned)
+	rec.Seq = order.Seq(b.now.UnixMilli())
+	b.table.Set(rec)
+	is("a change of this moment", 0, 0)
+	b.now = b.now.Add(11 * time.Minute)
+	is("a change that Confirm is about to look for", 0, 0)
+	b.now = b.now.Add(2 * time.Minute)
+	is("Confirm does not look", 1, 13*time.Minute)
+	b.now = b.now.Add(time.Hour)
+	is("it goes on", 1, 73*time.Minute)
+	_, err := b.table.ChangeControl(t.Context(), order.SideSalesforce, func(c order.Control) (order.Control, bool) {
+		c.ConfirmedUntil = b.now.Add(-8 * time.Minute)
+		return c, true
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	is("Confirm has looked", 0, 0)
+	since := b.now
+	if err := b.table.Refuse(t.Context(), rec.ID, order.Refusal{Seq: rec.Seq, Since: since, Next: since.Add(24 * time.Hour), Code: fault.SalesforceRowRefused}, since, order.Entry{At: since, Event: "status_push_failed"}); err != nil {
+		t.Fatal(err)
+	}
+	is("a refusal", 1, 0)
+	b.now = b.now.Add(20 * time.Minute)
+	_, err = b.table.ChangeControl(t.Context(), order.SideSalesforce, func(c order.Control) (order.Control, bool) {
+		c.ConfirmedUntil = b.now
+		return c, true
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	is("it is refused still", 1, 20*time.Minute)
 }
