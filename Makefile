@@ -204,11 +204,14 @@ sam-build: $(TOOLS)/sam/$(SAM_CLI)-$(CFN_LINT) ## build for the cloud (ARCHITECT
 .PHONY: sam
 sam: $(TOOLS)/sam/$(SAM_CLI)-$(CFN_LINT) ## install the SAM CLI as .tools/sam/bin/sam
 
+# Of make deploy-test: ONLY=ProvisionRole takes that role's permissions away alone.
+ONLY ?=
+
 .PHONY: deploy-test
 deploy-test: build $(TOOLS)/sam/$(SAM_CLI)-$(CFN_LINT) $(MINISTACK_READY) ## deploy two stacks onto an emulator that enforces IAM; each permission is taken away once
 	@ARCHITECTURE=$(HOST_ARCHITECTURE) $(TOOLS)/sam/bin/sam build --build-dir $(BUILD)/deploytest/built --parameter-overrides Architecture=$(HOST_ARCHITECTURE) >$(BUILD)/deploytest-build.log 2>&1 || { cat $(BUILD)/deploytest-build.log >&2; exit 1; }
 	@$(TOOLS)/sam/bin/python .ci/deploytest --sam $(TOOLS)/sam/bin/sam --ministack $(TOOLS)/ministack/bin/ministack \
-		--bin $(BUILD)/bin --built $(BUILD)/deploytest/built --architecture $(HOST_ARCHITECTURE) --log $(BUILD)/deploytest-ministack.log
+		--bin $(BUILD)/bin --built $(BUILD)/deploytest/built --architecture $(HOST_ARCHITECTURE) --log $(BUILD)/deploytest-ministack.log $(if $(ONLY),--only $(ONLY))
 
 .PHONY: sam-local
 sam-local: build $(TOOLS)/sam/$(SAM_CLI)-$(CFN_LINT) ## invoke each function by the SAM CLI, in a container

@@ -66,11 +66,11 @@ def whole_concurrency(template):
 
 
 def statements(template):
-    """Each statement of each role, by the role's name."""
+    """Each statement of each role and managed policy, by its name."""
     for name, r in template["Resources"].items():
-        if r["Type"] == "AWS::IAM::Role":
-            for policy in r["Properties"].get("Policies", []):
-                for statement in policy["PolicyDocument"]["Statement"]:
+        if r["Type"] in ("AWS::IAM::Role", "AWS::IAM::ManagedPolicy"):
+            for policy in r["Properties"].get("Policies", [r["Properties"]]):
+                for statement in policy.get("PolicyDocument", {"Statement": []})["Statement"]:
                     yield name, statement
 
 
@@ -106,7 +106,17 @@ def groups_without_streams(template):
     return changed
 
 
-PATCHES = [without_metric_math, without_unknown_types, without_code_deploy, whole_concurrency, batches_by_name, streams_anywhere, groups_without_streams]
+def stack_by_name(template):
+    """ministack asks for cloudformation:DescribeStacks on stack/NAME/*, where AWS asks for the ARN of the stack that is meant."""
+    changed = []
+    for name, statement in statements(template):
+        if statement["Action"] == "cloudformation:DescribeStacks":
+            statement["Resource"] = {"Fn::Sub": "arn:${AWS::Partition}:cloudformation:${AWS::Region}:${AWS::AccountId}:stack/${AWS::StackName}/*"}
+            changed.append(name)
+    return changed
+
+
+PATCHES = [without_metric_math, without_unknown_types, without_code_deploy, whole_concurrency, batches_by_name, streams_anywhere, groups_without_streams, stack_by_name]
 
 
 def patched(template):
