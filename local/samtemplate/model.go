@@ -14,6 +14,7 @@ type Model struct {
 	Schedules []Schedule
 	Routes    []Route
 	APIs      []API
+	Alarms    []Alarm
 }
 
 // Function is an AWS::Serverless::Function.

@@ -144,7 +144,9 @@ func (r *reader) resource(res resource) error {
 	}
 	p := &props{r: r, owner: res.id, n: res.props, line: res.line, used: map[string]bool{}}
 	switch res.kind {
-	case "AWS::CloudWatch::Alarm", "AWS::IAM::ManagedPolicy", "AWS::IAM::Role", "AWS::KMS::Key", "AWS::Lambda::Permission", "AWS::Logs::LogGroup":
+	case "AWS::CloudWatch::Alarm":
+		r.alarm(res, p)
+	case "AWS::IAM::ManagedPolicy", "AWS::IAM::Role", "AWS::KMS::Key", "AWS::Lambda::Permission", "AWS::Logs::LogGroup":
 		return nil // without effect on one machine
 	case "AWS::Serverless::Function":
 		r.function(res, p)
@@ -362,7 +364,7 @@ func (r *reader) arn(service, resource string) string {
 func (r *reader) attribute(res resource, attr string) (string, bool) {
 	name := r.physical(res)
 	switch res.kind + " " + attr {
-	case "AWS::Serverless::Function ", "AWS::DynamoDB::Table ", "AWS::SQS::Queue QueueName":
+	case "AWS::Serverless::Function ", "AWS::DynamoDB::Table ", "AWS::SQS::Queue QueueName", "AWS::Pipes::Pipe ":
 		return name, true
 	case "AWS::Serverless::Function Arn":
 		return r.arn("lambda", "function:"+name), true
