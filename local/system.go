@@ -20,6 +20,7 @@ import (
 
 	"orderbridge/local/apigateway"
 	"orderbridge/local/cloudformation"
+	"orderbridge/local/cloudwatch"
 	"orderbridge/local/dynamodb"
 	"orderbridge/local/eventsource"
 	"orderbridge/local/lambda"
@@ -50,6 +51,7 @@ type system struct {
 	clock   *scheduler.Scheduler
 	hints   *eventsource.Hints
 	events  *events
+	metrics *cloudwatch.Service
 
 	stop    context.CancelFunc
 	wait    sync.WaitGroup // mappings and servers
@@ -153,7 +155,12 @@ func start(ctx context.Context, set settings, source []byte, bin string, out io.
 		return nil, err
 	}
 
-	s.host = lambda.New(set.region, lines)
+	s.metrics, err = cloudwatch.New(cloudwatch.Options{Alarms: s.model.Alarms, Minute: set.alarmMinute, Began: time.Now()})
+	if err != nil {
+		return nil, err
+	}
+	s.host = lambda.New(set.region, measuredLines{lines, s.metrics})
+	s.measureInvocations()
 	for _, f := range s.model.Functions {
 		if err := s.host.Add(lambda.Function{
 			Name: f.Short, LogicalID: f.ID, FullName: f.Name, ARN: f.ARN, Handler: f.Handler, MemoryMB: f.MemoryMB, Timeout: f.Timeout, Reserved: f.Reserved,
@@ -208,11 +215,12 @@ func start(ctx context.Context, set settings, source []byte, bin string, out io.
 	if err != nil {
 		return nil, err
 	}
-	s.serve(listeners["API_PORT"], front(s.watchCallouts(gate), console))
+	s.serve(listeners["API_PORT"], front(s.watchCallouts(gate.Watch(s.measureAnswers)), console))
 
 	if err := s.warm(inner); err != nil {
 		return nil, err
 	}
+	s.wait.Go(func() { s.watchAlarms(inner) })
 	s.ready.Store(true)
 	return s, nil
 }
@@ -390,13 +398,13 @@ func (s *system) startMappings(ctx context.Context) error {
 		})
 	}
 	for _, m := range s.model.Streams {
-		policy := eventsource.Policy{Filters: m.Filters, BatchSize: m.BatchSize, Window: m.Window, Bisect: m.Bisect, MaxRetries: m.MaxRetries, MaxAge: m.MaxAge, ReportPartial: m.ReportPartial}
+		policy := eventsource.Policy{Filters: m.Filters, BatchSize: m.BatchSize, Window: s.inAlarmTime(m.Window), Bisect: m.Bisect, MaxRetries: m.MaxRetries, MaxAge: m.MaxAge, ReportPartial: m.ReportPartial}
 		var givenUp func(string)
 		if m.OnFailureARN != "" {
 			letters := s.queues.ByARN(m.OnFailureARN)
 			givenUp = func(message string) { letters.Send(message, 0) }
 		}
-		run(m.ID, m.Table, policy, eventsource.ToFunction(s.host, m.Function, s.hints), givenUp)
+		run(m.ID, m.Table, policy, s.measureAge(m.Function, eventsource.ToFunction(s.host, m.Function, s.hints)), givenUp)
 	}
 	for _, p := range s.model.Pipes {
 		input, err := eventsource.ParseTemplate(p.InputTemplate)
@@ -404,7 +412,7 @@ func (s *system) startMappings(ctx context.Context) error {
 			return fmt.Errorf("start %s: %w", p.ID, err)
 		}
 		policy := eventsource.Policy{Filters: p.Filters, BatchSize: p.BatchSize, Bisect: p.Bisect, MaxRetries: p.MaxRetries, MaxAge: p.MaxAge}
-		run(p.ID, p.Table, policy, eventsource.ToQueue(s.queues.ByARN(p.QueueARN), input, s.hints), nil)
+		run(p.ID, p.Table, policy, s.measurePipe(p.Name, eventsource.ToQueue(s.queues.ByARN(p.QueueARN), input, s.hints)), nil)
 	}
 	for _, m := range s.model.Works {
 		w := &eventsource.Work{Queue: s.queues.ByARN(m.QueueARN), Invoker: s.host, Function: m.Function, Region: s.settings.region, BatchSize: m.BatchSize, MaxConcurrency: m.MaxConcurrency}

@@ -97,7 +97,7 @@ type QueueMapping struct {
 
 // Pipe is an AWS::Pipes::Pipe from a stream to a queue.
 type Pipe struct {
-	ID            string
+	ID, Name      string
 	Table         string // name
 	BatchSize     int
 	MaxRetries    int           // -1 = until the record expires

@@ -217,7 +217,7 @@ func (r *reader) streamMapping(id, function string, p *props) {
 }
 
 func (r *reader) pipe(res resource, p *props) {
-	m := Pipe{ID: res.id, Table: p.tableOf("Source"), QueueARN: p.queueOf("Target")}
+	m := Pipe{ID: res.id, Name: r.physical(res), Table: p.tableOf("Source"), QueueARN: p.queueOf("Target")}
 	p.object("SourceParameters", func(p *props) {
 		m.Filters = p.filters()
 		p.object("DynamoDBStreamParameters", func(p *props) {
