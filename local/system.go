@@ -314,7 +314,7 @@ func (s *system) startAWS(ctx context.Context, listeners []net.Listener) error {
 		}
 		tables = proxy
 	}
-	s.serve(listeners, awsPort(tables, s.secrets, s.queues, s.host.InvokeAPI(), s.stack()))
+	s.serve(listeners, awsPort(tables, s.secrets, s.queues, s.host.InvokeAPI(), s.stack(), s.metrics))
 	for _, t := range s.model.Tables {
 		if err := createTable(ctx, s.dynamoConfig(), t); err != nil {
 			return err
@@ -336,12 +336,16 @@ func (s *system) stack() cloudformation.Stack {
 	}
 }
 
-// awsPort finds the service of a request: Lambda by the path, CloudFormation by
-// the form that it alone takes, the others by their target.
-func awsPort(tables, secrets, queues, functions, stacks http.Handler) http.Handler {
+// awsPort finds the service of a request: Lambda and CloudWatch by the path,
+// CloudFormation by the form that it alone takes, the others by their target.
+func awsPort(tables, secrets, queues, functions, stacks, metrics http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if strings.HasPrefix(r.URL.Path, lambda.InvokePath) {
+		switch {
+		case strings.HasPrefix(r.URL.Path, lambda.InvokePath):
 			functions.ServeHTTP(w, r)
+			return
+		case strings.HasPrefix(r.URL.Path, cloudwatch.Path):
+			metrics.ServeHTTP(w, r)
 			return
 		}
 		if kind, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";"); kind == "application/x-www-form-urlencoded" {
