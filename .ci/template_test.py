@@ -127,48 +127,90 @@ class Template(unittest.TestCase):
                 self.assertEqual(route["Properties"]["AuthorizationType"], {"Fn::If": ["HasPortalIssuer", "JWT", "AWS_IAM"]})
 
     def test_every_function_has_an_alarm_and_a_log_that_ends(self):
-        watched = {
-            d["Value"]["Ref"]
-            for a in of_type("AWS::CloudWatch::Alarm").values()
-            if a["Properties"].get("MetricName") == "Errors"
-            for d in a["Properties"]["Dimensions"]
-        }
-        self.assertEqual(watched, set(FUNCTIONS))
+        for metric in ["Errors", "Duration"]:
+            watched = {
+                d["Value"]["Ref"]: a["Properties"]["Threshold"]
+                for a in of_type("AWS::CloudWatch::Alarm").values()
+                if a["Properties"].get("MetricName") == metric
+                for d in a["Properties"]["Dimensions"]
+            }
+            self.assertEqual(set(watched), set(FUNCTIONS))
+        for name, threshold in watched.items():
+            with self.subTest(name):
+                self.assertEqual(threshold, 0.9 * 1000 * RESOURCES[name]["Properties"]["Timeout"])
         for name in FUNCTIONS:
             log = RESOURCES[name]["Properties"]["LoggingConfig"]["LogGroup"]["Ref"]
             self.assertGreater(RESOURCES[log]["Properties"]["RetentionInDays"], 0)
-
-    def test_every_code_for_a_person_to_review_raises_an_alarm(self):
-        # go test ./shared/fault holds these headings equal to the table of codes.
-        review = set(re.findall(r"^### (\w+)$", (ROOT / "docs/runbook.md").read_text(), re.M))
-        self.assertGreaterEqual(len(review), 9)
-        alarmed = {
-            d["Value"]
-            for m in RESOURCES["NeedsAPerson"]["Properties"]["Metrics"]
-            if "MetricStat" in m
-            for d in m["MetricStat"]["Metric"]["Dimensions"]
-            if d["Name"] == "code"
-        }
-        # What a person decided needs no alarm.
-        self.assertEqual(alarmed, review - {"stopped_in_whmcs"})
 
     def test_no_alarm_watches_more_metrics_than_cloudwatch_takes(self):
         for name, alarm in of_type("AWS::CloudWatch::Alarm").items():
             with self.subTest(name):
                 self.assertLessEqual(sum("MetricStat" in m for m in alarm["Properties"].get("Metrics", [])), 10)
 
-    def test_alarms_watch_metrics_that_are_written(self):
-        sources = [p.read_text() for d in ("functions", "shared") for p in (ROOT / d).rglob("*.go") if not p.name.endswith("_test.go")]
-        written = set(re.findall(r'"([A-Z][A-Za-z]+)"', "\n".join(sources)))
-        # functions/provision writes Run + the name of the end.
-        ends = "\n".join(p.read_text() for p in (ROOT / "shared/provision").glob("*.go"))
-        written |= {"Run" + e.title().replace("_", "") for e in re.findall(r'End = "(\w+)"', ends)}
+    def test_alarms_are_told_and_say_what_to_do(self):
+        told = [{"Fn::If": ["OwnsAlarmTopic", {"Ref": "OwnAlarmTopic"}, {"Ref": "AlarmTopic"}]}]
+        alarms = of_type("AWS::CloudWatch::Alarm") | of_type("AWS::CloudWatch::CompositeAlarm")
+        parts = {part for a in alarms.values() for part in re.findall(r"\$\{(\w+)\}", str(a["Properties"].get("AlarmRule", "")))}
+        self.assertEqual(len(parts), 8)
+        for name, alarm in alarms.items():
+            with self.subTest(name):
+                p = alarm["Properties"]
+                # A part of an objective tells nobody by itself.
+                self.assertEqual(p.get("AlarmActions"), None if name in parts else told)
+                self.assertIn(p.get("OKActions"), [None, told])
+                self.assertIn("(runbook: ", p["AlarmDescription"])
+                self.assertLessEqual(len(p["AlarmDescription"]), 1024)
+                if name not in parts:
+                    self.assertIn(" First: ", p["AlarmDescription"])
+                    self.assertIn(f"(runbook: {name})", p["AlarmDescription"])
+
+    def test_an_alarm_says_that_it_ended_only_where_it_watches_a_state(self):
+        # Counters and rates go back when nothing happens any more, and so does
+        # a system that stands still.
+        counters = {"NeedsMending"}  # written by every tick while the cause lasts
         for name, alarm in of_type("AWS::CloudWatch::Alarm").items():
-            for m in alarm["Properties"].get("Metrics", []):
-                metric = m.get("MetricStat", {}).get("Metric", {})
-                if metric.get("Namespace") == "orderbridge":
-                    with self.subTest(f"{name} {metric['MetricName']}"):
-                        self.assertIn(metric["MetricName"], written)
+            p = alarm["Properties"]
+            if "MetricName" in p and name not in counters:
+                with self.subTest(name):
+                    gauge = p["Statistic"] in ("Maximum", "Minimum") and p["MetricName"] != "Duration" or p["MetricName"] == "Tick"
+                    self.assertEqual("OKActions" in p, gauge)
+            elif "OKActions" in p:
+                self.assertIn(name, counters)
+
+    def test_an_alarm_does_not_hear_another_stack(self):
+        for name, alarm in of_type("AWS::CloudWatch::Alarm").items():
+            p = alarm["Properties"]
+            for m in [p, *(q["MetricStat"]["Metric"] for q in p.get("Metrics", []) if "MetricStat" in q)]:
+                if "MetricName" not in m:
+                    continue
+                with self.subTest(f"{name} {m['MetricName']}"):
+                    values = [d["Value"] for d in m.get("Dimensions", [])]
+                    self.assertTrue(
+                        {"Ref": "AWS::StackName"} in values
+                        or "AWS::StackName" in str(m["Namespace"])
+                        or any(isinstance(v, dict) for v in values)
+                    )
+
+    def test_429_is_counted_as_the_access_logs_write_it(self):
+        filters = of_type("AWS::Logs::MetricFilter")
+        self.assertEqual(len(filters), 2)
+        stages = [r["Properties"]["AccessLogSettings"]["Format"] for r in of_type("AWS::ApiGatewayV2::Stage").values()]
+        self.assertEqual(len(stages), 2)
+        for format in stages:
+            self.assertIn('"status":"$context.status"', format)
+        for name, f in filters.items():
+            with self.subTest(name):
+                self.assertEqual(f["Properties"]["FilterPattern"], '{ $.status = "429" }')
+
+    def test_the_topic_can_be_written_by_cloudwatch(self):
+        # With alias/aws/sns CloudWatch drops its messages without a word.
+        self.assertEqual(RESOURCES["OwnAlarmTopic"]["Properties"]["KmsMasterKeyId"], {"Ref": "AlarmKey"})
+        allowed = [
+            s["Action"]
+            for s in RESOURCES["AlarmKey"]["Properties"]["KeyPolicy"]["Statement"]
+            if s["Principal"] == {"Service": "cloudwatch.amazonaws.com"}
+        ]
+        self.assertEqual(allowed, [["kms:Decrypt", "kms:GenerateDataKey*"]])
 
     def test_every_parameter_is_used_and_described(self):
         text = (ROOT / "template.yaml").read_text()

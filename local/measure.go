@@ -2,9 +2,12 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"net/http"
+	"regexp"
 	"slices"
+	"strconv"
 	"time"
 
 	"orderbridge/local/apigateway"
@@ -68,6 +71,20 @@ func (s *system) measureAnswers(a apigateway.Answer) {
 	put("4xx", one(a.Status >= http.StatusBadRequest && a.Status < http.StatusInternalServerError))
 	put("5xx", one(a.Status >= http.StatusInternalServerError))
 	put("Latency", float64(a.Took.Milliseconds()))
+	for _, api := range s.model.APIs {
+		if api.ID == a.API && api.LogGroup != "" {
+			s.metrics.Log(api.LogGroup, accessLine(api.LogFormat, a), time.Now())
+		}
+	}
+}
+
+var contextVariable = regexp.MustCompile(`\$context\.[A-Za-z.]+`)
+
+// accessLine is a line of an access log, as far as an alarm may need it: what is
+// not known here is a hyphen, as in the service what has no value.
+func accessLine(format string, a apigateway.Answer) []byte {
+	known := map[string]string{"$context.status": strconv.Itoa(a.Status), "$context.routeKey": a.Route, "$context.responseLatency": strconv.FormatInt(a.Took.Milliseconds(), 10)}
+	return []byte(contextVariable.ReplaceAllStringFunc(format, func(name string) string { return cmp.Or(known[name], "-") }))
 }
 
 // streamSecond is how exact the times of a stream's records are: an age that is

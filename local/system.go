@@ -52,6 +52,8 @@ type system struct {
 	hints   *eventsource.Hints
 	events  *events
 	metrics *cloudwatch.Service
+	alerts  []alert
+	ending  context.Context // ends with the system
 
 	stop    context.CancelFunc
 	wait    sync.WaitGroup // mappings and servers
@@ -112,6 +114,7 @@ func start(ctx context.Context, set settings, source []byte, bin string, out io.
 	var inner context.Context
 	// It outlives ctx, which only bounds the start.
 	inner, s.stop = context.WithCancel(context.WithoutCancel(ctx))
+	s.ending = inner
 	defer func() {
 		if err != nil {
 			s.close()
@@ -155,7 +158,10 @@ func start(ctx context.Context, set settings, source []byte, bin string, out io.
 		return nil, err
 	}
 
-	s.metrics, err = cloudwatch.New(cloudwatch.Options{Alarms: s.model.Alarms, Minute: set.alarmMinute, Began: time.Now()})
+	if s.alerts, err = alerts(s.model); err != nil {
+		return nil, err
+	}
+	s.metrics, err = cloudwatch.New(cloudwatch.Options{Alarms: s.model.Alarms, Filters: s.model.LogFilters, Changed: s.alarmChanged, Minute: set.alarmMinute, Began: time.Now()})
 	if err != nil {
 		return nil, err
 	}

@@ -48,8 +48,8 @@ var comparisons = map[string]struct {
 	"LessThanOrEqualToThreshold":    {"<=", func(v, t float64) bool { return v <= t }},
 }
 
-// compile refuses what it does not know.
-func compile(of samtemplate.Alarm) (*alarm, error) {
+// metric makes an alarm on metrics; it refuses what it does not know.
+func metric(of samtemplate.Alarm) (*alarm, error) {
 	a := &alarm{Alarm: of, metrics: map[string]query{}, formulas: map[string]expression{}}
 	compare, known := comparisons[of.Comparison]
 	switch {

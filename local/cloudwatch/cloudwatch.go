@@ -20,7 +20,8 @@ import (
 
 // Options are what a Service evaluates.
 type Options struct {
-	Alarms []samtemplate.Alarm
+	Alarms  []samtemplate.Alarm
+	Filters []samtemplate.LogFilter
 	// Minute is how long a minute of the alarms takes; 0 = a minute. A shorter
 	// one makes alarms quick to try: periods, and what is measured as an age,
 	// pass by as much faster.
@@ -48,12 +49,20 @@ type Change struct {
 // Service keeps metrics and evaluates alarms. Its methods are safe for
 // concurrent use.
 type Service struct {
-	opts Options
+	opts    Options
+	filters []filter
 
 	mu     sync.Mutex
-	alarms []*alarm
+	alarms []evaluated
 	states []State
+	index  map[string]int     // of a state, by the alarm's name
 	series map[string]*series // by key; only those that an alarm looks at
+}
+
+// evaluated is an alarm on metrics or one on alarms.
+type evaluated struct {
+	metric    *alarm
+	composite *composite
 }
 
 // New returns a Service whose alarms have no data yet. It fails on an alarm that
@@ -62,24 +71,49 @@ func New(opts Options) (*Service, error) {
 	if opts.Minute == 0 {
 		opts.Minute = time.Minute
 	}
-	s := &Service{opts: opts, series: map[string]*series{}}
-	for _, of := range opts.Alarms {
-		a, err := compile(of)
+	s := &Service{opts: opts, series: map[string]*series{}, index: map[string]int{}}
+	known := map[string]bool{}
+	for i, of := range opts.Alarms {
+		e, err := compile(of, known)
 		if err != nil {
 			return nil, fmt.Errorf("read alarm %s: %w", of.ID, err)
 		}
-		s.alarms = append(s.alarms, a)
-		s.states = append(s.states, State{Alarm: of, State: InsufficientData, Since: opts.Began, Reason: "not evaluated yet"})
-		for _, q := range a.metrics {
-			k := key(q.metric)
-			if s.series[k] == nil {
-				s.series[k] = &series{buckets: map[int64]*bucket{}}
-			}
-			s.series[k].keep = max(s.series[k].keep, int64(a.span())*a.period)
-			s.series[k].values = s.series[k].values || q.percentile
+		if e.metric != nil {
+			s.keep(e.metric)
 		}
+		s.alarms, s.index[of.Name], known[of.Name] = append(s.alarms, e), i, true
+		s.states = append(s.states, State{Alarm: of, State: InsufficientData, Since: opts.Began, Reason: "not evaluated yet"})
+	}
+	for _, of := range opts.Filters {
+		f, err := compileFilter(of)
+		if err != nil {
+			return nil, err
+		}
+		s.filters = append(s.filters, f)
 	}
 	return s, nil
+}
+
+// compile refuses what it does not know. known are the names of the alarms before.
+func compile(of samtemplate.Alarm, known map[string]bool) (evaluated, error) {
+	if of.Rule == "" {
+		a, err := metric(of)
+		return evaluated{metric: a}, err
+	}
+	r, err := parseRule(of.Rule, known)
+	return evaluated{composite: &composite{of, r}}, err
+}
+
+// keep has the metrics of an alarm kept for as long as it looks back.
+func (s *Service) keep(a *alarm) {
+	for _, q := range a.metrics {
+		k := key(q.metric)
+		if s.series[k] == nil {
+			s.series[k] = &series{buckets: map[int64]*bucket{}}
+		}
+		s.series[k].keep = max(s.series[k].keep, int64(a.span())*a.period)
+		s.series[k].values = s.series[k].values || q.percentile
+	}
 }
 
 // minute is the minute of the alarms' clock at a moment.
@@ -110,10 +144,10 @@ func (s *Service) Evaluate(now time.Time) {
 	var changes []Change
 	s.mu.Lock()
 	minute := s.minute(now)
-	for i, a := range s.alarms {
-		points := a.points(minute, func(m samtemplate.Metric) *series { return s.series[key(m)] })
+	for i, e := range s.alarms {
 		was := s.states[i]
-		is := State{Alarm: a.Alarm, State: a.decide(points, was.State), Since: was.Since, Reason: a.reason(points)}
+		is := was
+		is.State, is.Reason = s.evaluate(e, minute, was.State)
 		if is.State != was.State {
 			is.Since = now
 			changes = append(changes, Change{is, was})
@@ -130,6 +164,17 @@ func (s *Service) Evaluate(now time.Time) {
 	for _, c := range changes {
 		s.opts.Changed(c)
 	}
+}
+
+func (s *Service) evaluate(e evaluated, minute int64, was string) (state, reason string) {
+	if c := e.composite; c != nil {
+		if c.holds(func(name string) string { return s.states[s.index[name]].State }) {
+			return Alarm, "its rule holds: " + c.Rule
+		}
+		return OK, "its rule does not hold: " + c.Rule
+	}
+	points := e.metric.points(minute, func(m samtemplate.Metric) *series { return s.series[key(m)] })
+	return e.metric.decide(points, was), e.metric.reason(points)
 }
 
 // States returns how the alarms stand, in the order of the template.

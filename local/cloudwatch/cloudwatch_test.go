@@ -308,3 +308,63 @@ func TestChangesAreTold(t *testing.T) {
 		t.Errorf("told %s", got)
 	}
 }
+
+func TestCompositeAlarmsFollowTheirRules(t *testing.T) {
+	for rule, want := range map[string]string{
+		`ALARM("s-High")`:                                        "ALARM",
+		`ALARM("s-Low")`:                                         "OK",
+		`OK("s-Low")`:                                            "ALARM",
+		`INSUFFICIENT_DATA("s-None")`:                            "ALARM",
+		`NOT ALARM("s-High")`:                                    "OK",
+		`ALARM("s-High") AND ALARM("s-Low")`:                     "OK",
+		`ALARM("s-High") OR ALARM("s-Low")`:                      "ALARM",
+		`ALARM("s-Low") AND ALARM("s-Low") OR ALARM("s-High")`:   "ALARM",
+		`ALARM("s-Low") AND (ALARM("s-Low") OR ALARM("s-High"))`: "OK",
+		`TRUE AND NOT FALSE`:                                     "ALARM",
+	} {
+		named := func(name, metric string) samtemplate.Alarm {
+			return plain(func(a *samtemplate.Alarm) { a.Name, a.Queries[0].Metric.Name = name, metric })
+		}
+		s := service(t, named("s-High", "High"), named("s-Low", "Low"), named("s-None", "None"), samtemplate.Alarm{ID: "All", Name: "s-All", Rule: rule})
+		for name, v := range map[string]float64{"High": 1, "Low": 0} {
+			m := errs
+			m.Name = name
+			s.Put(m, at(0), v)
+		}
+		s.Evaluate(at(1))
+		if got := s.States()[3]; got.State != want {
+			t.Errorf("%s: %s, want %s", rule, got.State, want)
+		}
+	}
+	for rule, want := range map[string]string{
+		`ALARM("s-Later")`: `there is no alarm "s-Later"`, `ALARM("s-High"`: "is not understood", `(TRUE`: "not closed", `TRUE TRUE`: "is not understood",
+		`AND`: "is not understood", `NOT`: "ends too early", `%`: "is not understood",
+	} {
+		_, err := cloudwatch.New(cloudwatch.Options{Alarms: []samtemplate.Alarm{plain(func(a *samtemplate.Alarm) { a.Name = "s-High" }), {ID: "All", Rule: rule}}})
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: error %v, want one with %q", rule, err, want)
+		}
+	}
+}
+
+func TestLogLinesThatFitAreCounted(t *testing.T) {
+	filter := samtemplate.LogFilter{LogGroup: "access", Pattern: `{ $.status = "429" }`, Metric: errs, Value: 2}
+	s, err := cloudwatch.New(cloudwatch.Options{Began: began, Alarms: []samtemplate.Alarm{plain(nil)}, Filters: []samtemplate.LogFilter{filter}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, line := range []string{`{"status":"429"}`, `{"status":"200"}`, `{"status":429}`, `{}`, `429`} {
+		s.Log("access", []byte(line), at(0))
+		s.Log("other", []byte(line), at(0))
+	}
+	s.Evaluate(at(1))
+	if got := s.States()[0]; !strings.Contains(got.Reason, "the newest is 2") {
+		t.Errorf("reason %s", got.Reason)
+	}
+	for _, pattern := range []string{`429`, `{ $.status = 429 }`, `{ $.status = "4*" }`, `{ $.status = "429" || $.status = "503" }`} {
+		filter.Pattern = pattern
+		if _, err := cloudwatch.New(cloudwatch.Options{Filters: []samtemplate.LogFilter{filter}}); err == nil || !strings.Contains(err.Error(), "is not supported") {
+			t.Errorf("pattern %s: %v", pattern, err)
+		}
+	}
+}

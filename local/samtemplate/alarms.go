@@ -1,6 +1,7 @@
 package samtemplate
 
 import (
+	"encoding/json"
 	"strconv"
 	"time"
 )
@@ -17,7 +18,33 @@ type Alarm struct {
 	Comparison        string // ComparisonOperator
 	Threshold         float64
 	Missing           string // TreatMissingData
+	// Rule is what a composite alarm is decided by, and all that it has.
+	Rule string
 }
+
+// LogFilter is an AWS::Logs::MetricFilter: a log line that fits adds a value to
+// a metric.
+type LogFilter struct {
+	LogGroup string // name
+	Pattern  string
+	Metric   Metric
+	Value    float64
+}
+
+// EventRule is an AWS::Events::Rule with one target, an API destination.
+type EventRule struct {
+	ID, Pattern   string // the pattern is JSON
+	TargetARN     string
+	MaxAge        time.Duration
+	MaxRetries    int
+	DeadLetterARN string // "" = none
+}
+
+// Destination is an AWS::Events::ApiDestination; it takes POST.
+type Destination struct{ ARN, URL, ConnectionARN string }
+
+// Connection is an AWS::Events::Connection: the header that authorizes.
+type Connection struct{ ARN, Header, Value string }
 
 // Query is one metric of an alarm, or an expression over its other queries.
 type Query struct {
@@ -82,4 +109,71 @@ func (p *props) float(name string) float64 {
 		p.fail(name, "want a number")
 	}
 	return f
+}
+
+func (r *reader) composite(res resource, p *props) {
+	a := Alarm{ID: res.id, Name: r.physical(res), Description: p.text("AlarmDescription"), Rule: p.required("AlarmRule")}
+	a.ARN = r.arn("cloudwatch", "alarm:"+a.Name)
+	p.ignore("AlarmActions", "OKActions", "InsufficientDataActions", "ActionsEnabled", "Tags")
+	r.model.Alarms = append(r.model.Alarms, a)
+}
+
+func (r *reader) metricFilter(p *props) {
+	group, pattern := p.required("LogGroupName"), p.required("FilterPattern")
+	p.objects("MetricTransformations", func(p *props) {
+		f := LogFilter{LogGroup: group, Pattern: pattern, Value: p.float("MetricValue")}
+		f.Metric = Metric{Namespace: p.required("MetricNamespace"), Name: p.required("MetricName"), Dimensions: map[string]string{}}
+		p.ignore("Unit")
+		r.model.LogFilters = append(r.model.LogFilters, f)
+	})
+}
+
+func (r *reader) eventRule(res resource, p *props) {
+	pattern, ok := p.take("EventPattern")
+	if !ok {
+		p.fail("EventPattern", "is missing")
+		return
+	}
+	text, err := json.Marshal(pattern.plain())
+	if err != nil {
+		p.fail("EventPattern", "%v", err)
+	}
+	rule := EventRule{ID: res.id, Pattern: string(text), MaxAge: 24 * time.Hour, MaxRetries: 185} // EventBridge's defaults
+	targets := 0
+	p.objects("Targets", func(p *props) {
+		targets++
+		rule.TargetARN = p.required("Arn")
+		p.object("RetryPolicy", func(p *props) {
+			rule.MaxAge, rule.MaxRetries = p.seconds("MaximumEventAgeInSeconds", 86400), p.int("MaximumRetryAttempts", 185)
+		})
+		p.object("DeadLetterConfig", func(p *props) { rule.DeadLetterARN = p.queueOf("Arn") })
+		p.ignore("Id", "RoleArn")
+	})
+	if targets != 1 {
+		p.fail("Targets", "one is supported, not %d", targets)
+	}
+	p.ignore("Description", "State")
+	r.model.EventRules = append(r.model.EventRules, rule)
+}
+
+func (r *reader) destination(res resource, p *props) {
+	arn, _ := r.attribute(res, "Arn")
+	if method := p.required("HttpMethod"); method != "POST" {
+		p.fail("HttpMethod", "only POST is supported, not %q", method)
+	}
+	r.model.Destinations = append(r.model.Destinations, Destination{arn, p.required("InvocationEndpoint"), p.required("ConnectionArn")})
+	p.ignore("Description", "InvocationRateLimitPerSecond")
+}
+
+func (r *reader) connection(res resource, p *props) {
+	c := Connection{}
+	c.ARN, _ = r.attribute(res, "Arn")
+	if kind := p.required("AuthorizationType"); kind != "API_KEY" {
+		p.fail("AuthorizationType", "only API_KEY is supported, not %q", kind)
+	}
+	p.object("AuthParameters", func(p *props) {
+		p.object("ApiKeyAuthParameters", func(p *props) { c.Header, c.Value = p.required("ApiKeyName"), p.required("ApiKeyValue") })
+	})
+	p.ignore("Description")
+	r.model.Connections = append(r.model.Connections, c)
 }

@@ -15,6 +15,11 @@ type Model struct {
 	Routes    []Route
 	APIs      []API
 	Alarms    []Alarm
+
+	LogFilters   []LogFilter
+	EventRules   []EventRule
+	Destinations []Destination
+	Connections  []Connection
 }
 
 // Function is an AWS::Serverless::Function.
@@ -122,6 +127,8 @@ type Schedule struct {
 type API struct {
 	ID   string
 	CORS *CORS
+	// LogGroup has a line of this format for each answer; "" = there is no log.
+	LogGroup, LogFormat string
 }
 
 // CORS is how the gateway answers browsers.

@@ -146,7 +146,18 @@ func (r *reader) resource(res resource) error {
 	switch res.kind {
 	case "AWS::CloudWatch::Alarm":
 		r.alarm(res, p)
-	case "AWS::IAM::ManagedPolicy", "AWS::IAM::Role", "AWS::KMS::Key", "AWS::Lambda::Permission", "AWS::Logs::LogGroup":
+	case "AWS::CloudWatch::CompositeAlarm":
+		r.composite(res, p)
+	case "AWS::Logs::MetricFilter":
+		r.metricFilter(p)
+	case "AWS::Events::Rule":
+		r.eventRule(res, p)
+	case "AWS::Events::ApiDestination":
+		r.destination(res, p)
+	case "AWS::Events::Connection":
+		r.connection(res, p)
+	case "AWS::CloudWatch::Dashboard", "AWS::IAM::ManagedPolicy", "AWS::IAM::Role", "AWS::KMS::Key", "AWS::Lambda::Permission",
+		"AWS::Logs::LogGroup", "AWS::Logs::QueryDefinition", "AWS::SNS::Subscription", "AWS::SNS::Topic", "AWS::SQS::QueuePolicy":
 		return nil // without effect on one machine
 	case "AWS::Serverless::Function":
 		r.function(res, p)
@@ -166,7 +177,8 @@ func (r *reader) resource(res resource) error {
 		if name := p.text("StageName"); name != "$default" {
 			p.fail("StageName", "only the stage $default is supported, not %q", name)
 		}
-		p.ignore("ApiId", "AutoDeploy", "AccessLogSettings", "DefaultRouteSettings")
+		p.accessLog(p.apiOf("ApiId"))
+		p.ignore("AutoDeploy", "DefaultRouteSettings")
 	case "AWS::ApiGatewayV2::Integration":
 		r.integration(res, p)
 	case "AWS::ApiGatewayV2::Authorizer":
@@ -364,8 +376,19 @@ func (r *reader) arn(service, resource string) string {
 func (r *reader) attribute(res resource, attr string) (string, bool) {
 	name := r.physical(res)
 	switch res.kind + " " + attr {
-	case "AWS::Serverless::Function ", "AWS::DynamoDB::Table ", "AWS::SQS::Queue QueueName", "AWS::Pipes::Pipe ":
+	case "AWS::Serverless::Function ", "AWS::DynamoDB::Table ", "AWS::SQS::Queue QueueName", "AWS::Pipes::Pipe ",
+		"AWS::CloudWatch::Alarm ", "AWS::CloudWatch::CompositeAlarm ", "AWS::Logs::LogGroup ":
 		return name, true
+	case "AWS::CloudWatch::Alarm Arn", "AWS::CloudWatch::CompositeAlarm Arn":
+		return r.arn("cloudwatch", "alarm:"+name), true
+	case "AWS::Logs::LogGroup Arn":
+		return r.arn("logs", "log-group:"+name+":*"), true
+	case "AWS::IAM::Role Arn":
+		return fmt.Sprintf("arn:aws:iam::%s:role/%s", r.opts.Account, name), true
+	case "AWS::Events::ApiDestination Arn":
+		return r.arn("events", "api-destination/"+name), true
+	case "AWS::Events::Connection Arn":
+		return r.arn("events", "connection/"+name), true
 	case "AWS::Serverless::Function Arn":
 		return r.arn("lambda", "function:"+name), true
 	case "AWS::DynamoDB::Table Arn":

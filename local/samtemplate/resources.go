@@ -274,8 +274,9 @@ func (p *props) cors(name string) (c *CORS) {
 
 func (r *reader) httpAPI(res resource, p *props) {
 	// Auth is not read: the transform drops a broken authorizer with a warning.
-	p.ignore("Description", "FailOnWarnings", "DisableExecuteApiEndpoint", "AccessLogSettings", "DefaultRouteSettings")
+	p.ignore("Description", "FailOnWarnings", "DisableExecuteApiEndpoint", "DefaultRouteSettings")
 	r.model.APIs = append(r.model.APIs, API{ID: res.id})
+	p.accessLog(res.id)
 }
 
 func (r *reader) plainAPI(res resource, p *props) {
@@ -285,6 +286,20 @@ func (r *reader) plainAPI(res resource, p *props) {
 	a := API{ID: res.id, CORS: p.cors("CorsConfiguration")}
 	p.ignore("Name", "Description")
 	r.model.APIs = append(r.model.APIs, a)
+}
+
+// accessLog reads where an API, which stands before it in the template, writes
+// its access log.
+func (p *props) accessLog(api string) {
+	p.object("AccessLogSettings", func(p *props) {
+		res, _ := p.named("DestinationArn", "log group", "AWS::Logs::LogGroup", "Arn")
+		format := p.required("Format")
+		for i := range p.r.model.APIs {
+			if a := &p.r.model.APIs[i]; a.ID == api {
+				a.LogGroup, a.LogFormat = p.r.physical(res), format
+			}
+		}
+	})
 }
 
 func (p *props) apiOf(name string) string {

@@ -133,8 +133,9 @@ func (c *Scheduler) invoke(s Schedule, event string, deadline time.Time) error {
 		select {
 		case <-t.C:
 		case <-c.ctx.Done():
+			t.Stop()
+			return c.ctx.Err()
 		}
-		t.Stop()
 	}
 }
 

@@ -87,26 +87,26 @@ func oneLine(steps []string) string {
 
 func plainFailures() string {
 	var b strings.Builder
-	b.WriteString("| code | Salesforce shows | on-call |\n|---|---|---|\n")
+	b.WriteString("| code | Salesforce shows | on-call | alarm |\n|---|---|---|---|\n")
 	each(fault.GroupOrder, false, func(code fault.Code, i fault.Info) {
 		steps := "nothing"
 		if guide := code.OnCall("").Steps; len(guide) > 0 {
 			steps = oneLine(guide)
 		}
-		fmt.Fprintf(&b, "| `%s` | %s | %s |\n", code, i.Advice, steps)
+		fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", code, i.Advice, steps, alarmsOf(code))
 	})
 	return b.String()
 }
 
 func onCallTable(group fault.Group) string {
 	var b strings.Builder
-	b.WriteString("| code | seen | on-call |\n|---|---|---|\n")
+	b.WriteString("| code | seen | on-call | alarm |\n|---|---|---|---|\n")
 	each(group, false, func(code fault.Code, i fault.Info) {
 		steps := i.Do
 		if guide := code.OnCall("").Steps; len(guide) > 0 {
 			steps = oneLine(guide)
 		}
-		fmt.Fprintf(&b, "| `%s` | %s | %s |\n", code, i.Seen, steps)
+		fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", code, i.Seen, steps, alarmsOf(code))
 	})
 	return b.String()
 }
