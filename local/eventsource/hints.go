@@ -26,7 +26,7 @@ type HintSettings struct {
 	Doubled float64 `json:"doubled"`
 	LateMs  int     `json:"lateMs"` // each hint is late by 0 to this
 	Lost    float64 `json:"lost"`
-	Refused float64 `json:"refused"` // the queue refuses the pipe, which tries again
+	Refused float64 `json:"refused,omitempty"` // the queue refuses the pipe, which tries again
 }
 
 // Set replaces all switches.
