@@ -5,6 +5,7 @@ SAM_CLI       := 1.170.0
 CFN_LINT      := 1.58.0
 MINISTACK     := 1.5.33
 SCHEMATHESIS  := 4.32.5
+CHECKOV       := 3.3.30
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -175,9 +176,10 @@ sfdx-e2e: build $(SFDX)/model/node_modules/.package-lock.json ## click the Sales
 ##@ Cloud
 
 .PHONY: template-test
-template-test: $(TOOLS)/sam/$(SAM_CLI)-$(CFN_LINT) ## check the template: lint, roles, environment
+template-test: $(TOOLS)/sam/$(SAM_CLI)-$(CFN_LINT) $(TOOLS)/checkov/$(CHECKOV) ## check the template: lint, security, roles, environment, alarms
 	@$(TOOLS)/sam/bin/sam validate --lint
 	@$(TOOLS)/sam/bin/cfn-lint template.yaml
+	@$(TOOLS)/checkov/bin/checkov --config-file .ci/checkov.yaml
 	@$(TOOLS)/sam/bin/python .ci/template_test.py
 
 .PHONY: sam-build
@@ -238,6 +240,12 @@ $(TOOLS)/schemathesis/$(SCHEMATHESIS):
 	@echo 'installing Schemathesis $(SCHEMATHESIS) (once)'
 	@rm -rf $(TOOLS)/schemathesis && python3 -m venv $(TOOLS)/schemathesis
 	@$(TOOLS)/schemathesis/bin/pip install -q --disable-pip-version-check schemathesis==$(SCHEMATHESIS)
+	@touch $@
+
+$(TOOLS)/checkov/$(CHECKOV):
+	@echo 'installing checkov $(CHECKOV) (once, a minute or two)'
+	@rm -rf $(TOOLS)/checkov && python3 -m venv $(TOOLS)/checkov
+	@$(TOOLS)/checkov/bin/pip install -q --disable-pip-version-check checkov==$(CHECKOV)
 	@touch $@
 
 $(TOOLS)/portal: portal/package.json portal/package-lock.json

@@ -1,5 +1,6 @@
 """Checks of the template that no linter makes, on what the SAM transform makes of it."""
 
+import json
 import os
 import re
 import sys
@@ -211,6 +212,29 @@ class Template(unittest.TestCase):
             if s["Principal"] == {"Service": "cloudwatch.amazonaws.com"}
         ]
         self.assertEqual(allowed, [["kms:Decrypt", "kms:GenerateDataKey*"]])
+
+    def test_the_dashboard_is_json_and_shows_every_alarm_first(self):
+        body = json.loads(RESOURCES["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"])
+        first = body["widgets"][0]
+        self.assertEqual(first["type"], "alarm")
+        shown = re.findall(r"\$\{(\w+)\.Arn\}", str(first["properties"]["alarms"]))
+        alarms = of_type("AWS::CloudWatch::Alarm") | of_type("AWS::CloudWatch::CompositeAlarm")
+        # An alarm under a condition may not be there.
+        self.assertCountEqual(shown, [n for n, a in alarms.items() if "AlarmActions" in a["Properties"] and "Condition" not in a])
+
+    def test_a_security_alarm_that_cannot_be_posted_is_kept_and_told(self):
+        rule = RESOURCES["SecurityAlertRule"]["Properties"]
+        watched = {arn["Fn::GetAtt"][0] for arn in rule["EventPattern"]["resources"]}
+        self.assertIn("SecurityEvents", watched)
+        self.assertLessEqual(watched, set(of_type("AWS::CloudWatch::Alarm")))
+        [target] = rule["Targets"]
+        queue = target["DeadLetterConfig"]["Arn"]["Fn::GetAtt"][0]
+        [statement] = RESOURCES["SecurityAlertDeadLettersPolicy"]["Properties"]["PolicyDocument"]["Statement"]
+        self.assertEqual(statement["Resource"], {"Fn::GetAtt": [queue, "Arn"]})
+        depth = {"Name": "QueueName", "Value": {"Fn::GetAtt": [queue, "QueueName"]}}
+        self.assertIn([depth], [a["Properties"].get("Dimensions") for a in of_type("AWS::CloudWatch::Alarm").values()])
+        for name in ["SecurityAlertWebhook", "SecurityAlertHeaderValue"]:
+            self.assertIs(SOURCE["Parameters"][name]["NoEcho"], True)
 
     def test_every_parameter_is_used_and_described(self):
         text = (ROOT / "template.yaml").read_text()

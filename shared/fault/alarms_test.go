@@ -28,7 +28,7 @@ var heardBy = map[string][]fault.Code{
 		fault.BillingCycleInvalid, fault.QuantityInvalid, fault.OrderEmpty, fault.OrderNotFound, fault.ReductionOrder,
 		fault.PaymentMethodMissing, fault.WHMCSClientNotFound, fault.WHMCSClientClosed, fault.WHMCSRejected,
 		fault.RetriesExhausted, fault.NotProcessable},
-	"SecurityEvents": {fault.SourceNotAllowed, fault.SignatureMissing, fault.SignatureInvalid, fault.TimestampOutOfWindow,
+	"SecurityEvents": {fault.SourceNotAllowed, fault.SignatureMissing, fault.SignatureInvalid, fault.HeadersNotSigned, fault.TimestampOutOfWindow,
 		fault.OrgNotAllowed, fault.NonceReplayed},
 	"CalloutsThrottled":          {fault.TooManyRequests},
 	"CalloutErrors":              {fault.SecretUnavailable, fault.TryAgain, fault.Internal},
@@ -44,7 +44,7 @@ var heardBy = map[string][]fault.Code{
 // needsNoAlarm says of the other codes why no person is called for them.
 var needsNoAlarm = map[string][]fault.Code{
 	"the sender reads it": {fault.BodyTooLarge, fault.BodyMalformed, fault.TimestampInvalid, fault.NonceInvalid,
-		fault.ContentTypeUnsupported, fault.HeadersNotSigned, fault.OrderIDInvalid, fault.OrderIDMismatch,
+		fault.ContentTypeUnsupported, fault.OrderIDInvalid, fault.OrderIDMismatch,
 		fault.IdempotencyKeyMissing, fault.CallerUnknown},
 	"who clicked reads it":       {fault.RequestNotDelivered},
 	"a person decided it":        {fault.Stopped, fault.StoppedInWHMCS},
@@ -79,7 +79,7 @@ func TestEveryCodeRaisesAnAlarmOrNeedsNone(t *testing.T) {
 			"it has an alarm and needs none":               strings.Contains(said, ", none") || strings.HasPrefix(said, "none") && strings.Contains(said, ","),
 			"a person must review it and is not called":    i.Review && !decided && !slices.Contains(heardBy["OrdersForAPerson"], code),
 			"a person is called for what needs no review":  slices.Contains(heardBy["OrdersForAPerson"], code) && !i.Review,
-			"it must be corrected and no person is called":    i.Kind == fault.Config && i.Group != fault.GroupRequest && i.Group != fault.GroupWork && !slices.Contains(heardBy["NeedsMending"], code),
+			"it must be corrected and no person is called": i.Kind == fault.Config && i.Group != fault.GroupRequest && i.Group != fault.GroupWork && !slices.Contains(heardBy["NeedsMending"], code),
 			"NeedsMending hears what is not configuration": slices.Contains(heardBy["NeedsMending"], code) && i.Kind != fault.Config,
 		} {
 			if broken {
@@ -110,6 +110,29 @@ func alarmsOfTheTemplate(t *testing.T) map[string]bool {
 		t.Fatalf("found %d alarms: the search is broken", len(all))
 	}
 	return all
+}
+
+// The saved queries find what the alarms are about.
+func TestTheSavedQueriesListTheCodesOfTheirAlarms(t *testing.T) {
+	template, err := os.ReadFile("../../template.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for query, alarm := range map[string]string{"NeedsAPersonQuery": "OrdersForAPerson", "SecurityEventsQuery": "SecurityEvents"} {
+		_, text, _ := strings.Cut(string(template), "\n  "+query+":\n")
+		_, list, _ := strings.Cut(text, "filter code in [")
+		list, _, _ = strings.Cut(list, "]")
+		want := slices.Clone(heardBy[alarm])
+		slices.Sort(want)
+		var got []fault.Code
+		for code := range strings.SplitSeq(list, ", ") {
+			got = append(got, fault.Code(strings.Trim(code, `"`)))
+		}
+		slices.Sort(got)
+		if !slices.Equal(got, want) {
+			t.Errorf("%s lists %q, %s hears %q", query, got, alarm, want)
+		}
+	}
 }
 
 func TestEachAlarmHasItsSectionOfTheRunbook(t *testing.T) {
