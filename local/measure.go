@@ -158,7 +158,7 @@ func (s *system) watchAlarms(ctx context.Context) {
 func (s *system) alarms() []map[string]any {
 	all := []map[string]any{}
 	for _, a := range s.metrics.States() {
-		all = append(all, map[string]any{"name": a.ID, "state": a.State, "since": a.Since, "reason": a.Reason, "description": a.Description})
+		all = append(all, map[string]any{"name": a.ID, "state": a.State, "since": a.Since, "reason": a.Reason, "description": a.Description, "tells": len(a.Actions) > 0})
 	}
 	return all
 }

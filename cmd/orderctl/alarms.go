@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatch"
@@ -31,19 +32,27 @@ var ownAlarm = regexp.MustCompile(`^-[A-Za-z0-9]+(-[A-Za-z0-9]+)?$`)
 func alarmReader(client *cloudwatch.Client) func(context.Context, string) ([]alarmView, error) {
 	return func(ctx context.Context, stack string) ([]alarmView, error) {
 		all := []alarmView{}
-		pages := cloudwatch.NewDescribeAlarmsPaginator(client, &cloudwatch.DescribeAlarmsInput{AlarmNamePrefix: aws.String(stack + "-"), StateValue: types.StateValueAlarm})
+		pages := cloudwatch.NewDescribeAlarmsPaginator(client, &cloudwatch.DescribeAlarmsInput{
+			AlarmNamePrefix: aws.String(stack + "-"), StateValue: types.StateValueAlarm, AlarmTypes: []types.AlarmType{types.AlarmTypeMetricAlarm, types.AlarmTypeCompositeAlarm},
+		})
 		for pages.HasMorePages() {
 			page, err := pages.NextPage(ctx)
 			if err != nil {
 				return nil, fmt.Errorf("describe alarms of %s: %w", stack, err)
 			}
-			for _, a := range page.MetricAlarms {
-				rest := strings.TrimPrefix(aws.ToString(a.AlarmName), stack)
-				if !ownAlarm.MatchString(rest) {
-					continue
+			add := func(name, reason, what *string, since *time.Time, actions []string) {
+				rest := strings.TrimPrefix(aws.ToString(name), stack)
+				// An alarm without an action is a part of another.
+				if ownAlarm.MatchString(rest) && len(actions) > 0 {
+					id, _, _ := strings.Cut(rest[1:], "-")
+					all = append(all, alarmView{id, jsonTime(aws.ToTime(since)), aws.ToString(reason), aws.ToString(what)})
 				}
-				id, _, _ := strings.Cut(rest[1:], "-")
-				all = append(all, alarmView{id, jsonTime(aws.ToTime(a.StateTransitionedTimestamp)), aws.ToString(a.StateReason), aws.ToString(a.AlarmDescription)})
+			}
+			for _, a := range page.MetricAlarms {
+				add(a.AlarmName, a.StateReason, a.AlarmDescription, a.StateTransitionedTimestamp, a.AlarmActions)
+			}
+			for _, a := range page.CompositeAlarms {
+				add(a.AlarmName, a.StateReason, a.AlarmDescription, a.StateTransitionedTimestamp, a.AlarmActions)
 			}
 		}
 		slices.SortFunc(all, func(x, y alarmView) int { return cmp.Or(cmp.Compare(x.Since, y.Since), cmp.Compare(x.Name, y.Name)) })

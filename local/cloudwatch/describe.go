@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"path"
+	"slices"
 	"strings"
 	"time"
 
@@ -18,8 +19,8 @@ const Path = "/service/GraniteServiceVersion20100801/"
 // maxRequest bounds a request, in bytes.
 const maxRequest = 1 << 16
 
-// ServeHTTP answers DescribeAlarms (Amazon CloudWatch API Reference), all metric
-// alarms in one page, by prefix and state; every other operation, and every other
+// ServeHTTP answers DescribeAlarms (Amazon CloudWatch API Reference), all alarms
+// in one page, by prefix, state and type; every other operation, and every other
 // member that would choose among the alarms, is refused by name.
 func (s *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if operation := path.Base(r.URL.Path); operation != "DescribeAlarms" {
@@ -32,9 +33,13 @@ func (s *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	prefix, state := "", ""
+	types := cbor.List{cbor.String(metricAlarm)}
 	for name, v := range in {
 		text, isText := v.(cbor.String)
+		list, isList := v.(cbor.List)
 		switch {
+		case name == "AlarmTypes" && isList:
+			types = list
 		case name == "AlarmNamePrefix" && isText:
 			prefix = string(text)
 		case name == "StateValue" && isText:
@@ -45,19 +50,30 @@ func (s *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
-	found := cbor.List{}
+	metric, composite := cbor.List{}, cbor.List{}
 	for _, a := range s.States() {
-		if strings.HasPrefix(a.Name, prefix) && (state == "" || a.State == state) {
-			found = append(found, described(a))
+		switch {
+		case !strings.HasPrefix(a.Name, prefix) || state != "" && a.State != state:
+		case a.Rule == "" && slices.Contains(types, cbor.Value(cbor.String(metricAlarm))):
+			metric = append(metric, described(a))
+		case a.Rule != "" && slices.Contains(types, cbor.Value(cbor.String("CompositeAlarm"))):
+			composite = append(composite, described(a))
 		}
 	}
-	write(w, http.StatusOK, cbor.Map{"MetricAlarms": found})
+	write(w, http.StatusOK, cbor.Map{"MetricAlarms": metric, "CompositeAlarms": composite})
 }
+
+const metricAlarm = "MetricAlarm"
 
 func described(a State) cbor.Map {
 	const epoch = 1 // CBOR's tag of a time in seconds
+	actions := cbor.List{}
+	for _, action := range a.Actions {
+		actions = append(actions, cbor.String(action))
+	}
 	return cbor.Map{
-		"AlarmName": cbor.String(a.Name), "AlarmArn": cbor.String(a.ARN), "AlarmDescription": cbor.String(a.Description),
+		"AlarmActions": actions,
+		"AlarmName":    cbor.String(a.Name), "AlarmArn": cbor.String(a.ARN), "AlarmDescription": cbor.String(a.Description),
 		"StateValue": cbor.String(a.State), "StateReason": cbor.String(a.Reason),
 		"StateUpdatedTimestamp":      &cbor.Tag{ID: epoch, Value: cbor.Float64(float64(a.Since.UnixMilli()) / float64(time.Second/time.Millisecond))},
 		"StateTransitionedTimestamp": &cbor.Tag{ID: epoch, Value: cbor.Float64(float64(a.Since.UnixMilli()) / float64(time.Second/time.Millisecond))},

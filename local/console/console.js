@@ -269,9 +269,9 @@ function showSystem() {
 
 const alarmTone = { ALARM: ["bad", "fires"], OK: ["good", "is well"], INSUFFICIENT_DATA: ["", "has no data yet"] };
 function showAlarms() {
-  const firing = system.alarms.filter((a) => a.state === "ALARM");
+  const firing = system.alarms.filter((a) => a.state === "ALARM" && a.tells);
   show($("alarms-firing"), h(firing.length ? "span.bad" : "span", {}, firing.length ? (firing.length === 1 ? "1 alarm fires: " : firing.length + " alarms fire: ") + firing.map((a) => a.name).join(", ") : "No alarm fires"));
-  show($("alarms-list"), ...[...firing, ...system.alarms.filter((a) => a.state !== "ALARM")].map((a) => {
+  show($("alarms-list"), ...[...firing, ...system.alarms.filter((a) => !firing.includes(a))].map((a) => {
     const [tone, text] = alarmTone[a.state];
     return h("li", {}, h(tone ? "b." + tone : "b", {}, a.name + " " + text), " since " + clock(a.since) + ": " + a.reason, h("p.hint", {}, a.description));
   }));

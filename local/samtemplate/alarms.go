@@ -11,6 +11,7 @@ type Alarm struct {
 	ID          string // logical id
 	Name, ARN   string
 	Description string
+	Actions     []string // AlarmActions: who is told; none = it is a part of another alarm
 	// Queries are what the alarm looks at; exactly one of them returns data.
 	Queries           []Query
 	EvaluationPeriods int
@@ -62,7 +63,6 @@ type Metric struct {
 	Dimensions      map[string]string
 }
 
-// alarm reads what is evaluated. Whom an alarm tells has no counterpart here.
 func (r *reader) alarm(res resource, p *props) {
 	a := Alarm{ID: res.id, Name: r.physical(res), Description: p.text("AlarmDescription")}
 	a.ARN = r.arn("cloudwatch", "alarm:"+a.Name)
@@ -93,7 +93,8 @@ func (r *reader) alarm(res resource, p *props) {
 		}
 		a.Queries = []Query{q}
 	}
-	p.ignore("AlarmActions", "OKActions", "InsufficientDataActions", "ActionsEnabled", "Tags", "Unit")
+	a.Actions = p.texts("AlarmActions")
+	p.ignore("OKActions", "InsufficientDataActions", "ActionsEnabled", "Tags", "Unit")
 	r.model.Alarms = append(r.model.Alarms, a)
 }
 
@@ -112,9 +113,9 @@ func (p *props) float(name string) float64 {
 }
 
 func (r *reader) composite(res resource, p *props) {
-	a := Alarm{ID: res.id, Name: r.physical(res), Description: p.text("AlarmDescription"), Rule: p.required("AlarmRule")}
+	a := Alarm{ID: res.id, Name: r.physical(res), Description: p.text("AlarmDescription"), Actions: p.texts("AlarmActions"), Rule: p.required("AlarmRule")}
 	a.ARN = r.arn("cloudwatch", "alarm:"+a.Name)
-	p.ignore("AlarmActions", "OKActions", "InsufficientDataActions", "ActionsEnabled", "Tags")
+	p.ignore("OKActions", "InsufficientDataActions", "ActionsEnabled", "Tags")
 	r.model.Alarms = append(r.model.Alarms, a)
 }
 

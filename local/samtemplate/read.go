@@ -383,6 +383,8 @@ func (r *reader) attribute(res resource, attr string) (string, bool) {
 		return r.arn("cloudwatch", "alarm:"+name), true
 	case "AWS::Logs::LogGroup Arn":
 		return r.arn("logs", "log-group:"+name+":*"), true
+	case "AWS::SNS::Topic ":
+		return r.arn("sns", name), true
 	case "AWS::IAM::Role Arn":
 		return fmt.Sprintf("arn:aws:iam::%s:role/%s", r.opts.Account, name), true
 	case "AWS::Events::ApiDestination Arn":
