@@ -32,8 +32,8 @@ import (
 // order_not_found, state_changed, store_unavailable.
 type ledger interface {
 	Get(ctx context.Context, id order.ID) (order.Record, bool, error)
-	Failed(ctx context.Context, since time.Time) ([]store.FailedOrder, error)
-	Open(ctx context.Context) ([]order.Record, error)
+	Failed(ctx context.Context, since time.Time, most int) ([]store.FailedOrder, error)
+	Open(ctx context.Context, most int) (open []order.Record, found int, err error)
 	Refused(ctx context.Context, now time.Time, limit int) ([]order.ID, error)
 	Control(ctx context.Context, side order.Side) (order.Control, error)
 	Resolve(ctx context.Context, r order.Resolution) (order.Record, error)

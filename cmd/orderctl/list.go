@@ -41,7 +41,7 @@ const (
 // needs says who must do something about an order.
 func needs(state order.State, code fault.Code) string {
 	switch {
-	case state == order.Failed && (code.Info().Review || code == fault.ModuleFailed):
+	case state == order.Failed && code.NeedsPerson():
 		return needsPerson
 	case state.Open() && code != "" && code.Kind() == fault.Config:
 		return needsMending
@@ -134,7 +134,7 @@ func (a *app) find(ctx context.Context, table ledger, f filter) ([]row, error) {
 		if f.since > 0 {
 			since = now.Add(-f.since)
 		}
-		failed, err := table.Failed(ctx, since)
+		failed, err := table.Failed(ctx, since, 0)
 		if err != nil {
 			return nil, err
 		}
@@ -143,7 +143,7 @@ func (a *app) find(ctx context.Context, table ledger, f filter) ([]row, error) {
 		}
 	}
 	if f.needs != needsPerson && (f.wants(order.Queued) || f.wants(order.Working) || f.wants(order.Waiting)) {
-		open, err := table.Open(ctx)
+		open, _, err := table.Open(ctx, 0)
 		if err != nil {
 			return nil, err
 		}

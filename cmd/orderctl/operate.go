@@ -330,7 +330,7 @@ func (a *app) throw(ctx context.Context, what string, change func(ledger) error,
 				fmt.Fprintf(p, "  by %s, %s: %s\n", h.By, ago(h.At, a.now()), h.Reason)
 			}
 		}
-		if open, err := table.Open(ctx); err == nil && len(open) > 0 {
+		if open, _, err := table.Open(ctx, 0); err == nil && len(open) > 0 {
 			fmt.Fprintf(p, "%d orders wait\n", len(open))
 		}
 	})

@@ -190,7 +190,7 @@ func (m *memory) Control(_ context.Context, side order.Side) (order.Control, err
 	return order.Control{Side: side}, m.err
 }
 
-func (m *memory) Failed(_ context.Context, since time.Time) (all []store.FailedOrder, err error) {
+func (m *memory) Failed(_ context.Context, since time.Time, _ int) (all []store.FailedOrder, err error) {
 	for _, r := range m.orders {
 		if r.State == order.Failed && !r.ErrorAt.Before(since) {
 			all = append(all, store.FailedOrder{ID: r.ID, At: r.ErrorAt, Code: r.ErrorCode, Point: r.RecoveryPoint, AccountID: r.AccountID, WHMCSOrderID: r.WHMCSOrderID})
@@ -199,13 +199,13 @@ func (m *memory) Failed(_ context.Context, since time.Time) (all []store.FailedO
 	return all, m.err
 }
 
-func (m *memory) Open(context.Context) (all []order.Record, err error) {
+func (m *memory) Open(context.Context, int) (all []order.Record, found int, err error) {
 	for _, r := range m.orders {
 		if r.State.Open() {
 			all = append(all, r)
 		}
 	}
-	return all, m.err
+	return all, len(all), m.err
 }
 
 func (m *memory) Refused(context.Context, time.Time, int) (ids []order.ID, err error) {

@@ -349,7 +349,7 @@ func adviceOpen(r order.Record, sides map[order.Side]order.Control, now time.Tim
 	switch {
 	case r.State == order.Working && r.LeaseUntil.Before(now):
 		return []string{"Nothing: its worker died, and the clock gives the order to another one within a minute or two."}
-	case r.State != order.Working && !r.DueAt.IsZero() && now.Sub(r.DueAt) > late:
+	case r.State != order.Working && !r.DueAt.IsZero() && now.Sub(r.DueAt) > order.Late:
 		return []string{
 			"It has been due for " + span(now.Sub(r.DueAt)) + " and no worker takes it: workers are too few, or do not start.",
 			"Look at the alarms of ProvisionFunction, its log and the age of the work queue.",

@@ -68,10 +68,6 @@ func viewSide(c order.Control, now time.Time) sideView {
 	return v
 }
 
-// late is how long a due order may wait before something is wrong with the
-// workers: the clock tops the queue up every minute.
-const late = 15 * time.Minute
-
 func (a *app) statusCommand() *cobra.Command {
 	return a.verb(spec{
 		group: groupFind, use: "status", short: "show the switches, what waits and what failed, the alarms that fire, and whether a person is needed",
@@ -151,35 +147,34 @@ func (a *app) countRefused(ctx context.Context, table ledger, o *overview, sales
 }
 
 func (a *app) countOpen(ctx context.Context, table ledger, o *overview, paused bool) error {
-	open, err := table.Open(ctx)
+	open, _, err := table.Open(ctx, 0)
 	if err != nil {
 		return err
 	}
-	for _, r := range open {
-		o.Open[string(r.State)]++
-		if o.Oldest == nil || r.OpenedAt.Before(o.Oldest.since) {
-			oldest := openRow(r)
-			o.Oldest = &oldest
-		}
-		if r.State != order.Working && !r.DueAt.IsZero() && a.now().Sub(r.DueAt) > late {
-			o.Overdue++
-		}
+	b := order.BacklogOf(open, a.now())
+	for state, n := range b.ByState {
+		o.Open[string(state)] = n
 	}
+	if len(open) > 0 {
+		oldest := openRow(b.Oldest)
+		o.Oldest = &oldest
+	}
+	o.Overdue = b.Overdue
 	if o.Overdue > 0 && !paused {
-		o.Needed = append(o.Needed, fmt.Sprintf("%d orders are due for more than %s and no worker takes them: look at the alarms and the log of ProvisionFunction", o.Overdue, span(late)))
+		o.Needed = append(o.Needed, fmt.Sprintf("%d orders are due for more than %s and no worker takes them: look at the alarms and the log of ProvisionFunction", o.Overdue, span(order.Late)))
 	}
 	return nil
 }
 
 func (a *app) countFailed(ctx context.Context, table ledger, o *overview) error {
-	failed, err := table.Failed(ctx, time.Time{})
+	failed, err := table.Failed(ctx, time.Time{}, 0)
 	if err != nil {
 		return err
 	}
 	person := 0
 	for _, f := range failed {
 		o.Failed[string(f.Code)]++
-		if needs(order.Failed, f.Code) == needsPerson {
+		if f.Code.NeedsPerson() {
 			person++
 		}
 	}

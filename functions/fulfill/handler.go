@@ -38,7 +38,7 @@ type Handler struct {
 	Now      func() time.Time
 	Sleep    func(ctx context.Context, d time.Duration) error
 	Log      *slog.Logger
-	Metrics  *telemetry.Metrics
+	Metrics  *telemetry.Meter
 	// Wait is how long a caller without a Prefer header waits for the end.
 	Wait time.Duration
 }
@@ -50,6 +50,9 @@ const (
 	// maxWait leaves the rest of the gateway's 30 s (HTTP API quotas,
 	// "Maximum integration timeout") to the claim and the answer.
 	maxWait = 25 * time.Second
+	// slow is what a callout may take beyond the wait that was asked for: 99.9 % of
+	// them are to be answered within it.
+	slow = time.Second
 	// answerTime is kept free of the invocation's deadline.
 	answerTime = time.Second
 	// The watch begins with firstPoll between two reads and doubles to
@@ -90,7 +93,6 @@ type (
 func (h *Handler) Handle(ctx context.Context, e events.APIGatewayV2HTTPRequest) (httpapi.Response, error) {
 	r := httpapi.NewRequest(e, webhook.MaxBody)
 	now := h.Now()
-	log := h.Log.With("request_id", r.ID)
 
 	request := webhook.Request{
 		SourceIP:       r.SourceIP,
@@ -104,15 +106,13 @@ func (h *Handler) Handle(ctx context.Context, e events.APIGatewayV2HTTPRequest) 
 		IdempotencyKey: r.Header("Idempotency-Key"),
 	}
 	if e.RouteKey == routePing {
-		return h.ping(ctx, log, r.ID, request, now), nil
+		return h.ping(ctx, r, request, now), nil
 	}
-
 	callout, err := h.Verifier.Verify(ctx, request, now)
 	if err != nil {
-		return h.reject(ctx, log.With("source_ip", r.SourceIP), r.ID, err), nil
+		return h.reject(ctx, r, now, err), nil
 	}
-	log = log.With("order_id", callout.OrderID.String())
-
+	ctx = order.WithID(ctx, callout.OrderID)
 	claimed, err := h.Claims.Claim(ctx, order.Claim{
 		ID:          callout.OrderID,
 		Nonce:       callout.Nonce,
@@ -123,46 +123,83 @@ func (h *Handler) Handle(ctx context.Context, e events.APIGatewayV2HTTPRequest) 
 		AccountID:   callout.AccountID,
 		SignedAt:    callout.Timestamp,
 		Now:         now,
+		RequestID:   r.ID,
 	})
 	if err != nil {
-		return h.reject(ctx, log, r.ID, err), nil
+		return h.reject(ctx, r, now, err), nil
 	}
-	h.Metrics.Count("Recorded", outcomes[claimed.Outcome], 1)
-	log.InfoContext(ctx, "callout recorded", "outcome", outcomes[claimed.Outcome], "idempotency_key", callout.Key, "requested_by", callout.RequestedBy)
-
+	ctx = order.WithCorrelation(ctx, claimed.Record.CorrelationID)
+	outcome := claimed.Outcome.String()
+	h.Metrics.Count(telemetry.CalloutsRecorded, outcome, 1)
+	if claimed.Outcome == order.Created || claimed.Outcome == order.Reopened {
+		h.Metrics.Count(telemetry.OrdersBegun, "", 1)
+	}
 	wait, applied := h.waitFor(r.Header("Prefer"))
-	return answer(r.ID, h.watch(ctx, claimed.Record, wait), applied), nil
+	recorded := h.Now()
+	if wait == 0 || !claimed.Record.State.Open() {
+		h.answered(recorded.Sub(now), http.StatusOK)
+	}
+	h.Metrics.Flush(ctx, h.Log, slog.LevelInfo, "callout recorded", outcome, h.named(r,
+		slog.String("idempotency_key", callout.Key), slog.String("requested_by", callout.RequestedBy))...)
+	if wait == 0 || !claimed.Record.State.Open() {
+		return answer(r.ID, claimed.Record, applied), nil
+	}
+	// The line of the callout is written by now: what ends the wait cannot lose it.
+	last := h.watch(ctx, claimed.Record, wait)
+	took := h.Now().Sub(now)
+	h.answered(max(took-wait, recorded.Sub(now)), http.StatusOK)
+	h.Metrics.Flush(ctx, h.Log, slog.LevelInfo, "callout answered", "", h.named(r, slog.String("state", string(last.State)), slog.Duration("took", took))...)
+	return answer(r.ID, last, applied), nil
+}
+
+// named puts the request's id before the attributes of a line.
+func (h *Handler) named(r httpapi.Request, attrs ...slog.Attr) []slog.Attr {
+	return append([]slog.Attr{slog.String("request_id", r.ID)}, attrs...)
+}
+
+// answered counts a callout that is answered with the status, after took beyond
+// the wait that was asked for.
+func (h *Handler) answered(took time.Duration, status int) {
+	h.Metrics.Count(telemetry.Callouts, "", 1)
+	h.Metrics.Duration(telemetry.CalloutTime, took)
+	if took > slow || status >= http.StatusInternalServerError {
+		h.Metrics.Count(telemetry.CalloutsSlow, "", 1)
+	}
 }
 
 // ping answers the test call of Salesforce's set-up page with the refusal that a
 // callout would meet, or with the org that is served. It reads and writes
 // nothing but the secret.
-func (h *Handler) ping(ctx context.Context, log *slog.Logger, requestID string, r webhook.Request, now time.Time) httpapi.Response {
-	if err := h.Verifier.Ping(ctx, r, now); err != nil {
-		return h.reject(ctx, log.With("source_ip", r.SourceIP), requestID, err)
+func (h *Handler) ping(ctx context.Context, r httpapi.Request, w webhook.Request, now time.Time) httpapi.Response {
+	if err := h.Verifier.Ping(ctx, w, now); err != nil {
+		return h.refuse(ctx, r, err)
 	}
+	h.Metrics.Flush(ctx, h.Log, slog.LevelInfo, "ping", "", h.named(r)...)
 	return httpapi.JSON(http.StatusOK, pong{true, h.Verifier.OrgID}, nil)
 }
 
-// outcomes spells the outcomes of a claim for logs and metrics.
-var outcomes = map[order.Outcome]string{
-	order.Created:            "created",
-	order.AlreadyOpen:        "already_open",
-	order.AlreadyProvisioned: "already_provisioned",
-	order.StoredFailure:      "stored_failure",
-	order.Reopened:           "reopened",
+// reject answers a callout that was not recorded.
+func (h *Handler) reject(ctx context.Context, r httpapi.Request, began time.Time, err error) httpapi.Response {
+	h.answered(h.Now().Sub(began), fault.CodeOf(err).Info().Status)
+	return h.refuse(ctx, r, err)
 }
 
-// reject answers a callout that was not recorded.
-func (h *Handler) reject(ctx context.Context, log *slog.Logger, requestID string, err error) httpapi.Response {
+// refuse answers, counts and logs a request that did not pass.
+func (h *Handler) refuse(ctx context.Context, r httpapi.Request, err error) httpapi.Response {
 	headers := map[string]string{}
-	switch fault.CodeOf(err) {
+	code := fault.CodeOf(err)
+	switch code {
 	case fault.TryAgain:
 		headers["Retry-After"] = httpapi.Seconds(retrySoon)
 	case fault.TooManyRequests:
 		headers["Retry-After"] = httpapi.Seconds(retryFlood)
 	}
-	return httpapi.Reject(ctx, log, h.Metrics, "callout", requestID, err, headers)
+	h.Metrics.Count(telemetry.CalloutsRejected, string(code), 1)
+	if code.Info().Security {
+		h.Metrics.Count(telemetry.SecurityEvents, string(code), 1)
+	}
+	h.Metrics.Flush(ctx, h.Log, httpapi.LevelOf(code), "callout rejected", string(code), h.named(r, slog.String("source_ip", r.SourceIP), slog.Any("err", err))...)
+	return httpapi.Problem(r.ID, err, headers)
 }
 
 // waitFor says how long to wait for the end, and which preferences that honours

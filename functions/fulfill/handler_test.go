@@ -26,6 +26,7 @@ import (
 	"orderbridge/shared/lambdaenv"
 	"orderbridge/shared/order"
 	"orderbridge/shared/telemetry"
+	"orderbridge/shared/telemetry/telemetrytest"
 	"orderbridge/shared/webhook"
 )
 
@@ -110,10 +111,12 @@ func newBench(t testing.TB, claims Claims, k webhook.Keys, c webhook.Config) ben
 	var out bytes.Buffer
 	w := &lockedWriter{w: &out}
 	clock := func() time.Time { return noon }
+	metrics := telemetry.NewMeter(w, "test", "fulfill", clock)
+	v.Signed = signed(metrics)
 	return bench{&Handler{
 		Verifier: v, Claims: claims, Now: clock, Sleep: func(context.Context, time.Duration) error { return nil },
 		Log:     telemetry.NewLogger(w, slog.LevelDebug, "fulfill"),
-		Metrics: telemetry.NewMetrics(w, "fulfill", clock),
+		Metrics: metrics,
 	}, &out}
 }
 
@@ -131,15 +134,13 @@ func (l *lockedWriter) Write(p []byte) (int, error) {
 // counted returns how often the metric was written with the code.
 func (b bench) counted(t testing.TB, metric, code string) int {
 	t.Helper()
+	values, err := telemetrytest.Values(b.out.String(), metric, code)
+	if err != nil {
+		t.Fatal(err)
+	}
 	n := 0
-	for line := range strings.Lines(b.out.String()) {
-		var m map[string]any
-		if err := json.Unmarshal([]byte(line), &m); err != nil {
-			t.Fatalf("a line is no JSON: %s", line)
-		}
-		if m[metric] == 1.0 && m["code"] == code {
-			n++
-		}
+	for _, v := range values {
+		n += int(v)
 	}
 	return n
 }
@@ -247,7 +248,8 @@ func TestRecordedEventsAreAccepted(t *testing.T) {
 		t.Run(file, func(t *testing.T) {
 			claims := &book{}
 			b := newBench(t, claims, bothKeys, webhook.Config{})
-			res := b.do(t, recorded(t, file))
+			e := recorded(t, file)
+			res := b.do(t, e)
 			if res.StatusCode != 202 {
 				t.Fatalf("got %d %s", res.StatusCode, res.Body)
 			}
@@ -257,12 +259,12 @@ func TestRecordedEventsAreAccepted(t *testing.T) {
 			c := claims.claims[0]
 			want := order.Claim{
 				ID: orderID(t), Nonce: "0123456789abcdef0123456789abcdef", NonceExpiry: noon.Add(10*time.Minute + webhook.ClockSkew),
-				Key: "provision-801000000000001AAA-1", By: c.By, SignedAt: noon, Now: noon,
+				Key: "provision-801000000000001AAA-1", By: c.By, SignedAt: noon, Now: noon, RequestID: e.RequestContext.RequestID,
 			}
 			if c != want || len(c.By) != 32 {
 				t.Errorf("claimed %+v, want %+v", c, want)
 			}
-			if b.counted(t, "Recorded", "created") != 1 {
+			if b.counted(t, "CalloutsRecorded", "created") != 1 {
 				t.Errorf("no metric of the recorded callout: %s", b.out)
 			}
 		})
@@ -369,7 +371,7 @@ func TestVectorsThroughTheHandler(t *testing.T) {
 			if len(claims.claims) != 0 {
 				t.Error("a refusal left a trace in the table")
 			}
-			if b.counted(t, "Rejected", v.code) != 1 {
+			if b.counted(t, "CalloutsRejected", v.code) != 1 {
 				t.Errorf("no metric with the code: %s", b.out)
 			}
 			if !strings.Contains(b.out.String(), `"msg":"callout rejected","function":"fulfill","request_id":"request-of-vector"`) {
@@ -399,7 +401,7 @@ func TestAPingIsCheckedAndRecordedNowhere(t *testing.T) {
 		if len(claims.claims) != 0 {
 			t.Error("a ping was recorded")
 		}
-		if b.counted(t, "Rejected", string(fault.SignatureInvalid)) != 1 {
+		if b.counted(t, "CalloutsRejected", string(fault.SignatureInvalid)) != 1 {
 			t.Errorf("no metric with the code: %s", b.out)
 		}
 	}
@@ -519,7 +521,7 @@ func TestAnswersOfTheClaimThatAreRefusals(t *testing.T) {
 			if strings.Contains(res.Body, "the table said so") {
 				t.Errorf("the answer tells the cause: %s", res.Body)
 			}
-			if b.counted(t, "Rejected", string(c.code)) != 1 {
+			if b.counted(t, "CalloutsRejected", string(c.code)) != 1 {
 				t.Errorf("no metric: %s", b.out)
 			}
 		})
@@ -674,5 +676,5 @@ var discard = Handler{
 	Now:     func() time.Time { return noon },
 	Sleep:   func(context.Context, time.Duration) error { return nil },
 	Log:     slog.New(slog.DiscardHandler),
-	Metrics: telemetry.NewMetrics(io.Discard, "fulfill", func() time.Time { return noon }),
+	Metrics: telemetry.NewMeter(io.Discard, "test", "fulfill", func() time.Time { return noon }),
 }

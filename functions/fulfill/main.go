@@ -20,6 +20,7 @@ import (
 	"orderbridge/shared/lambdaenv"
 	"orderbridge/shared/secret"
 	"orderbridge/shared/store"
+	"orderbridge/shared/telemetry"
 	"orderbridge/shared/webhook"
 )
 
@@ -36,12 +37,13 @@ func wire(ctx context.Context, getenv func(string) string, out io.Writer) (*Hand
 	}
 	keys := secret.NewWebhook(secretsmanager.NewFromConfig(env.AWS), c.WebhookSecretID, c.RotationOverlap, env.Clock.Now, func(why error) {
 		env.Log.ErrorContext(ctx, "previous signing secret not used: callouts that it signed are refused", "err", why)
-		env.Metrics.Count("PreviousSecretDropped", "", 1)
+		env.Metrics.Count(telemetry.PreviousSecretDropped, "", 1)
 	})
 	verifier, err := webhook.New(keys, webhook.Config(c.Webhook))
 	if err != nil {
 		return nil, err
 	}
+	verifier.Signed = signed(env.Metrics)
 	table, err := store.New(dynamodb.NewFromConfig(env.AWS), c.TableName)
 	if err != nil {
 		return nil, err
@@ -49,4 +51,16 @@ func wire(ctx context.Context, getenv func(string) string, out io.Writer) (*Hand
 	return &Handler{
 		Verifier: verifier, Claims: table, Now: env.Clock.Now, Sleep: env.Clock.Sleep, Log: env.Log, Metrics: env.Metrics, Wait: c.Wait,
 	}, nil
+}
+
+// signed counts the signatures that hold; those by the secret before the last
+// rotation by a code of their own.
+func signed(m *telemetry.Meter) func(previous bool) {
+	return func(previous bool) {
+		code := ""
+		if previous {
+			code = telemetry.CodePrevious
+		}
+		m.Count(telemetry.Signatures, code, 1)
+	}
 }

@@ -17,6 +17,7 @@ import (
 	"orderbridge/shared/fault"
 	"orderbridge/shared/order"
 	"orderbridge/shared/store"
+	"orderbridge/shared/telemetry"
 )
 
 // auditRequest asks for a comparison of the three books.
@@ -56,7 +57,7 @@ const (
 type clerk struct {
 	table interface {
 		Get(ctx context.Context, id order.ID) (order.Record, bool, error)
-		Failed(ctx context.Context, since time.Time) ([]store.FailedOrder, error)
+		Failed(ctx context.Context, since time.Time, most int) ([]store.FailedOrder, error)
 	}
 	orders interface {
 		ShownSince(ctx context.Context, since time.Time) (map[order.ID]order.Shown, error)
@@ -65,7 +66,7 @@ type clerk struct {
 		Page(ctx context.Context, l order.Listing) (order.Page, error)
 		Order(ctx context.Context, whmcsOrderID string, clientID int64) (order.BillingOrder, bool, error)
 	}
-	meter meter
+	meter counter
 	now   func() time.Time
 }
 
@@ -113,7 +114,7 @@ func (c *clerk) audit(ctx context.Context, q auditRequest) (any, error) {
 		out.Next = ""
 	}
 	for _, class := range audit.Classes() {
-		c.meter.Count("BooksDiffer", string(class), counts[class])
+		c.meter.Count(telemetry.BooksDiffer, string(class), counts[class])
 	}
 	return out, nil
 }
@@ -163,7 +164,7 @@ func (c *clerk) orderIDs(ctx context.Context, b audit.Books) ([]order.ID, error)
 			}
 		}
 	}
-	failed, err := c.table.Failed(ctx, b.Since)
+	failed, err := c.table.Failed(ctx, b.Since, 0)
 	if err != nil {
 		return nil, fmt.Errorf("list failed orders: %w", err)
 	}

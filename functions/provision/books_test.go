@@ -12,6 +12,7 @@ import (
 	"orderbridge/shared/fault"
 	"orderbridge/shared/order"
 	"orderbridge/shared/store"
+	"orderbridge/shared/telemetry"
 )
 
 // shelf holds the three books in memory.
@@ -30,7 +31,7 @@ func (s *shelf) Get(_ context.Context, id order.ID) (order.Record, bool, error) 
 	r, ok := s.table[id]
 	return r, ok, nil
 }
-func (s *shelf) Failed(context.Context, time.Time) ([]store.FailedOrder, error) { return nil, nil }
+func (s *shelf) Failed(context.Context, time.Time, int) ([]store.FailedOrder, error) { return nil, nil }
 func (s *shelf) ShownSince(context.Context, time.Time) (map[order.ID]order.Shown, error) {
 	return s.shown, nil
 }
@@ -51,8 +52,7 @@ func (s *shelf) Order(_ context.Context, id string, _ int64) (order.BillingOrder
 	s.gets++
 	return order.BillingOrder{ID: id, Status: order.BillingActive}, id == "1007", nil
 }
-func (s *shelf) Count(_, code string, n int)            { s.counts[code] += n }
-func (s *shelf) Duration(string, string, time.Duration) {}
+func (s *shelf) Count(_ telemetry.Metric, code string, n int) { s.counts[code] += n }
 
 var auditedAt = time.Date(2026, 11, 28, 3, 0, 0, 0, time.UTC)
 

@@ -5,14 +5,15 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
-	"strings"
 	"time"
 
 	"github.com/aws/aws-lambda-go/events"
 
+	"orderbridge/shared/fault"
 	"orderbridge/shared/order"
 	"orderbridge/shared/provision"
 	"orderbridge/shared/store"
+	"orderbridge/shared/telemetry"
 )
 
 // runner carries one order as far as it can go.
@@ -20,20 +21,19 @@ type runner interface {
 	Run(ctx context.Context, id order.ID) (provision.Result, error)
 }
 
-// meter counts what happened; names and dimensions are bounded.
-type meter interface {
-	Count(name, code string, n int)
-	Duration(name, code string, d time.Duration)
+// counter counts what happened (telemetry.Meter).
+type counter interface {
+	Count(name telemetry.Metric, code string, n int)
 }
 
 // handler turns queue messages and clock ticks into hints for the engine.
 type handler struct {
 	engine  runner
 	desk    *desk
-	store   provision.DueStore
+	store   ledger
 	hints   provision.Hints
 	workers int
-	meter   meter
+	meter   *telemetry.Meter
 	log     *slog.Logger
 	now     func() time.Time
 	sleep   func(ctx context.Context, d time.Duration) error
@@ -70,6 +70,7 @@ func (h *handler) Handle(ctx context.Context, raw json.RawMessage) (any, error) 
 		return nil, fmt.Errorf("read event: %w", err)
 	}
 	if e.asked() {
+		defer h.meter.FlushMetrics()
 		return h.desk.answer(ctx, e.question)
 	}
 	if e.Records == nil {
@@ -90,35 +91,39 @@ func (h *handler) message(ctx context.Context, m events.SQSMessage) error {
 	if !readable || !ok {
 		// No redelivery can make it readable; the order, if there is one, is
 		// found by the clock.
-		h.log.ErrorContext(ctx, "hint dropped: not readable", "messageId", m.MessageId)
-		h.meter.Count("HintUnreadable", "", 1)
+		h.meter.Count(telemetry.HintsUnreadable, "", 1)
+		h.meter.Flush(ctx, h.log, slog.LevelError, "hint dropped: not readable", "", slog.String("messageId", m.MessageId))
 		return nil
 	}
+	ctx = order.WithID(ctx, id)
 	began := h.now()
 	res, err := h.engine.Run(ctx, id)
 	if err != nil {
+		code := string(fault.CodeOf(err))
+		h.meter.Count(telemetry.RunsBroken, code, 1)
+		h.meter.Flush(ctx, h.log, slog.LevelError, "run broken", code, slog.Any("err", err))
 		return fmt.Errorf("run order %s: %w", id, err)
 	}
-	h.meter.Count("Run"+title(string(res.End)), string(res.Code), 1)
-	switch res.End {
-	case provision.EndProvisioned:
-		h.meter.Duration("TimeToProvision", "", h.now().Sub(res.Record.OpenedAt))
-		fallthrough
-	case provision.EndFailed, provision.EndParked:
-		h.meter.Duration("RunTime", "", h.now().Sub(began))
-	}
+	h.ended(ctx, res, h.now().Sub(began))
 	return nil
 }
 
 func (h *handler) tick(ctx context.Context) error {
 	began := h.now()
-	for {
+	h.gauge(ctx, began)
+	for first := true; ; first = false {
 		sent, err := provision.Tick(ctx, h.store, h.hints, h.now(), h.workers, h.log)
-		if err != nil {
-			return fmt.Errorf("tick: %w", err)
+		if first && err == nil {
+			h.meter.Count(telemetry.Tick, "", 1)
 		}
 		if sent > 0 {
-			h.meter.Count("HintsSent", "", sent)
+			h.meter.Count(telemetry.HintsSent, "", sent)
+		}
+		// Each time, not at the end alone: what the minute's alarms read must not
+		// wait for a backlog.
+		h.meter.FlushMetrics()
+		if err != nil {
+			return fmt.Errorf("tick: %w", err)
 		}
 		if sent == 0 || h.now().Sub(began) > drainFor {
 			return nil
@@ -127,13 +132,4 @@ func (h *handler) tick(ctx context.Context) error {
 			return nil //nolint:nilerr // the invocation ends; the next tick goes on
 		}
 	}
-}
-
-// title turns an end such as not_due into NotDue, as metrics are spelled.
-func title(s string) string {
-	var b strings.Builder
-	for part := range strings.SplitSeq(s, "_") {
-		b.WriteString(strings.ToUpper(part[:1]) + part[1:])
-	}
-	return b.String()
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -17,6 +18,9 @@ import (
 	"orderbridge/shared/fault"
 	"orderbridge/shared/order"
 	"orderbridge/shared/provision"
+	"orderbridge/shared/store"
+	"orderbridge/shared/telemetry"
+	"orderbridge/shared/telemetry/telemetrytest"
 )
 
 type engine struct {
@@ -35,6 +39,9 @@ type dueStore struct {
 	control order.Control
 	due     []order.ID
 	asked   []int
+	open    []order.Record
+	openErr error
+	ended   []store.FailedOrder
 }
 
 func (d *dueStore) Control(context.Context, order.Side) (order.Control, error) { return d.control, nil }
@@ -64,19 +71,42 @@ func (q *sqsFake) SendMessageBatch(_ context.Context, in *sqs.SendMessageBatchIn
 	return &sqs.SendMessageBatchOutput{Successful: make([]types.SendMessageBatchResultEntry, len(in.Entries))}, nil
 }
 
-type counts map[string]int
+func (d *dueStore) Open(_ context.Context, most int) ([]order.Record, int, error) {
+	return d.open[:min(most, len(d.open))], len(d.open), d.openErr
+}
+func (d *dueStore) Failed(context.Context, time.Time, int) ([]store.FailedOrder, error) {
+	return d.ended, nil
+}
 
-func (c counts) Count(name, _ string, n int)              { c[name] += n }
-func (c counts) Duration(name, _ string, _ time.Duration) { c[name]++ }
+// written is what the function wrote.
+type written struct {
+	bytes.Buffer
+	t *testing.T
+}
 
-func setup() (*handler, *engine, *dueStore, *sqsFake, counts) {
-	e, d, q, c := &engine{}, &dueStore{}, &sqsFake{waiting: "0"}, counts{}
+// sum adds up a metric; code "" takes every code.
+func (w *written) sum(name telemetry.Metric, code string) (sum float64) {
+	w.t.Helper()
+	values, err := telemetrytest.Values(w.String(), string(name), code)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	for _, v := range values {
+		sum += v
+	}
+	return sum
+}
+
+func setup(t *testing.T) (*handler, *engine, *dueStore, *sqsFake, *written) {
+	e, d, q, out := &engine{}, &dueStore{}, &sqsFake{waiting: "0"}, &written{t: t}
 	now := time.Date(2026, 11, 24, 0, 0, 0, 0, time.UTC)
+	clock := func() time.Time { return now }
 	return &handler{
-		engine: e, store: d, hints: &queue{client: q, url: "q"}, workers: 2, meter: c, log: slog.New(slog.DiscardHandler),
-		now:   func() time.Time { return now },
+		engine: e, store: d, hints: &queue{client: q, url: "q"}, workers: 2,
+		meter: telemetry.NewMeter(out, "test", "provision", clock), log: telemetry.NewLogger(out, slog.LevelInfo, "provision"),
+		now:   clock,
 		sleep: func(_ context.Context, d time.Duration) error { now = now.Add(d); return nil },
-	}, e, d, q, c
+	}, e, d, q, out
 }
 
 func recorded(t *testing.T, name string) json.RawMessage {
@@ -98,30 +128,30 @@ func message(t *testing.T, body string) json.RawMessage {
 }
 
 func TestMessageRunsItsOrder(t *testing.T) {
-	h, e, _, _, c := setup()
+	h, e, _, _, c := setup(t)
 	e.res = provision.Result{End: provision.EndProvisioned}
 	if _, err := h.Handle(t.Context(), recorded(t, "sqs.json")); err != nil {
 		t.Fatal(err)
 	}
-	if !slices.Equal(e.ran, []string{"801000000000001AAA"}) || c["RunProvisioned"] != 1 || c["TimeToProvision"] != 1 {
-		t.Errorf("ran %v, metrics %v", e.ran, c)
+	if !slices.Equal(e.ran, []string{"801000000000001AAA"}) || c.sum(telemetry.OrdersProvisioned, "") != 1 || c.sum(telemetry.OrdersEnded, "") != 1 {
+		t.Errorf("ran %v, metrics %s", e.ran, c)
 	}
 }
 
 func TestUnreadableMessageIsDroppedLoudly(t *testing.T) {
 	for _, body := range []string{"", "{", `{"pk":"control#whmcs"}`, `{"pk":"order#001000000000001AAA"}`, `{"pk":7}`, `{}`} {
-		h, e, _, _, c := setup()
+		h, e, _, _, c := setup(t)
 		if _, err := h.Handle(t.Context(), message(t, body)); err != nil {
 			t.Errorf("%q: %v", body, err)
 		}
-		if len(e.ran) != 0 || c["HintUnreadable"] != 1 {
-			t.Errorf("%q: ran %v, metrics %v", body, e.ran, c)
+		if len(e.ran) != 0 || c.sum(telemetry.HintsUnreadable, "") != 1 {
+			t.Errorf("%q: ran %v, metrics %s", body, e.ran, c)
 		}
 	}
 }
 
 func TestTableAwayKeepsTheHint(t *testing.T) {
-	h, e, _, _, _ := setup()
+	h, e, _, _, _ := setup(t)
 	e.err = fault.New(fault.StoreUnavailable, "")
 	if _, err := h.Handle(t.Context(), recorded(t, "sqs.json")); !errors.Is(err, fault.New(fault.StoreUnavailable, "")) {
 		t.Errorf("got %v", err)
@@ -142,7 +172,7 @@ func ids(t *testing.T, n int) []order.ID {
 }
 
 func TestTickTopsUpUntilNothingIsDue(t *testing.T) {
-	h, _, d, q, _ := setup()
+	h, _, d, q, _ := setup(t)
 	d.due = ids(t, 10)
 	if _, err := h.Handle(t.Context(), recorded(t, "schedule.json")); err != nil {
 		t.Fatal(err)
@@ -158,7 +188,7 @@ func TestTickTopsUpUntilNothingIsDue(t *testing.T) {
 // One shard of the index that does not answer keeps no order of the others
 // waiting.
 func TestTickHintsWhatTheOtherShardsHave(t *testing.T) {
-	h, _, d, q, _ := setup()
+	h, _, d, q, _ := setup(t)
 	d.due, d.failed = ids(t, 3), fault.Wrap(fault.StoreUnavailable, errors.New("shard 5"))
 	if _, err := h.Handle(t.Context(), recorded(t, "schedule.json")); fault.CodeOf(err) != fault.StoreUnavailable {
 		t.Errorf("got %v", err)
@@ -169,7 +199,7 @@ func TestTickHintsWhatTheOtherShardsHave(t *testing.T) {
 }
 
 func TestTickEndsWithTheMinute(t *testing.T) {
-	h, _, d, q, _ := setup()
+	h, _, d, q, _ := setup(t)
 	for range 10 {
 		d.due = append(d.due, ids(t, 20)...)
 	}
@@ -188,7 +218,7 @@ func TestTickSendsNothingWhile(t *testing.T) {
 		"enough hints wait":   func(_ *handler, _ *dueStore, q *sqsFake) { q.waiting = "4" },
 	} {
 		t.Run(name, func(t *testing.T) {
-			h, _, d, q, _ := setup()
+			h, _, d, q, _ := setup(t)
 			d.due = ids(t, 3)
 			set(h, d, q)
 			if _, err := h.Handle(t.Context(), recorded(t, "schedule.json")); err != nil {
@@ -202,7 +232,7 @@ func TestTickSendsNothingWhile(t *testing.T) {
 }
 
 func TestHintsGoInBatchesOfTen(t *testing.T) {
-	h, _, _, q, _ := setup()
+	h, _, _, q, _ := setup(t)
 	if err := h.hints.Send(t.Context(), ids(t, 23)); err != nil {
 		t.Fatal(err)
 	}

@@ -23,6 +23,7 @@ import (
 	"orderbridge/shared/salesforce"
 	"orderbridge/shared/secret"
 	"orderbridge/shared/store"
+	"orderbridge/shared/telemetry"
 	"orderbridge/shared/whmcs"
 )
 
@@ -47,7 +48,7 @@ func wire(ctx context.Context, getenv func(string) string, out io.Writer) (*hand
 	secrets := secretsmanager.NewFromConfig(env.AWS)
 	billing, err := whmcs.New(whmcs.Deps{
 		Credentials: secret.New(secrets, c.WHMCSSecretID, fault.WHMCSSecretUnavailable, secret.Object(whmcs.SecretMembers(), whmcs.ParseCredentials), clock.Now).Get,
-		Log:         env.Log, Now: clock.Now,
+		Log:         env.Log, Now: clock.Now, Called: env.Metrics.Called(telemetry.WhmcsCalls),
 	}, whmcs.Config(c.WHMCS))
 	if err != nil {
 		return nil, err
@@ -55,7 +56,8 @@ func wire(ctx context.Context, getenv func(string) string, out io.Writer) (*hand
 	orders, err := salesforce.Connect(ctx, salesforce.Deps{
 		Credentials: secret.New(secrets, c.SalesforceSecretID, fault.SalesforceSecretUnavailable, secret.Object(salesforce.SecretMembers(), salesforce.ParseCredentials), clock.Now).Get,
 		Log:         env.Log, Now: clock.Now,
-		Usage: func(u salesforce.Usage) { env.Metrics.Gauge("SalesforceAPIUsage", "", u.Share()) },
+		Called: env.Metrics.Called(telemetry.SalesforceCalls),
+		Usage:  func(u salesforce.Usage) { env.Metrics.Gauge(telemetry.SalesforceAPIUsage, "", u.Share()) },
 	}, salesforce.Config{
 		LoginURL: c.Salesforce.LoginURL, APIVersion: c.Salesforce.APIVersion, OrgID: c.Salesforce.OrgID, Optional: salesforce.Optional(c.Optional),
 	})

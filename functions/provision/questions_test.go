@@ -4,12 +4,14 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"io"
 	"testing"
 	"time"
 
 	"orderbridge/shared/fault"
 	"orderbridge/shared/order"
 	"orderbridge/shared/provision"
+	"orderbridge/shared/telemetry"
 )
 
 // office is everything that a desk asks, in memory.
@@ -58,7 +60,7 @@ func (o whmcsOffice) Diagnose(context.Context, map[int64][]order.Cycle, map[stri
 
 func (o *office) ask(t *testing.T, event string) string {
 	t.Helper()
-	h := &handler{desk: &desk{
+	h := &handler{meter: telemetry.NewMeter(io.Discard, "test", "provision", time.Now), desk: &desk{
 		engine: o, table: o, orders: salesforceOffice{o}, billing: whmcsOffice{o}, sides: map[string]prober{"whmcs": o}, skewed: func() error { return nil },
 	}}
 	out, err := h.Handle(t.Context(), json.RawMessage(event))

@@ -31,7 +31,7 @@ type Handler struct {
 	Orders  Orders
 	Now     func() time.Time
 	Log     *slog.Logger
-	Metrics *telemetry.Metrics
+	Metrics *telemetry.Meter
 	// AccountClaim is the claim that holds the caller's Salesforce account id.
 	AccountClaim string
 	// ResourceServer is the name that the issuer writes before a scope of its own
@@ -181,5 +181,8 @@ func (h *Handler) reject(ctx context.Context, log *slog.Logger, requestID string
 	if fault.CodeOf(err) == fault.TryAgain {
 		headers["Retry-After"] = httpapi.Seconds(retrySoon)
 	}
-	return httpapi.Reject(ctx, log, h.Metrics, "request", requestID, err, headers)
+	code := fault.CodeOf(err)
+	h.Metrics.Count(telemetry.ReadsRejected, string(code), 1)
+	h.Metrics.Flush(ctx, log, httpapi.LevelOf(code), "request rejected", string(code), slog.Any("err", err))
+	return httpapi.Problem(requestID, err, headers)
 }

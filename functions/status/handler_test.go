@@ -57,7 +57,7 @@ func newHandler(orders Orders) (*Handler, *bytes.Buffer) {
 	clock := func() time.Time { return noon }
 	return &Handler{
 		Orders: orders, Now: clock,
-		Log: telemetry.NewLogger(&out, slog.LevelDebug, "status"), Metrics: telemetry.NewMetrics(&out, "status", clock),
+		Log: telemetry.NewLogger(&out, slog.LevelDebug, "status"), Metrics: telemetry.NewMeter(&out, "test", "status", clock),
 		AccountClaim: "sf_account_id", ResourceServer: "https://orders.example",
 	}, &out
 }
@@ -270,7 +270,7 @@ func TestRefusals(t *testing.T) {
 			if c.code == fault.TryAgain && res.Headers["Retry-After"] == "" {
 				t.Error("no Retry-After")
 			}
-			if !strings.Contains(out.String(), `"code":"`+string(c.code)+`"`) || !strings.Contains(out.String(), `"Rejected":1`) {
+			if !strings.Contains(out.String(), `"code":"`+string(c.code)+`"`) || !strings.Contains(out.String(), `"ReadsRejected":1`) {
 				t.Errorf("no log line or metric: %s", out)
 			}
 		})

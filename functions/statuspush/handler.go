@@ -20,7 +20,7 @@ import (
 type Handler struct {
 	Pusher  *writeback.Pusher
 	Log     *slog.Logger
-	Metrics *telemetry.Metrics
+	Metrics *telemetry.Meter
 	Now     func() time.Time
 }
 
@@ -53,7 +53,12 @@ func (h *Handler) Handle(ctx context.Context, raw json.RawMessage) (any, error) 
 	case kind.Records != nil:
 		return h.stream(ctx, kind.Records), nil
 	case kind.Source == sourceScheduler || kind.Source == sourceSweep:
-		return h.sweep(ctx, kind.Source == sourceSweep)
+		defer h.Metrics.FlushMetrics()
+		out, err := h.sweep(ctx, kind.Source == sourceSweep)
+		if kind.Source == sourceScheduler {
+			h.gauge(ctx)
+		}
+		return out, err
 	}
 	return nil, fmt.Errorf("the event is neither a stream batch nor a schedule: source %.40q", kind.Source)
 }
@@ -99,7 +104,7 @@ func (h *Handler) stream(ctx context.Context, batch []streamRecord) events.Dynam
 			report(sequence[i])
 		}
 	}
-	h.Log.InfoContext(ctx, "stream batch", "records", len(batch), "changes", len(changes), "again", len(out.BatchItemFailures))
+	h.Metrics.Flush(ctx, h.Log, slog.LevelInfo, "stream batch", "", slog.Int("records", len(batch)), slog.Int("again", len(out.BatchItemFailures)))
 	return out
 }
 
@@ -126,10 +131,10 @@ func (h *Handler) sweep(ctx context.Context, atOnce bool) (any, error) {
 		if s.Asked > 0 {
 			h.Log.InfoContext(ctx, "sweep", "side", side.name, "asked", s.Asked, "same", s.Same, "pushed", s.Pushed, "bumped", s.Bumped, "unknown", s.Unknown, "left", s.Left)
 		}
-		h.Metrics.Count("StatusSwept", "", s.Pushed+s.Bumped)
+		h.Metrics.Count(telemetry.StatusSwept, "", s.Pushed+s.Bumped)
 		if err != nil {
 			h.Log.WarnContext(ctx, "sweep not finished", "side", side.name, "code", string(fault.CodeOf(err)), "error", err)
-			h.Metrics.Count("StatusSweepFailed", string(fault.CodeOf(err)), 1)
+			h.Metrics.Count(telemetry.StatusSweepFailed, string(fault.CodeOf(err)), 1)
 		}
 		// A side that does not serve has an alarm of its own, and the next minute
 		// goes on; a person who asks is told.

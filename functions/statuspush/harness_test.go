@@ -100,13 +100,13 @@ func newWorld(t *testing.T) *world {
 func (w *world) process(maxRows int) *Handler {
 	w.t.Helper()
 	log := telemetry.NewLogger(w.out, nil, "statuspush")
-	metrics := telemetry.NewMetrics(w.out, "statuspush", time.Now)
+	metrics := telemetry.NewMeter(w.out, "test", "statuspush", time.Now)
 	org, err := salesforce.New(salesforce.Deps{
 		HTTP: &http.Client{Transport: w.sim.Transport()},
 		Credentials: func(context.Context) (salesforce.Credentials, error) {
 			return salesforce.Credentials{ClientID: testClient, ClientSecret: testSecret}, nil
 		},
-		Now: time.Now, Log: log,
+		Now: time.Now, Log: log, Called: metrics.Called(telemetry.SalesforceCalls),
 	}, salesforce.Config{LoginURL: "http://127.0.0.1:8082", APIVersion: "67.0", Timeout: callTimeout})
 	if err != nil {
 		w.t.Fatal(err)
@@ -117,7 +117,7 @@ func (w *world) process(maxRows int) *Handler {
 	}
 	pusher, err := writeback.New(writeback.Deps{
 		Salesforce: org, Items: w.table, Breaker: switches, Dead: deadLetters{w.letters, "queue"},
-		Metrics: metrics, Log: log, Now: time.Now, Sleep: lambdaenv.Clock{}.Sleep, RetryBase: time.Minute, MaxRows: maxRows,
+		Meter: meter{metrics, time.Now}, Log: log, Now: time.Now, Sleep: lambdaenv.Clock{}.Sleep, RetryBase: time.Minute, MaxRows: maxRows,
 	})
 	if err != nil {
 		w.t.Fatal(err)

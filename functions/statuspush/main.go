@@ -26,6 +26,7 @@ import (
 	"orderbridge/shared/salesforce"
 	"orderbridge/shared/secret"
 	"orderbridge/shared/store"
+	"orderbridge/shared/telemetry"
 	"orderbridge/shared/writeback"
 )
 
@@ -43,7 +44,8 @@ func wire(ctx context.Context, getenv func(string) string, out io.Writer) (*Hand
 	credentials := secret.New(secretsmanager.NewFromConfig(env.AWS), c.SalesforceSecretID, fault.SalesforceSecretUnavailable, secret.Object(salesforce.SecretMembers(), salesforce.ParseCredentials), env.Clock.Now)
 	org, err := salesforce.Connect(ctx, salesforce.Deps{
 		Credentials: credentials.Get, Now: env.Clock.Now, Log: env.Log,
-		Usage: func(u salesforce.Usage) { env.Metrics.Gauge("SalesforceAPIUsage", "", u.Share()) },
+		Called: env.Metrics.Called(telemetry.SalesforceCalls),
+		Usage:  func(u salesforce.Usage) { env.Metrics.Gauge(telemetry.SalesforceAPIUsage, "", u.Share()) },
 	}, salesforce.Config{
 		LoginURL: c.Salesforce.LoginURL, APIVersion: c.Salesforce.APIVersion, OrgID: c.Salesforce.OrgID, Timeout: callTimeout,
 	})
@@ -60,8 +62,8 @@ func wire(ctx context.Context, getenv func(string) string, out io.Writer) (*Hand
 	}
 	pusher, err := writeback.New(writeback.Deps{
 		Salesforce: org, Items: table, Breaker: switches,
-		Dead:    deadLetters{sqs.NewFromConfig(env.AWS), c.DeadLetterURL},
-		Metrics: env.Metrics, Log: env.Log, Now: env.Clock.Now, Sleep: env.Clock.Sleep, RetryBase: c.RetryBase,
+		Dead:  deadLetters{sqs.NewFromConfig(env.AWS), c.DeadLetterURL},
+		Meter: meter{env.Metrics, env.Clock.Now}, Log: env.Log, Now: env.Clock.Now, Sleep: env.Clock.Sleep, RetryBase: c.RetryBase,
 	})
 	if err != nil {
 		return nil, err

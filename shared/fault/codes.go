@@ -143,6 +143,9 @@ type Info struct {
 	Advice string
 	// Review is set where something may exist in WHMCS and a person must search it.
 	Review bool
+	// Security is set where somebody without the right to it may have tried: a
+	// wrong sender, or a callout that is not fresh. Its count has an alarm.
+	Security bool
 	// OnCall is what the on-call engineer does, by recovery point. A code that a
 	// person must review has a guide for each point at which it can occur.
 	OnCall []Guide
@@ -197,6 +200,10 @@ func (c Code) OnCall(point string) Guide {
 	guide.Seen = cmp.Or(guide.Seen, i.Seen)
 	return guide
 }
+
+// NeedsPerson reports whether an order that failed with c waits for a decision of
+// a person: something may exist in WHMCS, or a module failed there.
+func (c Code) NeedsPerson() bool { return c.Info().Review || c == ModuleFailed }
 
 // Kind returns the kind of c.
 func (c Code) Kind() Kind { return c.Info().Kind }

@@ -9,7 +9,6 @@ package httpapi
 
 import (
 	"cmp"
-	"context"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -173,23 +172,13 @@ func Problem(requestID string, err error, headers map[string]string) Response {
 	return problemOf(code.Info().Status, requestID, code, detail, headers)
 }
 
-// Counter counts by name and code.
-type Counter interface {
-	Count(name, code string, n int)
-}
-
-// Reject answers err as Problem does, and logs and counts it. what says in the
-// log what was rejected; a code that is no fault of the caller is an error
-// there.
-func Reject(ctx context.Context, log *slog.Logger, c Counter, what, requestID string, err error, headers map[string]string) Response {
-	code := fault.CodeOf(err)
-	level := slog.LevelWarn
-	if code.Kind() != fault.Rejected {
-		level = slog.LevelError
+// LevelOf is the level at which the log tells of a request that was answered with
+// code: one that is no fault of the caller is an error.
+func LevelOf(code fault.Code) slog.Level {
+	if code.Kind() == fault.Rejected {
+		return slog.LevelWarn
 	}
-	log.Log(ctx, level, what+" rejected", "code", string(code), "err", err)
-	c.Count("Rejected", string(code), 1)
-	return Problem(requestID, err, headers)
+	return slog.LevelError
 }
 
 // Failure answers the stored failure of an order: 422 with the order's code

@@ -9,6 +9,7 @@
 package lambdaenv
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -25,11 +26,12 @@ type Env struct {
 	AWS     aws.Config
 	Clock   Clock
 	Log     *slog.Logger
-	Metrics *telemetry.Metrics
+	Metrics *telemetry.Meter
 }
 
 // New returns the Env of the function that getenv describes. Log lines of level
-// and above, and metrics, go to out. It fails, naming the variable, when the
+// and above, and metrics, go to out; STACK_NAME says of which installation they
+// are ("local" where it is empty). It fails, naming the variable, when the
 // region or the credentials are missing.
 func New(function string, level slog.Leveler, getenv func(string) string, out io.Writer) (*Env, error) {
 	cfg, err := awsConfig(getenv)
@@ -41,7 +43,7 @@ func New(function string, level slog.Leveler, getenv func(string) string, out io
 		AWS:     cfg,
 		Clock:   clock,
 		Log:     telemetry.NewLogger(out, level, function),
-		Metrics: telemetry.NewMetrics(out, function, clock.Now),
+		Metrics: telemetry.NewMeter(out, cmp.Or(getenv("STACK_NAME"), "local"), function, clock.Now),
 	}, nil
 }
 

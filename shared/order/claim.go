@@ -24,6 +24,9 @@ type Claim struct {
 	// order failed consents to nothing that came after it. Zero: not known.
 	SignedAt time.Time
 	Now      time.Time
+	// RequestID names the request in the log of the gateway and of fulfill; may be
+	// empty.
+	RequestID string
 }
 
 // Outcome says what the callout met.
@@ -73,10 +76,16 @@ func NewRecord(c Claim) Record {
 	r := Record{
 		ID: c.ID, State: Queued, RecoveryPoint: PointNone, Signal: SignalQueued, Seq: Seq(0).Next(now), Version: 1,
 		OpenedAt: now, DueAt: now, Keys: []string{c.Key}, Nonces: map[string]Nonce{c.Nonce: c.nonce(Created)},
-		AccountID: c.AccountID, CreatedAt: now, UpdatedAt: now,
+		AccountID: c.AccountID, CorrelationID: c.correlation(), CreatedAt: now, UpdatedAt: now,
 	}
 	return r.line(c.Entry(Created, ""))
 }
+
+// maxCorrelation bounds what is kept of a request's id in characters; the
+// gateway's have 16.
+const maxCorrelation = 64
+
+func (c Claim) correlation() string { return Cut(c.RequestID, maxCorrelation) }
 
 func (c Claim) nonce(met Outcome) Nonce { return Nonce{Expiry: ms(c.NonceExpiry), By: c.By, Met: met} }
 
@@ -132,6 +141,7 @@ func (r Record) Claim(c Claim) (Record, Outcome, error) {
 		return r, met, nil
 	case Reopened:
 		r = r.again(now)
+		r.CorrelationID = c.correlation()
 	}
 	r.Keys = LastKeys(append(slices.Clone(r.Keys), c.Key))
 	r.AccountID = cmp.Or(r.AccountID, c.AccountID)

@@ -213,6 +213,10 @@ type Record struct {
 
 	History []Entry // oldest first
 
+	// CorrelationID is the request id of the callout that began or reopened the
+	// order: each log line of it names it. "" = none is known.
+	CorrelationID string
+
 	// Refusal: Salesforce does not take what it is to show of the order.
 	Refusal Refusal
 

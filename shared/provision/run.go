@@ -128,6 +128,7 @@ func (e *Engine) Run(ctx context.Context, id order.ID) (Result, error) {
 	default:
 		return Result{}, err
 	}
+	ctx = order.WithCorrelation(ctx, rec.CorrelationID)
 	w := &worker{Deps: e.d, cfg: e.cfg, modules: e.modules, stored: rec, rec: rec,
 		facts: facts{deadline: deadline, renewed: now, whmcs: whmcs, whmcsAt: asked, canary: whmcs.Probe}}
 	if rec.Search != nil {
@@ -141,11 +142,6 @@ func (e *Engine) Run(ctx context.Context, id order.ID) (Result, error) {
 		// The lease runs out and the clock comes back: nothing is lost.
 		end, err = EndUnstored, nil
 	}
-	e.d.Log.LogAttrs(ctx, slog.LevelInfo, "run ended",
-		slog.String("order_id", id.String()), slog.String("end", string(end)),
-		slog.String("state", string(w.stored.State)), slog.String("point", string(w.stored.RecoveryPoint)),
-		slog.Int64("fence", int64(w.stored.Fence)), slog.Int("attempts", w.stored.Attempts),
-		slog.String("code", string(w.stored.ErrorCode)))
 	return Result{End: end, Code: w.stored.ErrorCode, Record: w.stored}, err
 }
 

@@ -48,6 +48,9 @@ type Deps struct {
 	// while a sandbox is frozen.
 	Now func() time.Time
 	Log *slog.Logger
+	// Called, if not nil, is told of each call that was made or tried: the
+	// resource of the API (query, composite, sobjects, tooling) or token.
+	Called func(action string, err error)
 	// Usage, if not nil, is told the org's API usage after each call that
 	// states it (Sforce-Limit-Info).
 	Usage func(Usage)
@@ -115,6 +118,9 @@ func New(deps Deps, cfg Config) (*Client, error) {
 	cfg.LoginURL = strings.TrimRight(cfg.LoginURL, "/")
 	h := *deps.HTTP
 	h.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	if deps.Called == nil {
+		deps.Called = func(string, error) {}
+	}
 	c := &Client{cfg: cfg, deps: deps, http: &h, login: make(chan struct{}, 1)}
 	c.login <- struct{}{}
 	return c, nil
@@ -160,7 +166,8 @@ func (c *Client) data(ctx context.Context, method, path string, body, out any) e
 	return c.call(ctx, s, method, path, body, out)
 }
 
-func (c *Client) call(ctx context.Context, s *session, method, path string, body, out any) error {
+func (c *Client) call(ctx context.Context, s *session, method, path string, body, out any) (err error) {
+	defer func() { c.deps.Called(resource(path), err) }()
 	var payload io.Reader
 	if body != nil {
 		b, err := json.Marshal(body)
@@ -195,6 +202,15 @@ func (c *Client) call(ctx context.Context, s *session, method, path string, body
 		return unreadable(status, raw)
 	}
 	return nil
+}
+
+// resource names what a path of the data API is of: the part behind the version.
+func resource(path string) string {
+	path, _, _ = strings.Cut(path, "?")
+	if parts := strings.Split(path, "/"); len(parts) > 4 {
+		return parts[4]
+	}
+	return "other"
 }
 
 // oddMost is how many answers in a row that are none of the API's are a fault of

@@ -163,7 +163,8 @@ func (c *Client) current(ended *session) *session {
 	return nil
 }
 
-func (c *Client) logIn(ctx context.Context) (*session, error) {
+func (c *Client) logIn(ctx context.Context) (_ *session, err error) {
+	defer func() { c.deps.Called("token", err) }()
 	cred, err := c.deps.Credentials(ctx)
 	if err != nil {
 		if fault.CodeOf(err) == fault.Internal {

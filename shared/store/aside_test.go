@@ -43,7 +43,7 @@ func TestAnItemThatCannotBeReadIsSetAside(t *testing.T) {
 	if tries != 20 || item["state"].(*types.AttributeValueMemberS).Value != "failed" || item["error_code"].(*types.AttributeValueMemberS).Value != "not_processable" {
 		t.Fatalf("after %d tries: %v", tries, item)
 	}
-	if failed, err := s.Failed(t.Context(), time.Time{}); err != nil || len(failed) != 1 || failed[0].Code != fault.NotProcessable {
+	if failed, err := s.Failed(t.Context(), time.Time{}, 0); err != nil || len(failed) != 1 || failed[0].Code != fault.NotProcessable {
 		t.Errorf("listed: %+v, %v", failed, err)
 	}
 	delete(item, "add_until") // by hand

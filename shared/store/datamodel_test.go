@@ -43,10 +43,10 @@ func everything(t *testing.T) order.Record {
 		AccountID: "001000000000001AAA", WHMCSOrderID: "77", ServiceIDs: map[string][]string{"802000000000001AAA": {"5"}},
 		ErrorCode: fault.WHMCSBusy, ErrorMessage: "busy", ErrorAt: epoch.Add(8e9),
 		FirstAddAfter: 1004, Search: &order.Search{ClientID: 7, OfClient: readings, OfAll: readings},
-		History:   []order.Entry{{At: epoch, Event: "callout", Detail: "d", By: "b", Times: 2, First: epoch}},
-		Told:      order.Wait{Code: fault.WHMCSBusy, Message: "m", NextTry: epoch.Add(8e9)},
-		Refusal:   order.Refusal{Seq: 7, Since: epoch, Next: epoch.Add(1e9), Tries: 1, Code: fault.SalesforceRowLocked, Letter: true},
-		CreatedAt: epoch.Add(9e9), UpdatedAt: epoch.Add(10e9), ExpiresAt: epoch.Add(time.Hour).Truncate(time.Second),
+		History:       []order.Entry{{At: epoch, Event: "callout", Detail: "d", By: "b", Times: 2, First: epoch}},
+		Told:          order.Wait{Code: fault.WHMCSBusy, Message: "m", NextTry: epoch.Add(8e9)},
+		Refusal:       order.Refusal{Seq: 7, Since: epoch, Next: epoch.Add(1e9), Tries: 1, Code: fault.SalesforceRowLocked, Letter: true},
+		CorrelationID: "r-1", CreatedAt: epoch.Add(9e9), UpdatedAt: epoch.Add(10e9), ExpiresAt: epoch.Add(time.Hour).Truncate(time.Second),
 	}
 }
 

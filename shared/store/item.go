@@ -57,6 +57,7 @@ type Item struct {
 	Nonces  map[string]nonce `json:"nonces,omitempty"`
 	History []entry          `json:"history,omitempty"`
 
+	Correlation  string              `json:"correlation_id,omitempty"`
 	AccountID    string              `json:"account_id,omitempty"`
 	WHMCSOrderID string              `json:"whmcs_order_id,omitempty"`
 	ServiceIDs   map[string][]string `json:"whmcs_service_ids,omitempty"`
@@ -128,7 +129,7 @@ func ItemOf(r order.Record) Item {
 		FirstAddAt: millisOf(r.FirstAddAt), FirstAddAfter: r.FirstAddAfter, Search: searchOf(r.Search), Word: string(r.Word), AcceptedAt: millisOf(r.AcceptedAt),
 		Attempts: r.Attempts, Aborted: r.Aborted, OpenedAt: millisOf(r.OpenedAt), DueAt: millisOf(r.DueAt),
 		Keys: append([]string{}, r.Keys...), Nonces: make(map[string]nonce, len(r.Nonces)), History: entries(r.History),
-		AccountID: r.AccountID, WHMCSOrderID: r.WHMCSOrderID,
+		Correlation: r.CorrelationID, AccountID: r.AccountID, WHMCSOrderID: r.WHMCSOrderID,
 		ErrorCode: string(r.ErrorCode), ErrorMessage: r.ErrorMessage, ErrorAt: isoOf(r.ErrorAt),
 		CreatedAt: isoOf(r.CreatedAt), UpdatedAt: isoOf(r.UpdatedAt),
 	}
@@ -187,7 +188,7 @@ func (v Item) record() (order.Record, bool) {
 		FirstAddAt: v.FirstAddAt.time(), FirstAddAfter: v.FirstAddAfter, Search: v.Search.value(), Word: order.Word(v.Word), AcceptedAt: v.AcceptedAt.time(),
 		Attempts: v.Attempts, Aborted: v.Aborted, OpenedAt: v.OpenedAt.time(), DueAt: v.DueAt.time(),
 		Keys: order.LastKeys(v.Keys), Nonces: make(map[string]order.Nonce, len(v.Nonces)), History: order.LastLines(lines(v.History)),
-		AccountID: v.AccountID, WHMCSOrderID: v.WHMCSOrderID, ServiceIDs: v.ServiceIDs,
+		CorrelationID: v.Correlation, AccountID: v.AccountID, WHMCSOrderID: v.WHMCSOrderID, ServiceIDs: v.ServiceIDs,
 		ErrorCode: fault.Code(v.ErrorCode), ErrorMessage: v.ErrorMessage, ErrorAt: v.ErrorAt.time(),
 		CreatedAt: v.CreatedAt.time(), UpdatedAt: v.UpdatedAt.time(), ExpiresAt: v.ExpiresAt.time(),
 	}

@@ -41,17 +41,17 @@ func TestFailedOrdersAreListedNewestFirst(t *testing.T) {
 	open.State, open.DueAt = order.Waiting, epoch.Add(time.Hour)
 	e.stored(t, table, open)
 
-	got, err := s.Failed(t.Context(), time.Time{})
+	got, err := s.Failed(t.Context(), time.Time{}, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if d := cmp.Diff(want, got, cmp.AllowUnexported(order.ID{})); d != "" {
 		t.Errorf("failed (-want +got):\n%s", d)
 	}
-	if got, err = s.Failed(t.Context(), want[9].At); err != nil || len(got) != 10 {
+	if got, err = s.Failed(t.Context(), want[9].At, 0); err != nil || len(got) != 10 {
 		t.Errorf("since the tenth: %d, %v", len(got), err)
 	}
-	all, err := s.Open(t.Context())
+	all, _, err := s.Open(t.Context(), 0)
 	if err != nil || len(all) != 1 || all[0].ID != open.ID {
 		t.Errorf("open: %v, %v", all, err)
 	}
@@ -59,8 +59,8 @@ func TestFailedOrdersAreListedNewestFirst(t *testing.T) {
 	if _, err := s.Resolve(t.Context(), order.Resolution{ID: want[0].ID, Retry: true, By: "ann", Why: "w", Now: epoch.Add(time.Hour)}); err != nil {
 		t.Fatal(err)
 	}
-	got, err = s.Failed(t.Context(), time.Time{})
-	all, errOpen := s.Open(t.Context())
+	got, err = s.Failed(t.Context(), time.Time{}, 0)
+	all, _, errOpen := s.Open(t.Context(), 0)
 	if err != nil || errOpen != nil || len(got) != 49 || len(all) != 2 {
 		t.Errorf("after a retry: %d failed, %d open, %v %v", len(got), len(all), err, errOpen)
 	}
@@ -99,7 +99,7 @@ func TestTenThousandFailedOrdersAreListed(t *testing.T) {
 		e.stored(t, table, failedAt(t, k+1, epoch.Add(time.Duration(k)*time.Second), fault.Code(fmt.Sprintf("code_%d", k%7))))
 	}
 	reads := e.db.Consumed()[table].Operations["Query"].Calls
-	got, err := s.Failed(t.Context(), time.Time{})
+	got, err := s.Failed(t.Context(), time.Time{}, 0)
 	if err != nil || len(got) != 10_000 {
 		t.Fatalf("%d, %v", len(got), err)
 	}

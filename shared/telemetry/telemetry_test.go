@@ -6,10 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math"
 	"strings"
 	"testing"
-	"time"
 
 	"orderbridge/shared/telemetry"
 )
@@ -73,19 +71,5 @@ func TestScrub(t *testing.T) {
 		if got := telemetry.Scrub(in); got != want {
 			t.Errorf("Scrub(%q) = %q, want %q", in, got, want)
 		}
-	}
-}
-
-func TestMetricsAreEmbeddedMetricFormat(t *testing.T) {
-	var out bytes.Buffer
-	m := telemetry.NewMetrics(&out, "fulfill", func() time.Time { return time.UnixMilli(1795521600000) })
-	m.Count("Rejected", "nonce_replayed", 1)
-	m.Duration("Took", "", 1500*time.Microsecond)
-	m.Gauge("Limit", "", math.NaN()) // no line rather than a broken one
-	want := `{"Rejected":1,"_aws":{"Timestamp":1795521600000,"CloudWatchMetrics":[{"Namespace":"orderbridge","Dimensions":[["function","code"]],"Metrics":[{"Name":"Rejected","Unit":"Count"}]}]},"code":"nonce_replayed","function":"fulfill"}
-{"Took":1.5,"_aws":{"Timestamp":1795521600000,"CloudWatchMetrics":[{"Namespace":"orderbridge","Dimensions":[["function"]],"Metrics":[{"Name":"Took","Unit":"Milliseconds"}]}]},"function":"fulfill"}
-`
-	if out.String() != want {
-		t.Errorf("got %s\nwant %s", out.String(), want)
 	}
 }

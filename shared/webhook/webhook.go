@@ -92,6 +92,9 @@ type Config struct {
 type Verifier struct {
 	keys Keys
 	Config
+	// Signed, if not nil, is told of each signature that holds whether it was
+	// made with a secret that is not the current one any more.
+	Signed func(previous bool)
 
 	mu     sync.Mutex
 	looked time.Time // when near misses of a signature were tried last
@@ -243,7 +246,10 @@ func (v *Verifier) checkSignature(ctx context.Context, signature string, body []
 		if len(keys) == 0 {
 			return refuse(fault.SecretUnavailable)
 		}
-		if signedByAny(keys, body, mac[:]) {
+		if key := signedByAny(keys, body, mac[:]); key >= 0 {
+			if v.Signed != nil {
+				v.Signed(key > 0)
+			}
 			return nil
 		}
 	}
@@ -269,12 +275,13 @@ func (v *Verifier) mismatch(keys [][]byte, body, mac []byte, now time.Time) stri
 }
 
 // signedByAny tries every key, also after one has matched: how long it takes
-// tells nothing about which key it was.
-func signedByAny(keys [][]byte, body, mac []byte) bool {
-	found := false
-	for _, k := range keys {
+// tells nothing about which key it was. It returns the index of one that matches;
+// -1 = none does.
+func signedByAny(keys [][]byte, body, mac []byte) int {
+	found := -1
+	for i, k := range keys {
 		if hmac.Equal(sum(k, body), mac) {
-			found = true
+			found = i
 		}
 	}
 	return found

@@ -31,6 +31,9 @@ type Deps struct {
 	Credentials func(context.Context) (Credentials, error)
 	Log         *slog.Logger
 	Now         func() time.Time
+	// Called, if not nil, is told of each call that was made or tried, by
+	// WHMCS's name of the action; err is what the caller gets.
+	Called func(action string, err error)
 	// Dial replaces the TCP dialler, for tests; nil = net.Dialer.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 	// TLS is the base of the TLS settings; nil = the system's roots.
@@ -158,6 +161,9 @@ func New(deps Deps, cfg Config) (*Client, error) {
 			MaxResponseHeaderBytes: maxHead,
 		},
 	}
+	if c.deps.Called == nil {
+		c.deps.Called = func(string, error) {}
+	}
 	return c, nil
 }
 
@@ -185,7 +191,8 @@ func (c *Client) sign(ctx context.Context) (form, error) {
 
 // read makes one read and returns the answer's object, or an error with a
 // fault code.
-func (c *Client) read(ctx context.Context, action string, params form) (object, error) {
+func (c *Client) read(ctx context.Context, action string, params form) (_ object, err error) {
+	defer func() { c.deps.Called(action, err) }()
 	ctx, cancel := context.WithTimeout(ctx, c.cfg.ReadTimeout)
 	defer cancel()
 	signed, err := c.sign(ctx)

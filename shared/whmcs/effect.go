@@ -42,7 +42,8 @@ const maxInputVars = 1000
 //     whmcs_role_denied, whmcs_misconfigured), whmcs_client_not_found,
 //     whmcs_client_closed or whmcs_rejected with WHMCS's text;
 //   - *fault.Unsure: anything else; the order may exist now or later.
-func (c *Client) Add(ctx context.Context, window order.SendWindow, id order.ID, plan order.Plan) (string, error) {
+func (c *Client) Add(ctx context.Context, window order.SendWindow, id order.ID, plan order.Plan) (_ string, err error) {
+	defer func() { c.deps.Called(addOrder, err) }()
 	if id.IsZero() || plan.ClientID <= 0 || len(plan.Entries) == 0 {
 		return "", &fault.Refused{Err: fault.New(fault.OrderEmpty, "")}
 	}
@@ -67,7 +68,8 @@ func (c *Client) Add(ctx context.Context, window order.SendWindow, id order.ID, 
 // that the services exist. The errors are those of Add, of which Refused holds
 // state_changed ("Order ID not found or Status not Pending": a read decides),
 // module_failed with the module's text, or one of the installation's codes.
-func (c *Client) Accept(ctx context.Context, window order.SendWindow, whmcsOrderID string) error {
+func (c *Client) Accept(ctx context.Context, window order.SendWindow, whmcsOrderID string) (err error) {
+	defer func() { c.deps.Called(acceptOrder, err) }()
 	n, ok := phpInteger(whmcsOrderID)
 	if !ok || n <= 0 {
 		return &fault.NotSent{Err: fault.Wrap(fault.Internal, errors.New("not a WHMCS order id"))}

@@ -49,7 +49,7 @@ func (p *Pusher) installation(ctx context.Context) error {
 // trip opens the breaker for an error that a person must correct. The alarm
 // goes by the metric; the breaker's log line has the cause.
 func (p *Pusher) trip(ctx context.Context, cause error) {
-	p.d.Metrics.Count(metricConfig, string(fault.CodeOf(cause)), 1)
+	p.d.Meter.Misconfigured(fault.CodeOf(cause))
 	p.told(ctx, func() error {
 		_, err := p.d.Breaker.Trip(ctx, cause)
 		return err

@@ -73,9 +73,18 @@ type DeadLetters interface {
 	Send(ctx context.Context, l Letter) error
 }
 
-// Metrics counts; the code may be empty.
-type Metrics interface {
-	Count(name, code string, n int)
+// Meter is told what becomes of changes.
+type Meter interface {
+	// Shown: the org shows the change, lag after it was made.
+	Shown(c Change, lag time.Duration)
+	// Retried: n changes must come again, because of the code.
+	Retried(code fault.Code, n int)
+	// Refused: the org does not take a change, and a person is told of it.
+	Refused(code fault.Code)
+	// Stale: the org refused n changes as older than what it shows.
+	Stale(n int)
+	// Misconfigured: no change can be shown until a person corrects something.
+	Misconfigured(code fault.Code)
 }
 
 // Letter is one dead letter. It names the order and why, never its fields: a

@@ -30,7 +30,7 @@ type Deps struct {
 	Items      Items
 	Breaker    Breaker
 	Dead       DeadLetters
-	Metrics    Metrics
+	Meter      Meter
 	Log        *slog.Logger
 	Now        func() time.Time
 	// Sleep returns after d or with the error of ctx.
@@ -62,7 +62,7 @@ type Pusher struct {
 
 // New returns a Pusher.
 func New(d Deps) (*Pusher, error) {
-	if d.Salesforce == nil || d.Items == nil || d.Breaker == nil || d.Dead == nil || d.Metrics == nil || d.Log == nil || d.Now == nil || d.Sleep == nil {
+	if d.Salesforce == nil || d.Items == nil || d.Breaker == nil || d.Dead == nil || d.Meter == nil || d.Log == nil || d.Now == nil || d.Sleep == nil {
 		return nil, errors.New("pusher: a port is missing")
 	}
 	if d.RetryBase <= 0 {
@@ -118,15 +118,6 @@ const (
 	by          = "statuspush"
 )
 
-// The names of the counters.
-const (
-	metricPushed = "StatusPushed"
-	metricRetry  = "StatusPushRetried"
-	metricDead   = "StatusPushDead"
-	metricStale  = "StatusPushStale"
-	metricConfig = "SalesforceBreakerOpened"
-)
-
 // Push shows the newest image of each order in changes. It returns, for each
 // change, whether it must be pushed again: a change that a newer one in the
 // list supersedes need not. Every other change is shown, known to be superseded
@@ -162,7 +153,7 @@ func (p *Pusher) push(ctx context.Context, changes []Change, stream bool) (retry
 		}
 	}
 	for code, k := range n {
-		p.d.Metrics.Count(metricRetry, string(code), k)
+		p.d.Meter.Retried(code, k)
 	}
 	return retry
 }
@@ -322,7 +313,6 @@ func (b *batch) again(i int, code fault.Code) { b.retryCode[i] = cmp.Or(b.retryC
 func (b *batch) settle(ctx context.Context, refusals []*result, outdated []bool) {
 	p := b.p
 	var stale []int
-	shown := 0
 	for i, r := range refusals {
 		if r != nil && !p.refused(ctx, b.changes[i], nameOf(r.row)+": ", r.err) {
 			b.again(i, fault.CodeOf(r.err))
@@ -332,12 +322,9 @@ func (b *batch) settle(ctx context.Context, refusals []*result, outdated []bool)
 		case outdated[i]:
 			stale = append(stale, i)
 		case r == nil:
-			shown++
+			p.d.Meter.Shown(b.changes[i], p.d.Now().Sub(changedAt(b.changes[i].Record)))
 			p.confirm(ctx, b.changes[i].Record)
 		}
-	}
-	if shown > 0 {
-		p.d.Metrics.Count(metricPushed, "", shown)
 	}
 	b.resolveStale(ctx, stale)
 }
@@ -425,7 +412,7 @@ func (p *Pusher) send(ctx context.Context, l Letter, cause error) bool {
 		p.d.Log.ErrorContext(ctx, "dead letter not sent", "order_id", l.ID.String(), "code", string(l.Code), "error", err)
 		return false
 	}
-	p.d.Metrics.Count(metricDead, string(l.Code), 1)
+	p.d.Meter.Refused(l.Code)
 	p.d.Log.ErrorContext(ctx, "status cannot be shown", "order_id", l.ID.String(), "seq", int64(l.Seq), "code", string(l.Code), "error", cause)
 	return true
 }
@@ -456,7 +443,7 @@ func (b *batch) resolveStale(ctx context.Context, stale []int) {
 		return
 	}
 	p := b.p
-	p.d.Metrics.Count(metricStale, "", len(stale))
+	p.d.Meter.Stale(len(stale))
 	ids := make([]order.ID, len(stale))
 	for k, i := range stale {
 		ids[k] = b.changes[i].Record.ID

@@ -173,7 +173,11 @@ func (l *letters) Send(_ context.Context, x writeback.Letter) error { *l = appen
 
 type counter map[string]int
 
-func (c counter) Count(name, code string, n int) { c[name+" "+code] += n }
+func (c counter) Shown(writeback.Change, time.Duration) { c["shown"]++ }
+func (c counter) Retried(code fault.Code, n int)        { c["retried "+string(code)] += n }
+func (c counter) Refused(code fault.Code)               { c["refused "+string(code)]++ }
+func (c counter) Stale(n int)                           { c["stale"] += n }
+func (c counter) Misconfigured(code fault.Code)         { c["misconfigured "+string(code)]++ }
 
 type bench struct {
 	org     *fake
@@ -189,7 +193,7 @@ func newBench(t *testing.T) *bench {
 	b := &bench{org: &fake{}, table: provisiontest.NewMemory(), metrics: counter{}, now: noon}
 	var err error
 	b.pusher, err = writeback.New(writeback.Deps{
-		Salesforce: b.org, Items: b.table, Breaker: b.breaker(t, b.table), Dead: &b.dead, Metrics: b.metrics, Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
+		Salesforce: b.org, Items: b.table, Breaker: b.breaker(t, b.table), Dead: &b.dead, Meter: b.metrics, Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
 		RetryBase: time.Minute, Now: func() time.Time { return b.now }, Sleep: func(_ context.Context, d time.Duration) error { b.now = b.now.Add(d); return nil },
 	})
 	if err != nil {
@@ -355,12 +359,12 @@ func TestARowRefusedForGoodNeverComesAgain(t *testing.T) {
 				t.Errorf("again: %v", again)
 			}
 			if c.dead == "" {
-				if len(b.dead) > 0 || b.metrics["StatusPushRetried "+string(fault.CodeOf(c.err))] != 1 {
+				if len(b.dead) > 0 || b.metrics["retried "+string(fault.CodeOf(c.err))] != 1 {
 					t.Errorf("letters %+v, metrics %v", b.dead, b.metrics)
 				}
 				return
 			}
-			if len(b.dead) != 1 || b.dead[0].ID != rec.ID || b.dead[0].Seq != rec.Seq || b.dead[0].Code != c.dead || b.metrics["StatusPushDead "+string(c.dead)] != 1 {
+			if len(b.dead) != 1 || b.dead[0].ID != rec.ID || b.dead[0].Seq != rec.Seq || b.dead[0].Code != c.dead || b.metrics["refused "+string(c.dead)] != 1 {
 				t.Errorf("letters %+v, metrics %v", b.dead, b.metrics)
 			}
 			got, _, err := b.table.Get(t.Context(), rec.ID)
@@ -412,7 +416,7 @@ func TestAConfigErrorOfEveryRowOpensTheBreakerAndCountsForTheAlarm(t *testing.T)
 		t.Errorf("again: %v", again)
 	}
 	c, err := b.table.Control(t.Context(), order.SideSalesforce)
-	if err != nil || !c.Open(b.now) || c.Why != fault.SalesforcePermission || b.metrics["SalesforceBreakerOpened salesforce_permission_lost"] != 1 || len(b.dead) > 0 {
+	if err != nil || !c.Open(b.now) || c.Why != fault.SalesforcePermission || b.metrics["misconfigured salesforce_permission_lost"] != 1 || len(b.dead) > 0 {
 		t.Errorf("breaker %+v, %v, metrics %v, letters %v", c, err, b.metrics, b.dead)
 	}
 	n := len(b.org.calls)
@@ -436,7 +440,7 @@ func (l lost) ChangeControl(ctx context.Context, side order.Side, _ func(order.C
 func TestTheLoserOfTheProbeMakesNoCall(t *testing.T) {
 	b := newBench(t)
 	pusher, err := writeback.New(writeback.Deps{
-		Salesforce: b.org, Items: b.table, Breaker: b.breaker(t, lost{b.table}), Dead: &b.dead, Metrics: b.metrics, Log: slog.New(slog.DiscardHandler),
+		Salesforce: b.org, Items: b.table, Breaker: b.breaker(t, lost{b.table}), Dead: &b.dead, Meter: b.metrics, Log: slog.New(slog.DiscardHandler),
 		RetryBase: time.Minute, Now: func() time.Time { return b.now }, Sleep: func(context.Context, time.Duration) error { return nil },
 	})
 	if err != nil {
