@@ -12,6 +12,7 @@ import (
 
 	"orderbridge/shared/fault"
 	"orderbridge/shared/httpapi"
+	"orderbridge/shared/lambdaenv"
 	"orderbridge/shared/order"
 	"orderbridge/shared/telemetry"
 	"orderbridge/shared/webhook"
@@ -33,6 +34,7 @@ type Claims interface {
 
 // Handler answers POST /orders/{sfOrderId}/fulfill and POST /ping.
 type Handler struct {
+	lambdaenv.Init
 	Verifier *webhook.Verifier
 	Claims   Claims
 	Now      func() time.Time

@@ -49,6 +49,7 @@ func wire(ctx context.Context, getenv func(string) string, out io.Writer) (*Hand
 		return nil, err
 	}
 	return &Handler{
+		Init:     lambdaenv.Init{table.Connect, func(ctx context.Context) error { _, err := keys.Keys(ctx, false); return err }},
 		Verifier: verifier, Claims: table, Now: env.Clock.Now, Sleep: env.Clock.Sleep, Log: env.Log, Metrics: env.Metrics, Wait: c.Wait,
 	}, nil
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/aws/aws-lambda-go/events"
 
 	"orderbridge/shared/fault"
+	"orderbridge/shared/lambdaenv"
 	"orderbridge/shared/order"
 	"orderbridge/shared/provision"
 	"orderbridge/shared/store"
@@ -28,6 +29,7 @@ type counter interface {
 
 // handler turns queue messages and clock ticks into hints for the engine.
 type handler struct {
+	lambdaenv.Init
 	engine  runner
 	desk    *desk
 	store   ledger

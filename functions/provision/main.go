@@ -46,15 +46,17 @@ func wire(ctx context.Context, getenv func(string) string, out io.Writer) (*hand
 		return nil, err
 	}
 	secrets := secretsmanager.NewFromConfig(env.AWS)
+	whmcsSecret := secret.New(secrets, c.WHMCSSecretID, fault.WHMCSSecretUnavailable, secret.Object(whmcs.SecretMembers(), whmcs.ParseCredentials), clock.Now)
+	salesforceSecret := secret.New(secrets, c.SalesforceSecretID, fault.SalesforceSecretUnavailable, secret.Object(salesforce.SecretMembers(), salesforce.ParseCredentials), clock.Now)
 	billing, err := whmcs.New(whmcs.Deps{
-		Credentials: secret.New(secrets, c.WHMCSSecretID, fault.WHMCSSecretUnavailable, secret.Object(whmcs.SecretMembers(), whmcs.ParseCredentials), clock.Now).Get,
+		Credentials: whmcsSecret.Get,
 		Log:         env.Log, Now: clock.Now, Called: env.Metrics.Called(telemetry.WhmcsCalls),
 	}, whmcs.Config(c.WHMCS))
 	if err != nil {
 		return nil, err
 	}
 	orders, err := salesforce.Connect(ctx, salesforce.Deps{
-		Credentials: secret.New(secrets, c.SalesforceSecretID, fault.SalesforceSecretUnavailable, secret.Object(salesforce.SecretMembers(), salesforce.ParseCredentials), clock.Now).Get,
+		Credentials: salesforceSecret.Get,
 		Log:         env.Log, Now: clock.Now,
 		Called: env.Metrics.Called(telemetry.SalesforceCalls),
 		Usage:  func(u salesforce.Usage) { env.Metrics.Gauge(telemetry.SalesforceAPIUsage, "", u.Share()) },
@@ -81,6 +83,7 @@ func wire(ctx context.Context, getenv func(string) string, out io.Writer) (*hand
 		return nil, err
 	}
 	return &handler{
+		Init: lambdaenv.Init{table.Connect, whmcsSecret.Read, salesforceSecret.Read},
 		desk: &desk{
 			engine: engine, table: table, orders: orders, billing: billing, skewed: check.Check,
 			sides: map[string]prober{string(order.SideWHMCS): whmcsSide, string(order.SideSalesforce): salesforceSide},

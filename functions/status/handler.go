@@ -15,6 +15,7 @@ import (
 
 	"orderbridge/shared/fault"
 	"orderbridge/shared/httpapi"
+	"orderbridge/shared/lambdaenv"
 	"orderbridge/shared/order"
 	"orderbridge/shared/telemetry"
 )
@@ -28,6 +29,7 @@ type Orders interface {
 
 // Handler answers GET /orders/{sfOrderId}.
 type Handler struct {
+	lambdaenv.Init
 	Orders  Orders
 	Now     func() time.Time
 	Log     *slog.Logger

@@ -33,5 +33,5 @@ func wire(_ context.Context, getenv func(string) string, out io.Writer) (*Handle
 	if err != nil {
 		return nil, err
 	}
-	return &Handler{Orders: table, Now: env.Clock.Now, Log: env.Log, Metrics: env.Metrics, AccountClaim: c.AccountClaim, ResourceServer: c.ResourceServer}, nil
+	return &Handler{Init: lambdaenv.Init{table.Connect}, Orders: table, Now: env.Clock.Now, Log: env.Log, Metrics: env.Metrics, AccountClaim: c.AccountClaim, ResourceServer: c.ResourceServer}, nil
 }

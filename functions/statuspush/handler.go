@@ -11,6 +11,7 @@ import (
 	"github.com/aws/aws-lambda-go/events"
 
 	"orderbridge/shared/fault"
+	"orderbridge/shared/lambdaenv"
 	"orderbridge/shared/store"
 	"orderbridge/shared/telemetry"
 	"orderbridge/shared/writeback"
@@ -18,6 +19,7 @@ import (
 
 // Handler answers the events of the stream and of the schedule.
 type Handler struct {
+	lambdaenv.Init
 	Pusher  *writeback.Pusher
 	Log     *slog.Logger
 	Metrics *telemetry.Meter

@@ -68,7 +68,7 @@ func wire(ctx context.Context, getenv func(string) string, out io.Writer) (*Hand
 	if err != nil {
 		return nil, err
 	}
-	return &Handler{Pusher: pusher, Log: env.Log, Metrics: env.Metrics, Now: env.Clock.Now}, nil
+	return &Handler{Init: lambdaenv.Init{table.Connect, credentials.Read}, Pusher: pusher, Log: env.Log, Metrics: env.Metrics, Now: env.Clock.Now}, nil
 }
 
 // callTimeout: a thousand rows behind slow triggers take tens of seconds; two

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"net/http"
 	"strings"
 	"time"
 
@@ -51,7 +52,7 @@ func awsConfig(getenv func(string) string) (aws.Config, error) {
 		Region: region,
 		// Lambda renews the sandbox before its credentials end.
 		Credentials:   aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) { return creds, nil }),
-		HTTPClient:    httpClient(awshttp.NewBuildableClient()),
+		HTTPClient:    httpClient(awshttp.NewBuildableClient().WithTransportOptions(func(t *http.Transport) { trustFirst(t, amazonRoots) })),
 		ConfigSources: []any{env},
 		APIOptions:    []func(*middleware.Stack) error{boundCall},
 		Retryer: func() aws.Retryer {

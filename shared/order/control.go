@@ -48,7 +48,7 @@ type Control struct {
 	// LookBefore: orders created before it are searched in WHMCS even at none.
 	// LookAlways where what a person wrote cannot be read.
 	LookBefore time.Time
-	// ConfirmedUntil and AskedUntil are Salesforce's alone: every change before
+	// ConfirmedUntil and AskedUntil are Salesforce's alone: every change listed before
 	// ConfirmedUntil has been looked for in Salesforce (what it does not show has
 	// a Refusal), and what was changed in Salesforce before AskedUntil has been
 	// compared with the table.

@@ -86,6 +86,12 @@ func newValue[T any](code fault.Code, load func(context.Context) (T, error), now
 // may be used and none can be read.
 func (v *Value[T]) Get(ctx context.Context) (T, error) { return v.get(ctx, false) }
 
+// Read reads the value, so that the next Get has it.
+func (v *Value[T]) Read(ctx context.Context) error {
+	_, err := v.get(ctx, false)
+	return err
+}
+
 // Refresh returns the value after another read, unless one was forced within
 // the last minute. When the read fails, a value that is still valid is returned.
 func (v *Value[T]) Refresh(ctx context.Context) (T, error) { return v.get(ctx, true) }

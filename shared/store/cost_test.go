@@ -50,7 +50,14 @@ func TestWhatTheIndexOfChangesCosts(t *testing.T) {
 	step(order.SignalStatus, func(r *order.Record) {
 		r.State, r.RecoveryPoint, r.WHMCSOrderID = order.Provisioned, order.PointAccepted, "77"
 	})
-	units(3, "the end")
+	units(1, "an end in the half minute of the claim")
+	if _, err := s.Bump(ctx, rec.ID, 0, epoch.Add(time.Minute), order.Entry{}); err != nil {
+		t.Fatal(err)
+	}
+	if rec, _, err = s.Get(ctx, rec.ID); err != nil {
+		t.Fatal(err)
+	}
+	units(3, "a change after it")
 	if err := s.Refuse(ctx, rec.ID, order.Refusal{Seq: rec.Seq, Next: epoch.Add(time.Hour), Code: fault.SalesforceRowLocked}, epoch.Add(time.Minute), order.Entry{}); err != nil {
 		t.Fatal(err)
 	}

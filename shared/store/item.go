@@ -141,7 +141,7 @@ func ItemOf(r order.Record) Item {
 		v.DueShard = &shard
 	}
 	confirm := dueShard(r.ID)
-	v.ConfirmAt = millis(r.Seq)
+	v.ConfirmAt = millisOf(r.Seq.Listed())
 	if w := r.Told; w.Code != "" {
 		v.Told = &wait{string(w.Code), w.Message, millisOf(w.NextTry)}
 	}

@@ -126,6 +126,16 @@ func (s *Store) get(ctx context.Context, pk string, only ...string) (attributes,
 	return out.Item, nil
 }
 
+// Connect opens a connection to the table: it reads half a unit of an item that no
+// order has. Errors: store_unavailable.
+func (s *Store) Connect(ctx context.Context) error {
+	_, err := s.client.GetItem(ctx, &dynamodb.GetItemInput{TableName: aws.String(s.table), Key: attributes{attrPK: text(orderPrefix)}})
+	if err != nil {
+		return classify("connect", err)
+	}
+	return nil
+}
+
 // Claim records a callout: nonce, idempotency key and order in one atomic
 // write. The first callout of an order is one PutItem and no more; its failed
 // condition brings the image of an order that exists.
@@ -246,9 +256,9 @@ func (s *Store) Due(ctx context.Context, now time.Time, limit int) ([]order.ID, 
 }
 
 // Changed returns up to limit orders whose last change that Salesforce must see
-// was made from from until until, oldest first, but for those that Salesforce
-// refuses. All of them are there that were changed before reached; it is after
-// until where none is missing. The index is eventually consistent.
+// is listed (order.Seq.Listed) from from until until, oldest first, but for those
+// that Salesforce refuses. All of them are there that are listed before reached;
+// it is after until where none is missing. The index is eventually consistent.
 // Errors: store_unavailable.
 func (s *Store) Changed(ctx context.Context, from, until time.Time, limit int) (rows []order.Changed, reached time.Time, err error) {
 	reached = until.Add(time.Millisecond)

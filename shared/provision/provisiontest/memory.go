@@ -186,10 +186,10 @@ func idsOf(rows []order.Changed, limit int) []order.ID {
 	return ids
 }
 
-// Changed returns what was changed from from until until, oldest first.
+// Changed returns what is listed from from until until, oldest first.
 func (m *Memory) Changed(ctx context.Context, from, until time.Time, limit int) ([]order.Changed, time.Time, error) {
 	rows, err := m.sorted(ctx, "Changed", func(r order.Record) time.Time {
-		at := time.UnixMilli(int64(r.Seq)).UTC()
+		at := r.Seq.Listed()
 		if r.Refusal.Seq == r.Seq || at.Before(from) || at.After(until) {
 			return time.Time{}
 		}

@@ -13,10 +13,10 @@ var shownRules = []rule{
 		start := b.now
 		var all []order.Record
 		for n := range 5 {
-			b.after(time.Second)
+			b.after(time.Minute)
 			all = append(all, b.failed(n+1, fault.OrderEmpty, nil))
 		}
-		end := b.now
+		end := all[4].Seq.Listed()
 		listed := func(from, until time.Time, limit int) (ids []order.ID, reached time.Time) {
 			rows, reached, err := b.Changed(b.ctx, from, until, limit)
 			b.ok(err)
@@ -40,6 +40,16 @@ var shownRules = []rule{
 		b.same(paged, ids)
 		if ids, _ := listed(end.Add(time.Millisecond), end.Add(time.Hour), 100); len(ids) != 0 {
 			b.Fatalf("%v after the last change", ids)
+		}
+	}},
+	{"shown/a change that follows soon keeps the order's place in the list", func(b *bench) {
+		b.after(time.Millisecond - time.Duration(b.now.UnixMilli()%30_000)*time.Millisecond + time.Minute)
+		first := b.failed(1, fault.OrderEmpty, nil)
+		b.after(10 * time.Second)
+		_, err := b.Bump(b.ctx, first.ID, 0, b.now, order.Entry{})
+		b.ok(err)
+		if now := b.record(first.ID); now.Seq <= first.Seq || !now.Seq.Listed().Equal(first.Seq.Listed()) || first.Seq.Listed().Before(b.now) {
+			b.Fatalf("%d is listed under %s, %d under %s", first.Seq, first.Seq.Listed(), now.Seq, now.Seq.Listed())
 		}
 	}},
 	{"shown/a refusal is counted, told once, and ends when the org shows the order", func(b *bench) {
@@ -92,6 +102,7 @@ var shownRules = []rule{
 		b.after(time.Second)
 		_, err := b.Bump(b.ctx, rec.ID, 0, b.now, order.Entry{})
 		b.ok(err)
+		b.after(time.Minute)
 		rows, _, err := b.Changed(b.ctx, epoch, b.now, 10)
 		b.ok(err)
 		if len(rows) != 1 {
