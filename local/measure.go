@@ -91,17 +91,36 @@ func accessLine(format string, a apigateway.Answer) []byte {
 // taken from them is up to this too high.
 const streamSecond = time.Second
 
-// measureAge writes the age of what a function reads from a stream.
+// measureAge writes the age of what a function reads from a stream, after each
+// try; while a batch is tried again and again, each minute too (measureStuck): the
+// service tries about that often, this machine with pauses of its own.
 func (s *system) measureAge(function string, deliver eventsource.Deliver) eventsource.Deliver {
 	name := s.model.Functions[slices.IndexFunc(s.model.Functions, func(f samtemplate.Function) bool { return f.Short == function })].Name
 	return func(ctx context.Context, batch []eventsource.Record) ([]string, error) {
+		if len(batch) == 0 {
+			return deliver(ctx, batch)
+		}
+		created := batch[len(batch)-1].Created
+		s.stuck.Store(name, created)
 		failed, err := deliver(ctx, batch)
-		if n := len(batch); n > 0 {
-			age := max(time.Since(batch[n-1].Created)-streamSecond, 0)
-			s.measure("AWS/Lambda", "IteratorAge", "FunctionName", name, float64(age.Milliseconds()))
+		s.measureIterator(name, created)
+		if err == nil && len(failed) == 0 {
+			s.stuck.Delete(name)
 		}
 		return failed, err
 	}
+}
+
+func (s *system) measureIterator(function string, created time.Time) {
+	age := max(time.Since(created)-streamSecond, 0)
+	s.measure("AWS/Lambda", "IteratorAge", "FunctionName", function, float64(age.Milliseconds()))
+}
+
+func (s *system) measureStuck() {
+	s.stuck.Range(func(function, created any) bool {
+		s.measureIterator(function.(string), created.(time.Time)) //nolint:forcetypeassert // what measureAge stores
+		return true
+	})
 }
 
 // inAlarmTime is how long a time of the template takes where the minutes of the
@@ -145,6 +164,7 @@ func (s *system) watchAlarms(ctx context.Context) {
 		select {
 		case now := <-each.C:
 			s.measureQueues()
+			s.measureStuck()
 			if minute >= firstEvaluation {
 				s.metrics.Evaluate(now)
 			}

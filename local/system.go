@@ -53,6 +53,7 @@ type system struct {
 	events  *events
 	metrics *cloudwatch.Service
 	alerts  []alert
+	stuck   sync.Map // by function: when the last record was made of the batch that it has not taken
 	ending  context.Context // ends with the system
 
 	stop    context.CancelFunc

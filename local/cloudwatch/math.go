@@ -15,6 +15,8 @@ type expression struct {
 	value func(at lookup) float64
 	// list is set where the expression is a list of series, as METRICS() is.
 	list func(at lookup) []float64
+	// constant: it is a number, not a series.
+	constant bool
 }
 
 type lookup func(id string) float64
@@ -99,16 +101,17 @@ func (p *mathParser) binary(level int) (expression, error) {
 		if left.list != nil || right.list != nil {
 			return left, fmt.Errorf("%s of a list of series is not supported", name)
 		}
-		a, b, do := left.value, right.value, operation(name)
-		left = expression{value: func(at lookup) float64 { return do(a(at), b(at)) }}
+		a, b, do := left.value, right.value, operation(name, left.constant || right.constant)
+		left = expression{value: func(at lookup) float64 { return do(a(at), b(at)) }, constant: left.constant && right.constant}
 	}
 	return left, err
 }
 
 // operation computes a binary operator. Arithmetic with a data point that is
-// missing has none, and so has a division by zero; a comparison takes one that
-// is missing for 0, unless both are.
-func operation(name string) func(a, b float64) float64 {
+// missing has none, and so has a division by zero. A comparison of two series
+// takes one that is missing for 0, unless both are; of a series with a number it
+// has none where the series has none.
+func operation(name string, number bool) func(a, b float64) float64 {
 	logical := map[string]func(a, b float64) bool{
 		"==": func(a, b float64) bool { return a == b }, "!=": func(a, b float64) bool { return a != b },
 		"<": func(a, b float64) bool { return a < b }, "<=": func(a, b float64) bool { return a <= b },
@@ -119,7 +122,7 @@ func operation(name string) func(a, b float64) float64 {
 	if holds := logical[name]; holds != nil {
 		return func(a, b float64) float64 {
 			switch {
-			case math.IsNaN(a) && math.IsNaN(b):
+			case math.IsNaN(a) && (number || math.IsNaN(b)), number && math.IsNaN(b):
 				return math.NaN()
 			case holds(orZero(a), orZero(b)):
 				return 1
@@ -164,10 +167,10 @@ func (p *mathParser) operand() (expression, error) {
 			err = fmt.Errorf("- of a list of series is not supported")
 		}
 		of := e.value
-		return expression{value: func(at lookup) float64 { return -of(at) }}, err
+		return expression{value: func(at lookup) float64 { return -of(at) }, constant: e.constant}, err
 	case t != "" && t[0] >= '0' && t[0] <= '9':
 		v, err := strconv.ParseFloat(t, 64)
-		return expression{value: func(lookup) float64 { return v }}, err
+		return expression{value: func(lookup) float64 { return v }, constant: true}, err
 	case p.next() == "(":
 		return p.call(t)
 	case slices.Contains(p.known, t):

@@ -16,8 +16,8 @@ import (
 // How long a minute of the alarms takes: short enough that an hour of them is
 // bearable, long enough that a tick, which comes once a minute, keeps up.
 const (
-	halfSecond = 500 * time.Millisecond
-	fifth      = 200 * time.Millisecond
+	halfSecond  = 500 * time.Millisecond
+	thirdSecond = 300 * time.Millisecond
 )
 
 // scenes are all causes, on as many systems as they need in order not to disturb
@@ -32,9 +32,9 @@ func scenes() []scene {
 		{name: "review", minute: halfSecond, env: map[string]string{"WHMCS_RESEND": "ask"}, causes: reviewCauses()},
 		{name: "door", minute: halfSecond, hook: true, causes: doorCauses()},
 		{name: "functions", minute: halfSecond, causes: functionCauses()},
-		{name: "queues", minute: halfSecond, env: map[string]string{"WHMCS_READ_TIMEOUT": "30"}, causes: queueCauses()},
+		{name: "queues", minute: halfSecond, env: map[string]string{"WHMCS_READ_TIMEOUT": "30", "PROVISION_LEASE": "40"}, causes: queueCauses()},
 		{name: "durations", minute: halfSecond, template: tenth, causes: durationCauses()},
-		{name: "objectives", minute: fifth, causes: objectiveCauses()},
+		{name: "objectives", minute: thirdSecond, causes: objectiveCauses()},
 	}
 }
 
@@ -94,7 +94,7 @@ func salesforceCauses() []cause {
 			what: "Salesforce answers every call with 500", alarms: []string{"SalesforceDown"},
 			begin: all(every("http-500"), clickNew), end: noFaults, commands: []string{probe}, after: isProvisioned(),
 		},
-		mending(fault.SalesforceCredentials, "Salesforce refuses the login", all(salesforceFault("token", "bad-credentials", always), kill("provision", "statuspush")), noFaults, probe),
+		mending(fault.SalesforceCredentials, "Salesforce refuses the login", all(salesforceFault("token", "bad-credentials", always), kill("provision", "statuspush")), all(noFaults, putSecret("SALESFORCE_SECRET_ID", good, "provision", "statuspush")), probe),
 		mending(fault.SalesforcePermission, "the integration user has lost a permission", salesforceFault("query", "role-denied", always), noFaults, probe),
 		mending(fault.SalesforceMisconfigured, "the org does not know the API version", salesforceFault("query", "version-unknown", always), noFaults, probe),
 		mending(fault.SalesforceSecretUnavailable, "Salesforce's secret is no login", putSecret("SALESFORCE_SECRET_ID", "not one", "provision", "statuspush"), putSecret("SALESFORCE_SECRET_ID", good, "provision", "statuspush"), probe),
@@ -115,8 +115,12 @@ func usage(used int) action {
 func rowCauses() []cause {
 	return []cause{
 		{
-			what: "the row of an order stays locked", alarms: []string{"SalesforceBehind", "StatusPushAge"},
+			what: "the row of an order stays locked", alarms: []string{"SalesforceBehind"},
 			begin: all(newOrder(map[string]any{"poison": "lock-row"}), click, isProvisioned()), end: putOrder(nil), commands: []string{"orderctl reconcile"},
+		},
+		{
+			what: "Salesforce answers every update with 500", alarms: []string{"StatusPushAge"},
+			begin: all(salesforceFault("update", "http-500", always), clickNew), keep: nil, end: noFaults,
 		},
 		{
 			what: "a validation rule refuses an order's status", alarms: []string{"StatusPushDeadLettersDepth"},
@@ -143,7 +147,7 @@ func reviewCauses() []cause {
 		review(fault.AcceptOutcomeUnknown, "accepting", "AcceptOrder's connection breaks, and nothing was done", lost("AcceptOrder", "drop-before"), activate(), "orderctl retry"),
 		review(fault.MarkerNotKept, "added", "WHMCS keeps no notes", all(notes(false), newOrder(nil), click), all(notes(true), known(), mark), "orderctl resume", "orderctl retry"),
 		review(fault.ModuleFailed, "accepting", "a module says no", lost("AcceptOrder", "module-fail-pending"), nil, "orderctl retry"),
-		review(fault.NotVerified, "accepted", "a service stays Pending", lost("AcceptOrder", "module-made-pending"), activate(), "orderctl retry"),
+		review(fault.NotVerified, "accepted", "a service stays Pending; the table says, for 20 minutes", all(lost("AcceptOrder", "module-made-pending"), isAt("accepted"), openedBefore(20*time.Minute)), activate(), "orderctl retry"),
 		review(fault.WHMCSIDForeign, "adding", "the order names a WHMCS order that is not its", all(newOrder(map[string]any{"fields": map[string]any{"WHMCS_Order_ID__c": "999999"}}), click),
 			putOrder(map[string]any{"fields": map[string]any{"WHMCS_Order_ID__c": nil}}), "orderctl retry"),
 		review(fault.WHMCSOrderAmbiguous, "adding", "PHP dies before the marker is kept", lost("AddOrder", "marker-lost"), all(known(), mark), "orderctl resolve ID --adopt"),
@@ -190,7 +194,7 @@ func doorCauses() []cause {
 		},
 		{
 			what: "the webhook refuses an alarm", alarms: []string{"SecurityAlertDeadLettersDepth"},
-			begin: all(func(_ context.Context, s *system) error { s.hook.refuse(true); return nil }, flood), end: all(emptyAlerts, func(_ context.Context, s *system) error { s.hook.refuse(false); return nil }),
+			begin: all(func(_ context.Context, s *system) error { s.hook.refuse(true); return nil }, newOrder(nil), flood), end: all(emptyAlerts, func(_ context.Context, s *system) error { s.hook.refuse(false); return nil }),
 		},
 		{
 			what: "a loop sends callouts for one order", alarms: []string{"CalloutsThrottled"}, begin: newOrder(nil), keep: flood,
@@ -238,7 +242,7 @@ func unmapped(ctx context.Context, s *system) error {
 func mapped(ctx context.Context, s *system) error {
 	last := *s.order
 	for n := range failing {
-		s.order.id = fmt.Sprintf("801%012dAAA", s.serial-n)
+		s.order.id = fmt.Sprintf("801%012dAAA", s.serial.Load()-int64(n))
 		if err := putOrder(nil)(ctx, s); err != nil {
 			return err
 		}
@@ -298,21 +302,13 @@ func queueCauses() []cause {
 		},
 		{
 			what: "WHMCS is slow and more orders come than two workers carry", alarms: []string{"WorkQueueAge"},
-			begin: all(whmcsFault("GetClientsDetails", "slow", always, map[string]any{"delayMs": 5000}), many(8)), end: noFaults, after: isProvisioned(),
+			begin: whmcsFault("GetClientsDetails", "slow", always, map[string]any{"delayMs": 5000}), keep: clickNew, end: noFaults,
 		},
 		{
 			what: "a hint failed five times", alarms: []string{"WorkDeadLettersDepth"},
 			begin: all(clickNew, deadHint), commands: []string{"orderctl redrive --queue work --by"},
 		},
 	}
-}
-
-func many(orders int) action {
-	var of []action
-	for range orders {
-		of = append(of, clickNew)
-	}
-	return all(of...)
 }
 
 func deadHint(ctx context.Context, s *system) error {
@@ -327,10 +323,10 @@ func tenth(template string) string {
 
 func durationCauses() []cause {
 	return []cause{
-		{what: "fulfill stands still for 27 s of its 29 s", alarms: []string{"FulfillDuration"}, begin: all(newOrder(nil), freeze("fulfill", click, 27*time.Second))},
-		{what: "status stands still for 9.5 s of its 10 s", alarms: []string{"StatusDuration"}, begin: all(clickNew, freeze("status", look, 9500*time.Millisecond))},
-		{what: "statuspush stands still for 12 s; a tenth of the threshold", alarms: []string{"StatusPushDuration"}, begin: freeze("statuspush", clickNew, 12*time.Second)},
-		{what: "provision stands still for 56 s; a tenth of the threshold", alarms: []string{"ProvisionDuration"}, begin: freeze("provision", clickNew, 56*time.Second)},
+		{moment: true, what: "fulfill stands still for 27 s of its 29 s", alarms: []string{"FulfillDuration"}, begin: all(newOrder(nil), freeze("fulfill", click, 27*time.Second))},
+		{moment: true, what: "status stands still for 9.5 s of its 10 s", alarms: []string{"StatusDuration"}, begin: all(clickNew, freeze("status", look, 9500*time.Millisecond))},
+		{moment: true, what: "statuspush stands still for 12 s; a tenth of the threshold", alarms: []string{"StatusPushDuration"}, begin: freeze("statuspush", clickNew, 12*time.Second)},
+		{moment: true, what: "provision stands still for 56 s; a tenth of the threshold", alarms: []string{"ProvisionDuration"}, begin: freeze("provision", clickNew, 56*time.Second)},
 	}
 }
 
@@ -381,7 +377,7 @@ func objectiveCauses() []cause {
 		{
 			what:   "the table answers slowly, and so do callouts",
 			alarms: []string{"CalloutsInTime", "CalloutsInTime1h", "CalloutsInTime5m", "CalloutsInTime6h", "CalloutsInTime30m"},
-			begin:  all(newOrder(nil), local("dynamo", map[string]any{"latencyMs": 1200})), keep: click,
+			begin:  local("dynamo", map[string]any{"latencyMs": 1200}), keep: clickNew,
 			end: local("dynamo", map[string]any{"latencyMs": 0}), after: clickNew,
 		},
 		{

@@ -61,8 +61,7 @@ func schedule(name string, on bool) action {
 // newOrder puts an order into Salesforce; it is the cause's own.
 func newOrder(change map[string]any) action {
 	return func(ctx context.Context, s *system) error {
-		s.serial++
-		s.order.id = fmt.Sprintf("801%012dAAA", s.serial)
+		s.order.id = fmt.Sprintf("801%012dAAA", s.serial.Add(1))
 		return putOrder(change)(ctx, s)
 	}
 }
@@ -391,7 +390,7 @@ func openedBefore(d time.Duration) action {
 	return func(ctx context.Context, s *system) error {
 		_, err := dynamodb.NewFromConfig(s.aws()).UpdateItem(ctx, &dynamodb.UpdateItemInput{
 			TableName: aws.String(s.Exports["TABLE_NAME"]), Key: map[string]types.AttributeValue{"pk": &types.AttributeValueMemberS{Value: "order#" + s.order.id}},
-			UpdateExpression:          aws.String("SET opened_at = :at"),
+			UpdateExpression:          aws.String("SET opened_at = :at, accepted_at = :at"),
 			ExpressionAttributeValues: map[string]types.AttributeValue{":at": &types.AttributeValueMemberN{Value: fmt.Sprint(time.Now().Add(-d).UnixMilli())}},
 		})
 		if err != nil {

@@ -25,6 +25,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -172,7 +173,7 @@ func (s *stage) start(sc scene) (*system, error) {
 	}
 	seconds := fmt.Sprint(sc.minute.Seconds())
 	env["ALARM_MINUTE"], env["TICK_EVERY"] = seconds, seconds
-	sys := &system{stage: s, scene: sc}
+	sys := &system{stage: s, scene: sc, serial: new(atomic.Int64)}
 	template := s.o.template
 	if sc.template != nil {
 		source, err := os.ReadFile(template)

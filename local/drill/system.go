@@ -14,6 +14,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"orderbridge/local/launch"
@@ -40,8 +42,8 @@ type system struct {
 	*launch.System
 	scene  scene
 	hook   *hook
-	serial int
-	order  *planted // of the cause that is tried
+	serial *atomic.Int64 // of the orders
+	order  *planted      // of the cause that is tried
 }
 
 func (s *system) say(format string, args ...any) {
@@ -198,7 +200,7 @@ type cause struct {
 	what   string     // in words
 	alarms []string   // that it makes fire, each
 	code   fault.Code // that it is planted for; "" = none
-	// begin plants the cause; keep, if not nil, goes on with it at every look.
+	// begin plants the cause; keep, if not nil, goes on with it until its end.
 	begin, keep func(context.Context, *system) error
 	// end takes the cause away, as far as it is not done by commands.
 	end func(context.Context, *system) error
@@ -206,6 +208,8 @@ type cause struct {
 	// it: of the alarms' sections, or of the code's at a recovery point.
 	commands []string
 	point    string
+	// moment: the cause is over at once, and the alarm need not stay.
+	moment bool
 	// after, if not nil, goes on while the alarms are to end.
 	after func(context.Context, *system) error
 }
@@ -232,16 +236,21 @@ func (s *system) try(ctx context.Context, c cause) error {
 	if err := do(ctx, s, c.begin); err != nil {
 		return fmt.Errorf("plant the cause: %w", err)
 	}
+	cease := s.goOn(ctx, c.keep)
+	defer cease() //nolint:errcheck // an error before it is the one that is told
 	began := time.Now()
 	if err := s.until(ctx, s.bound(c.alarms, 1)+slack, strings.Join(c.alarms, " and ")+" fire", func() (bool, error) { return s.fire(ctx, c) }); err != nil {
-		return err
+		return errors.Join(s.explain(ctx, c, err), cease())
 	}
 	fired := time.Since(began)
 	if err := s.looks(ctx, c); err != nil {
 		return err
 	}
 	if err := s.stays(ctx, c); err != nil {
-		return err
+		return s.explain(ctx, c, err)
+	}
+	if err := cease(); err != nil {
+		return fmt.Errorf("go on with the cause: %w", err)
 	}
 	if err := do(ctx, s, c.end); err != nil {
 		return fmt.Errorf("take the cause away: %w", err)
@@ -262,6 +271,18 @@ func (s *system) try(ctx context.Context, c cause) error {
 	minutes := func(d time.Duration) float64 { return float64(d) / float64(s.scene.minute) }
 	s.say("%s: %s; fired after %.1f min, ended after %.1f min", c.name(), c.what, minutes(fired), minutes(time.Since(gone)))
 	return nil
+}
+
+// explain adds to an error how the alarms of a cause stand.
+func (s *system) explain(ctx context.Context, c cause, err error) error {
+	all, e := s.states(context.WithoutCancel(ctx))
+	if e != nil {
+		return errors.Join(err, e)
+	}
+	for _, name := range c.alarms {
+		err = fmt.Errorf("%w\n%s is %s: %s", err, name, all[name].State, all[name].Reason)
+	}
+	return err
 }
 
 func do(ctx context.Context, s *system, what func(context.Context, *system) error) error {
@@ -290,11 +311,40 @@ func (s *system) silent(ctx context.Context, names []string) (bool, error) {
 	return err == nil && !slices.ContainsFunc(names, func(name string) bool { return all[name].State == firing }), err
 }
 
-// fire goes on with the cause and reports whether all of its alarms fire.
-func (s *system) fire(ctx context.Context, c cause) (bool, error) {
-	if err := do(ctx, s, c.keep); err != nil {
-		return false, err
+// goOn does something again and again until cease, which returns its error. What
+// it does has an order of its own.
+func (s *system) goOn(ctx context.Context, what action) (cease func() error) {
+	if what == nil {
+		return func() error { return nil }
 	}
+	inner, stop := context.WithCancel(ctx)
+	own, order := *s, *s.order
+	own.order = &order
+	done := make(chan error, 1)
+	go func() {
+		pause := time.NewTicker(s.scene.minute / 2)
+		defer pause.Stop()
+		for inner.Err() == nil {
+			// It is finished once begun: half a cause would be another one.
+			if err := what(context.WithoutCancel(inner), &own); err != nil {
+				done <- err
+				return
+			}
+			select {
+			case <-pause.C:
+			case <-inner.Done():
+			}
+		}
+		done <- nil
+	}()
+	return sync.OnceValue(func() error {
+		stop()
+		return <-done
+	})
+}
+
+// fire reports whether all alarms of a cause fire.
+func (s *system) fire(ctx context.Context, c cause) (bool, error) {
 	all, err := s.states(ctx)
 	return err == nil && !slices.ContainsFunc(c.alarms, func(name string) bool { return all[name].State != firing }), err
 }
@@ -303,6 +353,9 @@ func (s *system) fire(ctx context.Context, c cause) (bool, error) {
 const stayMinutes = 6
 
 func (s *system) stays(ctx context.Context, c cause) error {
+	if c.moment {
+		return nil
+	}
 	until := time.Now().Add(stayMinutes * s.scene.minute)
 	return s.until(ctx, stepLimit, "looked for long enough", func() (bool, error) {
 		ok, err := s.fire(ctx, c)
