@@ -78,7 +78,7 @@ func whmcsCauses() []cause {
 func mending(code fault.Code, what string, begin, end action, command string) cause {
 	return cause{
 		what: what + ", " + string(code), alarms: []string{"NeedsMending"}, code: code,
-		begin: all(begin, newOrder(nil), click, reaches("waits for "+string(code), func(i item) bool { return i.Code == code })),
+		begin: all(begin, clickNew),
 		end:   end, commands: []string{command}, after: isProvisioned(),
 	}
 }
@@ -147,7 +147,7 @@ func reviewCauses() []cause {
 		review(fault.AcceptOutcomeUnknown, "accepting", "AcceptOrder's connection breaks, and nothing was done", lost("AcceptOrder", "drop-before"), activate(), "orderctl retry"),
 		review(fault.MarkerNotKept, "added", "WHMCS keeps no notes", all(notes(false), newOrder(nil), click), all(notes(true), known(), mark), "orderctl resume", "orderctl retry"),
 		review(fault.ModuleFailed, "accepting", "a module says no", lost("AcceptOrder", "module-fail-pending"), nil, "orderctl retry"),
-		review(fault.NotVerified, "accepted", "a service stays Pending; the table says, for 20 minutes", all(lost("AcceptOrder", "module-made-pending"), isAt("accepted"), openedBefore(20*time.Minute)), activate(), "orderctl retry"),
+		review(fault.NotVerified, "accepted", "a service stays Pending; the table says, for 20 minutes", all(lost("AcceptOrder", "module-made-pending"), isAt("accepted"), setBack("opened_at", long), setBack("accepted_at", long)), activate(), "orderctl retry"),
 		review(fault.WHMCSIDForeign, "adding", "the order names a WHMCS order that is not its", all(newOrder(map[string]any{"fields": map[string]any{"WHMCS_Order_ID__c": "999999"}}), click),
 			putOrder(map[string]any{"fields": map[string]any{"WHMCS_Order_ID__c": nil}}), "orderctl retry"),
 		review(fault.WHMCSOrderAmbiguous, "adding", "PHP dies before the marker is kept", lost("AddOrder", "marker-lost"), all(known(), mark), "orderctl resolve ID --adopt"),
@@ -155,7 +155,7 @@ func reviewCauses() []cause {
 			all(lost("AddOrder", "commit-then-drop"), isAt("adding"), edit(map[string]any{"status": "Cancelled"})), nil, "orderctl resolve ID --none"),
 		review(fault.WHMCSOrderMismatch, "adding", "PHP dies after the first service", lost("AddOrder", "half-added"), edit(map[string]any{"status": "Cancelled"}), "orderctl resolve ID --none"),
 		review(fault.StoppedInWHMCS, "adding", "an operator stops an order that may be in WHMCS",
-			all(lost("AddOrder", "drop-before"), failsWith(fault.AddOutcomeUnknown), stop), nil, "orderctl retry"),
+			all(lost("AddOrder", "marker-lost"), failsWith(fault.WHMCSOrderAmbiguous), stop), all(known(), mark), "orderctl retry"),
 		{
 			what: "the WHMCS order of a provisioned order is cancelled", alarms: []string{"BooksDiffer"},
 			begin: all(clickNew, isProvisioned(), edit(map[string]any{"status": "Cancelled"}), local("tick", map[string]string{"schedule": "AuditSchedule"})),
@@ -186,7 +186,7 @@ func audit(ctx context.Context, s *system) error {
 }
 
 func doorCauses() []cause {
-	old := strings.Repeat("a", 40)
+	const secret = "drill-signing-secret-0123456789abcdef-"
 	return []cause{
 		{
 			what: "callouts come with a forged signature", alarms: []string{"SecurityEvents"},
@@ -201,8 +201,8 @@ func doorCauses() []cause {
 		},
 		{
 			what: "the signing secret before the rotation is spoilt", alarms: []string{"PreviousSecretDropped"},
-			begin: all(newOrder(nil), putSecret("WEBHOOK_SECRET_ID", `"spoilt"`), putSecret("WEBHOOK_SECRET_ID", old, "fulfill")),
-			keep:  all(kill("fulfill"), click), end: all(putSecret("WEBHOOK_SECRET_ID", old+"b"), putSecret("WEBHOOK_SECRET_ID", old+"c", "fulfill")),
+			begin: all(newOrder(nil), putSecret("WEBHOOK_SECRET_ID", `"spoilt"`), putSecret("WEBHOOK_SECRET_ID", secret+"1", "fulfill")),
+			keep:  all(kill("fulfill"), click), end: all(putSecret("WEBHOOK_SECRET_ID", secret+"2"), putSecret("WEBHOOK_SECRET_ID", secret+"3", "fulfill")),
 		},
 		{
 			what: "twelve orders fail, all for their account", alarms: []string{"FailureRate"},
@@ -388,9 +388,12 @@ func objectiveCauses() []cause {
 	}
 }
 
+// long is longer than an order may take, or WHMCS to activate a service.
+const long = 20 * time.Minute
+
 // lateOrder has an order end that was opened 20 minutes ago, by the table.
 func lateOrder(ctx context.Context, s *system) error {
-	return all(pause, clickNew, openedBefore(20*time.Minute), resume, isProvisioned())(ctx, s)
+	return all(pause, clickNew, setBack("opened_at", long), resume, isProvisioned())(ctx, s)
 }
 
 func resume(ctx context.Context, s *system) error {

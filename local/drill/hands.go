@@ -385,16 +385,16 @@ func (s *system) receive(ctx context.Context, id string) error {
 	}
 }
 
-// openedBefore sets the time back at which the cause's order was opened.
-func openedBefore(d time.Duration) action {
+// setBack sets a time of the cause's order back in the table.
+func setBack(attribute string, d time.Duration) action {
 	return func(ctx context.Context, s *system) error {
 		_, err := dynamodb.NewFromConfig(s.aws()).UpdateItem(ctx, &dynamodb.UpdateItemInput{
 			TableName: aws.String(s.Exports["TABLE_NAME"]), Key: map[string]types.AttributeValue{"pk": &types.AttributeValueMemberS{Value: "order#" + s.order.id}},
-			UpdateExpression:          aws.String("SET opened_at = :at, accepted_at = :at"),
+			UpdateExpression: aws.String("SET #a = :at"), ExpressionAttributeNames: map[string]string{"#a": attribute},
 			ExpressionAttributeValues: map[string]types.AttributeValue{":at": &types.AttributeValueMemberN{Value: fmt.Sprint(time.Now().Add(-d).UnixMilli())}},
 		})
 		if err != nil {
-			return fmt.Errorf("set opened_at back: %w", err)
+			return fmt.Errorf("set %s back: %w", attribute, err)
 		}
 		return nil
 	}

@@ -44,7 +44,7 @@ type options struct {
 
 func main() {
 	var o options
-	only := flag.String("only", "", "only the scenes whose `name` fits")
+	only := flag.String("only", "", "only the causes whose `scene/name` fits, such as objectives/OrdersInTime")
 	flag.StringVar(&o.bin, "bin", "build/bin", "folder of the built system")
 	flag.StringVar(&o.template, "template", "template.yaml", "the SAM template to run")
 	flag.StringVar(&o.docs, "docs", "docs", "folder of runbook.md and deployment.md")
@@ -95,7 +95,8 @@ func run(ctx context.Context, o options, out io.Writer) error {
 	var wait sync.WaitGroup
 	room := make(chan struct{}, o.parallel)
 	for _, sc := range all {
-		if !o.only.MatchString(sc.name) {
+		sc.causes = slices.DeleteFunc(sc.causes, func(c cause) bool { return !o.only.MatchString(sc.name + "/" + c.name()) })
+		if len(sc.causes) == 0 {
 			continue
 		}
 		wait.Go(func() {

@@ -377,6 +377,9 @@ func (s *system) looks(ctx context.Context, c cause) error {
 	if err != nil {
 		return err
 	}
+	if c.code.Kind() == fault.Config && !strings.Contains(said, string(c.code)) {
+		return fmt.Errorf("orderctl status does not name %s:\n%s", c.code, said)
+	}
 	for _, name := range c.alarms {
 		if all[name].State == firing && all[name].Tells && (code != exitUnfinished || !strings.Contains(said, "alarm "+name+": ")) {
 			return fmt.Errorf("orderctl status does not name the alarm %s: exit code %d\n%s", name, code, said)
