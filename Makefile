@@ -56,6 +56,7 @@ help: ## list the verbs
 build: ## build the four functions, the local system and orderctl into build/bin
 	@echo 'building (a minute or two the first time, then seconds)'
 	@$(foreach f,$(FUNCTIONS),go build $(GOFLAGS_BUILD) -ldflags '$(LDFLAGS)' -o $(BUILD)/bin/$(f)/bootstrap ./functions/$(f) &&) \
+		go build $(GOFLAGS_BUILD) -ldflags '$(LDFLAGS)' -o $(BUILD)/bin/deploycheck/bootstrap ./cmd/deploycheck && \
 		go build $(GOFLAGS_BUILD) -ldflags '$(LDFLAGS)' -o $(BUILD)/bin/ ./local && \
 		go build $(GOFLAGS_BUILD) -buildvcs=auto -ldflags '$(LDFLAGS)' -o $(BUILD)/bin/ ./cmd/orderctl
 
@@ -195,16 +196,17 @@ sam-local: build $(TOOLS)/sam/$(SAM_CLI)-$(CFN_LINT) ## invoke each function by 
 # The SAM CLI builds each function by one of these, in the source tree. The
 # build is reproducible: the same source gives the same bytes, so an unchanged
 # function is not uploaded again.
-build-FulfillFunction:    FUNCTION := fulfill
-build-ProvisionFunction:  FUNCTION := provision
-build-StatusPushFunction: FUNCTION := statuspush
-build-StatusFunction:     FUNCTION := status
-.PHONY: build-FulfillFunction build-ProvisionFunction build-StatusPushFunction build-StatusFunction
-build-FulfillFunction build-ProvisionFunction build-StatusPushFunction build-StatusFunction:
+build-FulfillFunction:     PACKAGE := ./functions/fulfill
+build-ProvisionFunction:   PACKAGE := ./functions/provision
+build-StatusPushFunction:  PACKAGE := ./functions/statuspush
+build-StatusFunction:      PACKAGE := ./functions/status
+build-DeployCheckFunction: PACKAGE := ./cmd/deploycheck
+.PHONY: build-FulfillFunction build-ProvisionFunction build-StatusPushFunction build-StatusFunction build-DeployCheckFunction
+build-FulfillFunction build-ProvisionFunction build-StatusPushFunction build-StatusFunction build-DeployCheckFunction:
 	@test -n '$(GOARCH_$(ARCHITECTURE))' || { echo 'ARCHITECTURE must be arm64 or x86_64, is $(ARCHITECTURE)' >&2; exit 1; }
 	@.ci/toolchain
 	@GOOS=linux GOARCH=$(GOARCH_$(ARCHITECTURE)) go build -trimpath -buildvcs=false $(GOFLAGS_BUILD) \
-		-ldflags '$(LDFLAGS) -buildid=' -o '$(ARTIFACTS_DIR)/bootstrap' ./functions/$(FUNCTION)
+		-ldflags '$(LDFLAGS) -buildid=' -o '$(ARTIFACTS_DIR)/bootstrap' $(PACKAGE)
 
 ##@ Housekeeping
 

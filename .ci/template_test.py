@@ -4,6 +4,7 @@ import json
 import os
 import re
 import sys
+import tomllib
 import unittest
 from pathlib import Path
 
@@ -14,16 +15,17 @@ ROOT = Path(__file__).resolve().parent.parent
 SOURCE = yaml_parse((ROOT / "template.yaml").read_text())
 
 
-def transformed():
+def transformed(**parameters):
     os.environ.setdefault("AWS_DEFAULT_REGION", "eu-central-1")
     # transform changes what it is given, and wants the code to be uploaded.
     template = yaml_parse((ROOT / "template.yaml").read_text())
     template["Globals"]["Function"]["CodeUri"] = "s3://bucket/key"
-    return transform(template, {}, {})
+    return transform(template, parameters, {})
 
 
 RESULT = transformed()
 RESOURCES = RESULT["Resources"]
+CONFIG = tomllib.loads((ROOT / "samconfig.toml").read_text())
 
 FUNCTIONS = {
     "FulfillFunction": "Fulfill",
@@ -31,11 +33,46 @@ FUNCTIONS = {
     "StatusPushFunction": "StatusPush",
     "StatusFunction": "Status",
 }
+# Policies that a parameter switches on: their actions know no resources.
+OPTIONAL_POLICIES = {"NetworkPolicy", "TracingPolicy"}
+# Resources with a wildcard, and why there is no narrower one.
+WIDE_RESOURCES = {
+    **{f"${{{name}.Arn}}:*": "the version that is checked gets its number when it is published" for name in FUNCTIONS},
+    "arn:${AWS::Partition}:codedeploy:${AWS::Region}:${AWS::AccountId}:deploymentgroup:${AWS::StackName}-ServerlessDeploymentApplication-*":
+        "the transform makes the application, and only with DeploymentCheck",
+    "arn:${AWS::Partition}:cloudwatch:${AWS::Region}:${AWS::AccountId}:alarm:*": "CodeDeploy asks for its alarms; it only reads",
+}
+# What a resource is called inside another one: no second stack can take it.
+INNER_NAMES = {"AWS::ApiGatewayV2::Authorizer", "AWS::ApiGatewayV2::Stage", "AWS::Lambda::Alias", "AWS::ApiGatewayV2::DomainName"}
 ENDPOINTS = {"AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_DYNAMODB", "AWS_ENDPOINT_URL_SECRETS_MANAGER", "AWS_ENDPOINT_URL_SQS"}
 
 
 def of_type(kind):
     return {name: r for name, r in RESOURCES.items() if r["Type"] == kind}
+
+
+def parts(value):
+    """Every object inside a value, and the value itself."""
+    yield value
+    for child in value.values() if isinstance(value, dict) else value if isinstance(value, list) else []:
+        yield from parts(child)
+
+
+def named(value):
+    """The names that Ref, Sub and GetAtt in a value refer to, those of the conditions that it uses too."""
+    found = set()
+    for v in parts(value):
+        if not isinstance(v, dict):
+            continue
+        if "Ref" in v:
+            found.add(v["Ref"])
+        if isinstance(v.get("Fn::Sub"), str):
+            found |= set(re.findall(r"\$\{(\w+)[.}]", v["Fn::Sub"]))
+        if "Fn::GetAtt" in v:
+            found.add(v["Fn::GetAtt"][0])
+        if "Fn::If" in v:
+            found |= named(SOURCE["Conditions"][v["Fn::If"][0]])
+    return found
 
 
 def read_by_config(struct):
@@ -52,7 +89,136 @@ def read_by_config(struct):
     return set(re.findall(r'r\.[a-zA-Z]+\("([A-Z][A-Z0-9_]+)"', load))
 
 
+# What the stack works on: its own table, or one that was restored.
+RESTORED = {"Ref": "RestoredTableStreamArn"}
+TABLE = {
+    "": ({"Fn::Select": [1, {"Fn::Split": ["/", RESTORED]}]}, {"Ref": "OrdersTable"}),
+    "Arn": ({"Fn::Select": [0, {"Fn::Split": ["/stream/", RESTORED]}]}, {"Fn::GetAtt": ["OrdersTable", "Arn"]}),
+    "StreamArn": (RESTORED, {"Fn::GetAtt": ["OrdersTable", "StreamArn"]}),
+}
+
+
+def of_the_table(attribute):
+    restored, own = TABLE[attribute]
+    return {"Fn::If": ["HasRestoredTable", restored, own]}
+
+
+def listed(value):
+    return value if isinstance(value, list) else [value]
+
+
+def statements(name):
+    """The statements of a role's or a managed policy's policies."""
+    p = RESOURCES[name]["Properties"]
+    documents = [p["PolicyDocument"]] if "PolicyDocument" in p else [q["PolicyDocument"] for q in p.get("Policies", [])]
+    return [s for d in documents for s in d["Statement"]]
+
+
+def item_grants(all_statements):
+    """By action on items of the table, under which conditions they are allowed."""
+    grants = {}
+    for s in all_statements:
+        for action in listed(s["Action"]):
+            if re.fullmatch(r"dynamodb:(\*|[A-Za-z]*Item|PartiQL\w+|Scan|Transact\w+)", action):
+                grants.setdefault(action, []).append(s.get("Condition", "any item"))
+    return grants
+
+
+def keys(*allowed, **more):
+    return [{"ForAllValues:StringLike": {"dynamodb:LeadingKeys": list(allowed)}, **more}]
+
+
+# The least that each needs: shared/store's docs say which calls it makes.
+ITEM_GRANTS = {
+    "FulfillRole": {
+        "dynamodb:PutItem": keys("order#*"),
+        "dynamodb:UpdateItem": keys("order#*"),
+        "dynamodb:GetItem": keys("order#*", "control#whmcs"),
+    },
+    "ProvisionRole": {"dynamodb:GetItem": keys("order#*", "control#*"), "dynamodb:PutItem": keys("order#*", "control#*")},
+    "StatusPushRole": {"dynamodb:GetItem": keys("order#*", "control#salesforce"), "dynamodb:PutItem": keys("order#*", "control#salesforce")},
+    "StatusRole": {
+        "dynamodb:GetItem": keys(
+            "order#*",
+            **{
+                "ForAllValues:StringEquals": {"dynamodb:Attributes": ["pk", "state", "account_id", "whmcs_order_id", "opened_at", "updated_at"]},
+                "StringEqualsIfExists": {"dynamodb:Select": "SPECIFIC_ATTRIBUTES"},
+            },
+        )
+    },
+    "WorkPipeRole": {},
+    "ReaderPolicy": {"dynamodb:GetItem": keys("order#*", "control#*")},
+    "OperatorPolicy": {"dynamodb:PutItem": keys("order#*", "control#*")},
+}
+
+
 class Template(unittest.TestCase):
+    def test_each_role_reaches_the_items_that_it_needs_and_no_other(self):
+        reaching = {n for n in RESOURCES if item_grants(statements(n))}
+        self.assertLessEqual(reaching, set(ITEM_GRANTS))
+        for name, least in ITEM_GRANTS.items():
+            with self.subTest(name):
+                self.assertEqual(item_grants(statements(name)), least)
+
+    def test_a_widened_role_is_noticed(self):
+        for name, least in ITEM_GRANTS.items():
+            for i, statement in enumerate(statements(name)):
+                if not item_grants([statement]):
+                    continue
+                others = statements(name)[:i] + statements(name)[i + 1:]
+                wider = [
+                    {k: v for k, v in statement.items() if k != "Condition"},
+                    {**statement, "Action": listed(statement["Action"]) + ["dynamodb:DeleteItem"]},
+                    {**statement, "Condition": keys("*")[0]},
+                ]
+                for w in wider:
+                    with self.subTest(name, statement=w):
+                        self.assertNotEqual(item_grants(others + [w]), least)
+
+    def test_the_portal_reads_the_attributes_that_status_asks_for(self):
+        code = (ROOT / "shared/store/store.go").read_text()
+        struct = code[code.index("type progress struct"):]
+        asked = re.findall(r'`json:"(\w+)', struct[: struct.index("\n}\n")])
+        (condition,) = ITEM_GRANTS["StatusRole"]["dynamodb:GetItem"]
+        self.assertEqual(condition["ForAllValues:StringEquals"]["dynamodb:Attributes"], ["pk"] + asked)
+
+    def test_the_keys_of_the_policies_are_those_of_the_store(self):
+        code = (ROOT / "shared/store/keys.go").read_text()
+        prefixes = set(re.findall(r'Prefix += "(\w+#)"', code))
+        named = {k.split("#")[0] + "#" for g in ITEM_GRANTS.values() for c in g.values() for one in c for k in one["ForAllValues:StringLike"]["dynamodb:LeadingKeys"]}
+        self.assertEqual(named, prefixes)
+
+    def test_a_restored_table_is_used_everywhere(self):
+        def walk(value, path):
+            for attribute in TABLE:
+                if value == of_the_table(attribute):
+                    return
+                self.assertNotEqual(value, TABLE[attribute][1], f"{path} uses the table of the stack even where another was restored")
+            if isinstance(value, dict):
+                for k, v in value.items():
+                    walk(v, f"{path}.{k}")
+            elif isinstance(value, list):
+                for i, v in enumerate(value):
+                    walk(v, f"{path}.{i}")
+            elif isinstance(value, str):
+                self.assertNotIn("${OrdersTable", value, path)
+
+        for name, resource in {**RESOURCES, **RESULT["Outputs"]}.items():
+            if name != "OrdersTable":
+                walk(resource, name)
+
+    def test_access_logs_say_who_asked_for_what_and_what_came_of_it(self):
+        formats = {n: p["AccessLogSettings"]["Format"] for n, r in RESOURCES.items() if "AccessLogSettings" in (p := r["Properties"])}
+        self.assertEqual(len(formats), 2, formats)
+        for name, text in formats.items():
+            with self.subTest(name):
+                line = json.loads(text)
+                for variable in ["requestId", "path", "status", "identity.sourceIp", "error.message", "integrationErrorMessage"]:
+                    self.assertIn("$context." + variable, line.values())
+                if "Portal" in name:
+                    for variable in ["authorizer.claims.sub", "identity.userArn", "authorizer.error"]:
+                        self.assertIn("$context." + variable, line.values())
+
     def test_each_function_is_given_exactly_what_it_reads(self):
         for name, struct in FUNCTIONS.items():
             with self.subTest(name):
@@ -72,14 +238,16 @@ class Template(unittest.TestCase):
         self.assertGreaterEqual(len(roles), 5)
         for name, role in roles.items():
             with self.subTest(name):
-                self.assertFalse(role["Properties"].get("ManagedPolicyArns"), "managed policies hold wildcards")
+                for arn in role["Properties"].get("ManagedPolicyArns", []):
+                    self.assertIn(arn["Fn::If"][1]["Ref"], OPTIONAL_POLICIES, "managed policies of AWS hold wildcards")
                 for policy in role["Properties"].get("Policies", []):
                     for statement in policy["PolicyDocument"]["Statement"]:
                         resources = statement["Resource"]
                         actions = statement["Action"]
                         for r in resources if isinstance(resources, list) else [resources]:
                             self.assertIsInstance(r, dict, f"{r} is not a reference")
-                            self.assertNotIn("*", str(r))
+                            if str(r.get("Fn::Sub")) not in WIDE_RESOURCES:
+                                self.assertNotIn("*", str(r))
                         for a in actions if isinstance(actions, list) else [actions]:
                             self.assertNotIn("*", a)
 
@@ -91,8 +259,88 @@ class Template(unittest.TestCase):
     def test_what_must_survive_the_stack_is_retained(self):
         for name in ["OrdersTable", "OrdersKey", "WebhookSecret", "WhmcsSecret", "SalesforceSecret", "StatusPushDeadLetters"]:
             with self.subTest(name):
-                self.assertEqual(RESOURCES[name]["DeletionPolicy"], "Retain")
+                # A rollback cannot delete a protected table, and would fail.
+                policy = "Retain" if name == "OrdersTable" else "RetainExceptOnCreate"
+                self.assertEqual(RESOURCES[name]["DeletionPolicy"], policy)
                 self.assertEqual(RESOURCES[name]["UpdateReplacePolicy"], "Retain")
+        for name, log in of_type("AWS::Logs::LogGroup").items():
+            with self.subTest(name):
+                self.assertEqual(log["DeletionPolicy"], "RetainExceptOnCreate")
+
+    def test_a_second_stack_finds_no_name_taken(self):
+        for name, r in RESOURCES.items():
+            own = r["Type"].split("::")[-1] + "Name"
+            for key, value in r["Properties"].items():
+                if key in ("Name", own, "GroupName", "RoleName", "PolicyName", "ManagedPolicyName") and r["Type"] not in INNER_NAMES:
+                    with self.subTest(f"{name} {key}"):
+                        self.assertIn("AWS::StackName", str(value), "a fixed name is taken by one stack alone")
+
+    def test_a_changed_parameter_reaches_the_alias(self):
+        """Settings has every parameter that a function is made of: else its version would not be replaced."""
+        kept = named(RESOURCES["Settings"]["Properties"]["Content"])
+        for name in FUNCTIONS:
+            function, versions = RESOURCES[name]["Properties"], [r for n, r in RESOURCES.items() if n.startswith(name + "Version")]
+            with self.subTest(name):
+                self.assertEqual(named(function) & set(SOURCE["Parameters"]) - kept, set(), "to be added to Settings")
+                self.assertIn("${Settings}", function["Description"]["Fn::Sub"])
+                self.assertEqual([v["Properties"]["Description"]["Fn::Sub"] for v in versions], ["settings ${Settings}"])
+
+    def test_nothing_invokes_a_function_but_by_its_alias(self):
+        for name in FUNCTIONS:
+            for other, r in RESOURCES.items():
+                properties = r["Properties"]
+                with self.subTest(f"{other} {name}"):
+                    if r["Type"] in ("AWS::Lambda::EventSourceMapping", "AWS::Lambda::Permission"):
+                        self.assertNotEqual(properties["FunctionName"], {"Ref": name})
+                    elif r["Type"] == "AWS::Lambda::EventInvokeConfig":
+                        self.assertEqual(properties["Qualifier"], "live")
+                    elif r["Type"] == "AWS::Scheduler::Schedule":
+                        self.assertNotEqual(named(properties["Target"]["Arn"]), {name})
+                    elif r["Type"] in ("AWS::ApiGatewayV2::Integration", "AWS::ApiGatewayV2::Api"):
+                        self.assertNotIn(name, named(properties))
+            self.assertNotIn({"Ref": name}, [o["Value"] for o in RESULT["Outputs"].values()])
+
+    def test_each_version_is_checked_before_it_gets_traffic(self):
+        versions = RESOURCES["DeployCheckFunction"]["Properties"]["Environment"]["Variables"]["CHECKED_VERSIONS"]["Fn::Join"][1]
+        self.assertEqual({re.sub("Version[0-9a-f]+$", "", v["Ref"]) for v in versions}, set(FUNCTIONS))
+        for name in FUNCTIONS:
+            with self.subTest(name):
+                policy = RESOURCES[name + "Aliaslive"]["UpdatePolicy"]["CodeDeployLambdaAliasUpdate"]
+                self.assertEqual(policy["BeforeAllowTrafficHook"], {"Ref": "DeployCheckFunction"})
+
+    def test_without_the_check_an_alias_moves_at_once(self):
+        resources = transformed(DeploymentCheck="false")["Resources"]
+        self.assertFalse([n for n, r in resources.items() if r["Type"].startswith("AWS::CodeDeploy::")])
+        for name in FUNCTIONS:
+            self.assertNotIn("UpdatePolicy", resources[name + "Aliaslive"])
+
+    def test_only_a_deployment_in_steps_watches_an_alarm(self):
+        # One that moves at once would not go back, but be refused while it rings.
+        for name in FUNCTIONS:
+            with self.subTest(name):
+                watched = RESOURCES[name + "DeploymentGroup"]["Properties"]["AlarmConfiguration"]["Fn::If"]
+                self.assertEqual(watched, ["MovesInSteps", {"Enabled": True, "Alarms": [{"Name": {"Ref": "LiveErrors"}}]}, {}])
+
+    def test_with_a_truststore_there_is_no_second_door(self):
+        servers = RESOURCES["CalloutApi"]["Properties"]["Body"]["servers"]
+        self.assertEqual(
+            [s["x-amazon-apigateway-endpoint-configuration"]["disableExecuteApiEndpoint"] for s in servers],
+            [{"Fn::If": ["HasTruststore", True, False]}],
+        )
+        self.assertEqual(RESOURCES["CalloutDomainName"]["Properties"]["MutualTlsAuthentication"]["Fn::If"][0], "HasTruststore")
+
+    def test_each_environment_can_be_deployed(self):
+        for name in ("local", "staging", "production"):
+            with self.subTest(name):
+                deploy = CONFIG[name]["deploy"]["parameters"]
+                given = dict(o.split("=", 1) for o in deploy["parameter_overrides"])
+                self.assertLessEqual(set(given), set(SOURCE["Parameters"]))
+                self.assertLessEqual({"WhmcsApiUrl", "SfLoginUrl"}, set(given))
+                self.assertEqual(deploy["capabilities"], "CAPABILITY_IAM")
+                self.assertIn(f"environment={name}", deploy["tags"])
+        stacks = [CONFIG[name]["deploy"]["parameters"]["stack_name"] for name in ("local", "staging", "production")]
+        self.assertEqual(len(set(stacks)), 3)
+        self.assertTrue(CONFIG["production"]["deploy"]["parameters"]["confirm_changeset"])
 
     def test_the_signing_secret_is_not_made_anew(self):
         # CloudFormation makes a new secret when any of this changes, and
@@ -103,7 +351,7 @@ class Template(unittest.TestCase):
         )
 
     def test_the_stream_has_two_readers(self):
-        stream = {"Fn::GetAtt": ["OrdersTable", "StreamArn"]}
+        stream = of_the_table("StreamArn")
         readers = [n for n, r in of_type("AWS::Lambda::EventSourceMapping").items() if r["Properties"]["EventSourceArn"] == stream]
         readers += [n for n, r in of_type("AWS::Pipes::Pipe").items() if r["Properties"]["Source"] == stream]
         self.assertEqual(len(readers), 2, readers)

@@ -43,6 +43,14 @@ func parameters(at addresses, lookup func(string) (string, bool)) map[string]str
 			all[name] = v
 		}
 	}
+	for name, variable := range map[string]string{
+		"CalloutRateLimit": "CALLOUT_RATE_LIMIT", "CalloutBurstLimit": "CALLOUT_BURST_LIMIT",
+		"PortalRateLimit": "PORTAL_RATE_LIMIT", "PortalBurstLimit": "PORTAL_BURST_LIMIT",
+	} {
+		if v, ok := lookup(variable); ok && v != "" {
+			all[name] = v
+		}
+	}
 	for name, variable := range map[string]string{"ProvisionConcurrency": "PROVISION_CONCURRENCY", "ReservedConcurrency": "RESERVED_CONCURRENCY"} {
 		v, ok := lookup(variable)
 		// A bad value is the function's to refuse: it names the variable.

@@ -67,7 +67,7 @@ func (s *system) exports() [][2]string {
 	}
 	for _, f := range s.model.Functions {
 		if f.ID == "ProvisionFunction" {
-			all = append(all, [2]string{"PROVISION_FUNCTION", f.Name})
+			all = append(all, [2]string{"PROVISION_FUNCTION", f.ARN + ":" + f.Alias})
 		}
 	}
 	return all

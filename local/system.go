@@ -53,7 +53,7 @@ type system struct {
 	events  *events
 	metrics *cloudwatch.Service
 	alerts  []alert
-	stuck   sync.Map // by function: when the last record was made of the batch that it has not taken
+	stuck   sync.Map        // by function: when the last record was made of the batch that it has not taken
 	ending  context.Context // ends with the system
 
 	stop    context.CancelFunc
@@ -159,6 +159,9 @@ func start(ctx context.Context, set settings, source []byte, bin string, out io.
 		return nil, err
 	}
 
+	// The check of a deployment is invoked by CodeDeploy, which is not here.
+	s.model.Functions = s.model.Invoked()
+
 	if s.alerts, err = alerts(s.model); err != nil {
 		return nil, err
 	}
@@ -170,7 +173,7 @@ func start(ctx context.Context, set settings, source []byte, bin string, out io.
 	s.measureInvocations()
 	for _, f := range s.model.Functions {
 		if err := s.host.Add(lambda.Function{
-			Name: f.Short, LogicalID: f.ID, FullName: f.Name, ARN: f.ARN, Handler: f.Handler, MemoryMB: f.MemoryMB, Timeout: f.Timeout, Reserved: f.Reserved,
+			Name: f.Short, LogicalID: f.ID, FullName: f.Name, ARN: f.ARN, Alias: f.Alias, Handler: f.Handler, MemoryMB: f.MemoryMB, Timeout: f.Timeout, Reserved: f.Reserved,
 			Bootstrap:   filepath.Join(bin, f.Short, "bootstrap"),
 			Environment: environment(f, s.at, set.dynamoEndpoint, set.lookup),
 		}); err != nil {

@@ -47,6 +47,7 @@ var mayImport = map[string][]string{
 	"functions/statuspush": {"shared/*", "!shared/whmcs", "!shared/provision", "!shared/webhook"},
 	"functions/provision":  {"shared/*", "!shared/webhook", "!shared/writeback"},
 	"cmd/orderctl":         {"shared/*"},
+	"cmd/deploycheck":      {"shared/config", "shared/lambdaenv"},
 	"local":                {"shared/*", "local/*", "contract"},
 	"bench":                {"shared/*", "local/*"},
 }
@@ -54,7 +55,7 @@ var mayImport = map[string][]string{
 // mayUse lists the packages outside the module and the standard library that
 // only some folders may import (by prefix of the import path).
 var mayUse = map[string][]string{
-	"github.com/aws/aws-lambda-go":       {"functions/", "shared/httpapi", "local/"},
+	"github.com/aws/aws-lambda-go":       {"functions/", "cmd/deploycheck", "shared/httpapi", "local/"},
 	"github.com/aws/aws-sdk-go-v2":       {"shared/store", "shared/secret", "shared/lambdaenv", "functions/", "cmd/", "local", "bench"},
 	"github.com/aws/smithy-go":           {"shared/store", "shared/secret", "shared/lambdaenv", "functions/", "cmd/", "local", "bench"},
 	"github.com/go-json-experiment/json": {"shared/", "functions/", "local", "cmd/"},

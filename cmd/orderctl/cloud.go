@@ -82,9 +82,10 @@ type cloud struct {
 const credentialsLimit = 15 * time.Second
 
 // connect uses the SDK's own configuration: a person has profiles, single
-// sign-on and endpoint variables, all of which it honours.
-func connect(ctx context.Context, profile, region string) (*cloud, error) {
-	var options []func(*config.LoadOptions) error
+// sign-on and endpoint variables, all of which it honours. The verb stands in the
+// user agent of each call, so that CloudTrail tells what a person did by which.
+func connect(ctx context.Context, profile, region, verb string) (*cloud, error) {
+	options := []func(*config.LoadOptions) error{config.WithAppID("orderctl-" + verb)}
 	if profile != "" {
 		options = append(options, config.WithSharedConfigProfile(profile))
 	}
@@ -217,7 +218,7 @@ func apiFault(code string) fault.Code {
 // cloud connects once.
 func (a *app) cloud(ctx context.Context) (*cloud, error) {
 	if a.aws == nil {
-		c, err := a.connect(ctx, a.profile, a.region)
+		c, err := a.connect(ctx, a.profile, a.region, a.name)
 		if err != nil {
 			return nil, err
 		}

@@ -140,40 +140,76 @@ func (a *app) findings(all []finding) error {
 }
 
 func (a *app) restoreCheckCommand() *cobra.Command {
+	var set bool
+	var by string
 	return a.verb(spec{
-		group: groupMend, use: "restore-check", short: "after a restore of the table: check what must hold before work is resumed",
-		needs:    "TABLE_NAME",
-		examples: []string{"restore-check"},
+		group: groupMend, use: "restore-check [--set --by WHO]", short: "after a restore of the table: check what must hold before work is resumed",
+		long:  "The functions notice a restored table by themselves, and pause. --set makes the switches so\nwhere they did not, before a function works on the table: paused, every order searched first.",
+		needs: "TABLE_NAME", writes: true,
+		examples: []string{"restore-check", "restore-check --set --by ann    # TABLE_NAME names the restored table"},
+		flags: func(flags *pflag.FlagSet) {
+			flags.BoolVar(&set, "set", false, "pause, and have every order searched for in WHMCS before anything is sent")
+			flags.StringVar(&by, "by", "", usageBy)
+		},
+		check: func(args []string) error {
+			switch {
+			case len(args) > 0:
+				return usagef("restore-check takes no argument")
+			case set != (by != ""):
+				return usagef("--set and --by WHO belong together")
+			}
+			return nil
+		},
 		do: func(ctx context.Context, _ []string) error {
 			table, err := a.ledger(ctx)
 			if err != nil {
 				return err
 			}
-			name, err := a.setting(ctx, "TABLE_NAME")
-			if err != nil {
-				return err
+			if set {
+				if err := a.setRestored(ctx, table, by); err != nil {
+					return err
+				}
 			}
-			t, err := a.aws.describe(ctx, name)
-			if err != nil {
-				return err
-			}
-			c, err := table.Control(ctx, order.SideWHMCS)
-			if err != nil {
-				return err
-			}
-			all := append(tableFindings(t), finding{
-				Of: "switch", What: "work is paused", OK: c.Paused,
-				Do: "orderctl pause --by YOU --why 'table restored', before the stack is pointed at the table",
-			}, finding{
-				Of: "switch", What: "orders of before the restore are searched first", OK: !c.LookBefore.IsZero(), Seen: jsonTime(c.LookBefore),
-				Do: "orderctl look-before TIME-OF-THE-RESTORE --by YOU; without it an order that WHMCS got after the backup is ordered twice",
-			}, finding{
-				Of: "switch", What: "the time of the restore is not older than the table", OK: c.LookBefore.IsZero() || t.CreationDateTime == nil || !c.LookBefore.Before(t.CreationDateTime.Truncate(time.Minute)),
-				Seen: fmt.Sprintf("table made %s", jsonTime(aws.ToTime(t.CreationDateTime))), Do: "set the time at which the old table was left: orderctl look-before TIME --by YOU",
-			})
-			return a.findings(all)
+			return a.checkRestored(ctx, table)
 		},
 	})
+}
+
+// setRestored throws both switches as a restored table needs them.
+func (a *app) setRestored(ctx context.Context, table ledger, by string) error {
+	yes, err := a.write(ctx, "pause all work on WHMCS, and have every order searched for first")
+	if err != nil || !yes {
+		return err
+	}
+	if err := table.Pause(ctx, "table restored", by, a.now()); err != nil {
+		return err
+	}
+	return table.LookBefore(ctx, order.LookAlways(), by, a.now())
+}
+
+func (a *app) checkRestored(ctx context.Context, table ledger) error {
+	name, err := a.setting(ctx, "TABLE_NAME")
+	if err != nil {
+		return err
+	}
+	t, err := a.aws.describe(ctx, name)
+	if err != nil {
+		return err
+	}
+	c, err := table.Control(ctx, order.SideWHMCS)
+	if err != nil {
+		return err
+	}
+	return a.findings(append(tableFindings(t), finding{
+		Of: "switch", What: "work is paused", OK: c.Paused,
+		Do: "orderctl restore-check --set --by YOU, before the stack is pointed at the table",
+	}, finding{
+		Of: "switch", What: "orders of before the restore are searched first", OK: !c.LookBefore.IsZero(), Seen: jsonTime(c.LookBefore),
+		Do: "orderctl restore-check --set --by YOU; without it an order that WHMCS got after the backup is ordered twice",
+	}, finding{
+		Of: "switch", What: "the time of the restore is not older than the table", OK: c.LookBefore.IsZero() || t.CreationDateTime == nil || !c.LookBefore.Before(t.CreationDateTime.Truncate(time.Minute)),
+		Seen: fmt.Sprintf("table made %s", jsonTime(aws.ToTime(t.CreationDateTime))), Do: "set the time at which the old table was left: orderctl look-before TIME --by YOU",
+	}))
 }
 
 // tableFindings checks that the table is the one that template.yaml describes.
@@ -181,9 +217,9 @@ func tableFindings(t *types.TableDescription) []finding {
 	stream := t.StreamSpecification != nil && aws.ToBool(t.StreamSpecification.StreamEnabled) && t.StreamSpecification.StreamViewType == types.StreamViewTypeNewImage
 	all := []finding{
 		{Of: "table", What: "it is active", OK: t.TableStatus == types.TableStatusActive, Seen: string(t.TableStatus), Do: "wait until the table is active"},
-		{Of: "table", What: "its stream is on, with new images", OK: stream, Do: "a restored table has no stream: switch it on (NEW_IMAGE), then make WorkPipe and the mapping of StatusPushFunction again"},
+		{Of: "table", What: "its stream is on, with new images", OK: stream, Do: "a restored table has no stream: switch it on (NEW_IMAGE), then deploy with RestoredTableStreamArn, which makes pipe and mapping again"},
 	}
-	for _, name := range []string{"due", "failed"} {
+	for _, name := range []string{"due", "failed", "confirm"} {
 		i := slices.IndexFunc(t.GlobalSecondaryIndexes, func(x types.GlobalSecondaryIndexDescription) bool { return aws.ToString(x.IndexName) == name })
 		all = append(all, finding{
 			Of: "table", What: "the index " + name + " is active", OK: i >= 0 && t.GlobalSecondaryIndexes[i].IndexStatus == types.IndexStatusActive,

@@ -95,7 +95,7 @@ func (w *world) run(t *testing.T, args ...string) int {
 		out:      &w.out,
 		err:      &w.err,
 		terminal: w.terminal,
-		connect:  func(context.Context, string, string) (*cloud, error) { return w.cloud(), w.connect },
+		connect:  func(context.Context, string, string, string) (*cloud, error) { return w.cloud(), w.connect },
 	}, args)
 }
 

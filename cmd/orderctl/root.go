@@ -34,7 +34,7 @@ type console struct {
 	out, err io.Writer
 	terminal bool // in is a person
 	// connect reaches AWS; an empty profile or region is that of the environment.
-	connect func(ctx context.Context, profile, region string) (*cloud, error)
+	connect func(ctx context.Context, profile, region, verb string) (*cloud, error)
 }
 
 // app is one command line on its way.
@@ -44,6 +44,7 @@ type app struct {
 	json, yes, dryRun, showVersion bool
 
 	understood bool              // the command line; a later error is not about it
+	name       string            // of the verb that is carried out
 	aws        *cloud            // nil until it is needed
 	outputs    map[string]string // of the stack, by variable; nil until they are needed
 }
@@ -202,7 +203,7 @@ func (a *app) verb(s spec) *cobra.Command {
 			if a.output != "table" && a.output != "json" {
 				return usagef("--output is table or json, not %q", a.output)
 			}
-			a.understood = true
+			a.understood, a.name = true, name
 			return s.do(cmd.Context(), args)
 		},
 	}

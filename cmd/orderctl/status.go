@@ -223,7 +223,10 @@ func (a *app) statusPage(p *printer, o overview, sides []order.Control) {
 		for _, h := range c.Held() {
 			line("", "paused by %s, %s: %s", h.By, ago(h.At, now), h.Reason)
 		}
-		if !c.LookBefore.IsZero() {
+		switch {
+		case c.LookBefore.Equal(order.LookAlways()):
+			line("", "every order is searched in WHMCS first")
+		case !c.LookBefore.IsZero():
 			line("", "orders created before %s are searched in WHMCS first", clock(c.LookBefore))
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -36,6 +37,7 @@ type Claims interface {
 type Handler struct {
 	lambdaenv.Init
 	Verifier *webhook.Verifier
+	Keys     webhook.Keys // those of Verifier, for the self-check
 	Claims   Claims
 	Now      func() time.Time
 	Sleep    func(ctx context.Context, d time.Duration) error
@@ -131,7 +133,7 @@ func (h *Handler) Handle(ctx context.Context, e events.APIGatewayV2HTTPRequest) 
 		return h.reject(ctx, r, now, err), nil
 	}
 	ctx = order.WithCorrelation(ctx, claimed.Record.CorrelationID)
-	outcome := claimed.Outcome.String()
+	outcome := outcomes[claimed.Outcome]
 	h.Metrics.Count(telemetry.CalloutsRecorded, outcome, 1)
 	if claimed.Outcome == order.Created || claimed.Outcome == order.Reopened {
 		h.Metrics.Count(telemetry.OrdersBegun, "", 1)
@@ -141,7 +143,7 @@ func (h *Handler) Handle(ctx context.Context, e events.APIGatewayV2HTTPRequest) 
 	if wait == 0 || !claimed.Record.State.Open() {
 		h.answered(recorded.Sub(now), http.StatusOK)
 	}
-	h.Metrics.Flush(ctx, h.Log, slog.LevelInfo, "callout recorded", outcome, h.named(r,
+	h.Metrics.Flush(ctx, h.Log, slog.LevelInfo, "callout recorded", outcome, named(ctx, r,
 		slog.String("idempotency_key", callout.Key), slog.String("requested_by", callout.RequestedBy))...)
 	if wait == 0 || !claimed.Record.State.Open() {
 		return answer(r.ID, claimed.Record, applied), nil
@@ -150,13 +152,17 @@ func (h *Handler) Handle(ctx context.Context, e events.APIGatewayV2HTTPRequest) 
 	last := h.watch(ctx, claimed.Record, wait)
 	took := h.Now().Sub(now)
 	h.answered(max(took-wait, recorded.Sub(now)), http.StatusOK)
-	h.Metrics.Flush(ctx, h.Log, slog.LevelInfo, "callout answered", "", h.named(r, slog.String("state", string(last.State)), slog.Duration("took", took))...)
+	h.Metrics.Flush(ctx, h.Log, slog.LevelInfo, "callout answered", "", named(ctx, r, slog.String("state", string(last.State)), slog.Duration("took", took))...)
 	return answer(r.ID, last, applied), nil
 }
 
-// named puts the request's id before the attributes of a line.
-func (h *Handler) named(r httpapi.Request, attrs ...slog.Attr) []slog.Attr {
-	return append([]slog.Attr{slog.String("request_id", r.ID)}, attrs...)
+// named adds the request's id to the attributes of a line, unless the line names it
+// already as the callout that began the order; and drops what is empty.
+func named(ctx context.Context, r httpapi.Request, attrs ...slog.Attr) []slog.Attr {
+	if r.ID != order.CorrelationFrom(ctx) {
+		attrs = append(attrs, slog.String("request_id", r.ID))
+	}
+	return slices.DeleteFunc(attrs, func(a slog.Attr) bool { return a.Value.Kind() == slog.KindString && a.Value.String() == "" })
 }
 
 // answered counts a callout that is answered with the status, after took beyond
@@ -176,8 +182,17 @@ func (h *Handler) ping(ctx context.Context, r httpapi.Request, w webhook.Request
 	if err := h.Verifier.Ping(ctx, w, now); err != nil {
 		return h.refuse(ctx, r, err)
 	}
-	h.Metrics.Flush(ctx, h.Log, slog.LevelInfo, "ping", "", h.named(r)...)
+	h.Metrics.Flush(ctx, h.Log, slog.LevelInfo, "ping", "", named(ctx, r)...)
 	return httpapi.JSON(http.StatusOK, pong{true, h.Verifier.OrgID}, nil)
+}
+
+// outcomes spells the outcomes of a claim for logs and metrics.
+var outcomes = map[order.Outcome]string{
+	order.Created:            "created",
+	order.AlreadyOpen:        "already_open",
+	order.AlreadyProvisioned: "already_provisioned",
+	order.StoredFailure:      "stored_failure",
+	order.Reopened:           "reopened",
 }
 
 // reject answers a callout that was not recorded.
@@ -200,7 +215,7 @@ func (h *Handler) refuse(ctx context.Context, r httpapi.Request, err error) http
 	if code.Info().Security {
 		h.Metrics.Count(telemetry.SecurityEvents, string(code), 1)
 	}
-	h.Metrics.Flush(ctx, h.Log, httpapi.LevelOf(code), "callout rejected", string(code), h.named(r, slog.String("source_ip", r.SourceIP), slog.Any("err", err))...)
+	h.Metrics.Flush(ctx, h.Log, httpapi.LevelOf(code), "callout rejected", string(code), named(ctx, r, slog.String("source_ip", r.SourceIP), slog.Any("err", err))...)
 	return httpapi.Problem(r.ID, err, headers)
 }
 

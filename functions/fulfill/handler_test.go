@@ -374,7 +374,10 @@ func TestVectorsThroughTheHandler(t *testing.T) {
 			if b.counted(t, "CalloutsRejected", v.code) != 1 {
 				t.Errorf("no metric with the code: %s", b.out)
 			}
-			if !strings.Contains(b.out.String(), `"msg":"callout rejected","function":"fulfill","request_id":"request-of-vector"`) {
+			if security := b.counted(t, "SecurityEvents", v.code) == 1; security != fault.Code(v.code).Info().Security {
+				t.Errorf("counted as a security event: %v", security)
+			}
+			if !strings.Contains(b.out.String(), `"msg":"callout rejected"`) || !strings.Contains(b.out.String(), `"request_id":"request-of-vector"`) {
 				t.Errorf("no log line: %s", b.out)
 			}
 		})

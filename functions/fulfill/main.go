@@ -24,7 +24,10 @@ import (
 	"orderbridge/shared/webhook"
 )
 
-func main() { lambda.Start(lambdaenv.Must("fulfill", wire).Handle) }
+func main() {
+	h := lambdaenv.Must("fulfill", wire)
+	lambda.Start(lambdaenv.SelfChecked(lambda.NewHandler(h.Handle), h.selfCheck))
+}
 
 func wire(ctx context.Context, getenv func(string) string, out io.Writer) (*Handler, error) {
 	c, err := config.LoadFulfill(getenv)
@@ -50,7 +53,7 @@ func wire(ctx context.Context, getenv func(string) string, out io.Writer) (*Hand
 	}
 	return &Handler{
 		Init:     lambdaenv.Init{table.Connect, func(ctx context.Context) error { _, err := keys.Keys(ctx, false); return err }},
-		Verifier: verifier, Claims: table, Now: env.Clock.Now, Sleep: env.Clock.Sleep, Log: env.Log, Metrics: env.Metrics, Wait: c.Wait,
+		Verifier: verifier, Keys: keys, Claims: table, Now: env.Clock.Now, Sleep: env.Clock.Sleep, Log: env.Log, Metrics: env.Metrics, Wait: c.Wait,
 	}, nil
 }
 

@@ -30,10 +30,15 @@ type counter interface {
 // handler turns queue messages and clock ticks into hints for the engine.
 type handler struct {
 	lambdaenv.Init
-	engine  runner
-	desk    *desk
-	store   ledger
+	engine runner
+	desk   *desk
+	store  ledger
+	// begin makes the switch of WHMCS belong to the table; restored says that the
+	// table was brought back from a backup, and that work is paused therefore.
+	begin   func(ctx context.Context, now time.Time) (restored bool, err error)
+	begun   bool // in this process
 	hints   provision.Hints
+	probes  probes
 	workers int
 	meter   *telemetry.Meter
 	log     *slog.Logger
@@ -75,6 +80,9 @@ func (h *handler) Handle(ctx context.Context, raw json.RawMessage) (any, error) 
 		defer h.meter.FlushMetrics()
 		return h.desk.answer(ctx, e.question)
 	}
+	if err := h.start(ctx); err != nil {
+		return nil, err
+	}
 	if e.Records == nil {
 		return nil, h.tick(ctx)
 	}
@@ -84,6 +92,23 @@ func (h *handler) Handle(ctx context.Context, raw json.RawMessage) (any, error) 
 		}
 	}
 	return nil, nil
+}
+
+// start makes sure, before the first work of this process, that the table is the
+// one that its switch was made for. Lambda gives a process one event at a time.
+func (h *handler) start(ctx context.Context) error {
+	if h.begun {
+		return nil
+	}
+	restored, err := h.begin(ctx, h.now())
+	if err != nil {
+		return fmt.Errorf("start: %w", err)
+	}
+	if h.begun = true; restored {
+		h.log.ErrorContext(ctx, "the table was restored: work is paused, and every order is searched for first")
+		h.meter.Count(telemetry.TableRestored, "", 1)
+	}
+	return nil
 }
 
 func (h *handler) message(ctx context.Context, m events.SQSMessage) error {

@@ -105,6 +105,7 @@ func setup(t *testing.T) (*handler, *engine, *dueStore, *sqsFake, *written) {
 		engine: e, store: d, hints: &queue{client: q, url: "q"}, workers: 2,
 		meter: telemetry.NewMeter(out, "test", "provision", clock), log: telemetry.NewLogger(out, slog.LevelInfo, "provision"),
 		now:   clock,
+		begin: func(context.Context, time.Time) (bool, error) { return false, nil },
 		sleep: func(_ context.Context, d time.Duration) error { now = now.Add(d); return nil },
 	}, e, d, q, out
 }
@@ -238,5 +239,31 @@ func TestHintsGoInBatchesOfTen(t *testing.T) {
 	}
 	if q.calls != 3 || len(q.sent) != 23 {
 		t.Errorf("%d calls, %d sent", q.calls, len(q.sent))
+	}
+}
+
+// No order is worked on before the table is known to be the one that the switch
+// was made for; that is asked once in a process.
+func TestTheFirstEventAsksWhetherTheTableWasRestored(t *testing.T) {
+	h, e, _, _, c := setup(t)
+	e.res = provision.Result{End: provision.EndProvisioned}
+	asked, away := 0, true
+	h.begin = func(context.Context, time.Time) (bool, error) {
+		if asked++; away {
+			return false, fault.New(fault.StoreUnavailable, "")
+		}
+		return true, nil
+	}
+	if _, err := h.Handle(t.Context(), recorded(t, "sqs.json")); fault.CodeOf(err) != fault.StoreUnavailable || len(e.ran) > 0 {
+		t.Fatalf("%v, ran %v", err, e.ran)
+	}
+	away = false
+	for range 3 {
+		if _, err := h.Handle(t.Context(), recorded(t, "sqs.json")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if asked != 2 || c.sum(telemetry.TableRestored, "") != 1 || len(e.ran) != 3 {
+		t.Errorf("asked %d times, metrics %s, ran %v", asked, c, e.ran)
 	}
 }

@@ -27,7 +27,10 @@ import (
 	"orderbridge/shared/whmcs"
 )
 
-func main() { lambda.Start(lambdaenv.Must("provision", wire).Handle) }
+func main() {
+	h := lambdaenv.Must("provision", wire)
+	lambda.Start(lambdaenv.SelfChecked(lambda.NewHandler(h.Handle), h.selfCheck))
+}
 
 func wire(ctx context.Context, getenv func(string) string, out io.Writer) (*handler, error) {
 	c, err := config.LoadProvision(getenv)
@@ -55,11 +58,12 @@ func wire(ctx context.Context, getenv func(string) string, out io.Writer) (*hand
 	if err != nil {
 		return nil, err
 	}
+	usage := env.Metrics.Slowly(telemetry.SalesforceAPIUsage)
 	orders, err := salesforce.Connect(ctx, salesforce.Deps{
 		Credentials: salesforceSecret.Get,
 		Log:         env.Log, Now: clock.Now,
 		Called: env.Metrics.Called(telemetry.SalesforceCalls),
-		Usage:  func(u salesforce.Usage) { env.Metrics.Gauge(telemetry.SalesforceAPIUsage, "", u.Share()) },
+		Usage:  func(u salesforce.Usage) { usage(u.Share()) },
 	}, salesforce.Config{
 		LoginURL: c.Salesforce.LoginURL, APIVersion: c.Salesforce.APIVersion, OrgID: c.Salesforce.OrgID, Optional: salesforce.Optional(c.Optional),
 	})
@@ -89,7 +93,8 @@ func wire(ctx context.Context, getenv func(string) string, out io.Writer) (*hand
 			sides: map[string]prober{string(order.SideWHMCS): whmcsSide, string(order.SideSalesforce): salesforceSide},
 			clerk: &clerk{table: table, orders: orders, billing: billing, meter: env.Metrics, now: clock.Now},
 		},
-		engine: engine, store: table, hints: &queue{client: sqs.NewFromConfig(env.AWS), url: c.WorkQueueURL},
+		engine: engine, store: table, begin: table.Begin, hints: &queue{client: sqs.NewFromConfig(env.AWS), url: c.WorkQueueURL},
+		probes:  probes{whmcs: billing.Probe, salesforce: orders.Probe},
 		workers: c.Concurrency, meter: env.Metrics, log: env.Log, now: clock.Now, sleep: clock.Sleep,
 	}, nil
 }

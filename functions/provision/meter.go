@@ -61,9 +61,10 @@ func (h *handler) ended(ctx context.Context, res provision.Result, took time.Dur
 	h.mending(res.Code)
 	attrs := []slog.Attr{slog.String("end", string(res.End))}
 	if r.Fence > 0 {
-		h.meter.Duration(telemetry.RunTime, took)
-		attrs = append(attrs, slog.String("state", string(r.State)), slog.String("point", string(r.RecoveryPoint)),
-			slog.Int64("fence", int64(r.Fence)), slog.Int("attempts", r.Attempts))
+		attrs = append(attrs, slog.Duration("took", took.Round(time.Millisecond)), slog.Int64("fence", int64(r.Fence)), slog.Int("attempts", r.Attempts))
+		if res.End != provision.EndProvisioned {
+			attrs = append(attrs, slog.String("state", string(r.State)), slog.String("point", string(r.RecoveryPoint)))
+		}
 	}
 	h.meter.Flush(ctx, h.log, slog.LevelInfo, "run ended", code, attrs...)
 }

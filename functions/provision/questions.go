@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"orderbridge/shared/fault"
+	"orderbridge/shared/lambdaenv"
 	"orderbridge/shared/order"
 	"orderbridge/shared/provision"
 )
@@ -204,15 +205,6 @@ func (d *desk) probe(ctx context.Context, side string) (any, error) {
 	return out, nil
 }
 
-// findingRow is a finding on the wire.
-type findingRow struct {
-	Of   string `json:"of"`
-	What string `json:"what"`
-	OK   bool   `json:"ok"`
-	Seen string `json:"seen,omitempty"`
-	Do   string `json:"do,omitempty"`
-}
-
 // diagnose examines the installation, each side by itself.
 func (d *desk) diagnose(ctx context.Context) any {
 	all := d.orders.Diagnose(ctx)
@@ -222,9 +214,9 @@ func (d *desk) diagnose(ctx context.Context) any {
 	}
 	all = append(all, d.billing.Diagnose(ctx, sold, made)...)
 	all = append(all, fault.Check("clock", "it agrees with the table's", d.skewed()))
-	rows := make([]findingRow, 0, len(all))
+	rows := make([]lambdaenv.Finding, 0, len(all))
 	for _, f := range all {
-		rows = append(rows, findingRow(f))
+		rows = append(rows, lambdaenv.Finding(f))
 	}
 	return map[string]any{"findings": rows}
 }

@@ -18,7 +18,10 @@ import (
 	"orderbridge/shared/store"
 )
 
-func main() { lambda.Start(lambdaenv.Must("status", wire).Handle) }
+func main() {
+	h := lambdaenv.Must("status", wire)
+	lambda.Start(lambdaenv.SelfChecked(lambda.NewHandler(h.Handle), h.selfCheck))
+}
 
 func wire(_ context.Context, getenv func(string) string, out io.Writer) (*Handler, error) {
 	c, err := config.LoadStatus(getenv)

@@ -1,17 +1,20 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-lambda-go/events"
 
 	"orderbridge/shared/fault"
 	"orderbridge/shared/lambdaenv"
+	"orderbridge/shared/order"
 	"orderbridge/shared/store"
 	"orderbridge/shared/telemetry"
 	"orderbridge/shared/writeback"
@@ -21,6 +24,8 @@ import (
 type Handler struct {
 	lambdaenv.Init
 	Pusher  *writeback.Pusher
+	Table   books
+	Probe   func(ctx context.Context) error // of Salesforce, for the self-check
 	Log     *slog.Logger
 	Metrics *telemetry.Meter
 	Now     func() time.Time
@@ -106,8 +111,34 @@ func (h *Handler) stream(ctx context.Context, batch []streamRecord) events.Dynam
 			report(sequence[i])
 		}
 	}
-	h.Metrics.Flush(ctx, h.Log, slog.LevelInfo, "stream batch", "", slog.Int("records", len(batch)), slog.Int("again", len(out.BatchItemFailures)))
+	attrs := []slog.Attr{slog.Int("records", len(batch))}
+	if again := len(out.BatchItemFailures); again > 0 {
+		attrs = append(attrs, slog.Int("again", again))
+	}
+	ctx, attrs = ofOrders(ctx, changes, attrs)
+	h.Metrics.Flush(ctx, h.Log, slog.LevelInfo, "stream batch", "", attrs...)
 	return out
+}
+
+// ofOrders makes the line of a batch name its orders: the one, or, by their callouts,
+// each of several.
+func ofOrders(ctx context.Context, changes []writeback.Change, attrs []slog.Attr) (context.Context, []slog.Attr) {
+	var callouts []string
+	seen := map[order.ID]bool{}
+	for _, c := range changes {
+		if r := c.Record; !seen[r.ID] {
+			seen[r.ID] = true
+			callouts = append(callouts, cmp.Or(r.CorrelationID, r.ID.String()))
+		}
+	}
+	switch len(callouts) {
+	case 0:
+		return ctx, attrs
+	case 1:
+		r := changes[0].Record
+		return order.WithCorrelation(order.WithID(ctx, r.ID), r.CorrelationID), attrs
+	}
+	return ctx, append(attrs, slog.String("correlation_ids", strings.Join(callouts, " ")))
 }
 
 // Sweeps is the answer to an event that asks for a sweep: what was found from

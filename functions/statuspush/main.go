@@ -30,7 +30,10 @@ import (
 	"orderbridge/shared/writeback"
 )
 
-func main() { lambda.Start(lambdaenv.Must("statuspush", wire).Handle) }
+func main() {
+	h := lambdaenv.Must("statuspush", wire)
+	lambda.Start(lambdaenv.SelfChecked(lambda.NewHandler(h.Handle), h.selfCheck))
+}
 
 func wire(ctx context.Context, getenv func(string) string, out io.Writer) (*Handler, error) {
 	c, err := config.LoadStatusPush(getenv)
@@ -42,10 +45,11 @@ func wire(ctx context.Context, getenv func(string) string, out io.Writer) (*Hand
 		return nil, err
 	}
 	credentials := secret.New(secretsmanager.NewFromConfig(env.AWS), c.SalesforceSecretID, fault.SalesforceSecretUnavailable, secret.Object(salesforce.SecretMembers(), salesforce.ParseCredentials), env.Clock.Now)
+	usage := env.Metrics.Slowly(telemetry.SalesforceAPIUsage)
 	org, err := salesforce.Connect(ctx, salesforce.Deps{
 		Credentials: credentials.Get, Now: env.Clock.Now, Log: env.Log,
 		Called: env.Metrics.Called(telemetry.SalesforceCalls),
-		Usage:  func(u salesforce.Usage) { env.Metrics.Gauge(telemetry.SalesforceAPIUsage, "", u.Share()) },
+		Usage:  func(u salesforce.Usage) { usage(u.Share()) },
 	}, salesforce.Config{
 		LoginURL: c.Salesforce.LoginURL, APIVersion: c.Salesforce.APIVersion, OrgID: c.Salesforce.OrgID, Timeout: callTimeout,
 	})
@@ -68,7 +72,10 @@ func wire(ctx context.Context, getenv func(string) string, out io.Writer) (*Hand
 	if err != nil {
 		return nil, err
 	}
-	return &Handler{Init: lambdaenv.Init{table.Connect, credentials.Read}, Pusher: pusher, Log: env.Log, Metrics: env.Metrics, Now: env.Clock.Now}, nil
+	return &Handler{
+		Init: lambdaenv.Init{table.Connect, credentials.Read}, Pusher: pusher, Table: table, Probe: org.Probe,
+		Log: env.Log, Metrics: env.Metrics, Now: env.Clock.Now,
+	}, nil
 }
 
 // callTimeout: a thousand rows behind slow triggers take tens of seconds; two

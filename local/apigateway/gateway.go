@@ -1,6 +1,7 @@
 package apigateway
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/rsa"
@@ -61,6 +62,7 @@ type route struct {
 	samtemplate.Route
 	method   string
 	segments []string
+	bucket   *bucket
 }
 
 // New checks the routes: two APIs share one address here, so no two routes may
@@ -73,8 +75,9 @@ func New(opts Options) (*Gateway, error) {
 		opts.Logf = func(string, ...any) {}
 	}
 	g := &Gateway{opts: opts, cors: map[string]*samtemplate.CORS{}}
+	limits := map[string]samtemplate.Throttle{}
 	for _, a := range opts.APIs {
-		g.cors[a.ID] = a.CORS
+		g.cors[a.ID], limits[a.ID] = a.CORS, a.Throttle
 	}
 	seen := map[string]bool{}
 	for _, r := range opts.Routes {
@@ -89,7 +92,8 @@ func New(opts Options) (*Gateway, error) {
 		if r.JWT != nil && opts.Key == nil {
 			return nil, fmt.Errorf("serve routes: %s wants tokens, and there is no issuer", r.Key)
 		}
-		g.routes = append(g.routes, route{Route: r, method: method, segments: strings.Split(path[1:], "/")})
+		limit := cmp.Or(r.Throttle, limits[r.API])
+		g.routes = append(g.routes, route{Route: r, method: method, segments: strings.Split(path[1:], "/"), bucket: newBucket(limit, opts.Now())})
 	}
 	return g, nil
 }
@@ -160,6 +164,10 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	if rt == nil {
 		message(w, http.StatusNotFound, "Not Found")
+		return
+	}
+	if !rt.bucket.take(g.opts.Now()) {
+		message(w, http.StatusTooManyRequests, "Too Many Requests")
 		return
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))

@@ -36,7 +36,7 @@ func TestMain(m *testing.M) {
 			return 1
 		}
 		defer func() { _ = os.RemoveAll(dir) }()
-		targets := map[string]string{"./local": "local", "./cmd/orderctl": "orderctl"}
+		targets := map[string]string{"./local": "local", "./cmd/orderctl": "orderctl", "./cmd/deploycheck": filepath.Join("deploycheck", "bootstrap")}
 		for _, f := range []string{"fulfill", "provision", "status", "statuspush"} {
 			targets["./functions/"+f] = filepath.Join(f, "bootstrap")
 		}

@@ -14,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/sqs"
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"orderbridge/local/launch"
@@ -22,6 +24,8 @@ import (
 // Each script of testdata/script runs orderctl as an operator would, against a
 // running system of its own.
 func TestScripts(t *testing.T) {
+	var seen calls
+	t.Cleanup(func() { seen.judge(t) }) // once every script has ended
 	testscript.Run(t, testscript.Params{
 		Dir: filepath.Join("testdata", "script"),
 		Setup: func(env *testscript.Env) error {
@@ -43,10 +47,13 @@ func TestScripts(t *testing.T) {
 			for name, value := range s.Exports {
 				env.Setenv(name, value)
 			}
+			between := seen.record(s.Exports["AWS_ENDPOINT_URL"])
+			env.Defer(between.Close)
+			env.Setenv("AWS_ENDPOINT_URL", between.URL)
 			env.Setenv("PATH", bin+string(os.PathListSeparator)+os.Getenv("PATH"))
 			return nil
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"http": request, "until": until},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"http": request, "until": until, "letter": letter},
 	})
 }
 
@@ -71,6 +78,21 @@ func request(ts *testscript.TestScript, neg bool, args []string) {
 	if (res.StatusCode/100 == 2) == neg {
 		ts.Fatalf("%s %s: %s %s", args[0], args[1], res.Status, text)
 	}
+}
+
+// letter is "letter QUEUE_URL BODY": it puts a message into a queue, as SQS itself
+// moves a hint that failed five times into the dead letters.
+func letter(ts *testscript.TestScript, neg bool, args []string) {
+	if len(args) != 2 || neg {
+		ts.Fatalf("usage: letter QUEUE_URL BODY")
+	}
+	endpoint := ts.Getenv("AWS_ENDPOINT_URL")
+	queues := sqs.New(sqs.Options{
+		Region: ts.Getenv("AWS_REGION"), BaseEndpoint: &endpoint,
+		Credentials: credentials.NewStaticCredentialsProvider(ts.Getenv("AWS_ACCESS_KEY_ID"), ts.Getenv("AWS_SECRET_ACCESS_KEY"), ""),
+	})
+	_, err := queues.SendMessage(context.Background(), &sqs.SendMessageInput{QueueUrl: &args[0], MessageBody: &args[1]})
+	ts.Check(err)
 }
 
 // scriptLimit ends a script that would wait for ever; it measures nothing.

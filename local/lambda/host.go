@@ -67,6 +67,7 @@ type Function struct {
 	LogicalID string // in the template; the Invoke API takes it for a name
 	FullName  string // AWS_LAMBDA_FUNCTION_NAME
 	ARN       string
+	Alias     string // the alias that callers may name; "" = none
 	Bootstrap string // path of the executable
 	Handler   string
 	MemoryMB  int

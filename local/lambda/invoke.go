@@ -1,6 +1,8 @@
 package lambda
 
 import (
+	"cmp"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -17,7 +19,8 @@ const InvokePath = "/2015-03-31/functions/"
 // InvokeAPI returns the handler of Lambda's Invoke operation, so that any AWS
 // client can invoke a function of the host: by its logical id, its name or its
 // ARN. The invocation types RequestResponse (the default) and DryRun are served,
-// of qualifiers only $LATEST. Signatures are not verified, but must be there: a
+// of qualifiers $LATEST and the function's alias, and LogType=Tail with the last
+// line of a process that did not start. Signatures are not verified, but must be there: a
 // page in a browser cannot send them.
 // (AWS Lambda API Reference, "Invoke".)
 func (h *Host) InvokeAPI() http.Handler {
@@ -68,6 +71,9 @@ func (h *Host) handleInvoke(w http.ResponseWriter, r *http.Request) {
 		if answer = failed.Payload; !json.Valid(answer) {
 			answer = errorBody(failed.Type, failed.Message)
 		}
+		if failed.Said != "" && r.Header.Get("X-Amz-Log-Type") == "Tail" {
+			w.Header().Set("X-Amz-Log-Result", base64.StdEncoding.EncodeToString([]byte(failed.Said)))
+		}
 	case errors.Is(err, ErrThrottled):
 		refuseCall(w, http.StatusTooManyRequests, "TooManyRequestsException", "Rate Exceeded.")
 		return
@@ -84,12 +90,16 @@ const latest = "$LATEST"
 
 // named finds the short name of the function that a caller means.
 func (h *Host) named(name, qualifier string) (short string, ok bool) {
-	name = strings.TrimSuffix(name, ":"+latest)
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for short, f := range h.functions {
-		if name == f.LogicalID || name == f.FullName || name == f.ARN {
-			return short, qualifier == "" || qualifier == latest
+		for _, own := range []string{f.LogicalID, f.FullName, f.ARN} {
+			asked, found := strings.CutPrefix(name, own)
+			if !found || asked != "" && (asked[0] != ':' || qualifier != "") {
+				continue
+			}
+			q := cmp.Or(strings.TrimPrefix(asked, ":"), qualifier, latest)
+			return short, q == latest || q == f.Alias && f.Alias != ""
 		}
 	}
 	return "", false

@@ -55,7 +55,11 @@ var ErrEnded = errors.New("the system ended before it was ready")
 // System, the caller ends it; beside ErrEnded comes one that says what it said.
 func Start(o Options) (*System, error) {
 	cmd := exec.Command(o.Local, "-template", o.Template, "-bin", o.Bin) //nolint:noctx // its life is the System's: see finish
-	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "API_PORT=0", "WHMCS_PORT=0", "SF_PORT=0", "AWS_PORT=0", "SCREEN=json"}
+	cmd.Env = []string{
+		"PATH=" + os.Getenv("PATH"), "API_PORT=0", "WHMCS_PORT=0", "SF_PORT=0", "AWS_PORT=0", "SCREEN=json",
+		// A starter measures or breaks the system, and not the gateway.
+		"CALLOUT_RATE_LIMIT=10000", "CALLOUT_BURST_LIMIT=5000", "PORTAL_RATE_LIMIT=10000", "PORTAL_BURST_LIMIT=5000",
+	}
 	for k, v := range o.Env {
 		cmd.Env = append(cmd.Env, k+"="+v)
 	}

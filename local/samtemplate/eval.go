@@ -127,6 +127,11 @@ func (e *evaluator) ref(name string, line int) (node, error) {
 		v.line = line
 		return v, nil
 	}
+	// The transform's own: !Ref Function.Alias and !Ref Function.Version.
+	// (SAM Developer Guide, "Referencing generated resources".)
+	if id, generated, dotted := strings.Cut(name, "."); dotted {
+		return e.getAtt(id, generated, line)
+	}
 	return e.getAtt(name, "", line)
 }
 

@@ -27,6 +27,7 @@ type Function struct {
 	ID          string // logical id
 	Short       string // logical id without "Function", in lower case
 	Name, ARN   string
+	Alias       string // AutoPublishAlias; "" = none
 	Handler     string
 	MemoryMB    int
 	Timeout     time.Duration
@@ -34,6 +35,30 @@ type Function struct {
 	Environment map[string]string
 	// MaxEventAge holds for asynchronous invocations, of which none is retried.
 	MaxEventAge time.Duration
+}
+
+// Invoked returns the functions that a route, a mapping or a schedule invokes.
+func (m *Model) Invoked() []Function {
+	by := map[string]bool{}
+	for _, r := range m.Routes {
+		by[r.Function] = true
+	}
+	for _, s := range m.Streams {
+		by[s.Function] = true
+	}
+	for _, w := range m.Works {
+		by[w.Function] = true
+	}
+	for _, s := range m.Schedules {
+		by[s.Function] = true
+	}
+	var all []Function
+	for _, f := range m.Functions {
+		if by[f.Short] {
+			all = append(all, f)
+		}
+	}
+	return all
 }
 
 // Table is an AWS::DynamoDB::Table.
@@ -125,10 +150,18 @@ type Schedule struct {
 
 // API is an HTTP API.
 type API struct {
-	ID   string
-	CORS *CORS
+	ID       string
+	CORS     *CORS
+	Throttle Throttle // of each route that has none of its own
 	// LogGroup has a line of this format for each answer; "" = there is no log.
 	LogGroup, LogFormat string
+}
+
+// Throttle is how many requests a route lets through; the zero Throttle limits
+// nothing.
+type Throttle struct {
+	Rate  float64 // a second
+	Burst int     // at once
 }
 
 // CORS is how the gateway answers browsers.
@@ -145,6 +178,7 @@ type Route struct {
 	Timeout  time.Duration
 	IAM      bool
 	JWT      *JWT
+	Throttle Throttle // the zero one: as the API says
 }
 
 // JWT is a JWT authorizer.

@@ -156,7 +156,9 @@ func (r *reader) resource(res resource) error {
 		r.destination(res, p)
 	case "AWS::Events::Connection":
 		r.connection(res, p)
-	case "AWS::CloudWatch::Dashboard", "AWS::IAM::ManagedPolicy", "AWS::IAM::Role", "AWS::KMS::Key", "AWS::Lambda::Permission",
+	case "AWS::ApiGatewayV2::ApiMapping", "AWS::ApiGatewayV2::DomainName",
+		"AWS::AppConfig::Application", "AWS::AppConfig::ConfigurationProfile", "AWS::AppConfig::HostedConfigurationVersion",
+		"AWS::CloudWatch::Dashboard", "AWS::IAM::ManagedPolicy", "AWS::IAM::Role", "AWS::KMS::Key", "AWS::Lambda::Permission",
 		"AWS::Logs::LogGroup", "AWS::Logs::QueryDefinition", "AWS::SNS::Subscription", "AWS::SNS::Topic", "AWS::SQS::QueuePolicy":
 		return nil // without effect on one machine
 	case "AWS::Serverless::Function":
@@ -174,11 +176,7 @@ func (r *reader) resource(res resource) error {
 	case "AWS::ApiGatewayV2::Api":
 		r.plainAPI(res, p)
 	case "AWS::ApiGatewayV2::Stage":
-		if name := p.text("StageName"); name != "$default" {
-			p.fail("StageName", "only the stage $default is supported, not %q", name)
-		}
-		p.accessLog(p.apiOf("ApiId"))
-		p.ignore("AutoDeploy", "DefaultRouteSettings")
+		r.stage(p)
 	case "AWS::ApiGatewayV2::Integration":
 		r.integration(res, p)
 	case "AWS::ApiGatewayV2::Authorizer":
@@ -393,6 +391,11 @@ func (r *reader) attribute(res resource, attr string) (string, bool) {
 		return r.arn("events", "connection/"+name), true
 	case "AWS::Serverless::Function Arn":
 		return r.arn("lambda", "function:"+name), true
+	case "AWS::Serverless::Function Alias":
+		alias, _ := res.props.get("AutoPublishAlias")
+		return r.arn("lambda", "function:"+name+":"+alias.text), alias.text != ""
+	case "AWS::Serverless::Function Version": // the first one: none is replaced here
+		return r.arn("lambda", "function:"+name+":1"), true
 	case "AWS::DynamoDB::Table Arn":
 		return r.arn("dynamodb", "table/"+name), true
 	case "AWS::DynamoDB::Table StreamArn": // the label is known once the table is there
@@ -427,8 +430,9 @@ func (p *props) named(name, what, kind, attr string) (resource, string) {
 	return resource{}, arn
 }
 
+// functionOf returns the function that a member names by its alias.
 func (p *props) functionOf(name string) string {
-	res, _ := p.named(name, "function", "AWS::Serverless::Function", "Arn")
+	res, _ := p.named(name, "alias of a function", "AWS::Serverless::Function", "Alias")
 	return shortName(res.id)
 }
 

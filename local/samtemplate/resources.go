@@ -12,6 +12,7 @@ func (r *reader) function(res resource, p *props) {
 	p.n = merge(globals, res.props)
 	f := Function{ID: res.id, Short: shortName(res.id), Name: r.physical(res), Environment: map[string]string{}}
 	f.ARN = r.arn("lambda", "function:"+f.Name)
+	f.Alias = p.text("AutoPublishAlias")
 	f.Handler = p.text("Handler")
 	f.MemoryMB = p.int("MemorySize", 128)
 	f.Timeout = p.seconds("Timeout", 3)
@@ -31,7 +32,8 @@ func (r *reader) function(res resource, p *props) {
 		f.MaxEventAge = p.seconds("MaximumEventAgeInSeconds", 6*3600)
 		p.noRetry()
 	})
-	p.ignore("CodeUri", "Architectures", "Role", "Description", "LoggingConfig")
+	p.ignore("CodeUri", "Architectures", "Role", "Description", "LoggingConfig", "Tracing", "VpcConfig",
+		"AutoPublishAliasAllProperties", "VersionDescription", "DeploymentPreference")
 	if p.err == nil {
 		r.model.Functions = append(r.model.Functions, f)
 	}
@@ -260,7 +262,7 @@ func (r *reader) schedule(id, function string, p *props) {
 		p.noRetry()
 	})
 	s.Input = p.text("Input")
-	p.ignore("Description", "FlexibleTimeWindow")
+	p.ignore("Description", "FlexibleTimeWindow", "OmitName")
 	r.model.Schedules = append(r.model.Schedules, s)
 }
 
@@ -274,9 +276,34 @@ func (p *props) cors(name string) (c *CORS) {
 
 func (r *reader) httpAPI(res resource, p *props) {
 	// Auth is not read: the transform drops a broken authorizer with a warning.
-	p.ignore("Description", "FailOnWarnings", "DisableExecuteApiEndpoint", "DefaultRouteSettings")
-	r.model.APIs = append(r.model.APIs, API{ID: res.id})
+	p.ignore("Description", "FailOnWarnings", "DisableExecuteApiEndpoint")
+	r.model.APIs = append(r.model.APIs, API{ID: res.id, Throttle: p.throttle("DefaultRouteSettings")})
 	p.accessLog(res.id)
+}
+
+func (p *props) throttle(name string) (t Throttle) {
+	p.object(name, func(p *props) {
+		t = Throttle{Rate: float64(p.int("ThrottlingRateLimit", 0)), Burst: p.int("ThrottlingBurstLimit", 0)}
+		if t.Rate < 1 || t.Burst < 1 {
+			p.fail("ThrottlingRateLimit", "both limits must be at least 1")
+		}
+	})
+	return t
+}
+
+// stage gives its settings to its API, which stands before it in the template.
+func (r *reader) stage(p *props) {
+	if name := p.text("StageName"); name != "$default" {
+		p.fail("StageName", "only the stage $default is supported, not %q", name)
+	}
+	id := p.apiOf("ApiId")
+	for i := range r.model.APIs {
+		if r.model.APIs[i].ID == id {
+			r.model.APIs[i].Throttle = p.throttle("DefaultRouteSettings")
+		}
+	}
+	p.accessLog(id)
+	p.ignore("AutoDeploy")
 }
 
 func (r *reader) plainAPI(res resource, p *props) {
@@ -330,7 +357,7 @@ func (p *props) integrationTimeout() time.Duration {
 func (r *reader) apiEvent(function string, p *props) {
 	rt := Route{API: p.apiOf("ApiId"), Key: p.required("Method") + " " + p.required("Path"), Function: function, Timeout: p.integrationTimeout()}
 	p.payload2()
-	p.ignore("RouteSettings")
+	rt.Throttle = p.throttle("RouteSettings")
 	r.model.Routes = append(r.model.Routes, rt)
 }
 

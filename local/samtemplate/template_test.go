@@ -58,6 +58,7 @@ Resources:
     Properties:
       Runtime: provided.al2023
       Handler: bootstrap
+      AutoPublishAlias: live
       Environment:
         Variables:
           V: `
@@ -82,6 +83,8 @@ func TestIntrinsicFunctions(t *testing.T) {
 		`!Ref Secret`:                         "arn:aws:secretsmanager:us-east-1:000000000000:secret:trial-Secret-local1",
 		`!GetAtt Secret.Id`:                   "arn:aws:secretsmanager:us-east-1:000000000000:secret:trial-Secret-local1",
 		`!GetAtt TryFunction.Arn`:             "arn:aws:lambda:us-east-1:000000000000:function:trial-TryFunction",
+		`!Ref TryFunction.Alias`:              "arn:aws:lambda:us-east-1:000000000000:function:trial-TryFunction:live",
+		`!Ref TryFunction.Version`:            "arn:aws:lambda:us-east-1:000000000000:function:trial-TryFunction:1",
 		`!Sub "${Name}-${AWS::AccountId}"`:    "alice-000000000000",
 		`!Sub "${Queue.QueueName}/${Name}"`:   "trial-Queue/alice",
 		`!Join ["-", [a, !Ref Name]]`:         "a-alice",
@@ -192,8 +195,11 @@ func TestTheSystemsTemplate(t *testing.T) {
 	for _, issuer := range []string{"", "https://issuer.example"} {
 		m := read(t, string(source), map[string]string{"PortalIssuer": issuer, "PortalAudience": "portal", "PortalAllowedOrigins": "http://127.0.0.1:8080"})
 		var names []string
-		for _, f := range m.Functions {
+		for _, f := range m.Invoked() {
 			names = append(names, f.Short)
+			if f.Alias != "live" {
+				t.Errorf("%s has the alias %q", f.Short, f.Alias)
+			}
 		}
 		slices.Sort(names)
 		if !slices.Equal(names, []string{"fulfill", "provision", "status", "statuspush"}) {
@@ -208,6 +214,16 @@ func TestTheSystemsTemplate(t *testing.T) {
 		}
 		if r := routes["POST /ping"]; r.Function != "fulfill" || r.IAM || r.JWT != nil {
 			t.Errorf("ping route %+v", r)
+		}
+		for _, key := range []string{"POST /orders/{sfOrderId}/fulfill", "POST /ping"} {
+			if got := routes[key].Throttle; got != (samtemplate.Throttle{Rate: 50, Burst: 100}) {
+				t.Errorf("%s lets through %+v", key, got)
+			}
+		}
+		for _, a := range m.APIs {
+			if a.ID == "PortalApi" && a.Throttle != (samtemplate.Throttle{Rate: 200, Burst: 400}) {
+				t.Errorf("%s lets through %+v", a.ID, a.Throttle)
+			}
 		}
 		r := routes["GET /orders/{sfOrderId}"]
 		if r.Function != "status" || r.IAM != (issuer == "") || (r.JWT != nil) != (issuer != "") {

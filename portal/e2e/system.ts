@@ -15,7 +15,7 @@ const repository = fileURLToPath(new URL("../..", import.meta.url));
 export async function start(env: Record<string, string> = {}): Promise<System> {
   const bin = process.env.BIN ?? repository + "build/bin";
   const child = spawn(bin + "/local", ["-template", repository + "template.yaml", "-bin", bin], {
-    env: { PATH: process.env.PATH ?? "", API_PORT: "0", WHMCS_PORT: "0", SF_PORT: "0", AWS_PORT: "0", DEMO: "1", ...env },
+    env: { PATH: process.env.PATH ?? "", API_PORT: "0", WHMCS_PORT: "0", SF_PORT: "0", AWS_PORT: "0", DEMO: "1", PORTAL_RATE_LIMIT: "10000", PORTAL_BURST_LIMIT: "5000", ...env },
   });
   let said = "";
   const ended = new Promise<void>((go) => child.once("close", () => go()));

@@ -48,6 +48,12 @@ type StatusPush struct {
 	LogLevel           slog.Level
 }
 
+// DeployCheck is what cmd/deploycheck needs.
+type DeployCheck struct {
+	Versions []string // ARNs of what is checked
+	LogLevel slog.Level
+}
+
 // Provision is what functions/provision needs.
 type Provision struct {
 	TableName          string
@@ -108,6 +114,18 @@ type Engine struct {
 	// without harm.
 	Idempotent []int64
 	Retention  time.Duration // of provisioned orders and plain failures
+}
+
+// LoadDeployCheck reads the environment of cmd/deploycheck.
+func LoadDeployCheck(getenv func(string) string) (DeployCheck, error) {
+	r := reader{getenv: getenv}
+	c := DeployCheck{Versions: strings.Split(r.required("CHECKED_VERSIONS"), ","), LogLevel: r.level("LOG_LEVEL")}
+	for _, v := range c.Versions {
+		if v != "" && !strings.HasPrefix(v, "arn:") {
+			r.problem("CHECKED_VERSIONS", "must be ARNs, separated by commas, is %.60q", v)
+		}
+	}
+	return c, r.err()
 }
 
 // LoadFulfill reads the environment of functions/fulfill.

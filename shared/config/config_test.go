@@ -13,7 +13,8 @@ import (
 func env(pairs ...string) func(string) string {
 	m := map[string]string{
 		"TABLE_NAME": "Orders", "WEBHOOK_SECRET_ID": "w", "WHMCS_SECRET_ID": "h", "SALESFORCE_SECRET_ID": "s",
-		"WORK_QUEUE_URL": "http://127.0.0.1:8000/q", "STATUSPUSH_DEAD_LETTER_URL": "http://127.0.0.1:8000/d",
+		"CHECKED_VERSIONS": "arn:aws:lambda:eu-central-1:1:function:f:1",
+		"WORK_QUEUE_URL":   "http://127.0.0.1:8000/q", "STATUSPUSH_DEAD_LETTER_URL": "http://127.0.0.1:8000/d",
 		"WHMCS_API_URL": "https://billing.example.com/whmcs/includes/api.php", "SF_LOGIN_URL": "https://acme.my.salesforce.com/",
 	}
 	for i := 0; i < len(pairs); i += 2 {
@@ -27,7 +28,8 @@ func load(getenv func(string) string) map[string]error {
 	_, s := config.LoadStatus(getenv)
 	_, u := config.LoadStatusPush(getenv)
 	_, p := config.LoadProvision(getenv)
-	return map[string]error{"fulfill": f, "status": s, "statuspush": u, "provision": p}
+	_, d := config.LoadDeployCheck(getenv)
+	return map[string]error{"fulfill": f, "status": s, "statuspush": u, "provision": p, "deploycheck": d}
 }
 
 func TestDefaultsAreValid(t *testing.T) {
@@ -62,6 +64,8 @@ func TestBadValueIsNamedInOneLine(t *testing.T) {
 		{"fulfill", "FULFILL_WAIT", "26"},
 		{"fulfill", "LOG_LEVEL", "loud\nlouder"},
 		{"status", "TABLE_NAME", ""},
+		{"deploycheck", "CHECKED_VERSIONS", ""},
+		{"deploycheck", "CHECKED_VERSIONS", "arn:aws:lambda:x:1:function:f:1,f:2"},
 		{"statuspush", "SF_LOGIN_URL", "http://acme.my.salesforce.com"},
 		{"statuspush", "SF_LOGIN_URL", "acme.my.salesforce.com"},
 		{"statuspush", "STATUSPUSH_DEAD_LETTER_URL", ""},

@@ -19,7 +19,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode"
 
 	"github.com/aws/aws-lambda-go/events"
 
@@ -56,12 +55,24 @@ type Caller struct {
 }
 
 // Scopes returns the scopes of a verified JWT, from the claims scope (RFC 8693,
-// section 4.2) and scp (Entra ID, Okta): one text of words, or a list, which the
-// gateway hands on as "[a b]". Where a scope stands says nothing.
+// section 4.2) and scp (Entra ID, Okta): words between spaces (RFC 6749, section
+// 3.3), or a list, which the gateway hands on as "[a b]". Where a scope stands
+// says nothing.
 func (c Caller) Scopes() []string {
-	return strings.FieldsFunc(c.Claims["scope"]+" "+c.Claims["scp"], func(r rune) bool {
-		return unicode.IsSpace(r) || strings.ContainsRune(`[],"`, r)
-	})
+	return append(words(c.Claims["scope"]), words(c.Claims["scp"])...)
+}
+
+// words splits one claim. No character but U+0020 separates: every other one may
+// be part of a scope, and a word that is cut out of one would grant too much.
+func words(claim string) []string {
+	if inner, ok := strings.CutPrefix(claim, "["); ok && strings.HasSuffix(inner, "]") {
+		var list []string
+		if json.Unmarshal([]byte(claim), &list) == nil {
+			return list
+		}
+		claim = strings.TrimSuffix(inner, "]")
+	}
+	return slices.DeleteFunc(strings.Split(claim, " "), func(word string) bool { return word == "" })
 }
 
 // Known reports whether the gateway verified anyone.

@@ -2,6 +2,7 @@ package httpapi_test
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -98,5 +99,43 @@ func TestSecondsAreWholeAndNeverZero(t *testing.T) {
 		if got := httpapi.Seconds(d); got != want {
 			t.Errorf("Seconds(%v) = %s, want %s", d, got, want)
 		}
+	}
+}
+
+// What a scope is, is decided by the issuer's words alone: RFC 6749, section 3.3,
+// separates them by U+0020 and lets commas, brackets and everything else stand in
+// one.
+func TestScopes(t *testing.T) {
+	for _, c := range []struct {
+		name, scope, scp string
+		want             []string
+	}{
+		{"words", "openid orders.read.any", "", []string{"openid", "orders.read.any"}},
+		{"several spaces", " openid  email ", "", []string{"openid", "email"}},
+		{"a list of the gateway's", "[openid orders.read.any email]", "", []string{"openid", "orders.read.any", "email"}},
+		{"the first of a list", "[orders.read.any openid]", "", []string{"orders.read.any", "openid"}},
+		{"the last of a list", "[openid orders.read.any]", "", []string{"openid", "orders.read.any"}},
+		{"a list of one", "[orders.read.any]", "", []string{"orders.read.any"}},
+		{"an empty list", "[]", "", nil},
+		{"a list as JSON", `["openid","orders.read.any"]`, "", []string{"openid", "orders.read.any"}},
+		{"scp", "", "orders.read.any", []string{"orders.read.any"}},
+		{"a list of scp", "", "[orders.read.any openid]", []string{"orders.read.any", "openid"}},
+		{"both", "openid", "[email]", []string{"openid", "email"}},
+		{"neither", "", "", nil},
+		{"a comma is part of a word", "x,orders.read.any", "", []string{"x,orders.read.any"}},
+		{"a bracket inside is part of a word", "x[orders.read.any]", "", []string{"x[orders.read.any]"}},
+		{"one pair of brackets alone", "[[orders.read.any]]", "", []string{"[orders.read.any]"}},
+		{"a bracket that is not closed", "[orders.read.any", "", []string{"[orders.read.any"}},
+		{"a no-break space", "x\u00a0orders.read.any", "", []string{"x\u00a0orders.read.any"}},
+		{"an em space", "x\u2003orders.read.any", "", []string{"x\u2003orders.read.any"}},
+		{"a tab", "x\torders.read.any", "", []string{"x\torders.read.any"}},
+		{"a quote", `"orders.read.any"`, "", []string{`"orders.read.any"`}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			got := httpapi.Caller{Claims: map[string]string{"scope": c.scope, "scp": c.scp}}.Scopes()
+			if !slices.Equal(got, c.want) {
+				t.Errorf("%q %q: %q, want %q", c.scope, c.scp, got, c.want)
+			}
+		})
 	}
 }

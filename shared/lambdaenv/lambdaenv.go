@@ -51,13 +51,17 @@ func New(function string, level slog.Leveler, getenv func(string) string, out io
 // log and metrics.
 type Wire[H any] func(ctx context.Context, getenv func(string) string, out io.Writer) (H, error)
 
+// CannotStart stands between a function's name and why in the line by which a
+// process that cannot start ends.
+const CannotStart = " cannot start: "
+
 // Must returns what wire builds from the process's own environment, made ready.
 // When wire fails, the process ends with exit code 1 and one line on standard
 // error.
 func Must[H interface{ Ready(context.Context) }](function string, wire Wire[H]) H {
 	h, err := wire(context.Background(), os.Getenv, os.Stdout)
 	if err != nil {
-		fmt.Fprintf(os.Stderr, "%s cannot start: %v\n", function, err)
+		fmt.Fprintf(os.Stderr, "%s%s%v\n", function, CannotStart, err)
 		os.Exit(1)
 	}
 	h.Ready(context.Background())

@@ -173,6 +173,23 @@ func (c Control) WithLookBefore(before time.Time, by string, at time.Time) (Cont
 	return c.line(e)
 }
 
+// Restored returns c as it counts on a table that was brought back from a backup:
+// the table has forgotten what reached WHMCS since, so nothing is sent until a
+// person resumes, and every order is searched for first until a person ends that.
+// from names the table that the backup was made of; "" = not known. Errors:
+// internal_error without a time.
+func (c Control) Restored(from string, at time.Time) (Control, error) {
+	why := "the table has orders and no switch, as after a restore"
+	if from != "" {
+		why = "the table was restored from a backup of " + from
+	}
+	c, err := c.Pause(why+"; orderctl restore-check says what comes next", ByEngine, at)
+	if err != nil {
+		return c, err
+	}
+	return c.WithLookBefore(LookAlways(), ByEngine, at)
+}
+
 // Reconcile makes every change since a time be compared with Salesforce again,
 // on both sides. Errors: internal_error without a time.
 func (c Control) Reconcile(since time.Time, by string, at time.Time) (Control, error) {

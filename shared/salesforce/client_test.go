@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -42,6 +43,7 @@ type world struct {
 	now  time.Time
 	cred salesforce.Credentials
 	seen []salesforce.Usage
+	told []string // calls, each with the code of its error
 }
 
 func newWorld(t *testing.T, opt salesforcetest.Options) *world {
@@ -80,6 +82,11 @@ func (w *world) client(change ...func(*salesforce.Config)) *salesforce.Client {
 		Credentials: func(context.Context) (salesforce.Credentials, error) { return w.cred, nil },
 		Now:         w.clock,
 		Log:         slog.New(slog.NewTextHandler(w.log, nil)),
+		Called: func(action string, err error) {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			w.told = append(w.told, strings.TrimSpace(action+" "+string(fault.CodeOf(err))))
+		},
 		Usage: func(u salesforce.Usage) {
 			w.mu.Lock()
 			defer w.mu.Unlock()
@@ -567,5 +574,18 @@ func TestCredentialsAreNeverPrinted(t *testing.T) {
 	slog.New(slog.NewTextHandler(&b, nil)).Info("x", "credentials", c)
 	if all := fmt.Sprintf("%v %+v %#v %s", c, c, c, c) + b.String(); strings.Contains(all, "hush") {
 		t.Errorf("printed as %s", all)
+	}
+}
+
+// Each call is told once, by the resource of the API and by what its caller gets.
+func TestCallsAreTold(t *testing.T) {
+	w := newWorld(t, salesforcetest.Options{})
+	c := w.client()
+	order := w.put(1, salesforcetest.Seed{AccountID: "001000000000001", WHMCSClientID: 7, Items: []salesforcetest.SeedItem{{WHMCSProductID: 1, BillingCycle: "monthly", Quantity: 1}}})
+	_, _ = c.Load(t.Context(), order)
+	w.fault(salesforcetest.Fault{Action: "query", Fault: "html-503", Times: 1})
+	_, _ = c.Load(t.Context(), order)
+	if want := []string{"token", "query", "query salesforce_unavailable"}; !slices.Equal(w.told, want) {
+		t.Errorf("told %q, want %q", w.told, want)
 	}
 }

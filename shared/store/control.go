@@ -16,6 +16,7 @@ import (
 // describes each attribute.
 type control struct {
 	PK         string         `json:"pk"`
+	Table      string         `json:"table,omitempty"`
 	Version    int64          `json:"version,omitempty"`
 	Marks      []order.Token  `json:"marks,omitempty"`
 	Paused     bool           `json:"paused,omitempty"`
@@ -130,13 +131,68 @@ func (s *Store) ChangeControl(ctx context.Context, side order.Side, do func(orde
 			return c, nil
 		}
 		v := controlOf(next)
-		v.Version, v.Marks = seen.Version+1, addMark(seen.Marks, mark)
+		v.Table, v.Version, v.Marks = seen.Table, seen.Version+1, addMark(seen.Marks, mark)
 		var applied bool
 		if item, applied, err = s.put(ctx, doing, marshal(v), unmoved(seen.PK != "", seen.Version)); applied || err != nil {
 			return v.control(side), err
 		}
 	}
 	return order.Control{Side: side}, contended(doing)
+}
+
+// foundLate is how old a change must be for the table to count as one that was in
+// use before its switch was made: the clock makes the switch in the first minute
+// of an installation, when a first click may have been recorded already.
+const foundLate = 10 * time.Minute
+
+// Begin makes the switch of WHMCS belong to this table, once, before any work: a
+// new installation gets one, and a table that was brought back from a backup is
+// paused (Control.Restored). A restored table never has the name of the one that
+// was backed up (DynamoDB Developer Guide, "Point-in-time recovery: how it
+// works"), and its switch, if it has one, names that one. restored says that it
+// was found to be so now. Errors: store_unavailable, internal_error.
+func (s *Store) Begin(ctx context.Context, now time.Time) (restored bool, err error) {
+	const doing = "begin on table"
+	item, err := s.get(ctx, controlKey(order.SideWHMCS))
+	for range maxTries {
+		if err != nil {
+			return false, err
+		}
+		seen, err := readControl(item)
+		if err != nil || seen.Table == s.table {
+			return false, err
+		}
+		c := seen.control(order.SideWHMCS)
+		restored = seen.Table != ""
+		if !restored {
+			if restored, err = s.usedBefore(ctx, now.Add(-foundLate)); err != nil {
+				return false, err
+			}
+		}
+		if restored {
+			if c, err = c.Restored(seen.Table, now); err != nil {
+				return false, err
+			}
+		}
+		v := controlOf(c)
+		v.Table, v.Version, v.Marks = s.table, seen.Version+1, seen.Marks
+		var applied bool
+		if item, applied, err = s.put(ctx, doing, marshal(v), unmoved(seen.PK != "", seen.Version)); applied || err != nil {
+			return restored && err == nil, err
+		}
+	}
+	return false, contended(doing)
+}
+
+// usedBefore reports whether an order of the table was changed last before a time.
+func (s *Store) usedBefore(ctx context.Context, at time.Time) (bool, error) {
+	for shard := range int64(refusedShard + 1) {
+		rows, _, err := s.indexed(ctx, indexConfirm, shard, time.Time{}, at, 1)
+		if err != nil || len(rows) > 0 {
+			return len(rows) > 0, err
+		}
+	}
+	return false, nil
 }
 
 // Pause keeps every order from being worked on until its hold is released:

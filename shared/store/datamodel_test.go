@@ -123,13 +123,16 @@ func TestEachFieldOfAControlIsStoredAndDescribed(t *testing.T) {
 	e := embedded(t)
 	s, table := e.open(t)
 	want := order.Control{
-		Side: order.SideSalesforce, Paused: true, Reason: "r", By: "b", At: epoch, Holds: []order.Hold{{By: "b", Reason: "r", At: epoch}}, OpenUntil: epoch.Add(1e9), Why: fault.WHMCSBusy,
+		Side: order.SideWHMCS, Paused: true, Reason: "r", By: "b", At: epoch, Holds: []order.Hold{{By: "b", Reason: "r", At: epoch}}, OpenUntil: epoch.Add(1e9), Why: fault.WHMCSBusy,
 		Probe: "p", Fails: 2, Faults: 3, Unsure: map[string]int{"AddOrder": 4}, OpenedAt: epoch.Add(15e8), ClosedAt: epoch.Add(2e9), LookBefore: epoch.Add(3e9),
 		ConfirmedUntil: epoch.Add(4e9), AskedUntil: epoch.Add(5e9),
 		History: []order.Entry{{At: epoch, Event: "paused", Detail: "r", By: "b", Times: 2, First: epoch}},
 	}
 	if z := zeros(reflect.ValueOf(want), "Control"); len(z) > 0 {
 		t.Fatalf("this test does not fill %v", z)
+	}
+	if _, err := s.Begin(t.Context(), epoch); err != nil {
+		t.Fatal(err)
 	}
 	if _, err := s.ChangeControl(t.Context(), want.Side, func(order.Control) (order.Control, bool) { return want, true }); err != nil {
 		t.Fatal(err)
@@ -142,7 +145,7 @@ func TestEachFieldOfAControlIsStoredAndDescribed(t *testing.T) {
 		t.Errorf("not stored (-want +got):\n%s", d)
 	}
 	out, err := e.client.GetItem(t.Context(), &dynamodb.GetItemInput{TableName: &table, Key: map[string]types.AttributeValue{
-		"pk": &types.AttributeValueMemberS{Value: "control#salesforce"},
+		"pk": &types.AttributeValueMemberS{Value: "control#whmcs"},
 	}})
 	if err != nil {
 		t.Fatal(err)

@@ -110,3 +110,46 @@ func TestTenThousandFailedOrdersAreListed(t *testing.T) {
 		t.Errorf("%d items were read", calls)
 	}
 }
+
+// What the clock reads each minute to say how things stand is bounded, whatever
+// waits; and an order that was opened long ago, whose next try lies ahead, is found
+// among many that were opened now.
+func TestTheBacklogIsMeasuredAtABoundedCost(t *testing.T) {
+	const most = 100
+	for _, c := range []struct {
+		open, read int
+		least      int // that are counted
+		units      float64
+	}{
+		{0, 0, 0, 8 * 0.5},
+		{1, 1, 1, 8*0.5 + 1},
+		{60, 60, 60, 8*0.5 + 60},
+		// 400 keys of about 70 bytes in each of the 8 parts, and the items.
+		{10_000, most, 3000, 100 + most},
+	} {
+		t.Run(fmt.Sprint(c.open, " open"), func(t *testing.T) {
+			e := embedded(t)
+			s, table := e.open(t)
+			old := id(t, 1)
+			for k := range c.open {
+				r := order.Record{ID: id(t, k+1), State: order.Queued, RecoveryPoint: order.PointNone, Signal: order.SignalQueued, Version: 1,
+					OpenedAt: epoch, DueAt: epoch.Add(time.Duration(k) * time.Millisecond), CreatedAt: epoch, UpdatedAt: epoch}
+				if r.ID == old {
+					r.State, r.OpenedAt, r.DueAt = order.Waiting, epoch.Add(-time.Hour), epoch.Add(time.Hour)
+				}
+				e.stored(t, table, r)
+			}
+			before := e.db.Consumed()[table].ReadUnits
+			open, found, err := s.Open(t.Context(), most)
+			if err != nil || len(open) != c.read || found < c.least || found > c.open {
+				t.Fatalf("%d orders, %d found, %v", len(open), found, err)
+			}
+			if units := e.db.Consumed()[table].ReadUnits - before; units > c.units {
+				t.Errorf("%v read units, want %v at most", units, c.units)
+			}
+			if b := order.BacklogOf(open, epoch); c.open > 0 && (b.Oldest.ID != old || b.Age(epoch) != time.Hour) {
+				t.Errorf("the oldest is %s, of %s", b.Oldest.ID, b.Age(epoch))
+			}
+		})
+	}
+}

@@ -35,7 +35,8 @@ var sensitive = map[string]bool{
 // names speak of something secret lose their values; so does, in every string
 // and error text, what looks like a SHA-256 MAC. A duration is written in ms,
 // with the unit in its name. A line whose context is of an order (order.WithID)
-// names it as order_id, and its callout (order.WithCorrelation) as correlation_id.
+// names it as order_id, and its callout (order.WithCorrelation) as correlation_id;
+// one of a sampled trace names that as trace_id.
 func NewLogger(w io.Writer, level slog.Leveler, function string) *slog.Logger {
 	if level == nil {
 		level = slog.LevelInfo
@@ -109,7 +110,26 @@ func (h *handler) appendContext(ctx context.Context, b []byte, r slog.Record) []
 	if ofCallout {
 		b = appendText(append(b, `,"`+correlationKey+`":`...), callout)
 	}
+	if trace := traced(ctx); trace != "" {
+		b = appendText(append(b, `,"trace_id":`...), trace)
+	}
 	return b
+}
+
+// traceKey is where the runtime keeps the invocation's X-Amzn-Trace-Id (aws-lambda-go
+// v1, package lambda).
+const traceKey = "x-amzn-trace-id"
+
+// traced returns the root of the invocation's trace, if X-Ray keeps it: Lambda hands
+// an id to every invocation, and only a sampled one can be looked up.
+func traced(ctx context.Context) string {
+	header, _ := ctx.Value(traceKey).(string)
+	if !strings.Contains(header, "Sampled=1") {
+		return ""
+	}
+	_, root, _ := strings.Cut(header, "Root=")
+	root, _, _ = strings.Cut(root, ";")
+	return root
 }
 
 // WithAttrs implements slog.Handler.

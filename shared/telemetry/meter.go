@@ -74,6 +74,24 @@ func (m *Meter) Gauge(name Metric, code string, v float64) {
 	m.with(name, code, func(s *sample) { s.value = v })
 }
 
+// slowEvery is how often a value that changes slowly is written.
+const slowEvery = time.Minute
+
+// Slowly returns a function that records a gauge at most once a minute: for a value
+// that each call of another system tells, and that hours change.
+func (m *Meter) Slowly(name Metric) func(v float64) {
+	var mu sync.Mutex
+	var last time.Time
+	return func(v float64) {
+		mu.Lock()
+		defer mu.Unlock()
+		if now := m.now(); last.IsZero() || now.Sub(last) >= slowEvery {
+			last = now
+			m.Gauge(name, "", v)
+		}
+	}
+}
+
 // Called returns a function that counts the calls of another system: by ok, or by
 // the code of what the call ended with. Which actions they were stands in the line,
 // for a person who reads it: no dimension, and no metric.

@@ -33,9 +33,9 @@ const (
 	RunsHeld             Metric = "RunsHeld"
 	RunsParked           Metric = "RunsParked"
 	RunsBroken           Metric = "RunsBroken"
-	RunTime              Metric = "RunTime"
 	CalloutToProvisioned Metric = "CalloutToProvisioned"
 	HintsUnreadable      Metric = "HintsUnreadable"
+	TableRestored        Metric = "TableRestored"
 	BooksDiffer          Metric = "BooksDiffer"
 )
 
@@ -166,9 +166,9 @@ var table = map[Metric]Info{
 	RunsHeld:             {Unit: Count, Code: byCode, By: []string{"provision"}},
 	RunsParked:           {Unit: Count, Code: byCode, By: []string{"provision"}},
 	RunsBroken:           {Unit: Count, Code: byCode, By: []string{"provision"}},
-	RunTime:              {Unit: Milliseconds, By: []string{"provision"}},
 	CalloutToProvisioned: {Unit: Milliseconds, By: []string{"provision"}},
 	HintsUnreadable:      {Unit: Count, By: []string{"provision"}},
+	TableRestored:        {Unit: Count, By: []string{"provision"}},
 	BooksDiffer:          {Unit: Count, Code: byClass, By: []string{"provision"}},
 
 	Tick:              {Unit: Count, State: true, By: []string{"provision", "statuspush"}},

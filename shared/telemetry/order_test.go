@@ -2,8 +2,10 @@ package telemetry_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"log/slog"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -35,6 +37,21 @@ func TestALineNamesItsOrderAndItsUnits(t *testing.T) {
 		}
 		if line["order_id"] != id.String() || strings.Count(out.String(), "order_id") != 1 || line["took_ms"] != 1.5 || line["took"] != nil {
 			t.Errorf("%s: %s", name, out.String())
+		}
+	}
+	out.Reset()
+	log.InfoContext(order.WithCorrelation(ctx, "r-1"), "x")
+	if !strings.Contains(out.String(), `"order_id":"801000000000001AAA","correlation_id":"r-1"`) {
+		t.Errorf("the callout is not named: %s", out.String())
+	}
+	for header, want := range map[string]string{
+		"Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=1": "1-5759e988-bd862e3fe1be46a994272793",
+		"Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=0": "", "": "",
+	} {
+		out.Reset()
+		log.InfoContext(context.WithValue(t.Context(), "x-amzn-trace-id", header), "x") //nolint:staticcheck // the runtime's own key
+		if _, rest, _ := strings.Cut(out.String(), `"trace_id":`); (want == "") != (rest == "") || !strings.HasPrefix(rest, strconv.Quote(want)) && want != "" {
+			t.Errorf("%q: %s", header, out.String())
 		}
 	}
 	out.Reset()

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"reflect"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -797,5 +798,32 @@ func TestParseCredentials(t *testing.T) {
 				t.Errorf("printed as %s", s)
 			}
 		})
+	}
+}
+
+// Each call is told once, by its action and by what its caller gets.
+func TestCallsAreTold(t *testing.T) {
+	w := newWorld(t, nil, anyID)
+	var told []string
+	c := newClient(t, w.url, whmcs.Deps{Now: time.Now, Called: func(action string, err error) {
+		told = append(told, strings.TrimSpace(action+" "+string(fault.CodeOf(err))))
+	}})
+	if err := w.sim.Fault(whmcstest.Fault{Action: "GetProducts", Fault: "http-500", Times: 1}); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.sim.Fault(whmcstest.Fault{Action: "AcceptOrder", Fault: "drop-before", Times: 1}); err != nil {
+		t.Fatal(err)
+	}
+	_ = c.Client(t.Context(), 7)
+	_, _ = c.Products(t.Context(), []int64{1})
+	_, _ = c.Products(t.Context(), []int64{1})
+	made, err := c.Add(t.Context(), gate(), orderID(t, 1), plan())
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = c.Accept(t.Context(), gate(), made)
+	want := []string{"GetClientsDetails", "GetProducts whmcs_unavailable", "GetProducts", "AddOrder", "AcceptOrder whmcs_unavailable"}
+	if !slices.Equal(told, want) {
+		t.Errorf("told %q, want %q", told, want)
 	}
 }

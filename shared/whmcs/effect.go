@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"maps"
 	"net"
 	"net/http"
@@ -151,7 +152,11 @@ func (c *Client) effect(ctx context.Context, window order.SendWindow, standard t
 	a, wrote, err := c.exchange(ctx, window.Until, request)
 	switch {
 	case err == nil:
-		c.deps.Log.InfoContext(ctx, "whmcs effect answered", "action", action, "status", a.status, "took", c.deps.Now().Sub(started), "text", a.refusal())
+		level := slog.LevelDebug // the run's line names the action
+		if !a.isAPI() || a.refusal() != "" {
+			level = slog.LevelInfo
+		}
+		c.deps.Log.Log(ctx, level, "whmcs effect answered", "action", action, "status", a.status, "took", c.deps.Now().Sub(started), "text", a.refusal())
 		return a, nil
 	case !wrote:
 		c.deps.Log.WarnContext(ctx, "whmcs effect not sent", "action", action, "took", c.deps.Now().Sub(started), "error", err.Error())

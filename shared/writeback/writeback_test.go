@@ -467,3 +467,53 @@ func TestNewNeedsEveryPort(t *testing.T) {
 		t.Error("no error without ports")
 	}
 }
+
+// What the org is not known to show is counted from the time on at which it should:
+// a refusal at once, another change when Confirm should have looked for it.
+func TestWhatIsUnconfirmedIsMeasured(t *testing.T) {
+	b := newBench(t)
+	is := func(what string, want int, age time.Duration) {
+		t.Helper()
+		n, since, err := b.pusher.Unconfirmed(t.Context())
+		got := time.Duration(0)
+		if !since.IsZero() {
+			got = b.now.Sub(since)
+		}
+		if err != nil || n != want || got != age {
+			t.Errorf("%s: %d unconfirmed, the oldest for %s, want %d for %s (%v)", what, n, got, want, age, err)
+		}
+	}
+	is("nothing was ever changed", 0, 0)
+	rec := record(1, order.Provisioned)
+	rec.Seq = order.Seq(b.now.UnixMilli())
+	b.table.Set(rec)
+	is("a change of this moment", 0, 0)
+	b.now = b.now.Add(11 * time.Minute)
+	is("a change that Confirm is about to look for", 0, 0)
+	b.now = b.now.Add(2 * time.Minute)
+	is("Confirm does not look", 1, 13*time.Minute)
+	b.now = b.now.Add(time.Hour)
+	is("it goes on", 1, 73*time.Minute)
+	_, err := b.table.ChangeControl(t.Context(), order.SideSalesforce, func(c order.Control) (order.Control, bool) {
+		c.ConfirmedUntil = b.now.Add(-8 * time.Minute)
+		return c, true
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	is("Confirm has looked", 0, 0)
+	since := b.now
+	if err := b.table.Refuse(t.Context(), rec.ID, order.Refusal{Seq: rec.Seq, Since: since, Next: since.Add(24 * time.Hour), Code: fault.SalesforceRowRefused}, since, order.Entry{At: since, Event: "status_push_failed"}); err != nil {
+		t.Fatal(err)
+	}
+	is("a refusal", 1, 0)
+	b.now = b.now.Add(20 * time.Minute)
+	_, err = b.table.ChangeControl(t.Context(), order.SideSalesforce, func(c order.Control) (order.Control, bool) {
+		c.ConfirmedUntil = b.now
+		return c, true
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	is("it is refused still", 1, 20*time.Minute)
+}

@@ -20,7 +20,7 @@ var claimRules = []rule{
 			ID: c.ID, State: order.Queued, RecoveryPoint: order.PointNone, Signal: order.SignalQueued,
 			Seq: order.Seq(b.now.UnixMilli()), Version: 1, OpenedAt: b.now, DueAt: b.now,
 			Keys: []string{"k1"}, Nonces: map[string]order.Nonce{c.Nonce: {Expiry: c.NonceExpiry, By: c.By, Met: order.Created}},
-			AccountID: "001000000000001AAA",
+			AccountID: "001000000000001AAA", CorrelationID: c.RequestID,
 			History:   []order.Entry{{At: b.now, Event: "callout", By: c.RequestedBy}},
 			CreatedAt: b.now, UpdatedAt: b.now,
 		})
@@ -345,7 +345,7 @@ var claimRules = []rule{
 		want.State, want.Signal = order.Queued, order.SignalQueued
 		want.Seq, want.Version = order.Seq(b.now.UnixMilli()), before.Version+1
 		want.OpenedAt, want.DueAt, want.UpdatedAt, want.Attempts = b.now, b.now, b.now, 0
-		want.Keys = []string{"first", "k2"}
+		want.Keys, want.CorrelationID = []string{"first", "k2"}, c.RequestID
 		want.Nonces = rec.Nonces
 		want.History = append(slices.Clone(before.History), order.Entry{At: b.now, Event: "reopened", Detail: "after add_outcome_unknown", By: c.RequestedBy})
 		b.same(rec, want)

@@ -96,7 +96,7 @@ func (b *bench) callout(id order.ID, key string) order.Claim {
 	b.n++
 	return order.Claim{
 		ID: id, Nonce: fmt.Sprintf("nonce-%06d-0123456789", b.n), NonceExpiry: b.now.Add(window), Key: key,
-		By: order.NewToken(), RequestedBy: "005000000000001AAA", Now: b.now,
+		By: order.NewToken(), RequestedBy: "005000000000001AAA", RequestID: fmt.Sprintf("request-%d", b.n), Now: b.now,
 	}
 }
 

@@ -19,6 +19,7 @@ func steps() (byPerson, byWorker []step) {
 		}, func(want *order.Record, c change) {
 			r := c.to
 			want.ID, want.State, want.RecoveryPoint, want.Keys, want.Nonces, want.AccountID = r.ID, r.State, r.RecoveryPoint, r.Keys, r.Nonces, r.AccountID
+			want.CorrelationID = r.CorrelationID
 			want.OpenedAt, want.DueAt, want.CreatedAt, want.UpdatedAt = r.UpdatedAt, r.UpdatedAt, r.UpdatedAt, r.UpdatedAt
 		}},
 		{"callout", nil, order.SignalNote, []string{"callout"}, func(c change) string {
@@ -48,7 +49,7 @@ func steps() (byPerson, byWorker []step) {
 			return called(c, true)
 		}, func(want *order.Record, c change) {
 			again(want, c)
-			want.Keys, want.Nonces = c.to.Keys, c.to.Nonces
+			want.Keys, want.Nonces, want.CorrelationID = c.to.Keys, c.to.Nonces, c.to.CorrelationID
 			if want.AccountID == "" {
 				want.AccountID = c.to.AccountID
 			}
