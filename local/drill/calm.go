@@ -27,7 +27,7 @@ const (
 
 // calm carries orders through a system and fails if an alarm fires at any time.
 func (s *stage) calm(ctx context.Context) (err error) {
-	sys, err := s.start(scene{name: calmScene, minute: calmMinute, env: map[string]string{"PROVISION_CONCURRENCY": calmWorkers}})
+	sys, err := s.start(scene{name: calmScene, minute: calmMinute, env: map[string]string{"PROVISION_CONCURRENCY": calmWorkers, "CALLOUT_RATE_LIMIT": "10000", "CALLOUT_BURST_LIMIT": "5000"}})
 	if err != nil {
 		return err
 	}

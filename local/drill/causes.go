@@ -30,7 +30,7 @@ func scenes() []scene {
 		{name: "salesforce", minute: halfSecond, causes: salesforceCauses()},
 		{name: "rows", minute: halfSecond, causes: rowCauses()},
 		{name: "review", minute: halfSecond, env: map[string]string{"WHMCS_RESEND": "ask"}, causes: reviewCauses()},
-		{name: "door", minute: halfSecond, hook: true, causes: doorCauses()},
+		{name: "door", minute: halfSecond, hook: true, env: map[string]string{"PORTAL_RATE_LIMIT": "2", "PORTAL_BURST_LIMIT": "2"}, causes: doorCauses()},
 		{name: "functions", minute: halfSecond, causes: functionCauses()},
 		{name: "queues", minute: halfSecond, env: map[string]string{"WHMCS_READ_TIMEOUT": "30", "PROVISION_LEASE": "40"}, causes: queueCauses()},
 		{name: "durations", minute: halfSecond, template: tenth, causes: durationCauses()},
@@ -40,8 +40,8 @@ func scenes() []scene {
 
 func clockCauses() []cause {
 	return []cause{
-		{what: "the clock's schedule is off", alarms: []string{"ClockSilent"}, begin: schedule("ClockSchedule", false), end: schedule("ClockSchedule", true)},
-		{what: "the sweep's schedule is off", alarms: []string{"SweepSilent"}, begin: schedule("SweepSchedule", false), end: schedule("SweepSchedule", true)},
+		{prompt: true, what: "the clock's schedule is off", alarms: []string{"ClockSilent"}, begin: schedule("ClockSchedule", false), end: schedule("ClockSchedule", true)},
+		{prompt: true, what: "the sweep's schedule is off", alarms: []string{"SweepSilent"}, begin: schedule("SweepSchedule", false), end: schedule("SweepSchedule", true)},
 	}
 }
 
@@ -200,6 +200,9 @@ func doorCauses() []cause {
 			what: "a loop sends callouts for one order", alarms: []string{"CalloutsThrottled"}, begin: newOrder(nil), keep: flood,
 		},
 		{
+			what: "a client asks for an order without a pause", alarms: []string{"PortalThrottled"}, begin: newOrder(nil), keep: poll,
+		},
+		{
 			what: "the signing secret before the rotation is spoilt", alarms: []string{"PreviousSecretDropped"},
 			begin: all(newOrder(nil), putSecret("WEBHOOK_SECRET_ID", `"spoilt"`), putSecret("WEBHOOK_SECRET_ID", secret+"1", "fulfill")),
 			keep:  all(kill("fulfill"), click), end: all(putSecret("WEBHOOK_SECRET_ID", secret+"2"), putSecret("WEBHOOK_SECRET_ID", secret+"3", "fulfill")),
@@ -216,6 +219,17 @@ func flood(ctx context.Context, s *system) error {
 	const most = 110
 	for range most {
 		if err := click(ctx, s); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// poll asks for an order more often than the portal's limit lets through.
+func poll(ctx context.Context, s *system) error {
+	const most = 10
+	for range most {
+		if err := look(ctx, s); err != nil {
 			return err
 		}
 	}

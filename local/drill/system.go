@@ -31,6 +31,8 @@ const (
 	// slack is what an alarm may take beyond its own periods: the system's times
 	// are not those of the alarms.
 	slack = 45 * time.Second
+	// promptMinutes are for the evaluation and what was under way.
+	promptMinutes = 4
 	// tail is how many of its periods an alarm may take to end: the newest data
 	// point counts as long as it is in the evaluation range.
 	tail = 4
@@ -208,6 +210,9 @@ type cause struct {
 	// it: of the alarms' sections, or of the code's at a recovery point.
 	commands []string
 	point    string
+	// prompt: the cause needs nothing of the system, and the alarm no time but its
+	// own.
+	prompt bool
 	// moment: the cause is over at once, and the alarm need not stay.
 	moment bool
 	// after, if not nil, goes on while the alarms are to end.
@@ -239,7 +244,11 @@ func (s *system) try(ctx context.Context, c cause) error {
 	cease := s.goOn(ctx, c.keep)
 	defer cease() //nolint:errcheck // an error before it is the one that is told
 	began := time.Now()
-	if err := s.until(ctx, s.bound(c.alarms, 1)+slack, strings.Join(c.alarms, " and ")+" fire", func() (bool, error) { return s.fire(ctx, c) }); err != nil {
+	own := slack
+	if c.prompt {
+		own = promptMinutes * s.scene.minute
+	}
+	if err := s.until(ctx, s.bound(c.alarms, 1)+own, strings.Join(c.alarms, " and ")+" fire", func() (bool, error) { return s.fire(ctx, c) }); err != nil {
 		return errors.Join(s.explain(ctx, c, err), cease())
 	}
 	fired := time.Since(began)
