@@ -149,16 +149,24 @@ func (m *Meter) Flush(ctx context.Context, log *slog.Logger, level slog.Level, m
 	default:
 		log.LogAttrs(ctx, level, msg, append(attrs, slog.Any("", line))...)
 	}
-	for len(rest) > 0 {
-		line, rest = m.line(rest, rest[0].code)
-		m.write(line)
-	}
-	m.samples = m.samples[:0]
+	m.finish(rest)
 }
 
 // FlushMetrics writes what was collected, without a log line.
 func (m *Meter) FlushMetrics() {
-	m.Flush(context.Background(), slog.New(slog.DiscardHandler), slog.LevelInfo, "", "")
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.finish(m.samples)
+}
+
+// finish writes what is left, each code a line of its own, and begins again.
+func (m *Meter) finish(rest []sample) {
+	for len(rest) > 0 {
+		var line members
+		line, rest = m.line(rest, rest[0].code)
+		m.write(line)
+	}
+	m.samples = m.samples[:0]
 }
 
 // members are members of a JSON object, separated by commas.
