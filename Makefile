@@ -151,6 +151,16 @@ chaos: $(BUILD)/bin/chaos ## kill, freeze and break everything under 1000 orders
 chaos-salesforce: $(BUILD)/bin/chaos ## take Salesforce away for a minute in the middle of 500 orders
 	@$(CHAOS) -scenario salesforce
 
+$(BUILD)/bin/drill: build
+	@go build -o $@ ./local/drill
+
+# Options of make drill: ONLY='objectives/OrdersInTime' for less.
+ONLY ?=
+
+.PHONY: drill
+drill: $(BUILD)/bin/drill ## make every alarm fire and end by a cause of its own, then 10,000 calm orders (15 minutes; ORDERS=500, ONLY=door for less)
+	@$(BUILD)/bin/drill -bin $(BUILD)/bin -template template.yaml -logs $(BUILD)/drill -only '$(ONLY)' $(if $(filter-out 0,$(ORDERS)),-orders $(ORDERS))
+
 .PHONY: restore-drill
 restore-drill: $(BUILD)/bin/chaos ## set the table back to a backup under 200 orders, come back as docs/operations.md says
 	@$(CHAOS) -scenario restore
