@@ -419,7 +419,7 @@ func TestConsolePageIsStrict(t *testing.T) {
 			t.Errorf("the page has %s", outside)
 		}
 	}
-	for _, address := range []string{s.API + "/_local/secret", s.WHMCS + "/_sim/orders", s.WHMCS + "/includes/api.php", s.Salesforce + "/_sim/journal", s.Salesforce + "/services/data"} {
+	for _, address := range []string{s.API + "/_local/secret", s.WHMCS + "/_sim/orders", s.WHMCS + "/includes/api.php", s.Salesforce + "/_sim/journal", s.Salesforce + "/services/data", s.AWS + "/"} {
 		for rule, headers := range map[string][]string{"another origin": {"Origin", "https://evil.example"}, "another name for this machine": {"Host", "evil.example"}} {
 			r, err := http.NewRequestWithContext(t.Context(), "GET", address, nil)
 			if err != nil {

@@ -309,7 +309,7 @@ func (s *system) startAWS(ctx context.Context, listeners []net.Listener) error {
 		}
 		tables = proxy
 	}
-	s.serve(listeners, awsPort(tables, s.secrets, s.queues, s.host.InvokeAPI(), s.stack()))
+	s.serve(listeners, forThisMachine(awsPort(tables, s.secrets, s.queues, s.host.InvokeAPI(), s.stack())))
 	for _, t := range s.model.Tables {
 		if err := createTable(ctx, s.dynamoConfig(), t); err != nil {
 			return err
