@@ -147,6 +147,20 @@ chaos-salesforce: $(BUILD)/bin/chaos ## take Salesforce away for a minute in the
 restore-drill: $(BUILD)/bin/chaos ## set the table back to a backup under 200 orders, come back as docs/operations.md says
 	@$(CHAOS) -scenario restore
 
+# How many calls make histories has judged.
+CALLS ?= 10000
+
+.PHONY: histories
+histories: ## have porcupine judge the histories of 10,000 calls by clients that are killed (2 minutes)
+	@go test -count=1 -v -timeout 20m ./shared/store -run 'HistoriesOf' -operations $(CALLS)
+
+# Which edits make mutate makes: names, or beginnings of names, separated by commas.
+MUTATE ?=
+
+.PHONY: mutate
+mutate: ## make 110 careless edits, one at a time, and show that a fast test finds each (MUTATE=name)
+	@go run ./local/mutate -only '$(MUTATE)'
+
 .PHONY: bench
 bench: build ## measure a callout and an order beside a plain request, in one run
 	@go run ./bench -bin $(BUILD)/bin -template template.yaml

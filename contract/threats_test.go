@@ -65,6 +65,58 @@ func TestEveryThreatHasItsTests(t *testing.T) {
 	}
 }
 
+// TestEachFaultOfTheTrackRecordIsFoundAgain reads docs/track-record.md: every
+// row names what finds the fault again, and it is there.
+func TestEachFaultOfTheTrackRecordIsFoundAgain(t *testing.T) {
+	text := func(name string) string {
+		b, err := os.ReadFile(filepath.Join("..", filepath.FromSlash(name)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(b)
+	}
+	rows, edits := text("docs/model/run.sh"), text("local/mutate/edits.go")
+	name := regexp.MustCompile("^`([a-z0-9/ ]+): ([A-Za-z0-9-]+)`$")
+	known := map[string][]string{}
+	n := 0
+	for line := range strings.Lines(text("docs/track-record.md")) {
+		if !regexp.MustCompile(`^\| *\d`).MatchString(line) {
+			continue
+		}
+		n++
+		cells := strings.Split(strings.TrimSpace(line), " | ")
+		if len(cells) != 4 || cells[0] != "| "+strconv.Itoa(n) {
+			t.Errorf("not row %d with what, found by and found again by: %s", n, line)
+			continue
+		}
+		for ref := range strings.SplitSeq(strings.TrimSuffix(cells[3], " |"), "<br>") {
+			m := name.FindStringSubmatch(ref)
+			if m == nil {
+				t.Errorf("row %d: %q names nothing that finds it", n, ref)
+				continue
+			}
+			var there bool
+			switch m[1] {
+			case "docs/model":
+				there = regexp.MustCompile(`(?m)^\s*` + m[2] + ` *\|`).MatchString(rows)
+			case "make mutate":
+				there = strings.Contains(edits, "name: "+strconv.Quote(m[2])+",")
+			default:
+				if known[m[1]] == nil {
+					known[m[1]] = testsIn(t, "../"+m[1])
+				}
+				there = slices.Contains(known[m[1]], m[2])
+			}
+			if !there {
+				t.Errorf("row %d: %s is not there", n, ref)
+			}
+		}
+	}
+	if n < 60 {
+		t.Errorf("%d rows: the page is not read", n)
+	}
+}
+
 // pythonTestsIn lists the tests of a file of make template-test.
 func pythonTestsIn(t *testing.T, file string) (all []string) {
 	t.Helper()

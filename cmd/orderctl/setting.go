@@ -21,7 +21,7 @@ func variables() []variable {
 	return []variable{
 		{"API_URL", "the address of the callout API", "CalloutUrl"},
 		{"TABLE_NAME", "the orders table", "TableName"},
-		{"PROVISION_FUNCTION", "the name of ProvisionFunction", "ProvisionFunctionName"},
+		{"PROVISION_FUNCTION", "ProvisionFunction by its alias: name or ARN", "ProvisionFunctionName"},
 		{"WEBHOOK_SECRET_ID", "the signing secret in Secrets Manager", "WebhookSecretId"},
 		{"WORK_QUEUE_URL", "the work queue", "WorkQueueUrl"},
 		{"WORK_DEAD_LETTER_URL", "the dead letters of the work queue", "WorkDeadLetterUrl"},
