@@ -151,6 +151,16 @@ chaos: $(BUILD)/bin/chaos ## kill, freeze and break everything under 1000 orders
 chaos-salesforce: $(BUILD)/bin/chaos ## take Salesforce away for a minute in the middle of 500 orders
 	@$(CHAOS) -scenario salesforce
 
+$(BUILD)/bin/drill: build
+	@go build -o $@ ./local/drill
+
+# Options of make drill: ONLY='objectives/OrdersInTime' for less.
+ONLY ?=
+
+.PHONY: drill
+drill: $(BUILD)/bin/drill ## make every alarm fire and end by a cause of its own, then 10,000 calm orders (15 minutes; ORDERS=500, ONLY=door for less)
+	@$(BUILD)/bin/drill -bin $(BUILD)/bin -template template.yaml -logs $(BUILD)/drill -only '$(ONLY)' $(if $(filter-out 0,$(ORDERS)),-orders $(ORDERS))
+
 .PHONY: restore-drill
 restore-drill: $(BUILD)/bin/chaos ## set the table back to a backup under 200 orders, come back as docs/operations.md says
 	@$(CHAOS) -scenario restore
@@ -169,9 +179,25 @@ MUTATE ?=
 mutate: ## make 110 careless edits, one at a time, and show that a fast test finds each (MUTATE=name)
 	@go run ./local/mutate -only '$(MUTATE)'
 
+$(BUILD)/bin/bench: build
+	@go build $(GOFLAGS_BUILD) -ldflags '$(LDFLAGS)' -o $(BUILD)/bin/floor/bootstrap ./bench/floor
+	@go build -o $@ ./bench
+
+# Options of make bench and make rivals: QUICK=1 leaves out what is installed,
+# DOCS=1 writes docs/benchmarks.md.
+BENCH = $(BUILD)/bin/bench -bin $(BUILD)/bin -work $(BUILD)/bench $(if $(QUICK),,-rivals $(TOOLS)/rivals/bin) $(if $(DOCS),-docs docs/benchmarks.md)
+
 .PHONY: bench
-bench: build ## measure a callout and an order beside a plain request, in one run
-	@go run ./bench -bin $(BUILD)/bin -template template.yaml
+bench: $(BUILD)/bin/bench $(if $(QUICK),,$(TOOLS)/rivals/installed) ## measure the functions beside a floor and beside rivals, in one run (8 minutes; QUICK=1)
+	@$(BENCH) -json $(BUILD)/bench.json $(if $(QUICK),-quick)
+
+.PHONY: rivals
+rivals: $(BUILD)/bin/bench $(if $(QUICK),,$(TOOLS)/rivals/installed) ## kill, cut off and freeze the functions and their rivals at AddOrder, count the orders (5 minutes; QUICK=1)
+	@$(BENCH) -json $(BUILD)/rivals.json -faults
+
+.PHONY: bench-gateway
+bench-gateway: build ## measure a callout, an order and a stranger's questions through the local gateway
+	@go run ./bench/gateway -bin $(BUILD)/bin -template template.yaml
 
 .PHONY: model
 model: ## check the formal model of the protocol
@@ -295,7 +321,7 @@ $(TOOLS)/bin/cyclonedx-gomod-%:
 $(TOOLS)/sam/$(SAM_CLI)-$(CFN_LINT):
 	@echo 'installing the SAM CLI $(SAM_CLI) (once, a minute)'
 	@rm -rf $(TOOLS)/sam && python3 -m venv $(TOOLS)/sam
-	@$(TOOLS)/sam/bin/pip install -q --disable-pip-version-check aws-sam-cli==$(SAM_CLI) cfn-lint==$(CFN_LINT)
+	@$(TOOLS)/sam/bin/pip install -q --disable-pip-version-check --no-deps --require-hashes -r .ci/pip/sam.txt
 	@touch $@
 
 $(MINISTACK_READY):
@@ -309,6 +335,13 @@ $(TOOLS)/schemathesis/$(SCHEMATHESIS):
 	@rm -rf $(TOOLS)/schemathesis && python3 -m venv $(TOOLS)/schemathesis
 	@$(TOOLS)/schemathesis/bin/pip install -q --disable-pip-version-check schemathesis==$(SCHEMATHESIS)
 	@touch $@
+
+# What one would pick instead; bench/rivals says how each is built.
+$(TOOLS)/rivals/installed: $(wildcard bench/rivals/*.sh bench/rivals/*/*)
+	@echo 'installing what make bench compares with (once, a minute)'
+	@.ci/need npm nodejs npm
+	@.ci/need redis-server redis-server
+	@bench/rivals/install.sh $(TOOLS)/rivals
 
 $(TOOLS)/checkov/$(CHECKOV):
 	@echo 'installing checkov $(CHECKOV) (once, a minute or two)'
@@ -330,7 +363,7 @@ $(TOOLS)/clients/installed: $(CLIENTS)/package.json $(CLIENTS)/package-lock.json
 	@rm -rf $(TOOLS)/clients && mkdir -p $(TOOLS)/clients
 	@cp $(CLIENTS)/package.json $(CLIENTS)/package-lock.json $(TOOLS)/clients/
 	@npm ci --prefix $(TOOLS)/clients --silent --no-audit --no-fund --ignore-scripts
-	@$(TOOLS)/ministack/bin/pip install -q --disable-pip-version-check --target $(TOOLS)/clients/python -r $(CLIENTS)/requirements.txt
+	@$(TOOLS)/ministack/bin/pip install -q --disable-pip-version-check --target $(TOOLS)/clients/python --no-deps --require-hashes -r $(CLIENTS)/requirements.txt
 	@touch $@
 
 $(SFDX)/node_modules/.installed: sfdx/package.json sfdx/package-lock.json
