@@ -28,6 +28,7 @@ import (
 	"orderbridge/local/scheduler"
 	"orderbridge/local/secretsmanager"
 	"orderbridge/local/sqs"
+	"orderbridge/local/tables"
 	"orderbridge/local/uuid"
 )
 
@@ -308,10 +309,10 @@ func (s *system) startAWS(ctx context.Context, listeners []net.Listener) error {
 			return fmt.Errorf("create secret %s: %w", sec.ID, err)
 		}
 	}
-	var tables http.Handler
+	var database http.Handler
 	if s.settings.dynamoEndpoint == "" {
 		s.db = dynamodb.New(dynamodb.Options{Region: region, Account: account})
-		tables = s.db
+		database = s.db
 	} else {
 		u, err := url.Parse(s.settings.dynamoEndpoint)
 		if err != nil {
@@ -322,11 +323,11 @@ func (s *system) startAWS(ctx context.Context, listeners []net.Listener) error {
 			s.logf("DYNAMODB_ENDPOINT: %v", err)
 			w.WriteHeader(http.StatusServiceUnavailable)
 		}
-		tables = proxy
+		database = proxy
 	}
-	s.serve(listeners, forThisMachine(awsPort(tables, s.secrets, s.queues, s.host.InvokeAPI(), s.stack(), s.metrics)))
+	s.serve(listeners, forThisMachine(awsPort(database, s.secrets, s.queues, s.host.InvokeAPI(), s.stack(), s.metrics)))
 	for _, t := range s.model.Tables {
-		if err := createTable(ctx, s.dynamoConfig(), t); err != nil {
+		if err := tables.Create(ctx, s.dynamoConfig(), t); err != nil {
 			return err
 		}
 	}

@@ -244,6 +244,21 @@ func (h *Host) Stats() map[string]Stats {
 	return all
 }
 
+// Pids returns the process ids of a function's processes, frozen and busy ones,
+// sorted.
+func (h *Host) Pids(name string) []int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	var pids []int
+	if f := h.functions[name]; f != nil {
+		for p := range f.alive {
+			pids = append(pids, p.cmd.Process.Pid)
+		}
+	}
+	slices.Sort(pids)
+	return pids
+}
+
 // Kill sends SIGKILL to every process of a function, frozen and busy ones, and
 // returns how many there were. A caller that waits for an invocation gets an Error.
 func (h *Host) Kill(name string) (int, error) {
