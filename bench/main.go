@@ -1,184 +1,203 @@
-// Command bench measures the built system on this machine: how long it takes to
-// be ready, to answer a callout, and to carry an order to Provisioned.
+// Command bench measures the built functions beside the least that the same
+// work needs and beside what one would pick instead, and breaks each of them.
 //
-// The rule it keeps: every figure stands beside a plain request through the
-// same gateway in the same run, because machines are noisy and a ratio is not.
-// It must not judge: there is no limit that it holds anything against.
+// The rule it keeps: every figure is a ratio to a floor of the same kind that
+// was measured in the same run, one request of each in turn, and no ratio is
+// shown that is finer than the distance of a floor from itself. It must not
+// judge: it holds no figure against a limit.
 package main
 
 import (
-	"bytes"
-	"encoding/json"
+	"context"
 	"errors"
 	"flag"
 	"fmt"
-	"io"
-	"net/http"
+	"net/http/httptest"
 	"os"
-	"slices"
+	"os/signal"
+	"path/filepath"
 	"strings"
 	"time"
-
-	"orderbridge/local/launch"
-	"orderbridge/shared/order"
-	"orderbridge/shared/webhook"
 )
 
+// options are what the command line may say.
+type options struct {
+	bin, template, root, work, rivals string
+	json, docs                        string
+	only                              string
+	quick, faults                     bool
+}
+
 func main() {
-	bin := flag.String("bin", "build/bin", "folder of the built binaries")
-	template := flag.String("template", "template.yaml", "the template")
-	n := flag.Int("n", 200, "orders to carry, one after the other")
+	var o options
+	flag.StringVar(&o.bin, "bin", "build/bin", "folder of the built binaries")
+	flag.StringVar(&o.template, "template", "template.yaml", "the template")
+	flag.StringVar(&o.root, "root", ".", "folder of the repository")
+	flag.StringVar(&o.work, "work", "build/bench", "folder for what is made for the run")
+	flag.StringVar(&o.rivals, "rivals", "", "folder of the built rivals; empty = without them")
+	flag.StringVar(&o.json, "json", "build/bench.json", "where the figures go")
+	flag.StringVar(&o.docs, "docs", "", "a Markdown file whose part between the marks is replaced")
+	flag.StringVar(&o.only, "only", "", "only this kind: callout, order or status")
+	root := flag.Bool("root-certificate", false, "print the root certificate of what stands for AWS, for those who build with it, and end")
+	flag.BoolVar(&o.faults, "faults", false, "only the table of faults")
+	flag.BoolVar(&o.quick, "quick", false, "fewer rounds: ratios of cold starts are rough then")
 	flag.Parse()
-	if err := run(os.Stdout, *bin, *template, *n); err != nil {
+	if *root {
+		s := httptest.NewTLSServer(nil)
+		defer s.Close()
+		fmt.Printf("%s", rootOf(s))
+		return
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	if err := run(ctx, o); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
 }
 
-func run(out io.Writer, bin, template string, n int) (err error) {
+func run(ctx context.Context, o options) (err error) {
 	began := time.Now()
-	s, err := launch.Start(launch.Options{Local: bin + "/local", Bin: bin, Template: template})
-	if s != nil {
-		defer func() { err = errors.Join(err, s.Stop()) }()
+	say := func(format string, args ...any) {
+		fmt.Fprintf(os.Stderr, "%4.0f s  %s\n", time.Since(began).Seconds(), fmt.Sprintf(format, args...))
 	}
-	if err != nil {
-		return err
+	if err := os.MkdirAll(o.work, 0o750); err != nil {
+		return fmt.Errorf("make folder: %w", err)
 	}
-	ready := time.Since(began)
-
-	var secret struct{ Secret string }
-	if _, err := call("GET", s.API+"/_local/secret", nil, nil, &secret); err != nil {
-		return err
+	if o.work, err = filepath.Abs(o.work); err != nil {
+		return fmt.Errorf("find folder: %w", err)
 	}
-	b := &bench{System: s, secret: []byte(secret.Secret)}
-	var plain, callout, done []time.Duration
-	for i := range n {
-		id, err := order.ParseID(fmt.Sprintf("8010000%08d", i))
+	if o.faults {
+		cells, err := faultTable(ctx, o, say)
 		if err != nil {
 			return err
 		}
-		seed := []byte(`{"accountId":"001000000000001AAA","whmcsClientId":7,"items":[{"whmcsProductId":1,"billingCycle":"Monthly","quantity":1},{"whmcsProductId":2,"billingCycle":"One-time","quantity":3}]}`)
-		if _, err := call("PUT", s.Salesforce+"/_sim/orders/"+id.String(), seed, nil, nil); err != nil {
-			return err
-		}
-		p, c, d, err := b.carry(id)
-		if err != nil {
-			return err
-		}
-		plain, callout, done = append(plain, p), append(callout, c), append(done, d)
+		return publish(o, faultReport{began.UTC().Format(time.DateOnly), machine(), int(time.Since(began).Seconds()), cells}, faultMarks())
 	}
-	base := at(plain, 0.5)
-	fmt.Fprintf(out, "%d orders, one after the other; a plain request through the same gateway is 1\n\n", n)
-	fmt.Fprintf(out, "%-44s %10s %10s %8s\n", "", "median", "p99", "ratio")
-	for _, row := range []struct {
-		what string
-		all  []time.Duration
-	}{{"plain request (404 of the gateway)", plain}, {"callout until its answer (202)", callout}, {"callout until the order is provisioned", done}} {
-		fmt.Fprintf(out, "%-44s %10s %10s %8.1f\n", row.what, round(at(row.all, 0.5)), round(at(row.all, 0.99)), float64(at(row.all, 0.5))/float64(base))
-	}
-	fmt.Fprintf(out, "%-44s %10s\n", "start until ready, without building", round(ready))
-	if err := b.terms(out, n); err != nil {
+	w, err := newWorld(o.template, o.work)
+	if err != nil {
 		return err
 	}
-	return b.oracle(out)
-}
+	defer w.close()
 
-type bench struct {
-	*launch.System
-	secret []byte
-	asked  int // questions of the portal
-}
-
-// carry sends one callout and watches WHMCS's books until the order is active.
-func (b *bench) carry(id order.ID) (plain, answered, done time.Duration, err error) {
-	began := time.Now()
-	if _, err = call("GET", b.API+"/nothing", nil, nil, nil); err != nil {
-		return
+	b := &bench{world: w, rounds: 400, starts: 20, slicedCount: 8, say: say}
+	if o.quick {
+		b.rounds, b.starts, b.slicedCount = 200, 10, 4
 	}
-	plain = time.Since(began)
-
-	if answered, err = b.click(id); err != nil {
-		return plain, 0, 0, err
+	group, err := newSlice(o.work)
+	switch {
+	case errors.Is(err, errNoSlice):
+		say("without a seventh of a processor: %v", err)
+		b.slicedCount = 0
+	case err != nil:
+		return err
+	default:
+		defer group.remove()
 	}
-	began = time.Now().Add(-answered)
-	token, err := b.token("scope=orders.read.any")
-	if err != nil {
-		return
-	}
-	for time.Since(began) < time.Minute {
-		var seen struct{ Status string }
-		b.asked++
-		if _, err = call("GET", b.API+"/orders/"+id.String(), nil, map[string]string{"Authorization": "Bearer " + token}, &seen); err != nil {
-			return
-		}
-		switch order.Status(seen.Status) {
-		case order.StatusProvisioned:
-			return plain, answered, time.Since(began), nil
-		case order.StatusFailed:
-			return plain, answered, 0, fmt.Errorf("order %s failed", id)
+	if o.rivals != "" {
+		if w.redis, err = startRedis(); err != nil {
+			return err
 		}
 	}
-	return plain, answered, 0, fmt.Errorf("order %s was not provisioned in a minute", id)
-}
-
-// click sends one callout, and returns how long its answer took.
-func (b *bench) click(id order.ID) (time.Duration, error) {
-	nonce, stamp := string(order.NewToken()), time.Now().UTC().Format("2006-01-02T15:04:05.000Z")
-	body := fmt.Appendf(nil, `{"orderId":%q,"timestamp":%q,"nonce":%q,"accountId":"001000000000001AAA"}`, id, stamp, nonce)
-	headers := map[string]string{
-		"Content-Type": "application/json", "X-SF-Signature": webhook.Sign(b.secret, body),
-		"X-SF-Timestamp": stamp, "X-SF-Nonce": nonce, "Idempotency-Key": nonce,
-	}
-	began := time.Now()
-	status, err := call("POST", b.API+"/orders/"+id.String()+"/fulfill", body, headers, nil)
-	if err != nil || status != http.StatusAccepted && status != http.StatusOK && status != http.StatusUnprocessableEntity {
-		return 0, errors.Join(err, fmt.Errorf("callout of %s: %d", id, status))
-	}
-	return time.Since(began), nil
-}
-
-// token is one of the local issuer.
-func (b *bench) token(claims string) (string, error) {
-	var got struct{ Token string }
-	_, err := call("GET", b.API+"/_local/token?"+claims, nil, nil, &got)
-	return got.Token, err
-}
-
-func call(method, url string, body []byte, headers map[string]string, into any) (int, error) {
-	req, err := http.NewRequest(method, url, bytes.NewReader(body)) //nolint:noctx // bounded by the client
+	all, err := b.contestants(o, group)
 	if err != nil {
-		return 0, err
+		return err
 	}
-	for k, v := range headers {
-		req.Header.Set(k, v)
+	if err := b.measure(ctx, all); err != nil {
+		return err
 	}
-	client := &http.Client{Timeout: time.Minute}
-	res, err := client.Do(req)
+	b.conclude()
+	r := report{Date: began.UTC().Format(time.DateOnly), Machine: machine(), Quick: o.quick, Rounds: b.rounds, Starts: b.starts, SlicedStarts: b.slicedCount, Results: b.results}
+	apart, err := newWorld(o.template, filepath.Join(o.work, "backlog"))
 	if err != nil {
-		return 0, err
+		return err
 	}
-	defer res.Body.Close()
-	b, err := io.ReadAll(res.Body)
-	if err != nil {
-		return res.StatusCode, err
+	defer apart.close()
+	if r.Backlog, err = (&bench{world: apart, say: say}).drain(ctx, o.bin); err != nil {
+		return err
 	}
-	if into == nil {
-		return res.StatusCode, nil
-	}
-	if err := json.Unmarshal(b, into); err != nil {
-		return res.StatusCode, fmt.Errorf("%s %s: %d %s", method, url, res.StatusCode, strings.TrimSpace(string(b)))
-	}
-	return res.StatusCode, nil
+	r.Seconds = int(time.Since(began).Seconds())
+	return publish(o, r, benchMarks())
 }
 
-func at(all []time.Duration, q float64) time.Duration {
-	sorted := slices.Sorted(slices.Values(all))
-	return sorted[min(int(q*float64(len(sorted))), len(sorted)-1)]
+// contestants makes all of them known to the host.
+func (b *bench) contestants(o options, group *slice) (all []contestant, err error) {
+	e, err := readEvents(o.root)
+	if err != nil {
+		return nil, err
+	}
+	zips := map[string][]string{}
+	join := func(c contestant, programs []program, paths ...string) error {
+		if o.only != "" && o.only != c.kind {
+			return nil
+		}
+		for i, p := range programs {
+			p.name = c.kind + "-" + strings.NewReplacer(" ", "-", ",", "").Replace(c.name) + "-" + p.name
+			c.steps[i].function = p.name
+			if err := b.add(p, group); err != nil {
+				return err
+			}
+		}
+		zips[c.kind+c.name] = paths
+		all = append(all, c)
+		return nil
+	}
+	var own [3]program
+	for i, short := range []string{"fulfill", "provision", "status"} {
+		if own[i], err = b.own(o.bin, short); err != nil {
+			return nil, err
+		}
+	}
+	recorder := own[0]
+	recorder.name = "recorder"
+	b.recorder = step{recorder.name, e.clicked, succeeded}
+	if err := b.add(recorder, nil); err != nil {
+		return nil, err
+	}
+	folder := func(short string) string { return filepath.Join(o.bin, short) }
+	clicked, hinted, polled := step{"", e.clicked, succeeded}, step{"", e.hinted, anyAnswer}, step{"", e.polled, succeeded}
+	for _, twin := range []bool{false, true} {
+		name := map[bool]string{false: "floor", true: "the floor again"}[twin]
+		for _, f := range []struct {
+			kind, work string
+			step       step
+		}{{kindCallout, "claim", clicked}, {kindOrder, "order", clicked}, {kindStatus, "status", polled}} {
+			c := contestant{kind: f.kind, name: name, steps: []step{f.step}, floor: !twin, twin: twin, once: f.kind == kindStatus}
+			if err := join(c, []program{b.floorProgram(o.bin, "floor", f.work)}, folder("floor")); err != nil {
+				return nil, err
+			}
+		}
+	}
+	for _, c := range []struct {
+		contestant
+		programs []program
+		folders  []string
+	}{
+		{contestant{kind: kindCallout, name: ours, steps: []step{clicked}}, own[:1], []string{folder("fulfill")}},
+		{contestant{kind: kindOrder, name: ours, steps: []step{clicked, hinted}}, own[:2], []string{folder("fulfill"), folder("provision")}},
+		{contestant{kind: kindStatus, name: ours, once: true, steps: []step{polled}}, own[2:], []string{folder("status")}},
+	} {
+		if err := join(c.contestant, c.programs, c.folders...); err != nil {
+			return nil, err
+		}
+	}
+	for _, r := range rivals() {
+		if o.rivals == "" {
+			break
+		}
+		for _, f := range []struct{ kind, work string }{{kindCallout, "claim"}, {kindOrder, "order"}} {
+			c := contestant{kind: f.kind, name: r.name, steps: []step{clicked}, once: r.durable}
+			if r.durable {
+				c.steps[0] = step{"", b.durably(r.name, e), finished}
+			}
+			if err := join(c, []program{b.rivalProgram(o.rivals, r, f.work)}, filepath.Join(o.rivals, r.folder, "code")); err != nil {
+				return nil, err
+			}
+		}
+	}
+	b.zips, err = zipSizes(all, func(c contestant) []string { return zips[c.kind+c.name] })
+	return all, err
 }
 
-func round(d time.Duration) time.Duration {
-	if d < 10*time.Millisecond {
-		return d.Round(10 * time.Microsecond)
-	}
-	return d.Round(time.Millisecond)
-}
+// ours is the name of this system's contestants.
+const ours = "orderbridge"

@@ -27,8 +27,12 @@ func variables() []variable {
 		{"WORK_DEAD_LETTER_URL", "the dead letters of the work queue", "WorkDeadLetterUrl"},
 		{"STATUSPUSH_DEAD_LETTER_URL", "the dead letters of statuspush", "StatusPushDeadLetterUrl"},
 		{"SF_ORG_ID", "the org that may call", "SfOrgId"},
+		{"STACK_NAME", "the stack, whose alarms status shows", stackName},
 	}
 }
+
+// stackName stands for the stack's own name among its outputs.
+const stackName = "AWS::StackName"
 
 // optional reads a variable of the environment, or else of the stack; "" where
 // neither has it.

@@ -114,7 +114,7 @@ func (h *handler) gauge(ctx context.Context, now time.Time) {
 		b := order.BacklogOf(open, now)
 		h.meter.Gauge(telemetry.OpenOrders, "", float64(found))
 		h.meter.Gauge(telemetry.WaitingOrders, "", float64(b.ByState[order.Waiting]))
-		h.meter.Gauge(telemetry.OldestOpenSeconds, "", b.Age(now).Seconds())
+		h.meter.Gauge(telemetry.OldestOpenSeconds, "", b.Age(now).Truncate(time.Second).Seconds())
 	}
 	if failed, err := h.store.Failed(ctx, time.Time{}, failedMost); err != nil {
 		h.unmeasured(ctx, "failed orders", err)

@@ -132,7 +132,7 @@ func TestAPollIsOneSmallRead(t *testing.T) {
 // Whether an order exists must not show in the work either: for one that is not
 // there, one of another account and one whose account is not known, the table is
 // asked once, by requests that differ in the id alone, and brings as little for a
-// long history as for none. make bench shows the times over 10,000 requests.
+// long history as for none. make bench-gateway shows the times over 10,000 requests.
 func TestForeignAndUnknownOrdersTakeTheSameWork(t *testing.T) {
 	table, count, db := emulated(t)
 	h, _ := newHandler(table)

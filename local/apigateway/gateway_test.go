@@ -472,6 +472,23 @@ func TestIAMRoutesTakeOnlyTheirOwnSignature(t *testing.T) {
 	}
 }
 
+func TestEveryAnswerIsWatched(t *testing.T) {
+	f := &fake{answer: `{"statusCode":202}`}
+	var seen []apigateway.Answer
+	h := newGateway(t, f, nil).Watch(func(a apigateway.Answer) { seen = append(seen, a) })
+	for _, r := range []*http.Request{
+		httptest.NewRequest("POST", "/orders/801/fulfill", strings.NewReader("{}")), httptest.NewRequest("DELETE", "/orders/801/fulfill", nil), httptest.NewRequest("GET", "/nothing", nil),
+	} {
+		h.ServeHTTP(httptest.NewRecorder(), r)
+	}
+	want := []apigateway.Answer{
+		{API: "CalloutApi", Route: "POST /orders/{sfOrderId}/fulfill", Status: 202}, {API: "CalloutApi", Status: 404}, {Status: 404},
+	}
+	if diff := cmp.Diff(want, seen); diff != "" {
+		t.Error(diff)
+	}
+}
+
 // onePipe is a listener of one connection in memory.
 type onePipe struct {
 	conns chan net.Conn

@@ -169,7 +169,7 @@ func appendAttr(b []byte, a slog.Attr) []byte {
 	}
 	if v.Kind() == slog.KindDuration {
 		b = append(appendText(b, a.Key+"_ms"), ':')
-		return appendNumber(b, float64(v.Duration())/float64(time.Millisecond))
+		return appendNumber(b, milliseconds(v.Duration()))
 	}
 	return appendValue(append(appendText(b, a.Key), ':'), v)
 }

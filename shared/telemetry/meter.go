@@ -65,7 +65,7 @@ func (m *Meter) Count(name Metric, code string, n int) {
 
 // Duration records how long something took.
 func (m *Meter) Duration(name Metric, d time.Duration) {
-	m.with(name, "", func(s *sample) { s.values = append(s.values, float64(d.Microseconds())/1e3) })
+	m.with(name, "", func(s *sample) { s.values = append(s.values, milliseconds(d)) })
 }
 
 // Gauge records what a value is now; of two in one invocation the later counts.
@@ -285,5 +285,8 @@ func (s sample) append(b []byte) []byte {
 	}
 	return append(b, ']')
 }
+
+// milliseconds is d in ms, to the µs.
+func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1e3 }
 
 func appendNumber(b []byte, v float64) []byte { return strconv.AppendFloat(b, v, 'f', -1, 64) }

@@ -1,4 +1,8 @@
-package main
+// Package tables makes the tables that a template describes in any DynamoDB.
+//
+// The rule it keeps: a table that is there already is taken as it is, if it has
+// the stream that is needed. It must not change one.
+package tables
 
 import (
 	"context"
@@ -8,37 +12,15 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
-	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
-	"github.com/aws/aws-sdk-go-v2/service/dynamodbstreams"
 
 	"orderbridge/local/samtemplate"
-	"orderbridge/shared/lambdaenv"
 )
 
-// dynamoConfig points at the DynamoDB of this machine and never at AWS.
-func (s *system) dynamoConfig() aws.Config {
-	endpoint := s.at.aws
-	if s.settings.dynamoEndpoint != "" {
-		endpoint = s.settings.dynamoEndpoint
-	}
-	return aws.Config{
-		Region:       s.settings.region,
-		BaseEndpoint: &endpoint,
-		Credentials:  credentials.NewStaticCredentialsProvider(accessKey, secretKey, ""),
-		HTTPClient:   lambdaenv.WholeBody(awshttp.NewBuildableClient()),
-	}
-}
-
-func (s *system) streamClient() *dynamodbstreams.Client {
-	return dynamodbstreams.NewFromConfig(s.dynamoConfig())
-}
-
-// createTable makes a table as the template describes it. One that is there
-// already is taken as it is, if it has the stream that is needed.
-func createTable(ctx context.Context, cfg aws.Config, t samtemplate.Table) error {
+// Create makes a table as the template describes it and returns when it can be
+// used.
+func Create(ctx context.Context, cfg aws.Config, t samtemplate.Table) error {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
 	db := dynamodb.NewFromConfig(cfg)
