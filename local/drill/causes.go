@@ -16,25 +16,25 @@ import (
 // How long a minute of the alarms takes: short enough that an hour of them is
 // bearable, long enough that a tick, which comes once a minute, keeps up.
 const (
-	halfSecond  = 500 * time.Millisecond
-	thirdSecond = 300 * time.Millisecond
+	short    = 500 * time.Millisecond
+	shortest = 300 * time.Millisecond
 )
 
 // scenes are all causes, on as many systems as they need in order not to disturb
 // each other.
 func scenes() []scene {
 	return []scene{
-		{name: "clock", minute: halfSecond, causes: clockCauses()},
-		{name: "pause", minute: halfSecond, causes: pauseCauses()},
-		{name: "whmcs", minute: halfSecond, causes: whmcsCauses()},
-		{name: "salesforce", minute: halfSecond, causes: salesforceCauses()},
-		{name: "rows", minute: halfSecond, causes: rowCauses()},
-		{name: "review", minute: halfSecond, env: map[string]string{"WHMCS_RESEND": "ask"}, causes: reviewCauses()},
-		{name: "door", minute: halfSecond, hook: true, env: map[string]string{"PORTAL_RATE_LIMIT": "2", "PORTAL_BURST_LIMIT": "2"}, causes: doorCauses()},
-		{name: "functions", minute: halfSecond, causes: functionCauses()},
-		{name: "queues", minute: halfSecond, env: map[string]string{"WHMCS_READ_TIMEOUT": "30", "PROVISION_LEASE": "40"}, causes: queueCauses()},
-		{name: "durations", minute: halfSecond, template: tenth, causes: durationCauses()},
-		{name: "objectives", minute: thirdSecond, causes: objectiveCauses()},
+		{name: "clock", minute: short, causes: clockCauses()},
+		{name: "pause", minute: short, causes: pauseCauses()},
+		{name: "whmcs", minute: short, causes: whmcsCauses()},
+		{name: "salesforce", minute: short, causes: salesforceCauses()},
+		{name: "rows", minute: short, causes: rowCauses()},
+		{name: "review", minute: short, env: map[string]string{"WHMCS_RESEND": "ask"}, causes: reviewCauses()},
+		{name: "door", minute: short, hook: true, env: map[string]string{"PORTAL_RATE_LIMIT": "2", "PORTAL_BURST_LIMIT": "2"}, causes: doorCauses()},
+		{name: "functions", minute: short, causes: functionCauses()},
+		{name: "queues", minute: short, env: map[string]string{"WHMCS_READ_TIMEOUT": "30", "PROVISION_LEASE": "40"}, causes: queueCauses()},
+		{name: "durations", minute: short, template: tenth, causes: durationCauses()},
+		{name: "objectives", minute: shortest, causes: objectiveCauses()},
 	}
 }
 
