@@ -1,9 +1,14 @@
 # Versions of every tool that the verbs use, in this one place.
 GOLANGCI_LINT := v2.15.0
 GOVULNCHECK   := v1.9.0
+ACTIONLINT    := v1.7.12
+CYCLONEDX     := v1.10.0
 SAM_CLI       := 1.170.0
 CFN_LINT      := 1.58.0
 MINISTACK     := 1.5.33
+# What ministack reads SAM templates and keeps keys with.
+SAM_TRANSLATOR := 1.112.0
+CRYPTOGRAPHY  := 50.0.2
 SCHEMATHESIS  := 4.32.5
 CHECKOV       := 3.3.30
 
@@ -15,6 +20,7 @@ SHELL := /bin/bash
 # Where everything is installed and built; all are ignored by git.
 TOOLS := $(CURDIR)/.tools
 BUILD := $(CURDIR)/build
+MINISTACK_READY := $(TOOLS)/ministack/$(MINISTACK)-$(SAM_TRANSLATOR)-$(CRYPTOGRAPHY)
 # The Salesforce project; its tools are where Node and editors look for them.
 SFDX := sfdx
 
@@ -28,6 +34,7 @@ LDFLAGS := -s -w
 ARCHITECTURE ?= arm64
 GOARCH_arm64  := arm64
 GOARCH_x86_64 := amd64
+HOST_ARCHITECTURE := $(patsubst aarch64,arm64,$(shell uname -m))
 
 # Options of `make chaos`.
 CHAOS ?=
@@ -74,12 +81,13 @@ demo: build ## show in a minute what it is for: six orders, five of them in trou
 	@exec $(BUILD)/bin/demo -template template.yaml -bin $(BUILD)/bin $(if $(CI),,-keep)
 
 .PHONY: test
-test: build $(TOOLS)/ministack/$(MINISTACK) $(TOOLS)/clients/installed ## run everything that must hold (5 minutes at most)
+test: build $(MINISTACK_READY) $(TOOLS)/clients/installed ## run everything that must hold (5 minutes at most)
 	@MINISTACK_BIN=$(TOOLS)/ministack/bin/ministack SF_CLIENTS=$(TOOLS)/clients BIN=$(BUILD)/bin .ci/test
 
 .PHONY: lint
-lint: $(TOOLS)/bin/golangci-lint-$(GOLANGCI_LINT) ## check style, vet and shell scripts
+lint: $(TOOLS)/bin/golangci-lint-$(GOLANGCI_LINT) $(TOOLS)/bin/actionlint-$(ACTIONLINT) ## check style, vet, shell scripts and workflows
 	@.ci/need shellcheck shellcheck
+	@$(TOOLS)/bin/actionlint-$(ACTIONLINT)
 	@test -z "$$(gofmt -l bench cmd contract functions local shared)" || { echo 'gofmt is needed for:'; gofmt -l bench cmd contract functions local shared; exit 1; }
 	@$< run
 	@# SC3045: dash knows ulimit -t.
@@ -143,6 +151,34 @@ chaos: $(BUILD)/bin/chaos ## kill, freeze and break everything under 1000 orders
 chaos-salesforce: $(BUILD)/bin/chaos ## take Salesforce away for a minute in the middle of 500 orders
 	@$(CHAOS) -scenario salesforce
 
+$(BUILD)/bin/drill: build
+	@go build -o $@ ./local/drill
+
+# Options of make drill: ONLY='objectives/OrdersInTime' for less.
+ONLY ?=
+
+.PHONY: drill
+drill: $(BUILD)/bin/drill ## make every alarm fire and end by a cause of its own, then 10,000 calm orders (15 minutes; ORDERS=500, ONLY=door for less)
+	@$(BUILD)/bin/drill -bin $(BUILD)/bin -template template.yaml -logs $(BUILD)/drill -only '$(ONLY)' $(if $(filter-out 0,$(ORDERS)),-orders $(ORDERS))
+
+.PHONY: restore-drill
+restore-drill: $(BUILD)/bin/chaos ## set the table back to a backup under 200 orders, come back as docs/operations.md says
+	@$(CHAOS) -scenario restore
+
+# How many calls make histories has judged.
+CALLS ?= 10000
+
+.PHONY: histories
+histories: ## have porcupine judge the histories of 10,000 calls by clients that are killed (2 minutes)
+	@go test -count=1 -v -timeout 20m ./shared/store -run 'HistoriesOf' -operations $(CALLS)
+
+# Which edits make mutate makes: names, or beginnings of names, separated by commas.
+MUTATE ?=
+
+.PHONY: mutate
+mutate: ## make 110 careless edits, one at a time, and show that a fast test finds each (MUTATE=name)
+	@go run ./local/mutate -only '$(MUTATE)'
+
 # The functions trust Amazon's roots first. What stands for AWS on this machine
 # cannot have one of those, so its root is built in beside them.
 ROOTS := shared/lambdaenv/amazon-roots.pem
@@ -175,9 +211,13 @@ model: ## check the formal model of the protocol
 	@.ci/need spin spin
 	@docs/model/run.sh
 
+# Where make vuln finds Go's vulnerability database: an https address, or
+# file:///folder of a copy of it for a machine without the internet.
+VULNDB ?=
+
 .PHONY: vuln
-vuln: $(TOOLS)/bin/govulncheck-$(GOVULNCHECK) ## look the modules up in Go's vulnerability database (needs the internet)
-	@$< ./...
+vuln: $(TOOLS)/bin/govulncheck-$(GOVULNCHECK) ## look the modules up in Go's vulnerability database (VULNDB=file:///… without the internet)
+	@$< $(if $(VULNDB),-db '$(VULNDB)') ./...
 
 ##@ Salesforce
 
@@ -212,6 +252,18 @@ sam-build: $(TOOLS)/sam/$(SAM_CLI)-$(CFN_LINT) ## build for the cloud (ARCHITECT
 	@# A deployment of this build is for the processor that it was built for.
 	@sed -i '/^  Architecture:$$/,/^  [A-Z]/ s/^    Default: .*/    Default: $(ARCHITECTURE)/' .aws-sam/build/template.yaml
 
+.PHONY: sam
+sam: $(TOOLS)/sam/$(SAM_CLI)-$(CFN_LINT) ## install the SAM CLI as .tools/sam/bin/sam
+
+# Of make deploy-test: ONLY=ProvisionRole takes that role's permissions away alone.
+ONLY ?=
+
+.PHONY: deploy-test
+deploy-test: build $(TOOLS)/sam/$(SAM_CLI)-$(CFN_LINT) $(MINISTACK_READY) ## deploy two stacks onto an emulator that enforces IAM; each permission is taken away once
+	@ARCHITECTURE=$(HOST_ARCHITECTURE) $(TOOLS)/sam/bin/sam build --build-dir $(BUILD)/deploytest/built --parameter-overrides Architecture=$(HOST_ARCHITECTURE) >$(BUILD)/deploytest-build.log 2>&1 || { cat $(BUILD)/deploytest-build.log >&2; exit 1; }
+	@$(TOOLS)/sam/bin/python .ci/deploytest --sam $(TOOLS)/sam/bin/sam --ministack $(TOOLS)/ministack/bin/ministack \
+		--bin $(BUILD)/bin --built $(BUILD)/deploytest/built --architecture $(HOST_ARCHITECTURE) --log $(BUILD)/deploytest-ministack.log $(if $(ONLY),--only $(ONLY))
+
 .PHONY: sam-local
 sam-local: build $(TOOLS)/sam/$(SAM_CLI)-$(CFN_LINT) ## invoke each function by the SAM CLI, in a container
 	@SAM=$(TOOLS)/sam/bin/sam ORDERCTL=$(BUILD)/bin/orderctl BIN=$(BUILD)/bin .ci/sam-local
@@ -231,6 +283,22 @@ build-FulfillFunction build-ProvisionFunction build-StatusPushFunction build-Sta
 	@GOOS=linux GOARCH=$(GOARCH_$(ARCHITECTURE)) go build -trimpath -buildvcs=false $(GOFLAGS_BUILD) \
 		-ldflags '$(LDFLAGS) -buildid=' -o '$(ARTIFACTS_DIR)/bootstrap' $(PACKAGE)
 
+##@ Release
+
+# A release for some systems alone: SYSTEMS='linux/amd64 windows/arm64'.
+SYSTEMS ?=
+RELEASE = .ci/release --out $(BUILD)/release --sbom $(TOOLS)/bin/cyclonedx-gomod-$(CYCLONEDX) $(SYSTEMS)
+
+.PHONY: release
+release: $(TOOLS)/bin/cyclonedx-gomod-$(CYCLONEDX) ## make archives of orderctl, checksums and bills of materials in build/release
+	@.ci/toolchain
+	@$(RELEASE)
+
+.PHONY: release-check
+release-check: $(TOOLS)/bin/cyclonedx-gomod-$(CYCLONEDX) ## the same twice, in two clones of the commit, compared byte by byte
+	@.ci/toolchain
+	@$(RELEASE) --check
+
 ##@ Housekeeping
 
 .PHONY: clean
@@ -249,16 +317,24 @@ $(TOOLS)/bin/govulncheck-%:
 	@GOBIN=$(TOOLS)/bin go install golang.org/x/vuln/cmd/govulncheck@$*
 	@mv $(TOOLS)/bin/govulncheck $@
 
+$(TOOLS)/bin/actionlint-%:
+	@GOBIN=$(TOOLS)/bin go install github.com/rhysd/actionlint/cmd/actionlint@$*
+	@mv $(TOOLS)/bin/actionlint $@
+
+$(TOOLS)/bin/cyclonedx-gomod-%:
+	@GOBIN=$(TOOLS)/bin go install github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod@$*
+	@mv $(TOOLS)/bin/cyclonedx-gomod $@
+
 $(TOOLS)/sam/$(SAM_CLI)-$(CFN_LINT):
 	@echo 'installing the SAM CLI $(SAM_CLI) (once, a minute)'
 	@rm -rf $(TOOLS)/sam && python3 -m venv $(TOOLS)/sam
-	@$(TOOLS)/sam/bin/pip install -q --disable-pip-version-check aws-sam-cli==$(SAM_CLI) cfn-lint==$(CFN_LINT)
+	@$(TOOLS)/sam/bin/pip install -q --disable-pip-version-check --no-deps --require-hashes -r .ci/pip/sam.txt
 	@touch $@
 
-$(TOOLS)/ministack/$(MINISTACK):
+$(MINISTACK_READY):
 	@echo 'installing ministack $(MINISTACK) (once)'
 	@rm -rf $(TOOLS)/ministack && python3 -m venv $(TOOLS)/ministack
-	@$(TOOLS)/ministack/bin/pip install -q --disable-pip-version-check ministack==$(MINISTACK)
+	@$(TOOLS)/ministack/bin/pip install -q --disable-pip-version-check ministack==$(MINISTACK) aws-sam-translator==$(SAM_TRANSLATOR) cryptography==$(CRYPTOGRAPHY)
 	@touch $@
 
 $(TOOLS)/schemathesis/$(SCHEMATHESIS):
@@ -288,13 +364,13 @@ $(TOOLS)/portal: portal/package.json portal/package-lock.json
 
 # Clients of Salesforce that no one here wrote; the simulator must please them.
 CLIENTS := shared/salesforce/salesforcetest/clients
-$(TOOLS)/clients/installed: $(CLIENTS)/package.json $(CLIENTS)/package-lock.json $(CLIENTS)/requirements.txt $(TOOLS)/ministack/$(MINISTACK)
+$(TOOLS)/clients/installed: $(CLIENTS)/package.json $(CLIENTS)/package-lock.json $(CLIENTS)/requirements.txt $(MINISTACK_READY)
 	@echo 'installing jsforce and simple-salesforce (once)'
 	@.ci/need npm nodejs npm
 	@rm -rf $(TOOLS)/clients && mkdir -p $(TOOLS)/clients
 	@cp $(CLIENTS)/package.json $(CLIENTS)/package-lock.json $(TOOLS)/clients/
 	@npm ci --prefix $(TOOLS)/clients --silent --no-audit --no-fund --ignore-scripts
-	@$(TOOLS)/ministack/bin/pip install -q --disable-pip-version-check --target $(TOOLS)/clients/python -r $(CLIENTS)/requirements.txt
+	@$(TOOLS)/ministack/bin/pip install -q --disable-pip-version-check --target $(TOOLS)/clients/python --no-deps --require-hashes -r $(CLIENTS)/requirements.txt
 	@touch $@
 
 $(SFDX)/node_modules/.installed: sfdx/package.json sfdx/package-lock.json

@@ -75,6 +75,32 @@ def named(value):
     return found
 
 
+def holds(rule, given):
+    """Whether a condition of a rule holds for parameters. (CloudFormation User Guide, "Rule-specific intrinsic functions".)"""
+    (function, value), = rule.items()
+    def known(v):
+        return given[v["Ref"]] if isinstance(v, dict) else v
+    if function == "Fn::Not":
+        return not holds(value[0], given)
+    if function == "Fn::Equals":
+        return known(value[0]) == known(value[1])
+    if function == "Fn::EachMemberEquals":
+        return all(v == value[1] for v in known(value[0]).split(","))
+    raise ValueError(f"{function} is not known here")
+
+
+def refused(**parameters):
+    """What the rules of the template say against parameters."""
+    given = {name: str(p["Default"]) for name, p in SOURCE["Parameters"].items()} | parameters
+    return [
+        a["AssertDescription"]
+        for rule in SOURCE["Rules"].values()
+        if "RuleCondition" not in rule or holds(rule["RuleCondition"], given)
+        for a in rule["Assertions"]
+        if not holds(a["Assert"], given)
+    ]
+
+
 def read_by_config(struct):
     """The variables that Load<struct> in shared/config reads."""
     code = (ROOT / "shared/config/config.go").read_text()
@@ -223,7 +249,43 @@ class Template(unittest.TestCase):
         for name, struct in FUNCTIONS.items():
             with self.subTest(name):
                 given = set(RESOURCES[name]["Properties"]["Environment"]["Variables"])
-                self.assertEqual(given, read_by_config(struct) | ENDPOINTS)
+                # shared/lambdaenv reads the stack's name, for the metrics.
+                self.assertEqual(given, read_by_config(struct) | ENDPOINTS | {"STACK_NAME"})
+
+    def test_the_check_of_a_deployment_is_given_what_it_reads(self):
+        given = set(RESOURCES["DeployCheckFunction"]["Properties"]["Environment"]["Variables"])
+        self.assertLessEqual(read_by_config("DeployCheck"), given)
+
+    def test_parameters_that_contradict_each_other_are_refused(self):
+        systems = {"WhmcsApiUrl": "https://w", "SfLoginUrl": "https://s"}
+        callout = {"CalloutDomain": "c.example.com", "CertificateArn": "arn"}
+        portal = {"PortalDomain": "p.example.com", "PortalCertificateArn": "arn"}
+        network = {"VpcSubnetIds": "subnet-1,subnet-2", "VpcSecurityGroupIds": "sg-1"}
+        token = {"PortalIssuer": "https://i", "PortalAudience": "a"}
+        for good in ({}, callout, {**callout, "TruststoreUri": "s3://b/t"}, portal, network, {**network, "VpcFunctions": "all"}, token, {**callout, **portal}):
+            with self.subTest(good):
+                self.assertEqual(refused(**systems, **good), [])
+        for whole, keep in ((callout, "CalloutDomain"), (callout, "CertificateArn"), (portal, "PortalDomain"), (portal, "PortalCertificateArn"),
+                            (network, "VpcSubnetIds"), (network, "VpcSecurityGroupIds"), (token, "PortalIssuer"), (systems, "WhmcsApiUrl"), (systems, "SfLoginUrl")):
+            with self.subTest(f"{keep} alone"):
+                base = {} if whole is systems else systems
+                self.assertEqual(len(refused(**base, **{keep: whole[keep]})), 1)
+        for bad in ({"TruststoreUri": "s3://b/t"}, {"VpcFunctions": "all"}, {**callout, **portal, "PortalDomain": "c.example.com"}):
+            with self.subTest(bad):
+                self.assertEqual(len(refused(**systems, **bad)), 1)
+
+    def test_what_a_person_looks_for_is_an_output(self):
+        values = [o["Value"] for o in RESULT["Outputs"].values()]
+        for name in [*of_type("AWS::Logs::LogGroup"), "CalloutApi", "PortalApi", "DeployCheckFunction"]:
+            with self.subTest(name):
+                self.assertIn({"Ref": name}, values)
+
+    def test_policies_that_know_no_resources_are_switched_on_by_a_parameter(self):
+        for name, condition in (("NetworkPolicy", "HasVpc"), ("TracingPolicy", "HasTracing")):
+            self.assertEqual(RESOURCES[name]["Condition"], condition)
+        allowed, denied = RESOURCES["NetworkPolicy"]["Properties"]["PolicyDocument"]["Statement"]
+        self.assertEqual((allowed["Effect"], denied["Effect"], denied["Action"]), ("Allow", "Deny", allowed["Action"]))
+        self.assertIn("lambda:SourceFunctionArn", str(denied["Condition"]), "else Lambda could not make the interfaces")
 
     def test_no_value_of_the_environment_is_a_secret(self):
         for name in FUNCTIONS:
@@ -404,24 +466,26 @@ class Template(unittest.TestCase):
         for name, alarm in alarms.items():
             with self.subTest(name):
                 p = alarm["Properties"]
-                # A part of an objective tells nobody by itself.
-                self.assertEqual(p.get("AlarmActions"), None if name in parts else told)
+                if name in parts:
+                    self.assertNotIn("AlarmActions", p)
+                    continue
+                self.assertEqual(p["AlarmActions"], told)
                 self.assertIn(p.get("OKActions"), [None, told])
-                self.assertIn("(runbook: ", p["AlarmDescription"])
+                self.assertIn(" First: ", p["AlarmDescription"])
+                self.assertIn(f"(runbook: {name})", p["AlarmDescription"])
                 self.assertLessEqual(len(p["AlarmDescription"]), 1024)
-                if name not in parts:
-                    self.assertIn(" First: ", p["AlarmDescription"])
-                    self.assertIn(f"(runbook: {name})", p["AlarmDescription"])
 
     def test_an_alarm_says_that_it_ended_only_where_it_watches_a_state(self):
         # Counters and rates go back when nothing happens any more, and so does
         # a system that stands still.
-        counters = {"NeedsMending"}  # written by every tick while the cause lasts
+        # NeedsMending is written by every tick while the cause lasts; of ticks,
+        # none at all is the state.
+        counters = {"NeedsMending", "ClockSilent", "SweepSilent"}
         for name, alarm in of_type("AWS::CloudWatch::Alarm").items():
             p = alarm["Properties"]
             if "MetricName" in p and name not in counters:
                 with self.subTest(name):
-                    gauge = p["Statistic"] in ("Maximum", "Minimum") and p["MetricName"] != "Duration" or p["MetricName"] == "Tick"
+                    gauge = p["Statistic"] in ("Maximum", "Minimum") and p["MetricName"] != "Duration"
                     self.assertEqual("OKActions" in p, gauge)
             elif "OKActions" in p:
                 self.assertIn(name, counters)

@@ -22,7 +22,7 @@ func TestEveryThreatHasItsTests(t *testing.T) {
 		t.Fatal(err)
 	}
 	row := regexp.MustCompile(`^\| (\d+) \|.*\| (.*) \|$`)
-	name := regexp.MustCompile("`([a-z0-9/]+): ((?:Test|Fuzz)[A-Za-z0-9]+)`")
+	name := regexp.MustCompile("`([a-z0-9/]+|\\.ci/template_test\\.py): ((?:Test|Fuzz)[A-Za-z0-9]+|test_[a-z0-9_]+)`")
 	seen := map[int]bool{}
 	known := map[string][]string{}
 	for line := range strings.Lines(string(doc)) {
@@ -47,18 +47,87 @@ func TestEveryThreatHasItsTests(t *testing.T) {
 			}
 			folder, test := ref[1], ref[2]
 			if known[folder] == nil {
-				known[folder] = testsIn(t, "../"+folder)
+				if strings.HasSuffix(folder, ".py") {
+					known[folder] = pythonTestsIn(t, "../"+folder)
+				} else {
+					known[folder] = testsIn(t, "../"+folder)
+				}
 			}
 			if !slices.Contains(known[folder], test) {
 				t.Errorf("row %d: %s has no %s", number, folder, test)
 			}
 		}
 	}
-	for n := 1; n <= 64; n++ {
+	for n := 1; n <= 91; n++ {
 		if !seen[n] {
 			t.Errorf("row %d is missing", n)
 		}
 	}
+}
+
+// TestEachFaultOfTheTrackRecordIsFoundAgain reads docs/track-record.md: every
+// row names what finds the fault again, and it is there.
+func TestEachFaultOfTheTrackRecordIsFoundAgain(t *testing.T) {
+	text := func(name string) string {
+		b, err := os.ReadFile(filepath.Join("..", filepath.FromSlash(name)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(b)
+	}
+	rows, edits := text("docs/model/run.sh"), text("local/mutate/edits.go")
+	name := regexp.MustCompile("^`([a-z0-9/ ]+): ([A-Za-z0-9-]+)`$")
+	known := map[string][]string{}
+	n := 0
+	for line := range strings.Lines(text("docs/track-record.md")) {
+		if !regexp.MustCompile(`^\| *\d`).MatchString(line) {
+			continue
+		}
+		n++
+		cells := strings.Split(strings.TrimSpace(line), " | ")
+		if len(cells) != 4 || cells[0] != "| "+strconv.Itoa(n) {
+			t.Errorf("not row %d with what, found by and found again by: %s", n, line)
+			continue
+		}
+		for ref := range strings.SplitSeq(strings.TrimSuffix(cells[3], " |"), "<br>") {
+			m := name.FindStringSubmatch(ref)
+			if m == nil {
+				t.Errorf("row %d: %q names nothing that finds it", n, ref)
+				continue
+			}
+			var there bool
+			switch m[1] {
+			case "docs/model":
+				there = regexp.MustCompile(`(?m)^\s*` + m[2] + ` *\|`).MatchString(rows)
+			case "make mutate":
+				there = strings.Contains(edits, "name: "+strconv.Quote(m[2])+",")
+			default:
+				if known[m[1]] == nil {
+					known[m[1]] = testsIn(t, "../"+m[1])
+				}
+				there = slices.Contains(known[m[1]], m[2])
+			}
+			if !there {
+				t.Errorf("row %d: %s is not there", n, ref)
+			}
+		}
+	}
+	if n < 60 {
+		t.Errorf("%d rows: the page is not read", n)
+	}
+}
+
+// pythonTestsIn lists the tests of a file of make template-test.
+func pythonTestsIn(t *testing.T, file string) (all []string) {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range regexp.MustCompile(`(?m)^    def (test_\w+)`).FindAllStringSubmatch(string(text), -1) {
+		all = append(all, m[1])
+	}
+	return all
 }
 
 // testsIn lists the tests and fuzz targets of a folder.
@@ -151,5 +220,42 @@ func TestSecretPatterns(t *testing.T) {
 		if !secretPatterns[what].MatchString(text) {
 			t.Errorf("%s is not found in %s", what, text)
 		}
+	}
+}
+
+// What builds and deploys is installed by hash, and is the version that the
+// Makefile names.
+func TestPythonToolsArePinnedByHash(t *testing.T) {
+	read := func(name string) string {
+		b, err := os.ReadFile("../" + name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(b)
+	}
+	makefile := read("Makefile")
+	for name, versions := range map[string][]string{
+		".ci/pip/sam.txt": {"SAM_CLI", "aws-sam-cli", "CFN_LINT", "cfn-lint"},
+		"shared/salesforce/salesforcetest/clients/requirements.txt": nil,
+	} {
+		text := read(name)
+		packages := regexp.MustCompile(`(?m)^[A-Za-z0-9._-]+==\S+`).FindAllString(text, -1)
+		for _, p := range packages {
+			if !strings.Contains(text, p+" \\\n    --hash=sha256:") {
+				t.Errorf("%s: %s has no hash", name, p)
+			}
+		}
+		if len(packages) < 10 {
+			t.Errorf("%s names %d packages", name, len(packages))
+		}
+		for i := 0; i < len(versions); i += 2 {
+			m := regexp.MustCompile(`(?m)^` + versions[i] + ` *:= v?(\S+)$`).FindStringSubmatch(makefile)
+			if m == nil || !slices.Contains(packages, versions[i+1]+"=="+m[1]) {
+				t.Errorf("%s: %s is not the version of the Makefile, %v", name, versions[i+1], m)
+			}
+		}
+	}
+	if strings.Count(makefile, "--require-hashes -r") != 2 {
+		t.Error("the Makefile does not install them by their hashes")
 	}
 }

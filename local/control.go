@@ -56,6 +56,9 @@ func newConsole(s *system) (*console, error) {
 	c.mux.HandleFunc("GET /_local/functions", c.functions)
 	c.mux.HandleFunc("POST /_local/kill", c.kill)
 	c.mux.HandleFunc("POST /_local/tick", c.tick)
+	c.mux.HandleFunc("POST /_local/schedule", c.schedule)
+	c.mux.HandleFunc("POST /_local/limit", c.limit)
+	c.mux.HandleFunc("GET /_local/alarms", func(w http.ResponseWriter, _ *http.Request) { answer(w, s.alarms()) })
 	c.mux.HandleFunc("GET /_local/orders", c.orders)
 	c.mux.HandleFunc("GET /_local/orders/{id}", c.timeline)
 	c.mux.HandleFunc("GET /_local/system", c.overview)
@@ -225,6 +228,48 @@ func (c *console) tick(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	answer(w, map[string]any{"fired": fired})
+}
+
+// schedule switches the clock, or the schedule that is named, on or off.
+func (c *console) schedule(w http.ResponseWriter, r *http.Request) {
+	var in struct {
+		Schedule string `json:"schedule"`
+		On       bool   `json:"on"`
+	}
+	if !readBody(w, r, &in) {
+		return
+	}
+	switched := []string{}
+	for _, s := range c.s.model.Schedules {
+		if (in.Schedule == "" && s.Every == time.Minute || in.Schedule == s.ID) && c.s.clock.Switch(s.ID, in.On) {
+			switched = append(switched, s.ID)
+		}
+	}
+	if len(switched) == 0 {
+		refuse(w, http.StatusNotFound, fmt.Sprintf("no schedule is called %.60q", in.Schedule))
+		return
+	}
+	answer(w, map[string]any{"on": in.On, "switched": switched})
+}
+
+// limit throttles a function, or does so no longer.
+func (c *console) limit(w http.ResponseWriter, r *http.Request) {
+	var in struct {
+		Function string `json:"function"`
+		Most     *int   `json:"most"`
+	}
+	if !readBody(w, r, &in) {
+		return
+	}
+	most := -1
+	if in.Most != nil {
+		most = max(*in.Most, 0)
+	}
+	if err := c.s.host.Limit(in.Function, most); err != nil {
+		refuse(w, http.StatusNotFound, fmt.Sprintf("no function is called %.60q", in.Function))
+		return
+	}
+	answer(w, map[string]any{"function": in.Function, "most": in.Most})
 }
 
 func (c *console) orders(w http.ResponseWriter, r *http.Request) {

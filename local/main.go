@@ -24,7 +24,7 @@ func main() {
 	templateFile := flag.String("template", "template.yaml", "the SAM template to run")
 	bin := flag.String("bin", "build/bin", "folder of the bootstraps, <bin>/<function>/bootstrap")
 	flag.Usage = func() {
-		fmt.Fprintf(flag.CommandLine.Output(), "usage: local [flags]\n\nRuns the whole system on this machine. Environment: API_PORT, WHMCS_PORT,\nSF_PORT, AWS_PORT, LISTEN_HOST, TICK_EVERY, DYNAMODB_ENDPOINT, SCREEN, DEMO, and\nevery variable that the template declares for a function (local/README.md).\n\n")
+		fmt.Fprintf(flag.CommandLine.Output(), "usage: local [flags]\n\nRuns the whole system on this machine. Environment: API_PORT, WHMCS_PORT,\nSF_PORT, AWS_PORT, LISTEN_HOST, TICK_EVERY, ALARM_MINUTE, DYNAMODB_ENDPOINT, SCREEN, DEMO, and\nevery variable that the template declares for a function (local/README.md).\n\n")
 		flag.PrintDefaults()
 	}
 	flag.Parse()

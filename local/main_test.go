@@ -191,7 +191,7 @@ func TestAPortInUseIsOneLine(t *testing.T) {
 
 func TestBadSettingsAreOneLineThatNamesThem(t *testing.T) {
 	t.Parallel()
-	for _, c := range [][2]string{{"API_PORT", "http"}, {"AWS_PORT", "70000"}, {"TICK_EVERY", "soon"}, {"TICK_EVERY", "0"}, {"LISTEN_HOST", "192.0.2.1"}, {"LISTEN_HOST", "localhost"}, {"DYNAMODB_ENDPOINT", "nowhere"}} {
+	for _, c := range [][2]string{{"API_PORT", "http"}, {"AWS_PORT", "70000"}, {"TICK_EVERY", "soon"}, {"TICK_EVERY", "0"}, {"ALARM_MINUTE", "61"}, {"ALARM_MINUTE", "1s"}, {"LISTEN_HOST", "192.0.2.1"}, {"LISTEN_HOST", "localhost"}, {"DYNAMODB_ENDPOINT", "nowhere"}} {
 		code, said := localtest.StartFails(t, with(map[string]string{c[0]: c[1]}))
 		if code != 1 || strings.Count(said, "\n") != 1 || !strings.Contains(said, c[0]) {
 			t.Errorf("%s=%s: exit %d, said %q", c[0], c[1], code, said)
@@ -419,7 +419,7 @@ func TestConsolePageIsStrict(t *testing.T) {
 			t.Errorf("the page has %s", outside)
 		}
 	}
-	for _, address := range []string{s.API + "/_local/secret", s.WHMCS + "/_sim/orders", s.WHMCS + "/includes/api.php", s.Salesforce + "/_sim/journal", s.Salesforce + "/services/data"} {
+	for _, address := range []string{s.API + "/_local/secret", s.WHMCS + "/_sim/orders", s.WHMCS + "/includes/api.php", s.Salesforce + "/_sim/journal", s.Salesforce + "/services/data", s.AWS + "/"} {
 		for rule, headers := range map[string][]string{"another origin": {"Origin", "https://evil.example"}, "another name for this machine": {"Host", "evil.example"}} {
 			r, err := http.NewRequestWithContext(t.Context(), "GET", address, nil)
 			if err != nil {

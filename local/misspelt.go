@@ -9,8 +9,9 @@ import (
 
 // hostVariables are those that the host itself reads.
 var hostVariables = []string{
-	"API_PORT", "WHMCS_PORT", "SF_PORT", "AWS_PORT", "LISTEN_HOST", "TICK_EVERY", "DYNAMODB_ENDPOINT", "SCREEN", "DEMO", "TABLE_NAME",
+	"API_PORT", "WHMCS_PORT", "SF_PORT", "AWS_PORT", "LISTEN_HOST", "TICK_EVERY", "ALARM_MINUTE", "DYNAMODB_ENDPOINT", "SCREEN", "DEMO", "TABLE_NAME",
 	"PORTAL_ISSUER", "PORTAL_AUDIENCE", "PORTAL_SCOPES", "PORTAL_ALLOWED_ORIGINS", "PROVISION_CONCURRENCY", "RESERVED_CONCURRENCY",
+	"SECURITY_ALERT_WEBHOOK", "SECURITY_ALERT_HEADER", "SECURITY_ALERT_HEADER_VALUE",
 	"CALLOUT_RATE_LIMIT", "CALLOUT_BURST_LIMIT", "PORTAL_RATE_LIMIT", "PORTAL_BURST_LIMIT",
 }
 
@@ -36,7 +37,7 @@ func (s *system) misspelt(environ []string) (lines []string) {
 		families[family] = true
 	}
 	// Families in which other programs have variables too.
-	for _, shared := range []string{"AWS", "LOG", "API", "TABLE", "LISTEN", "TICK", "CLOCK", "ORDER", "SEND", "WORK", "SCREEN", "DEMO"} {
+	for _, shared := range []string{"AWS", "LOG", "API", "TABLE", "LISTEN", "TICK", "ALARM", "CLOCK", "ORDER", "SEND", "WORK", "SCREEN", "DEMO"} {
 		delete(families, shared)
 	}
 	for _, kv := range environ {

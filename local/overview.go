@@ -43,6 +43,7 @@ func (c *console) overview(w http.ResponseWriter, r *http.Request) {
 	all["sides"] = sides
 	all["faults"] = map[string]any{"whmcs": c.faults(r.Context(), c.s.sims.whmcs), "salesforce": c.faults(r.Context(), c.s.sims.salesforce)}
 	all["faultNames"] = map[string]any{"whmcs": whmcstest.FaultNames(), "salesforce": salesforcetest.FaultNames()}
+	all["alarms"] = c.s.alarms()
 	all["demo"] = c.s.settings.demo
 	answer(w, all)
 }

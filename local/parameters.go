@@ -31,10 +31,13 @@ func parameters(at addresses, lookup func(string) (string, bool)) map[string]str
 		"PortalAllowedOrigins": at.api + "," + strings.Replace(at.api, "127.0.0.1", "localhost", 1),
 	}
 	for name, variable := range map[string]string{
-		"PortalIssuer":         "PORTAL_ISSUER", // empty = the portal route takes SigV4
-		"PortalAudience":       "PORTAL_AUDIENCE",
-		"PortalScopes":         "PORTAL_SCOPES",
-		"PortalAllowedOrigins": "PORTAL_ALLOWED_ORIGINS",
+		"PortalIssuer":             "PORTAL_ISSUER", // empty = the portal route takes SigV4
+		"PortalAudience":           "PORTAL_AUDIENCE",
+		"PortalScopes":             "PORTAL_SCOPES",
+		"PortalAllowedOrigins":     "PORTAL_ALLOWED_ORIGINS",
+		"SecurityAlertWebhook":     "SECURITY_ALERT_WEBHOOK", // empty = none
+		"SecurityAlertHeader":      "SECURITY_ALERT_HEADER",
+		"SecurityAlertHeaderValue": "SECURITY_ALERT_HEADER_VALUE",
 	} {
 		if v, ok := lookup(variable); ok {
 			all[name] = v

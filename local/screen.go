@@ -43,7 +43,7 @@ func (s *system) exports() [][2]string {
 	all := [][2]string{
 		{"AWS_ENDPOINT_URL", s.at.aws}, {"AWS_REGION", s.settings.region},
 		{"AWS_ACCESS_KEY_ID", accessKey}, {"AWS_SECRET_ACCESS_KEY", secretKey},
-		{"API_URL", s.at.api}, {"WHMCS_URL", s.at.whmcs}, {"SF_URL", s.at.salesforce},
+		{"STACK_NAME", stack}, {"API_URL", s.at.api}, {"WHMCS_URL", s.at.whmcs}, {"SF_URL", s.at.salesforce},
 	}
 	if s.settings.dynamoEndpoint != "" {
 		all = append(all, [2]string{"AWS_ENDPOINT_URL_DYNAMODB", s.settings.dynamoEndpoint})

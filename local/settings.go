@@ -17,6 +17,7 @@ type settings struct {
 	lookup         func(string) (string, bool)
 	host           string // LISTEN_HOST
 	tick           time.Duration
+	alarmMinute    time.Duration // ALARM_MINUTE: how long a minute of the alarms takes
 	dynamoEndpoint string
 	region         string
 	ports          map[string]int // by variable
@@ -88,7 +89,13 @@ func readSettings(environment func(string) (string, bool)) (settings, error) {
 	default:
 		return s, fmt.Errorf("SCREEN must be text or json, is %.60q", screen)
 	}
-	tick, err := strconv.ParseFloat(get("TICK_EVERY", "60"), 64)
+	minute, err := strconv.ParseFloat(get("ALARM_MINUTE", "60"), 64)
+	if err != nil || !(minute >= 0.1 && minute <= 60) {
+		return s, fmt.Errorf("ALARM_MINUTE must be seconds from 0.1 to 60, is %.60q", get("ALARM_MINUTE", ""))
+	}
+	s.alarmMinute = time.Duration(minute * float64(time.Second))
+	// The clock ticks once a minute, so it keeps up with the alarms.
+	tick, err := strconv.ParseFloat(get("TICK_EVERY", get("ALARM_MINUTE", "60")), 64)
 	if err != nil || !(tick >= 0.05 && tick <= 86400) {
 		return s, fmt.Errorf("TICK_EVERY must be seconds from 0.05 to 86400, is %.60q", get("TICK_EVERY", ""))
 	}

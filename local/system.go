@@ -20,6 +20,7 @@ import (
 
 	"orderbridge/local/apigateway"
 	"orderbridge/local/cloudformation"
+	"orderbridge/local/cloudwatch"
 	"orderbridge/local/dynamodb"
 	"orderbridge/local/eventsource"
 	"orderbridge/local/lambda"
@@ -51,6 +52,10 @@ type system struct {
 	clock   *scheduler.Scheduler
 	hints   *eventsource.Hints
 	events  *events
+	metrics *cloudwatch.Service
+	alerts  []alert
+	stuck   sync.Map        // by function: when the last record was made of the batch that it has not taken
+	ending  context.Context // ends with the system
 
 	stop    context.CancelFunc
 	wait    sync.WaitGroup // mappings and servers
@@ -111,6 +116,7 @@ func start(ctx context.Context, set settings, source []byte, bin string, out io.
 	var inner context.Context
 	// It outlives ctx, which only bounds the start.
 	inner, s.stop = context.WithCancel(context.WithoutCancel(ctx))
+	s.ending = inner
 	defer func() {
 		if err != nil {
 			s.close()
@@ -157,7 +163,15 @@ func start(ctx context.Context, set settings, source []byte, bin string, out io.
 	// The check of a deployment is invoked by CodeDeploy, which is not here.
 	s.model.Functions = s.model.Invoked()
 
-	s.host = lambda.New(set.region, lines)
+	if s.alerts, err = alerts(s.model); err != nil {
+		return nil, err
+	}
+	s.metrics, err = cloudwatch.New(cloudwatch.Options{Alarms: s.model.Alarms, Filters: s.model.LogFilters, Changed: s.alarmChanged, Minute: set.alarmMinute, Began: time.Now()})
+	if err != nil {
+		return nil, err
+	}
+	s.host = lambda.New(set.region, measuredLines{lines, s.metrics})
+	s.measureInvocations()
 	for _, f := range s.model.Functions {
 		if err := s.host.Add(lambda.Function{
 			Name: f.Short, LogicalID: f.ID, FullName: f.Name, ARN: f.ARN, Alias: f.Alias, Handler: f.Handler, MemoryMB: f.MemoryMB, Timeout: f.Timeout, Reserved: f.Reserved,
@@ -212,11 +226,12 @@ func start(ctx context.Context, set settings, source []byte, bin string, out io.
 	if err != nil {
 		return nil, err
 	}
-	s.serve(listeners["API_PORT"], front(s.watchCallouts(gate), console))
+	s.serve(listeners["API_PORT"], front(s.watchCallouts(gate.Watch(s.measureAnswers)), console))
 
 	if err := s.warm(inner); err != nil {
 		return nil, err
 	}
+	s.wait.Go(func() { s.watchAlarms(inner) })
 	s.ready.Store(true)
 	return s, nil
 }
@@ -310,7 +325,7 @@ func (s *system) startAWS(ctx context.Context, listeners []net.Listener) error {
 		}
 		database = proxy
 	}
-	s.serve(listeners, awsPort(database, s.secrets, s.queues, s.host.InvokeAPI(), s.stack()))
+	s.serve(listeners, forThisMachine(awsPort(database, s.secrets, s.queues, s.host.InvokeAPI(), s.stack(), s.metrics)))
 	for _, t := range s.model.Tables {
 		if err := tables.Create(ctx, s.dynamoConfig(), t); err != nil {
 			return err
@@ -332,12 +347,16 @@ func (s *system) stack() cloudformation.Stack {
 	}
 }
 
-// awsPort finds the service of a request: Lambda by the path, CloudFormation by
-// the form that it alone takes, the others by their target.
-func awsPort(tables, secrets, queues, functions, stacks http.Handler) http.Handler {
+// awsPort finds the service of a request: Lambda and CloudWatch by the path,
+// CloudFormation by the form that it alone takes, the others by their target.
+func awsPort(tables, secrets, queues, functions, stacks, metrics http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if strings.HasPrefix(r.URL.Path, lambda.InvokePath) {
+		switch {
+		case strings.HasPrefix(r.URL.Path, lambda.InvokePath):
 			functions.ServeHTTP(w, r)
+			return
+		case strings.HasPrefix(r.URL.Path, cloudwatch.Path):
+			metrics.ServeHTTP(w, r)
 			return
 		}
 		if kind, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";"); kind == "application/x-www-form-urlencoded" {
@@ -394,13 +413,13 @@ func (s *system) startMappings(ctx context.Context) error {
 		})
 	}
 	for _, m := range s.model.Streams {
-		policy := eventsource.Policy{Filters: m.Filters, BatchSize: m.BatchSize, Window: m.Window, Bisect: m.Bisect, MaxRetries: m.MaxRetries, MaxAge: m.MaxAge, ReportPartial: m.ReportPartial}
+		policy := eventsource.Policy{Filters: m.Filters, BatchSize: m.BatchSize, Window: s.inAlarmTime(m.Window), Bisect: m.Bisect, MaxRetries: m.MaxRetries, MaxAge: m.MaxAge, ReportPartial: m.ReportPartial}
 		var givenUp func(string)
 		if m.OnFailureARN != "" {
 			letters := s.queues.ByARN(m.OnFailureARN)
 			givenUp = func(message string) { letters.Send(message, 0) }
 		}
-		run(m.ID, m.Table, policy, eventsource.ToFunction(s.host, m.Function, s.hints), givenUp)
+		run(m.ID, m.Table, policy, s.measureAge(m.Function, eventsource.ToFunction(s.host, m.Function, s.hints)), givenUp)
 	}
 	for _, p := range s.model.Pipes {
 		input, err := eventsource.ParseTemplate(p.InputTemplate)
@@ -408,7 +427,7 @@ func (s *system) startMappings(ctx context.Context) error {
 			return fmt.Errorf("start %s: %w", p.ID, err)
 		}
 		policy := eventsource.Policy{Filters: p.Filters, BatchSize: p.BatchSize, Bisect: p.Bisect, MaxRetries: p.MaxRetries, MaxAge: p.MaxAge}
-		run(p.ID, p.Table, policy, eventsource.ToQueue(s.queues.ByARN(p.QueueARN), input, s.hints), nil)
+		run(p.ID, p.Table, policy, s.measurePipe(p.Name, eventsource.ToQueue(s.queues.ByARN(p.QueueARN), input, s.hints)), nil)
 	}
 	for _, m := range s.model.Works {
 		w := &eventsource.Work{Queue: s.queues.ByARN(m.QueueARN), Invoker: s.host, Function: m.Function, Region: s.settings.region, BatchSize: m.BatchSize, MaxConcurrency: m.MaxConcurrency}

@@ -1,6 +1,6 @@
 // Command gateway measures the running system through its gateway: how long it
 // takes to be ready, to answer a callout, to carry an order to Provisioned, and to
-// answer a stranger.
+// answer a stranger; and what an order takes of units, calls and log.
 //
 // The rule it keeps: every figure stands beside a plain request through the
 // same gateway in the same run, because machines are noisy and a ratio is not.
@@ -51,7 +51,7 @@ func run(out io.Writer, bin, template string, n int) (err error) {
 	if _, err := call("GET", s.API+"/_local/secret", nil, nil, &secret); err != nil {
 		return err
 	}
-	b := bench{s, []byte(secret.Secret)}
+	b := &bench{System: s, secret: []byte(secret.Secret)}
 	var plain, callout, done []time.Duration
 	for i := range n {
 		id, err := order.ParseID(fmt.Sprintf("8010000%08d", i))
@@ -78,16 +78,20 @@ func run(out io.Writer, bin, template string, n int) (err error) {
 		fmt.Fprintf(out, "%-44s %10s %10s %8.1f\n", row.what, round(at(row.all, 0.5)), round(at(row.all, 0.99)), float64(at(row.all, 0.5))/float64(base))
 	}
 	fmt.Fprintf(out, "%-44s %10s\n", "start until ready, without building", round(ready))
+	if err := b.terms(out, n); err != nil {
+		return err
+	}
 	return b.oracle(out)
 }
 
 type bench struct {
 	*launch.System
 	secret []byte
+	asked  int // questions of the portal
 }
 
 // carry sends one callout and watches WHMCS's books until the order is active.
-func (b bench) carry(id order.ID) (plain, answered, done time.Duration, err error) {
+func (b *bench) carry(id order.ID) (plain, answered, done time.Duration, err error) {
 	began := time.Now()
 	if _, err = call("GET", b.API+"/nothing", nil, nil, nil); err != nil {
 		return
@@ -104,6 +108,7 @@ func (b bench) carry(id order.ID) (plain, answered, done time.Duration, err erro
 	}
 	for time.Since(began) < time.Minute {
 		var seen struct{ Status string }
+		b.asked++
 		if _, err = call("GET", b.API+"/orders/"+id.String(), nil, map[string]string{"Authorization": "Bearer " + token}, &seen); err != nil {
 			return
 		}
@@ -118,7 +123,7 @@ func (b bench) carry(id order.ID) (plain, answered, done time.Duration, err erro
 }
 
 // click sends one callout, and returns how long its answer took.
-func (b bench) click(id order.ID) (time.Duration, error) {
+func (b *bench) click(id order.ID) (time.Duration, error) {
 	nonce, stamp := string(order.NewToken()), time.Now().UTC().Format("2006-01-02T15:04:05.000Z")
 	body := fmt.Appendf(nil, `{"orderId":%q,"timestamp":%q,"nonce":%q,"accountId":"001000000000001AAA"}`, id, stamp, nonce)
 	headers := map[string]string{
@@ -134,7 +139,7 @@ func (b bench) click(id order.ID) (time.Duration, error) {
 }
 
 // token is one of the local issuer.
-func (b bench) token(claims string) (string, error) {
+func (b *bench) token(claims string) (string, error) {
 	var got struct{ Token string }
 	_, err := call("GET", b.API+"/_local/token?"+claims, nil, nil, &got)
 	return got.Token, err

@@ -25,7 +25,7 @@ func kinds() []string {
 // how long the answers took, and how well the time tells an order that exists
 // from one that does not: the share of pairs in which the existing one took
 // longer (Mann and Whitney's U over n × m). 0.50 is a coin.
-func (b bench) oracle(out io.Writer) error {
+func (b *bench) oracle(out io.Writer) error {
 	stranger, err := b.token("account=001000000000002AAA")
 	if err != nil {
 		return err
@@ -52,7 +52,7 @@ func (b bench) oracle(out io.Writer) error {
 }
 
 // ask times one question. The gateway's throttle is waited out and not counted.
-func (b bench) ask(id order.ID, token string) (time.Duration, error) {
+func (b *bench) ask(id order.ID, token string) (time.Duration, error) {
 	for {
 		began := time.Now()
 		status, err := call("GET", b.API+"/orders/"+id.String(), nil, map[string]string{"Authorization": "Bearer " + token}, nil)
@@ -72,7 +72,7 @@ func (b bench) ask(id order.ID, token string) (time.Duration, error) {
 const throttled = 100 * time.Millisecond
 
 // strangers makes one order of each kind.
-func (b bench) strangers() ([]order.ID, error) {
+func (b *bench) strangers() ([]order.ID, error) {
 	const long = 40 // callouts: the history keeps 50 lines
 	var ids []order.ID
 	for kind, callouts := range []int{0, 1, long} {

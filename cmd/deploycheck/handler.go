@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -24,16 +25,17 @@ type functions interface {
 	Invoke(ctx context.Context, in *lambdaapi.InvokeInput, opts ...func(*lambdaapi.Options)) (*lambdaapi.InvokeOutput, error)
 }
 
-// deployments tells CodeDeploy how a hook ended.
+// deployments asks CodeDeploy what is deployed, and tells it how a hook ended.
 type deployments interface {
+	GetDeployment(ctx context.Context, in *codedeploy.GetDeploymentInput, opts ...func(*codedeploy.Options)) (*codedeploy.GetDeploymentOutput, error)
 	PutLifecycleEventHookExecutionStatus(ctx context.Context, in *codedeploy.PutLifecycleEventHookExecutionStatusInput, opts ...func(*codedeploy.Options)) (*codedeploy.PutLifecycleEventHookExecutionStatusOutput, error)
 }
 
-// Handler checks the versions of a deployment.
+// Handler checks the version of a deployment.
 type Handler struct {
 	lambdaenv.Init // empty: it runs once a deployment
 
-	Versions    []string // ARNs
+	Versions    []string // ARNs of what is checked where no deployment says it
 	Functions   functions
 	Deployments deployments
 	Log         *slog.Logger
@@ -52,8 +54,8 @@ const (
 )
 
 // event is what CodeDeploy sends to a hook (AWS CodeDeploy User Guide, "AppSpec
-// 'hooks' section"). It does not name the version, so that all are checked. A
-// person may send an event without a deployment; then only the answer tells.
+// 'hooks' section"). A person may send an event without a deployment: then all
+// versions are checked, and only the answer tells.
 type event struct {
 	DeploymentID string `json:"DeploymentId"`
 	HookID       string `json:"LifecycleEventHookExecutionId"`
@@ -73,10 +75,11 @@ type checked struct {
 	Findings []lambdaenv.Finding `json:"findings,omitempty"`
 }
 
-// Handle checks every version and tells CodeDeploy. An error is that CodeDeploy
-// could not be told: then the deployment ends by its own time-out, an hour.
+// Handle checks what is deployed and tells CodeDeploy. An error is that
+// CodeDeploy could not be told: then the deployment ends by its own time-out, an
+// hour.
 func (h *Handler) Handle(ctx context.Context, e event) (report, error) {
-	out := h.check(ctx)
+	out := h.check(ctx, h.targets(ctx, e))
 	for _, v := range out.Versions {
 		if v.Refused == "" {
 			h.Log.InfoContext(ctx, "version may have traffic", "version", v.Version)
@@ -100,16 +103,40 @@ func (h *Handler) Handle(ctx context.Context, e event) (report, error) {
 	return out, nil
 }
 
+// targets returns the versions to check: the one that the deployment names, or
+// none where it goes back to an older one, which had traffic and must not be
+// kept from it. Where that is not known it is all.
+func (h *Handler) targets(ctx context.Context, e event) []string {
+	if e.DeploymentID == "" {
+		return h.Versions
+	}
+	out, err := h.Deployments.GetDeployment(ctx, &codedeploy.GetDeploymentInput{DeploymentId: aws.String(e.DeploymentID)})
+	if err != nil {
+		h.Log.WarnContext(ctx, "deployment not read: all versions are checked", "error", err)
+		return h.Versions
+	}
+	to, ok := shiftOf(out.DeploymentInfo)
+	switch {
+	case !ok:
+		h.Log.WarnContext(ctx, "deployment names no version: all are checked", "deployment", e.DeploymentID)
+		return h.Versions
+	case to.target < to.current:
+		h.Log.InfoContext(ctx, "the way back is not checked", "function", to.function, "version", to.target)
+		return nil
+	}
+	return []string{to.function + ":" + strconv.Itoa(to.target)}
+}
+
 // check asks all versions at once, and ends in time to report.
-func (h *Handler) check(ctx context.Context) report {
+func (h *Handler) check(ctx context.Context, versions []string) report {
 	if deadline, ok := ctx.Deadline(); ok {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithDeadline(ctx, deadline.Add(-reportTime))
 		defer cancel()
 	}
-	out := report{OK: true, Versions: make([]checked, len(h.Versions))}
+	out := report{OK: true, Versions: make([]checked, len(versions))}
 	var all sync.WaitGroup
-	for i, version := range h.Versions {
+	for i, version := range versions {
 		all.Go(func() { out.Versions[i] = h.ask(ctx, version) })
 	}
 	all.Wait()

@@ -4,8 +4,10 @@ import (
 	"context"
 	"encoding/base64"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"strings"
 	"sync"
 	"testing"
@@ -13,6 +15,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/codedeploy"
+	"github.com/aws/aws-sdk-go-v2/service/codedeploy/types"
 	lambdaapi "github.com/aws/aws-sdk-go-v2/service/lambda"
 )
 
@@ -43,10 +46,20 @@ func (v *versions) Invoke(_ context.Context, in *lambdaapi.InvokeInput, _ ...fun
 	return out, a.err
 }
 
-// told is what CodeDeploy was told.
+// told is what CodeDeploy was told; spec is the AppSpec of its deployment.
 type told struct {
+	spec string
 	said []string
 	err  error
+}
+
+func (c *told) GetDeployment(context.Context, *codedeploy.GetDeploymentInput, ...func(*codedeploy.Options)) (*codedeploy.GetDeploymentOutput, error) {
+	if c.spec == "" {
+		return nil, errors.New("AccessDeniedException")
+	}
+	return &codedeploy.GetDeploymentOutput{DeploymentInfo: &types.DeploymentInfo{Revision: &types.RevisionLocation{
+		RevisionType: types.RevisionLocationTypeAppSpecContent, AppSpecContent: &types.AppSpecContent{Content: aws.String(c.spec)},
+	}}}, nil
 }
 
 func (c *told) PutLifecycleEventHookExecutionStatus(_ context.Context, in *codedeploy.PutLifecycleEventHookExecutionStatusInput, _ ...func(*codedeploy.Options)) (*codedeploy.PutLifecycleEventHookExecutionStatusOutput, error) {
@@ -59,9 +72,9 @@ const (
 	bad  = `{"ok":false,"findings":[{"of":"AWS","what":"the table can be read","ok":true},{"of":"WHMCS","what":"it answers, and takes the credential","ok":false,"seen":"whmcs_ip_denied: WHMCS refuses the address","do":"Allow the address."}]}`
 )
 
-func check(t *testing.T, e event, answers map[string][]answer) (report, *told, *versions, error) {
+func check(t *testing.T, e event, spec string, answers map[string][]answer) (report, *told, *versions, error) {
 	t.Helper()
-	v, c := &versions{answers: answers, asked: map[string]int{}}, &told{}
+	v, c := &versions{answers: answers, asked: map[string]int{}}, &told{spec: spec}
 	h := &Handler{Functions: v, Deployments: c, Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Sleep: func(context.Context, time.Duration) error { return nil }}
 	for _, name := range []string{"fulfill:7", "provision:3"} {
 		if answers[name] != nil {
@@ -90,7 +103,7 @@ func TestCodeDeployIsToldWhatTheVersionsFound(t *testing.T) {
 		"it is a version without checks": {[]answer{{payload: `{"statusCode":404}`}}, "Failed", `its answer is no self-check: {"statusCode":404}`, 3},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r, codedeploy, asked, err := check(t, hook, map[string][]answer{"fulfill:7": {{payload: good}}, "provision:3": c.second})
+			r, codedeploy, asked, err := check(t, hook, "", map[string][]answer{"fulfill:7": {{payload: good}}, "provision:3": c.second})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -108,7 +121,7 @@ func TestCodeDeployIsToldWhatTheVersionsFound(t *testing.T) {
 }
 
 func TestAPersonWhoAsksIsAnsweredAndCodeDeployIsNot(t *testing.T) {
-	r, codedeploy, _, err := check(t, event{}, map[string][]answer{"fulfill:7": {{payload: good}}})
+	r, codedeploy, _, err := check(t, event{}, "", map[string][]answer{"fulfill:7": {{payload: good}}})
 	if err != nil || !r.OK || len(codedeploy.said) != 0 {
 		t.Errorf("%+v, told %v, %v", r, codedeploy.said, err)
 	}
@@ -118,5 +131,48 @@ func TestADeploymentThatCouldNotBeToldIsAnError(t *testing.T) {
 	h := &Handler{Deployments: &told{err: errors.New("throttled")}, Log: slog.New(slog.NewTextHandler(io.Discard, nil))}
 	if _, err := h.Handle(t.Context(), hook); err == nil || !strings.Contains(err.Error(), "d-1") {
 		t.Errorf("got %v", err)
+	}
+}
+
+func TestOnlyTheVersionOfTheDeploymentIsChecked(t *testing.T) {
+	const yaml = `version: 0.0
+Resources:
+  - ProvisionFunction:
+      Type: AWS::Lambda::Function
+      Properties:
+        Name: "provision"
+        Alias: "live"
+        CurrentVersion: "2"
+        TargetVersion: "3"
+Hooks:
+  - BeforeAllowTraffic: "check"
+`
+	const json = `{"version":0.0,"Resources":[{"provision":{"Type":"AWS::Lambda::Function","Properties":{"Name":"provision","Alias":"live","CurrentVersion":"%s","TargetVersion":"%s"}}}],"Hooks":[{"BeforeAllowTraffic":"check"}]}`
+	of := func(current, target string) string { return fmt.Sprintf(json, current, target) }
+	for name, c := range map[string]struct {
+		spec   string
+		status string
+		asked  map[string]bool
+	}{
+		"YAML":                          {yaml, "Failed", map[string]bool{"provision:3": true}},
+		"JSON":                          {of("2", "3"), "Failed", map[string]bool{"provision:3": true}},
+		"by number, not by text":        {of("9", "10"), "Succeeded", map[string]bool{"provision:10": true}},
+		"the way back is not checked":   {of("4", "3"), "Succeeded", map[string]bool{}},
+		"no version: all are checked":   {`{"version":0.0}`, "Failed", map[string]bool{"fulfill:7": true, "provision:3": true}},
+		"not readable: all are checked": {"", "Failed", map[string]bool{"fulfill:7": true, "provision:3": true}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, codedeploy, v, err := check(t, hook, c.spec, map[string][]answer{"fulfill:7": {{payload: good}}, "provision:3": {{payload: bad}}, "provision:10": {{payload: good}}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			asked := map[string]bool{}
+			for name := range v.asked {
+				asked[name] = true
+			}
+			if !maps.Equal(asked, c.asked) || strings.Join(codedeploy.said, ";") != "d-1 hook-1 "+c.status {
+				t.Errorf("asked %v, told %v; want %v, %s", asked, codedeploy.said, c.asked, c.status)
+			}
+		})
 	}
 }

@@ -1,7 +1,6 @@
 // Command deploycheck is the Lambda function that CodeDeploy invokes before it
-// gives traffic to new versions of the functions: each version is asked to
-// check itself with its own settings, and one that cannot work stops the
-// deployment.
+// gives traffic to a new version of a function: the version is asked to check
+// itself with its own settings, and one that cannot work stops the deployment.
 //
 // The rule it keeps: it changes nothing but the state of that deployment, and
 // says why it refused. It must not know what a function needs: the function

@@ -13,6 +13,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws/arn"
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/cloudformation"
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatch"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
@@ -72,6 +73,8 @@ type cloud struct {
 	invoke func(ctx context.Context, function string, event []byte) ([]byte, error)
 	// stack reads the outputs and parameters of a stack, by name.
 	stack func(ctx context.Context, name string) (map[string]string, error)
+	// alarms reads the alarms of a stack that fire, by the stack's name.
+	alarms func(ctx context.Context, stack string) ([]alarmView, error)
 }
 
 // credentialsLimit bounds the search for credentials: the instance metadata
@@ -115,6 +118,7 @@ func connect(ctx context.Context, profile, region, verb string) (*cloud, error) 
 		secrets:  secretsmanager.NewFromConfig(cfg),
 		invoke:   invoker(functions),
 		stack:    stackReader(cloudformation.NewFromConfig(cfg)),
+		alarms:   alarmReader(cloudwatch.NewFromConfig(cfg)),
 	}, nil
 }
 
@@ -160,7 +164,7 @@ func stackReader(client *cloudformation.Client) func(context.Context, string) (m
 		if err != nil {
 			return nil, fmt.Errorf("describe stack %s: %w", name, err)
 		}
-		all := map[string]string{}
+		all := map[string]string{stackName: name}
 		for _, stack := range out.Stacks {
 			for _, o := range stack.Outputs {
 				all[aws.ToString(o.OutputKey)] = aws.ToString(o.OutputValue)

@@ -58,6 +58,7 @@ type world struct {
 	asked    []string
 	put      []string // secrets
 	slept    func()   // runs with each sleep
+	alarms   []alarmView
 	connect  error
 }
 
@@ -65,7 +66,7 @@ func newWorld() *world {
 	return &world{
 		env: map[string]string{
 			"API_URL": "http://127.0.0.1:1", "WEBHOOK_SECRET_ID": "webhook", "TABLE_NAME": "orders", "STATUSPUSH_DEAD_LETTER_URL": "http://queue",
-			"WORK_DEAD_LETTER_URL": "http://work-dead", "WORK_QUEUE_URL": "http://work", "PROVISION_FUNCTION": "provision",
+			"WORK_DEAD_LETTER_URL": "http://work-dead", "WORK_QUEUE_URL": "http://work", "PROVISION_FUNCTION": "provision", "STACK_NAME": "orderbridge",
 		},
 		in:      secret,
 		stored:  secret,
@@ -124,6 +125,12 @@ func (w *world) cloud() *cloud {
 				return nil, fault.Wrap(fault.AWSNotFound, errors.New("no such stack"))
 			}
 			return w.stack, nil
+		},
+		alarms: func(_ context.Context, stack string) ([]alarmView, error) {
+			if stack != "orderbridge" {
+				return nil, &smithy.GenericAPIError{Code: "AccessDeniedException"}
+			}
+			return w.alarms, nil
 		},
 	}
 }
@@ -1044,6 +1051,9 @@ func TestStatusSaysWhetherAPersonIsNeeded(t *testing.T) {
 		"an installation": {func(w *world) {
 			w.table.control = order.Control{Side: order.SideWHMCS, Why: fault.WHMCSRoleDenied, OpenUntil: now.Add(time.Minute)}
 		}, "whmcs: whmcs_role_denied"},
+		"an alarm": {func(w *world) {
+			w.alarms = []alarmView{{"ClockSilent", "2026-11-28T03:00:00Z", "no data point", "The clock is silent"}}
+		}, "alarm ClockSilent: The clock is silent"},
 		"workers too few": {func(w *world) {
 			r := record(t)
 			r.State, r.DueAt = order.Queued, now.Add(-time.Hour)
@@ -1068,7 +1078,8 @@ func TestStatusSaysWhetherAPersonIsNeeded(t *testing.T) {
 		"a side that is away for a while": func(w *world) {
 			w.table.control = order.Control{Side: order.SideWHMCS, Why: fault.WHMCSUnavailable, OpenUntil: now.Add(time.Minute)}
 		},
-		"a plain failure": func(w *world) { w.table.orders[failedID] = failedRecord(t) },
+		"alarms that may not be read": func(w *world) { w.env["STACK_NAME"] = "other" },
+		"a plain failure":             func(w *world) { w.table.orders[failedID] = failedRecord(t) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld()
@@ -1077,6 +1088,25 @@ func TestStatusSaysWhetherAPersonIsNeeded(t *testing.T) {
 				t.Errorf("exit code %d, %s", code, w.out.String())
 			}
 		})
+	}
+}
+
+func TestStatusSaysWhyAlarmsAreNotKnown(t *testing.T) {
+	for stack, want := range map[string]string{"": "not known    STACK_NAME is missing", "other": "not known    AWS does not allow this", "orderbridge": "firing       none"} {
+		w := newWorld()
+		w.env["STACK_NAME"] = stack
+		if code := w.run(t, "status"); code != exitDone || !strings.Contains(w.out.String(), want) {
+			t.Errorf("stack %q: exit code %d, %s", stack, code, w.out.String())
+		}
+	}
+}
+
+// The alarms of a stack whose name begins as this one's are not its own.
+func TestAlarmsOfAStackAreToldByTheirNames(t *testing.T) {
+	for rest, want := range map[string]bool{"-ClockSilent": true, "-ClockSilent-1A2B3C4D": true, "-staging-ClockSilent-1A2B3C4D": false, "ClockSilent": false, "-": false} {
+		if got := ownAlarm.MatchString(rest); got != want {
+			t.Errorf("orderbridge%s: %v, want %v", rest, got, want)
+		}
 	}
 }
 

@@ -21,14 +21,18 @@ func variables() []variable {
 	return []variable{
 		{"API_URL", "the address of the callout API", "CalloutUrl"},
 		{"TABLE_NAME", "the orders table", "TableName"},
-		{"PROVISION_FUNCTION", "the name of ProvisionFunction", "ProvisionFunctionName"},
+		{"PROVISION_FUNCTION", "ProvisionFunction by its alias: name or ARN", "ProvisionFunctionName"},
 		{"WEBHOOK_SECRET_ID", "the signing secret in Secrets Manager", "WebhookSecretId"},
 		{"WORK_QUEUE_URL", "the work queue", "WorkQueueUrl"},
 		{"WORK_DEAD_LETTER_URL", "the dead letters of the work queue", "WorkDeadLetterUrl"},
 		{"STATUSPUSH_DEAD_LETTER_URL", "the dead letters of statuspush", "StatusPushDeadLetterUrl"},
 		{"SF_ORG_ID", "the org that may call", "SfOrgId"},
+		{"STACK_NAME", "the stack, whose alarms status shows", stackName},
 	}
 }
+
+// stackName stands for the stack's own name among its outputs.
+const stackName = "AWS::StackName"
 
 // optional reads a variable of the environment, or else of the stack; "" where
 // neither has it.

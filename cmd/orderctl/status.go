@@ -31,6 +31,9 @@ type overview struct {
 	Refused        []string       `json:"refused"`
 	ConfirmedUntil string         `json:"confirmed_until,omitempty"`
 	DeadLetters    map[string]int `json:"dead_letters"` // by queue
+	// Alarms are those that fire; AlarmsUnread says why they are not known.
+	Alarms       []alarmView `json:"alarms"`
+	AlarmsUnread string      `json:"alarms_unread,omitempty"`
 	// Needed says, line by line, why a person is needed.
 	Needed []string `json:"person_needed,omitempty"`
 }
@@ -67,9 +70,9 @@ func viewSide(c order.Control, now time.Time) sideView {
 
 func (a *app) statusCommand() *cobra.Command {
 	return a.verb(spec{
-		group: groupFind, use: "status", short: "show the switches, what waits and what failed, and whether a person is needed",
+		group: groupFind, use: "status", short: "show the switches, what waits and what failed, the alarms that fire, and whether a person is needed",
 		long:     "Exit code 3 says that a person is needed; the last lines say for what.",
-		needs:    "TABLE_NAME, WORK_DEAD_LETTER_URL, STATUSPUSH_DEAD_LETTER_URL",
+		needs:    "TABLE_NAME, WORK_DEAD_LETTER_URL, STATUSPUSH_DEAD_LETTER_URL, STACK_NAME",
 		examples: []string{"status", "status --json | jq .person_needed"},
 		do: func(ctx context.Context, _ []string) error {
 			o, sides, err := a.overview(ctx)
@@ -115,7 +118,10 @@ func (a *app) overview(ctx context.Context) (overview, []order.Control, error) {
 	if err := a.countRefused(ctx, table, &o, sides[1]); err != nil {
 		return o, nil, err
 	}
-	return o, sides, a.countLetters(ctx, &o)
+	if err := a.countLetters(ctx, &o); err != nil {
+		return o, nil, err
+	}
+	return o, sides, a.countAlarms(ctx, &o)
 }
 
 const (
@@ -233,6 +239,16 @@ func (a *app) statusPage(p *printer, o overview, sides []order.Control) {
 	line("Salesforce", "compared until %s, refuses %d orders", dash(o.ConfirmedUntil), len(o.Refused))
 	if len(o.DeadLetters) > 0 {
 		line("dead letters", "%s", countsText(o.DeadLetters))
+	}
+	fmt.Fprintln(p, "\nAlarms")
+	switch {
+	case o.AlarmsUnread != "":
+		line("not known", "%s", o.AlarmsUnread)
+	case len(o.Alarms) == 0:
+		line("firing", "none")
+	}
+	for _, alarm := range o.Alarms {
+		fmt.Fprintf(p, "  %s fires since %s: %s\n", alarm.Name, alarm.Since, alarm.Reason)
 	}
 	fmt.Fprintln(p, "\nA person is needed")
 	if len(o.Needed) == 0 {

@@ -105,8 +105,8 @@ func (h *handler) start(ctx context.Context) error {
 		return fmt.Errorf("start: %w", err)
 	}
 	if h.begun = true; restored {
-		h.log.ErrorContext(ctx, "the table was restored: work is paused, and every order is searched for first")
 		h.meter.Count(telemetry.TableRestored, "", 1)
+		h.meter.Flush(ctx, h.log, slog.LevelError, "the table was restored: work is paused, and every order is searched for first", "")
 	}
 	return nil
 }

@@ -104,8 +104,8 @@ func setup(t *testing.T) (*handler, *engine, *dueStore, *sqsFake, *written) {
 	return &handler{
 		engine: e, store: d, hints: &queue{client: q, url: "q"}, workers: 2,
 		meter: telemetry.NewMeter(out, "test", "provision", clock), log: telemetry.NewLogger(out, slog.LevelInfo, "provision"),
-		now:   clock,
 		begin: func(context.Context, time.Time) (bool, error) { return false, nil },
+		now:   clock,
 		sleep: func(_ context.Context, d time.Duration) error { now = now.Add(d); return nil },
 	}, e, d, q, out
 }

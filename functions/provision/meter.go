@@ -40,7 +40,7 @@ func (h *handler) ended(ctx context.Context, res provision.Result, took time.Dur
 		h.meter.Count(telemetry.OrdersProvisioned, "", 1)
 		h.meter.Duration(telemetry.CalloutToProvisioned, h.now().Sub(r.OpenedAt))
 		h.endedOrder(r)
-	case provision.EndFailed, provision.EndUnreadable:
+	case provision.EndFailed:
 		h.meter.Count(telemetry.OrdersFailed, code, 1)
 		if res.Code.NeedsPerson() {
 			h.meter.Count(telemetry.NeedsAPerson, code, 1)
@@ -50,6 +50,8 @@ func (h *handler) ended(ctx context.Context, res provision.Result, took time.Dur
 		h.meter.Count(telemetry.RunsParked, code, 1)
 	case provision.EndBlocked:
 		h.meter.Count(telemetry.RunsHeld, code, 1)
+	case provision.EndUnreadable: // the table tries it again, some hours long
+		h.meter.Count(telemetry.RunsBroken, code, 1)
 	case provision.EndLost:
 		h.meter.Count(telemetry.RunsBroken, string(fault.LeaseLost), 1)
 	case provision.EndUnstored:
@@ -112,7 +114,7 @@ func (h *handler) gauge(ctx context.Context, now time.Time) {
 		b := order.BacklogOf(open, now)
 		h.meter.Gauge(telemetry.OpenOrders, "", float64(found))
 		h.meter.Gauge(telemetry.WaitingOrders, "", float64(b.ByState[order.Waiting]))
-		h.meter.Gauge(telemetry.OldestOpenSeconds, "", b.Age(now).Seconds())
+		h.meter.Gauge(telemetry.OldestOpenSeconds, "", b.Age(now).Truncate(time.Second).Seconds())
 	}
 	if failed, err := h.store.Failed(ctx, time.Time{}, failedMost); err != nil {
 		h.unmeasured(ctx, "failed orders", err)

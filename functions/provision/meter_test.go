@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -29,7 +28,7 @@ func TestARunIsCountedByItsEnd(t *testing.T) {
 		{res: provision.Result{End: provision.EndFailed, Code: fault.AccountNotMapped}, want: "OrdersEnded OrdersFailed{account_not_mapped}"},
 		{res: provision.Result{End: provision.EndFailed, Code: fault.AddOutcomeUnknown}, want: "NeedsAPerson{add_outcome_unknown} OrdersEnded OrdersFailed{add_outcome_unknown}"},
 		{res: provision.Result{End: provision.EndFailed, Code: fault.ModuleFailed}, want: "NeedsAPerson{module_failed} OrdersEnded OrdersFailed{module_failed}"},
-		{res: provision.Result{End: provision.EndUnreadable, Code: fault.NotProcessable}, want: "OrdersEnded OrdersFailed{not_processable}"},
+		{res: provision.Result{End: provision.EndUnreadable, Code: fault.NotProcessable}, want: "RunsBroken{not_processable}"},
 		{res: provision.Result{End: provision.EndParked, Code: fault.WHMCSBusy}, want: "RunsParked{whmcs_busy}"},
 		{res: provision.Result{End: provision.EndParked, Code: fault.WHMCSIPDenied}, want: "NeedsMending{whmcs_ip_denied} RunsParked{whmcs_ip_denied}"},
 		{res: provision.Result{End: provision.EndBlocked, Code: fault.WHMCSCredentials}, want: "NeedsMending{whmcs_credentials_refused} RunsHeld{whmcs_credentials_refused}"},
@@ -146,7 +145,7 @@ func TestATickSaysHowThingsStand(t *testing.T) {
 	// A tick that did not do its work is none.
 	d.due, d.failed = nil, errors.New("throttled")
 	out.Reset()
-	if _, err := h.Handle(t.Context(), json.RawMessage(recorded(t, "schedule.json"))); err == nil {
+	if _, err := h.Handle(t.Context(), recorded(t, "schedule.json")); err == nil {
 		t.Error("no error")
 	}
 	is(telemetry.Tick, "")

@@ -120,25 +120,25 @@ func (h *Handler) stream(ctx context.Context, batch []streamRecord) events.Dynam
 	return out
 }
 
-// ofOrders makes the line of a batch name its orders: the one, or, by their callouts,
-// each of several.
+// ofOrders makes the line of a batch name its orders and their callouts: the one, or
+// each of several. What has no callout on record is a "-".
 func ofOrders(ctx context.Context, changes []writeback.Change, attrs []slog.Attr) (context.Context, []slog.Attr) {
-	var callouts []string
+	var ids, callouts []string
 	seen := map[order.ID]bool{}
 	for _, c := range changes {
 		if r := c.Record; !seen[r.ID] {
 			seen[r.ID] = true
-			callouts = append(callouts, cmp.Or(r.CorrelationID, r.ID.String()))
+			ids, callouts = append(ids, r.ID.String()), append(callouts, cmp.Or(r.CorrelationID, "-"))
 		}
 	}
-	switch len(callouts) {
+	switch len(ids) {
 	case 0:
 		return ctx, attrs
 	case 1:
 		r := changes[0].Record
 		return order.WithCorrelation(order.WithID(ctx, r.ID), r.CorrelationID), attrs
 	}
-	return ctx, append(attrs, slog.String("correlation_ids", strings.Join(callouts, " ")))
+	return ctx, append(attrs, slog.String("order_ids", strings.Join(ids, " ")), slog.String("correlation_ids", strings.Join(callouts, " ")))
 }
 
 // Sweeps is the answer to an event that asks for a sweep: what was found from

@@ -64,7 +64,7 @@ func (h *Handler) gauge(ctx context.Context) {
 	}
 	age := 0.0
 	if !since.IsZero() {
-		age = max(0, h.Now().Sub(since).Seconds())
+		age = max(0, h.Now().Sub(since).Truncate(time.Second).Seconds())
 	}
 	h.Metrics.Gauge(telemetry.UnconfirmedInSalesforce, "", float64(n))
 	h.Metrics.Gauge(telemetry.OldestUnconfirmedSeconds, "", age)

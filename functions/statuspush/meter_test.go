@@ -69,7 +69,7 @@ func TestAPushSaysHowLongItTook(t *testing.T) {
 	})
 }
 
-// The line of a batch names the callout of each of its orders.
+// The line of a batch names each of its orders and its callout.
 func TestABatchNamesItsCallouts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
@@ -79,7 +79,7 @@ func TestABatchNamesItsCallouts(t *testing.T) {
 			batch = append(batch, w.event(w.order(n, order.Queued, func(r *order.Record) { r.CorrelationID = fmt.Sprintf("r-%d", n) })))
 		}
 		w.invoke(w.handler, append(batch, batch[0]))
-		if s := w.out.String(); !strings.Contains(s, `"correlation_ids":"r-0 r-1 r-2"`) {
+		if s := w.out.String(); !strings.Contains(s, `"order_ids":"801000000000000AAA 801000000000001AAA 801000000000002AAA","correlation_ids":"r-0 r-1 r-2"`) {
 			t.Errorf("got %s", s)
 		}
 	})

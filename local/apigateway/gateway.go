@@ -13,6 +13,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -145,6 +146,22 @@ func (g *Gateway) find(method, escapedPath string) (rt *route, params map[string
 	return rt, params, api
 }
 
+// bodyTime is how long a body may take: that of the integration, as a caller that
+// drips one byte a minute would otherwise hold a connection for ever.
+const bodyTime = 30 * time.Second
+
+// readBody reads the whole body within bodyTime. The deadline ends with it: the
+// answer may take longer.
+func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+	connection := http.NewResponseController(w)
+	_ = connection.SetReadDeadline(time.Now().Add(bodyTime)) // a writer without a connection has none
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	if err == nil {
+		_ = connection.SetReadDeadline(time.Time{})
+	}
+	return body, err
+}
+
 func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	requestID := newRequestID()
 	w.Header().Set("Apigw-Requestid", requestID)
@@ -170,14 +187,17 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		message(w, http.StatusTooManyRequests, "Too Many Requests")
 		return
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
-	if err != nil {
-		var tooLarge *http.MaxBytesError
-		if errors.As(err, &tooLarge) {
-			message(w, http.StatusRequestEntityTooLarge, "Request Entity Too Large")
-		} else {
-			message(w, http.StatusBadRequest, "Bad Request")
-		}
+	body, err := readBody(w, r)
+	var tooLarge *http.MaxBytesError
+	switch {
+	case errors.As(err, &tooLarge):
+		message(w, http.StatusRequestEntityTooLarge, "Request Entity Too Large")
+		return
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		message(w, http.StatusRequestTimeout, "Request Time-out")
+		return
+	case err != nil:
+		message(w, http.StatusBadRequest, "Bad Request")
 		return
 	}
 	e := newEvent(r, path, body, g.opts.Now(), requestID)

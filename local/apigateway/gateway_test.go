@@ -1,6 +1,7 @@
 package apigateway_test
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"crypto/rand"
@@ -11,6 +12,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -468,4 +470,67 @@ func TestIAMRoutesTakeOnlyTheirOwnSignature(t *testing.T) {
 	} {
 		t.Run(rule, func(t *testing.T) { wantMessage(t, serve(g, r), 403, "Forbidden") })
 	}
+}
+
+func TestEveryAnswerIsWatched(t *testing.T) {
+	f := &fake{answer: `{"statusCode":202}`}
+	var seen []apigateway.Answer
+	h := newGateway(t, f, nil).Watch(func(a apigateway.Answer) { seen = append(seen, a) })
+	for _, r := range []*http.Request{
+		httptest.NewRequest("POST", "/orders/801/fulfill", strings.NewReader("{}")), httptest.NewRequest("DELETE", "/orders/801/fulfill", nil), httptest.NewRequest("GET", "/nothing", nil),
+	} {
+		h.ServeHTTP(httptest.NewRecorder(), r)
+	}
+	want := []apigateway.Answer{
+		{API: "CalloutApi", Route: "POST /orders/{sfOrderId}/fulfill", Status: 202}, {API: "CalloutApi", Status: 404}, {Status: 404},
+	}
+	if diff := cmp.Diff(want, seen); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// onePipe is a listener of one connection in memory.
+type onePipe struct {
+	conns chan net.Conn
+	end   chan struct{}
+}
+
+func (l onePipe) Accept() (net.Conn, error) {
+	select {
+	case c := <-l.conns:
+		return c, nil
+	case <-l.end:
+		return nil, net.ErrClosed
+	}
+}
+func (l onePipe) Close() error   { close(l.end); return nil }
+func (l onePipe) Addr() net.Addr { return &net.TCPAddr{} }
+
+// A body that never ends does not hold its connection for ever.
+func TestABodyHasHalfAMinute(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &fake{answer: `{"statusCode":200}`}
+		here, there := net.Pipe()
+		l := onePipe{make(chan net.Conn, 1), make(chan struct{})}
+		l.conns <- there
+		srv := &http.Server{Handler: newGateway(t, f, nil), ReadHeaderTimeout: time.Minute}
+		done := make(chan struct{})
+		go func() { defer close(done); _ = srv.Serve(l) }()
+		began := time.Now()
+		if _, err := io.WriteString(here, "POST /orders/801/fulfill HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n12345"); err != nil {
+			t.Fatal(err)
+		}
+		res, err := http.ReadResponse(bufio.NewReader(here), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if res.StatusCode != http.StatusRequestTimeout || time.Since(began) != 30*time.Second || f.event != nil {
+			t.Errorf("answered %d after %v, invoked with %s", res.StatusCode, time.Since(began), f.event)
+		}
+		_ = here.Close()
+		if err := srv.Close(); err != nil {
+			t.Error(err)
+		}
+		<-done
+	})
 }

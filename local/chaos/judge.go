@@ -164,13 +164,8 @@ func (r *run) judge(ctx context.Context) error {
 	} else if letters, err := strconv.Atoi(n); err != nil || letters > r.seen.of("records refused for good") {
 		r.found(order.ID{}, "%s status messages were given up as dead letters, and %d records were refused for good", n, r.seen.of("records refused for good"))
 	}
-	writes, wrong, err := watch.Stream{Client: r.client, System: r.sys}.Wrong(ctx)
-	if err != nil {
+	if err := r.judgeSteps(ctx, &t); err != nil {
 		return err
-	}
-	t.writes, t.wrong = writes, len(wrong)
-	for _, w := range wrong {
-		r.found(order.ID{}, "wrong step: %v", w)
 	}
 	r.readLog()
 	r.report(t, calls)
@@ -179,6 +174,23 @@ func (r *run) judge(ctx context.Context) error {
 	}
 	r.showBad(ctx)
 	return errFound
+}
+
+// judgeSteps reads every write of the table. Of a table that was set back the
+// stream has no whole story: the images before some writes are not in it.
+func (r *run) judgeSteps(ctx context.Context, t *verdicts) error {
+	if r.o.scenario == backup {
+		return nil
+	}
+	writes, wrong, err := watch.Stream{Client: r.client, System: r.sys}.Wrong(ctx)
+	if err != nil {
+		return err
+	}
+	t.writes, t.wrong = writes, len(wrong)
+	for _, w := range wrong {
+		r.found(order.ID{}, "wrong step: %v", w)
+	}
+	return nil
 }
 
 // verdicts count what became of the orders.
@@ -300,6 +312,8 @@ func (r *run) judgeFailed(s *sale, rec order.Record, made []whmcsOrder) {
 	switch {
 	case !code.Info().Review && len(made) > 0:
 		r.found(s.id, "failed with %s, which says that nothing was made, and WHMCS has order %d", code, made[0].ID)
+	case s.want != "" && r.o.scenario == backup && code == fault.AddOutcomeUnknown:
+		// Without the client nothing can be searched, and the backup may not know all.
 	case s.want != "" && code != s.want:
 		r.found(s.id, "failed with %s, want %s", code, s.want)
 	case s.want == "" && !slices.Contains(parked(), code):
@@ -321,7 +335,8 @@ func (r *run) judgeHistory(s *sale, v salesforceOrder) {
 			seq = n
 		case "Provisioning_Status__c":
 			now, _ := c.Value.(string)
-			if status == string(order.StatusProvisioned) {
+			// A table that was set back knows less than Salesforce shows, and says so.
+			if status == string(order.StatusProvisioned) && r.o.scenario != backup {
 				r.found(s.id, "Salesforce showed %s after Provisioned", now)
 			}
 			status = now

@@ -18,6 +18,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"time"
 )
@@ -30,6 +31,7 @@ type options struct {
 	rate     float64 // callouts a second
 	outage   time.Duration
 	late     bool
+	blind    bool
 	timeout  time.Duration
 	bin      string
 	template string
@@ -40,22 +42,24 @@ type options struct {
 const (
 	storm  = "storm"      // everything breaks, at random
 	outage = "salesforce" // Salesforce is away for a while
+	backup = "restore"    // the table is set back to a backup
 )
 
 func main() {
 	var o options
-	flag.StringVar(&o.scenario, "scenario", storm, "`storm`: everything breaks; salesforce: Salesforce is away in the middle")
-	flag.IntVar(&o.orders, "orders", 0, "how many orders (1000; 500 for salesforce)")
+	flag.StringVar(&o.scenario, "scenario", storm, "`storm`: everything breaks; salesforce: Salesforce is away in the middle; restore: the table is set back to a backup")
+	flag.IntVar(&o.orders, "orders", 0, "how many orders (1000; 500 for salesforce, 200 for restore)")
 	flag.Uint64Var(&o.seed, "seed", 0, "what the orders and the schedule of faults are derived from (random)")
 	flag.Float64Var(&o.rate, "rate", 0, "orders a second (8; for salesforce so that the outage lies in the middle)")
 	flag.DurationVar(&o.outage, "outage", time.Minute, "how long Salesforce is away, in the scenario salesforce")
 	flag.BoolVar(&o.late, "late", false, "have WHMCS make orders later than the settle time: assumption A3 is broken, so the run must find doubled orders")
+	flag.BoolVar(&o.blind, "blind", false, "in the scenario restore, do not search WHMCS first: the run must find doubled orders")
 	flag.DurationVar(&o.timeout, "timeout", 20*time.Minute, "give up after this long")
 	flag.StringVar(&o.bin, "bin", "build/bin", "folder of the built system")
 	flag.StringVar(&o.template, "template", "template.yaml", "the SAM template to run")
 	flag.StringVar(&o.log, "log", "build/chaos.log", "where the system's log goes")
 	flag.Parse()
-	if flag.NArg() > 0 || o.orders < 0 || o.rate < 0 || o.outage <= 0 || o.timeout <= 0 || o.scenario != storm && o.scenario != outage {
+	if flag.NArg() > 0 || o.orders < 0 || o.rate < 0 || o.outage <= 0 || o.timeout <= 0 || !slices.Contains([]string{storm, outage, backup}, o.scenario) {
 		flag.Usage()
 		os.Exit(2)
 	}
@@ -72,7 +76,7 @@ func main() {
 // complete sets what was left open.
 func (o *options) complete() {
 	if o.orders == 0 {
-		o.orders = map[string]int{storm: 1000, outage: 500}[o.scenario]
+		o.orders = map[string]int{storm: 1000, outage: 500, backup: 200}[o.scenario]
 	}
 	if o.seed == 0 {
 		o.seed = rand.Uint64()>>32 + 1 // short enough to be typed again

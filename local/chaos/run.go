@@ -172,10 +172,7 @@ func (r *run) carry(ctx context.Context) error {
 	r.say("fed at %.1f orders a second; log: %s", r.o.rate, r.o.log)
 	fire, cease := context.WithCancel(ctx)
 	var burning sync.WaitGroup
-	scenario := r.storm
-	if r.o.scenario == outage {
-		scenario = r.outage
-	}
+	scenario := map[string]func(context.Context) error{storm: r.storm, outage: r.outage, backup: r.backup}[r.o.scenario]
 	failed := make(chan error, 1)
 	burning.Go(func() { failed <- scenario(fire) })
 	err := r.feed(ctx)
@@ -189,6 +186,11 @@ func (r *run) carry(ctx context.Context) error {
 	}
 	if err != nil {
 		return err
+	}
+	if r.o.scenario == backup {
+		if err := r.comeBack(ctx); err != nil {
+			return err
+		}
 	}
 	r.say("quiet; waiting for every order to come to its end")
 	if err := r.rest(ctx); err != nil {

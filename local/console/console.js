@@ -267,6 +267,16 @@ function showSystem() {
   show($("faults"), ...set.map((f) => h("li", {}, f.vendor + " " + (f.action ?? f.Action) + ": " + (f.fault ?? f.Fault) + " × " + (f.times ?? f.Times) + ((f.match ?? f.Match) ? " for " + (f.match ?? f.Match) : ""))));
 }
 
+const alarmTone = { ALARM: ["bad", "fires"], OK: ["good", "is well"], INSUFFICIENT_DATA: ["", "has no data yet"] };
+function showAlarms() {
+  const firing = system.alarms.filter((a) => a.state === "ALARM" && a.tells);
+  show($("alarms-firing"), h(firing.length ? "span.bad" : "span", {}, firing.length ? (firing.length === 1 ? "1 alarm fires: " : firing.length + " alarms fire: ") + firing.map((a) => a.name).join(", ") : "No alarm fires"));
+  show($("alarms-list"), ...[...firing, ...system.alarms.filter((a) => !firing.includes(a))].map((a) => {
+    const [tone, text] = alarmTone[a.state];
+    return h("li", {}, h(tone ? "b." + tone : "b", {}, a.name + " " + text), " since " + clock(a.since) + ": " + a.reason, h("p.hint", {}, a.description));
+  }));
+}
+
 let refreshing;
 function refresh() {
   // One at a time; who asks meanwhile gets the one that is under way.
@@ -280,6 +290,7 @@ async function load() {
     if (first) offerFaults();
     if (!chosen && system.salesforce.length) choose(system.salesforce.at(-1).id);
     showSystem();
+    showAlarms();
     showOrders();
     showWhmcs();
     $("middle").hidden = !chosen;

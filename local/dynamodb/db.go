@@ -54,6 +54,7 @@ type DB struct {
 		sync.RWMutex
 		byName  map[string]*table
 		streams []*stream
+		marked  map[string]map[string]item // by table and keyText; nil = nothing is marked
 	}
 	changed struct {
 		sync.Mutex

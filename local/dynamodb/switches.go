@@ -188,6 +188,8 @@ type control struct {
 	LoseReply     *Fault `json:"loseReply"`
 	ResetConsumed bool   `json:"resetConsumed"`
 	Sweep         bool   `json:"sweep"`
+	Mark          bool   `json:"mark"`
+	Back          bool   `json:"back"`
 }
 
 // Control returns the handler of the local control route: GET gives the State,
@@ -261,6 +263,12 @@ func (db *DB) control(body io.Reader) error {
 	}
 	if c.Sweep {
 		db.Sweep()
+	}
+	if c.Mark {
+		db.mark()
+	}
+	if c.Back {
+		return db.back()
 	}
 	return nil
 }

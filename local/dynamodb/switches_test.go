@@ -16,6 +16,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 	"github.com/aws/smithy-go"
 
 	dynamo "orderbridge/local/dynamodb"
@@ -233,5 +234,39 @@ func TestTheControlRouteRefusesWhatItDoesNotKnow(t *testing.T) {
 	}
 	if code, _, _ := r.control("PUT", "{}"); code != 405 {
 		t.Errorf("PUT: %d", code)
+	}
+}
+
+// A table that is set back has the items of the mark in itself and in its
+// indexes, and its stream says nothing of it, as that of a restored table.
+func TestBackGivesTheItemsOfTheMark(t *testing.T) {
+	r := start(t).orders()
+	if status, _, _ := r.control("POST", `{"back":true}`); status != http.StatusBadRequest {
+		t.Errorf("back without a mark: %d", status)
+	}
+	r.put(values{"pk": s("1"), "due_shard": s("a"), "due_at": n("1")})
+	r.put(values{"pk": s("2"), "due_shard": s("a"), "due_at": n("2")})
+	if status, _, text := r.control("POST", `{"mark":true}`); status != http.StatusOK {
+		t.Fatalf("mark: %d %s", status, text)
+	}
+	r.put(values{"pk": s("1"), "due_shard": s("b"), "due_at": n("1")})
+	r.put(values{"pk": s("3"), "due_shard": s("a"), "due_at": n("3")})
+	changed := r.db.Changed()
+	if status, _, text := r.control("POST", `{"back":true}`); status != http.StatusOK {
+		t.Fatalf("back: %d %s", status, text)
+	}
+	if got := r.due("a"); !slices.Equal(got, []string{"1", "2"}) {
+		t.Errorf("the index has %v, want 1 and 2", got)
+	}
+	if got := r.due("b"); len(got) > 0 {
+		t.Errorf("the index shows %v, which came after the mark", got)
+	}
+	if r.get("3") != nil || r.get("1")["due_shard"].(*types.AttributeValueMemberS).Value != "a" {
+		t.Errorf("the table has %v and %v", r.get("1"), r.get("3"))
+	}
+	select {
+	case <-changed:
+		t.Error("the stream has a record of it")
+	default:
 	}
 }

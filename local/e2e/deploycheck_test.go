@@ -24,6 +24,8 @@ const deployment = `{"DeploymentId":"d-1","LifecycleEventHookExecutionId":"hook-
 type published struct {
 	host *lambda.Host
 
+	spec string // the AppSpec of CodeDeploy's deployment; "" = it is not there
+
 	mu   sync.Mutex
 	told []string // what CodeDeploy was told
 	said strings.Builder
@@ -68,16 +70,26 @@ func publish(t *testing.T, s *system, settings map[string]string) *published {
 
 // ServeHTTP is Lambda's Invoke API and CodeDeploy.
 func (p *published) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if r.Header.Get("X-Amz-Target") != "CodeDeploy_20141006.PutLifecycleEventHookExecutionStatus" {
+	_, operation, codedeploy := strings.Cut(r.Header.Get("X-Amz-Target"), "CodeDeploy_20141006.")
+	if !codedeploy {
 		p.host.InvokeAPI().ServeHTTP(w, r)
 		return
 	}
-	body, _ := io.ReadAll(r.Body)
-	p.mu.Lock()
-	p.told = append(p.told, string(body))
-	p.mu.Unlock()
 	w.Header().Set("Content-Type", "application/x-amz-json-1.1")
-	_, _ = io.WriteString(w, `{"lifecycleEventHookExecutionId":"hook-1"}`)
+	var answer any = map[string]string{"lifecycleEventHookExecutionId": "hook-1"}
+	switch {
+	case operation == "PutLifecycleEventHookExecutionStatus":
+		body, _ := io.ReadAll(r.Body)
+		p.mu.Lock()
+		p.told = append(p.told, string(body))
+		p.mu.Unlock()
+	case operation == "GetDeployment" && p.spec != "":
+		answer = map[string]any{"deploymentInfo": map[string]any{"revision": map[string]any{"revisionType": "AppSpecContent", "appSpecContent": map[string]string{"content": p.spec}}}}
+	default:
+		w.WriteHeader(http.StatusBadRequest)
+		answer = map[string]string{"__type": "DeploymentDoesNotExistException"}
+	}
+	_ = json.NewEncoder(w).Encode(answer)
 }
 
 // Write takes the functions' log.
@@ -93,27 +105,36 @@ type report struct {
 	Versions []struct{ Version, Refused string }
 }
 
+// appSpec is what CodeDeploy says of a deployment of a function.
+func appSpec(function string) string {
+	return `{"version":0.0,"Resources":[{"f":{"Type":"AWS::Lambda::Function","Properties":{"Name":"orderbridge-` + function + `Function","Alias":"live","CurrentVersion":"0","TargetVersion":"1"}}}]}`
+}
+
 func TestADeploymentIsStoppedByASettingThatAFunctionRefuses(t *testing.T) {
 	t.Parallel()
 	s := start(t, map[string]string{"TICK_EVERY": "86400"})
 	for _, c := range []struct {
 		name     string
 		settings map[string]string
+		spec     string
 		status   string
 		refused  map[string]string // by function
 	}{
-		{"as it is", nil, "Succeeded", nil},
-		{"a CIDR with host bits", map[string]string{"SfWebhookIpAllowlist": "13.108.0.1/14"}, "Failed", map[string]string{"Fulfill": "it cannot start: configuration_invalid: SF_WEBHOOK_IP_ALLOWLIST"}},
-		{"two faults", map[string]string{"SfWebhookIpAllowlist": "10.0.0.1/33", "WhmcsMarker": "5,5"}, "Failed", map[string]string{"Fulfill": "it cannot start: configuration_invalid: SF_WEBHOOK_IP_ALLOWLIST", "Provision": "it cannot start: configuration_invalid: WHMCS_MARKER"}},
+		{"as it is", nil, "", "Succeeded", nil},
+		{"of a function that works", map[string]string{"SfWebhookIpAllowlist": "13.108.0.1/14"}, appSpec("Status"), "Succeeded", nil},
+		{"of the one that does not", map[string]string{"SfWebhookIpAllowlist": "13.108.0.1/14"}, appSpec("Fulfill"), "Failed", map[string]string{"Fulfill": "it cannot start: configuration_invalid: SF_WEBHOOK_IP_ALLOWLIST has host bits set in 13.108.0.1/14"}},
+		{"a CIDR with host bits", map[string]string{"SfWebhookIpAllowlist": "13.108.0.1/14"}, "", "Failed", map[string]string{"Fulfill": "it cannot start: configuration_invalid: SF_WEBHOOK_IP_ALLOWLIST"}},
+		{"two faults", map[string]string{"SfWebhookIpAllowlist": "10.0.0.1/33", "WhmcsMarker": "5,5"}, "", "Failed", map[string]string{"Fulfill": "it cannot start: configuration_invalid: SF_WEBHOOK_IP_ALLOWLIST", "Provision": "it cannot start: configuration_invalid: WHMCS_MARKER"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			p := publish(t, s, c.settings)
+			p.spec = c.spec
 			b, err := p.host.Invoke(t.Context(), "deploycheck", []byte(deployment))
 			if err != nil {
 				t.Fatalf("%v\n%s", err, p.said.String())
 			}
 			var r report
-			if err := json.Unmarshal(b, &r); err != nil || len(r.Versions) != 4 || r.OK != (c.status == "Succeeded") {
+			if err := json.Unmarshal(b, &r); err != nil || len(r.Versions) != 4 && c.spec == "" || len(r.Versions) != 1 && c.spec != "" || r.OK != (c.status == "Succeeded") {
 				t.Fatalf("%s %v", b, err)
 			}
 			for _, v := range r.Versions {

@@ -20,17 +20,19 @@ type Hints struct {
 	set HintSettings
 }
 
-// HintSettings of the switches; Doubled and Lost are probabilities from 0 to 1.
+// HintSettings of the switches; Doubled, Lost and Refused are
+// probabilities from 0 to 1.
 type HintSettings struct {
 	Doubled float64 `json:"doubled"`
 	LateMs  int     `json:"lateMs"` // each hint is late by 0 to this
 	Lost    float64 `json:"lost"`
+	Refused float64 `json:"refused,omitempty"` // the queue refuses the pipe, which tries again
 }
 
 // Set replaces all switches.
 func (h *Hints) Set(s HintSettings) error {
-	if s.Doubled < 0 || s.Doubled > 1 || s.Lost < 0 || s.Lost > 1 || s.LateMs < 0 || s.LateMs > 900_000 {
-		return fmt.Errorf("set hints: want doubled and lost from 0 to 1, lateMs from 0 to 900000")
+	if s.Doubled < 0 || s.Doubled > 1 || s.Lost < 0 || s.Lost > 1 || s.Refused < 0 || s.Refused > 1 || s.LateMs < 0 || s.LateMs > 900_000 {
+		return fmt.Errorf("set hints: want doubled, lost and refused from 0 to 1, lateMs from 0 to 900000")
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -47,6 +49,9 @@ func (h *Hints) Get() HintSettings {
 
 // Lost decides whether the next hint is lost.
 func (h *Hints) Lost() bool { return rand.Float64() < h.Get().Lost }
+
+// Refused decides whether the queue refuses the next batch.
+func (h *Hints) Refused() bool { return rand.Float64() < h.Get().Refused }
 
 // Doubled decides whether the next hint comes twice.
 func (h *Hints) Doubled() bool { return rand.Float64() < h.Get().Doubled }

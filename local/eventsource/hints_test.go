@@ -12,7 +12,7 @@ import (
 func TestNothingHappensUnlessSwitchedOn(t *testing.T) {
 	var h eventsource.Hints
 	for range 1000 {
-		if h.Lost() || h.Doubled() || h.Late() != 0 {
+		if h.Lost() || h.Doubled() || h.Refused() || h.Late() != 0 {
 			t.Fatal("a hint was harmed")
 		}
 	}
@@ -20,13 +20,13 @@ func TestNothingHappensUnlessSwitchedOn(t *testing.T) {
 
 func TestSwitchesDoWhatTheySay(t *testing.T) {
 	var h eventsource.Hints
-	if err := h.Set(eventsource.HintSettings{Lost: 1, Doubled: 1, LateMs: 50}); err != nil {
+	if err := h.Set(eventsource.HintSettings{Lost: 1, Doubled: 1, Refused: 1, LateMs: 50}); err != nil {
 		t.Fatal(err)
 	}
 	later := false
 	for range 1000 {
 		d := h.Late()
-		if !h.Lost() || !h.Doubled() || d < 0 || d > 50*time.Millisecond {
+		if !h.Lost() || !h.Doubled() || !h.Refused() || d < 0 || d > 50*time.Millisecond {
 			t.Fatalf("a hint was spared, or %v late", d)
 		}
 		later = later || d > 0
@@ -34,7 +34,7 @@ func TestSwitchesDoWhatTheySay(t *testing.T) {
 	if !later {
 		t.Error("no hint was late")
 	}
-	for _, bad := range []eventsource.HintSettings{{Lost: -0.1}, {Lost: 1.1}, {Doubled: 2}, {Doubled: -1}, {LateMs: -1}, {LateMs: 900_001}} {
+	for _, bad := range []eventsource.HintSettings{{Lost: -0.1}, {Lost: 1.1}, {Doubled: 2}, {Doubled: -1}, {Refused: 1.1}, {LateMs: -1}, {LateMs: 900_001}} {
 		if err := h.Set(bad); err == nil {
 			t.Errorf("%+v was accepted", bad)
 		}

@@ -3,6 +3,7 @@ package eventsource
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -13,6 +14,9 @@ import (
 // lost, doubled and late by the switches of hints.
 func ToQueue(q *sqs.Queue, input *Template, hints *Hints) Deliver {
 	return func(_ context.Context, batch []Record) ([]string, error) {
+		if hints.Refused() {
+			return nil, errRefused
+		}
 		for _, r := range batch {
 			body, err := input.Apply(r.Event)
 			if err != nil {
@@ -29,6 +33,9 @@ func ToQueue(q *sqs.Queue, input *Template, hints *Hints) Deliver {
 		return nil, nil
 	}
 }
+
+// errRefused: the queue does not take a batch, by the switch of Hints.
+var errRefused = errors.New("the queue refuses the pipe")
 
 // Template is a pipe's input template.
 type Template struct{ parts []part }

@@ -88,10 +88,19 @@ type Stats struct {
 	Processes   int `json:"processes"`   // processes alive, frozen ones too
 }
 
+// Seen is what became of one invocation. What was throttled did not begin.
+type Seen struct {
+	Function          string
+	Took              time.Duration
+	Running           int // invocations of the function that went on with it
+	Failed, Throttled bool
+}
+
 // Host runs functions. Its methods are safe for concurrent use.
 type Host struct {
 	region  string
 	logf    func(format string, args ...any)
+	saw     func(Seen)
 	spawner *spawner
 	done    chan struct{}
 	wait    sync.WaitGroup // one per process
@@ -107,6 +116,7 @@ type function struct {
 	slots chan struct{} // one per invocation that may run
 
 	// guarded by Host.mu
+	limit     *int       // as many invocations as Limit allows; nil = as the function says
 	idle      []*process // the one used last is used next
 	alive     map[*process]bool
 	stats     Stats
@@ -141,6 +151,7 @@ func New(region string, out io.Writer) *Host {
 	var mu sync.Mutex
 	return &Host{
 		region:    region,
+		saw:       func(Seen) {},
 		spawner:   newSpawner(),
 		done:      make(chan struct{}),
 		functions: map[string]*function{},
@@ -184,6 +195,33 @@ func (h *Host) Add(f Function) error {
 	}
 	h.functions[f.Name] = &function{Function: f, dir: filepath.Dir(path), slots: make(chan struct{}, limit), alive: map[*process]bool{}, freed: make(chan struct{})}
 	return nil
+}
+
+// Watch has saw told of every invocation that ends or is throttled. It is called
+// before the first one.
+func (h *Host) Watch(saw func(Seen)) { h.saw = saw }
+
+// Limit throttles invocations of a function beyond so many at a time, as an
+// account does that has no more concurrency; negative = no longer.
+func (h *Host) Limit(name string, most int) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	f := h.functions[name]
+	if f == nil {
+		return ErrUnknownFunction
+	}
+	f.limit = nil
+	if most >= 0 {
+		f.limit = &most
+	}
+	return nil
+}
+
+// throttled reports whether a function has no room under its limit.
+func (h *Host) throttled(f *function) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return f.limit != nil && f.stats.Running >= *f.limit
 }
 
 // Names lists the functions, sorted.
@@ -289,11 +327,15 @@ func (h *Host) Invoke(ctx context.Context, name string, event []byte) ([]byte, e
 		return nil, fmt.Errorf("invoke %q: %w", name, ErrUnknownFunction)
 	case len(event) > MaxPayload:
 		return nil, ErrTooLarge
+	case h.throttled(f):
+		h.saw(Seen{Function: name, Throttled: true})
+		return nil, ErrThrottled
 	}
 	if f.Reserved > 0 {
 		select {
 		case f.slots <- struct{}{}:
 		default:
+			h.saw(Seen{Function: name, Throttled: true})
 			return nil, ErrThrottled
 		}
 	} else {
@@ -318,8 +360,11 @@ func (h *Host) Invoke(ctx context.Context, name string, event []byte) ([]byte, e
 	}
 	f.stats.Invocations++
 	f.stats.Running++
+	seen := Seen{Function: name, Running: f.stats.Running}
 	h.wait.Go(func() { //nolint:contextcheck // an invocation outlives a caller that leaves
-		answer, err := h.run(f, event)
+		answer, took, err := h.run(f, event)
+		seen.Took, seen.Failed = took, err != nil
+		h.saw(seen)
 		h.count(f, func(s *Stats) {
 			s.Running--
 			if err != nil {
@@ -344,16 +389,18 @@ func (h *Host) count(f *function, do func(*Stats)) {
 	do(&f.stats)
 }
 
-// run carries one invocation to its end, even when its caller has left.
-func (h *Host) run(f *function, event []byte) ([]byte, error) {
+// run carries one invocation to its end, even when its caller has left, and
+// says how long it took without the start of a process.
+func (h *Host) run(f *function, event []byte) (answer []byte, took time.Duration, err error) {
 	inv := &invocation{id: uuid.New(), trace: newTrace(), payload: event, done: make(chan struct{})}
 	for {
 		p, err := h.acquire(f)
 		if err != nil {
-			return nil, err
+			return nil, 0, err
 		}
 		// The time-out covers the invocation alone; init has its own.
-		inv.deadline = time.Now().Add(f.Timeout)
+		began := time.Now()
+		inv.deadline = began.Add(f.Timeout)
 		select {
 		case p.next <- inv:
 		case <-p.exited:
@@ -373,12 +420,13 @@ func (h *Host) run(f *function, event []byte) ([]byte, error) {
 		}
 		timer.Stop()
 		<-inv.done
+		took = time.Since(began)
 		h.retire(p, f.Timeout)
 		if inv.err != nil {
 			h.logf("%s | %s %s", f.Name, inv.err.Type, firstLine(inv.err.Message))
-			return nil, inv.err
+			return nil, took, inv.err
 		}
-		return inv.answer, nil
+		return inv.answer, took, nil
 	}
 }
 

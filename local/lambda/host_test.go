@@ -442,3 +442,34 @@ func TestChildrenDieWithTheHost(t *testing.T) {
 		eventually(t, fmt.Sprintf("child %d is gone", pid), func() bool { s := state(pid); return s == "" || s == "Z" })
 	}
 }
+
+func TestALimitThrottlesAndIsWatched(t *testing.T) {
+	h, _ := newHost(t, nil)
+	var mu sync.Mutex
+	var seen []lambda.Seen
+	h.Watch(func(s lambda.Seen) {
+		mu.Lock()
+		defer mu.Unlock()
+		seen = append(seen, s)
+	})
+	if err := h.Limit("nobody", 1); !errors.Is(err, lambda.ErrUnknownFunction) {
+		t.Errorf("an unknown function: %v", err)
+	}
+	for _, c := range []struct {
+		most  int
+		event string
+		fails bool
+	}{{0, `{}`, true}, {1, `{}`, false}, {-1, `{"do":"fail"}`, true}} {
+		if err := h.Limit("trial", c.most); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := h.Invoke(t.Context(), "trial", []byte(c.event)); (err != nil) != c.fails || c.most == 0 && !errors.Is(err, lambda.ErrThrottled) {
+			t.Errorf("a limit of %d: %v", c.most, err)
+		}
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	if len(seen) != 3 || !seen[0].Throttled || seen[1].Failed || seen[1].Took <= 0 || seen[1].Running != 1 || !seen[2].Failed || seen[2].Throttled {
+		t.Errorf("seen %+v", seen)
+	}
+}

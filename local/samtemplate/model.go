@@ -14,6 +14,12 @@ type Model struct {
 	Schedules []Schedule
 	Routes    []Route
 	APIs      []API
+	Alarms    []Alarm
+
+	LogFilters   []LogFilter
+	EventRules   []EventRule
+	Destinations []Destination
+	Connections  []Connection
 }
 
 // Function is an AWS::Serverless::Function.
@@ -121,7 +127,7 @@ type QueueMapping struct {
 
 // Pipe is an AWS::Pipes::Pipe from a stream to a queue.
 type Pipe struct {
-	ID            string
+	ID, Name      string
 	Table         string // name
 	BatchSize     int
 	MaxRetries    int           // -1 = until the record expires
@@ -147,6 +153,8 @@ type API struct {
 	ID       string
 	CORS     *CORS
 	Throttle Throttle // of each route that has none of its own
+	// LogGroup has a line of this format for each answer; "" = there is no log.
+	LogGroup, LogFormat string
 }
 
 // Throttle is how many requests a route lets through; the zero Throttle limits

@@ -162,3 +162,24 @@ func (n node) int() (int, error) {
 	}
 	return v, nil
 }
+
+// plain is the value as JSON has it.
+func (n node) plain() any {
+	switch n.kind {
+	case text:
+		return n.text
+	case list:
+		all := make([]any, len(n.list))
+		for i, v := range n.list {
+			all[i] = v.plain()
+		}
+		return all
+	case object:
+		all := map[string]any{}
+		for _, f := range n.fields {
+			all[f.name] = f.value.plain()
+		}
+		return all
+	}
+	return nil
+}

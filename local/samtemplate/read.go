@@ -144,13 +144,22 @@ func (r *reader) resource(res resource) error {
 	}
 	p := &props{r: r, owner: res.id, n: res.props, line: res.line, used: map[string]bool{}}
 	switch res.kind {
+	case "AWS::CloudWatch::Alarm":
+		r.alarm(res, p)
+	case "AWS::CloudWatch::CompositeAlarm":
+		r.composite(res, p)
+	case "AWS::Logs::MetricFilter":
+		r.metricFilter(p)
+	case "AWS::Events::Rule":
+		r.eventRule(res, p)
+	case "AWS::Events::ApiDestination":
+		r.destination(res, p)
+	case "AWS::Events::Connection":
+		r.connection(res, p)
 	case "AWS::ApiGatewayV2::ApiMapping", "AWS::ApiGatewayV2::DomainName",
 		"AWS::AppConfig::Application", "AWS::AppConfig::ConfigurationProfile", "AWS::AppConfig::HostedConfigurationVersion",
-		"AWS::CloudWatch::Alarm", "AWS::CloudWatch::CompositeAlarm", "AWS::CloudWatch::Dashboard",
-		"AWS::Events::ApiDestination", "AWS::Events::Connection", "AWS::Events::Rule",
-		"AWS::IAM::ManagedPolicy", "AWS::IAM::Role", "AWS::KMS::Key", "AWS::Lambda::Permission",
-		"AWS::Logs::LogGroup", "AWS::Logs::MetricFilter", "AWS::Logs::QueryDefinition",
-		"AWS::SNS::Subscription", "AWS::SNS::Topic", "AWS::SQS::QueuePolicy":
+		"AWS::CloudWatch::Dashboard", "AWS::IAM::ManagedPolicy", "AWS::IAM::Role", "AWS::KMS::Key", "AWS::Lambda::Permission",
+		"AWS::Logs::LogGroup", "AWS::Logs::QueryDefinition", "AWS::SNS::Subscription", "AWS::SNS::Topic", "AWS::SQS::QueuePolicy":
 		return nil // without effect on one machine
 	case "AWS::Serverless::Function":
 		r.function(res, p)
@@ -365,8 +374,21 @@ func (r *reader) arn(service, resource string) string {
 func (r *reader) attribute(res resource, attr string) (string, bool) {
 	name := r.physical(res)
 	switch res.kind + " " + attr {
-	case "AWS::Serverless::Function ", "AWS::DynamoDB::Table ", "AWS::SQS::Queue QueueName":
+	case "AWS::Serverless::Function ", "AWS::DynamoDB::Table ", "AWS::SQS::Queue QueueName", "AWS::Pipes::Pipe ",
+		"AWS::CloudWatch::Alarm ", "AWS::CloudWatch::CompositeAlarm ", "AWS::Logs::LogGroup ":
 		return name, true
+	case "AWS::CloudWatch::Alarm Arn", "AWS::CloudWatch::CompositeAlarm Arn":
+		return r.arn("cloudwatch", "alarm:"+name), true
+	case "AWS::Logs::LogGroup Arn":
+		return r.arn("logs", "log-group:"+name+":*"), true
+	case "AWS::SNS::Topic ":
+		return r.arn("sns", name), true
+	case "AWS::IAM::Role Arn":
+		return fmt.Sprintf("arn:aws:iam::%s:role/%s", r.opts.Account, name), true
+	case "AWS::Events::ApiDestination Arn":
+		return r.arn("events", "api-destination/"+name), true
+	case "AWS::Events::Connection Arn":
+		return r.arn("events", "connection/"+name), true
 	case "AWS::Serverless::Function Arn":
 		return r.arn("lambda", "function:"+name), true
 	case "AWS::Serverless::Function Alias":

@@ -219,7 +219,7 @@ func (r *reader) streamMapping(id, function string, p *props) {
 }
 
 func (r *reader) pipe(res resource, p *props) {
-	m := Pipe{ID: res.id, Table: p.tableOf("Source"), QueueARN: p.queueOf("Target")}
+	m := Pipe{ID: res.id, Name: r.physical(res), Table: p.tableOf("Source"), QueueARN: p.queueOf("Target")}
 	p.object("SourceParameters", func(p *props) {
 		m.Filters = p.filters()
 		p.object("DynamoDBStreamParameters", func(p *props) {
@@ -276,8 +276,9 @@ func (p *props) cors(name string) (c *CORS) {
 
 func (r *reader) httpAPI(res resource, p *props) {
 	// Auth is not read: the transform drops a broken authorizer with a warning.
-	p.ignore("Description", "FailOnWarnings", "DisableExecuteApiEndpoint", "AccessLogSettings")
+	p.ignore("Description", "FailOnWarnings", "DisableExecuteApiEndpoint")
 	r.model.APIs = append(r.model.APIs, API{ID: res.id, Throttle: p.throttle("DefaultRouteSettings")})
+	p.accessLog(res.id)
 }
 
 func (p *props) throttle(name string) (t Throttle) {
@@ -301,7 +302,8 @@ func (r *reader) stage(p *props) {
 			r.model.APIs[i].Throttle = p.throttle("DefaultRouteSettings")
 		}
 	}
-	p.ignore("AutoDeploy", "AccessLogSettings")
+	p.accessLog(id)
+	p.ignore("AutoDeploy")
 }
 
 func (r *reader) plainAPI(res resource, p *props) {
@@ -311,6 +313,20 @@ func (r *reader) plainAPI(res resource, p *props) {
 	a := API{ID: res.id, CORS: p.cors("CorsConfiguration")}
 	p.ignore("Name", "Description")
 	r.model.APIs = append(r.model.APIs, a)
+}
+
+// accessLog reads where an API, which stands before it in the template, writes
+// its access log.
+func (p *props) accessLog(api string) {
+	p.object("AccessLogSettings", func(p *props) {
+		res, _ := p.named("DestinationArn", "log group", "AWS::Logs::LogGroup", "Arn")
+		format := p.required("Format")
+		for i := range p.r.model.APIs {
+			if a := &p.r.model.APIs[i]; a.ID == api {
+				a.LogGroup, a.LogFormat = p.r.physical(res), format
+			}
+		}
+	})
 }
 
 func (p *props) apiOf(name string) string {

@@ -242,3 +242,66 @@ func TestTheSystemsTemplate(t *testing.T) {
 		}
 	}
 }
+
+const alarms = `
+Resources:
+  High:
+    Type: AWS::CloudWatch::Alarm
+    Properties: { AlarmDescription: d, Namespace: n, MetricName: m, Dimensions: [{ Name: a, Value: b }], Statistic: Sum, Period: 300, EvaluationPeriods: 3, DatapointsToAlarm: 2, ComparisonOperator: GreaterThanThreshold, Threshold: 0.5, AlarmActions: [arn] }
+  Rate:
+    Type: AWS::CloudWatch::Alarm
+    Properties:
+      Metrics:
+        - { Id: rate, Expression: a / 2, ReturnData: true }
+        - { Id: a, ReturnData: false, MetricStat: { Stat: p99, Period: 60, Metric: { Namespace: n, MetricName: m } } }
+      EvaluationPeriods: 1
+      ComparisonOperator: LessThanThreshold
+      Threshold: 1
+      TreatMissingData: breaching
+  Both:
+    Type: AWS::CloudWatch::CompositeAlarm
+    Properties: { AlarmRule: !Sub 'ALARM("${High}")' }
+  Access: { Type: AWS::Logs::LogGroup }
+  Api:
+    Type: AWS::Serverless::HttpApi
+    Properties: { AccessLogSettings: { DestinationArn: !GetAtt Access.Arn, Format: f } }
+  Filter:
+    Type: AWS::Logs::MetricFilter
+    Properties: { LogGroupName: !Ref Access, FilterPattern: p, MetricTransformations: [{ MetricNamespace: n, MetricName: m, MetricValue: "1" }] }
+  Rule:
+    Type: AWS::Events::Rule
+    Properties:
+      EventPattern: { resources: [!GetAtt High.Arn] }
+      Targets: [{ Id: t, Arn: !GetAtt There.Arn, RetryPolicy: { MaximumEventAgeInSeconds: 60, MaximumRetryAttempts: 2 } }]
+  There:
+    Type: AWS::Events::ApiDestination
+    Properties: { HttpMethod: POST, InvocationEndpoint: "https://x", ConnectionArn: !GetAtt Key.Arn }
+  Key:
+    Type: AWS::Events::Connection
+    Properties: { AuthorizationType: API_KEY, AuthParameters: { ApiKeyAuthParameters: { ApiKeyName: k, ApiKeyValue: v } } }
+`
+
+func TestAlarmsAndWhereTheyGo(t *testing.T) {
+	m := read(t, alarms, nil)
+	arn := "arn:aws:cloudwatch:us-east-1:000000000000:alarm:trial-"
+	metric := samtemplate.Metric{Namespace: "n", Name: "m", Dimensions: map[string]string{}}
+	want := []samtemplate.Alarm{
+		{ID: "High", Name: "trial-High", ARN: arn + "High", Description: "d", Actions: []string{"arn"}, EvaluationPeriods: 3, DatapointsToAlarm: 2, Comparison: "GreaterThanThreshold", Threshold: 0.5, Missing: "missing",
+			Queries: []samtemplate.Query{{ID: "metric", Stat: "Sum", Period: 5 * time.Minute, Returns: true, Metric: samtemplate.Metric{Namespace: "n", Name: "m", Dimensions: map[string]string{"a": "b"}}}}},
+		{ID: "Rate", Name: "trial-Rate", ARN: arn + "Rate", EvaluationPeriods: 1, DatapointsToAlarm: 1, Comparison: "LessThanThreshold", Threshold: 1, Missing: "breaching",
+			Queries: []samtemplate.Query{{ID: "rate", Expression: "a / 2", Returns: true}, {ID: "a", Stat: "p99", Period: time.Minute, Metric: metric}}},
+		{ID: "Both", Name: "trial-Both", ARN: arn + "Both", Rule: `ALARM("trial-High")`},
+	}
+	if diff := cmp.Diff(want, m.Alarms); diff != "" {
+		t.Error(diff)
+	}
+	if m.APIs[0].LogGroup != "trial-Access" || m.APIs[0].LogFormat != "f" {
+		t.Errorf("access log of %+v", m.APIs[0])
+	}
+	if diff := cmp.Diff([]samtemplate.LogFilter{{LogGroup: "trial-Access", Pattern: "p", Metric: metric, Value: 1}}, m.LogFilters); diff != "" {
+		t.Error(diff)
+	}
+	if r := m.EventRules[0]; r.Pattern != `{"resources":["`+arn+`High"]}` || r.TargetARN != m.Destinations[0].ARN || r.MaxAge != time.Minute || r.MaxRetries != 2 || m.Destinations[0].ConnectionARN != m.Connections[0].ARN || m.Connections[0].Header != "k" {
+		t.Errorf("rule %+v, destination %+v, connection %+v", r, m.Destinations[0], m.Connections[0])
+	}
+}

@@ -48,11 +48,12 @@ type Scheduler struct {
 	stop context.CancelFunc
 	mu   sync.Mutex
 	done bool
+	held map[string]bool // schedules that are switched off
 }
 
 // New starts the schedules; the first tick comes after one period.
 func New(opts Options) *Scheduler {
-	c := &Scheduler{opts: opts}
+	c := &Scheduler{opts: opts, held: map[string]bool{}}
 	c.ctx, c.stop = context.WithCancel(context.Background())
 	for _, s := range opts.Schedules {
 		c.wait.Go(func() {
@@ -61,7 +62,9 @@ func New(opts Options) *Scheduler {
 			for {
 				select {
 				case at := <-t.C:
-					c.fire(s, at)
+					if !c.off(s.Name) {
+						c.fire(s, at)
+					}
 				case <-c.ctx.Done():
 					return
 				}
@@ -69,6 +72,25 @@ func New(opts Options) *Scheduler {
 		})
 	}
 	return c
+}
+
+// Switch switches a schedule on or off, by name; false when there is none.
+func (c *Scheduler) Switch(name string, on bool) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, s := range c.opts.Schedules {
+		if s.Name == name {
+			c.held[name] = !on
+			return true
+		}
+	}
+	return false
+}
+
+func (c *Scheduler) off(name string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.held[name]
 }
 
 // Fire fires a schedule now, by name; false when there is none.
@@ -111,8 +133,9 @@ func (c *Scheduler) invoke(s Schedule, event string, deadline time.Time) error {
 		select {
 		case <-t.C:
 		case <-c.ctx.Done():
+			t.Stop()
+			return c.ctx.Err()
 		}
-		t.Stop()
 	}
 }
 

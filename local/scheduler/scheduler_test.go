@@ -92,6 +92,37 @@ func TestAThrottledTickWaitsForRoomUntilItIsTooOld(t *testing.T) {
 	})
 }
 
+func TestAClosedSchedulerDoesNotWaitForRoom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &function{err: lambda.ErrThrottled, began: time.Now()}
+		c := scheduler.New(scheduler.Options{Schedules: []scheduler.Schedule{{Name: "Clock", Every: time.Hour, MaxAge: time.Hour}}, Invoker: f, Logf: t.Logf})
+		c.Fire("Clock")
+		synctest.Wait()
+		c.Close()
+		if len(f.at) != 1 || time.Since(f.began) > 0 {
+			t.Errorf("tried at %v and ended after %v", f.at, time.Since(f.began))
+		}
+	})
+}
+
+func TestASwitchedOffScheduleIsNotFired(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &function{}
+		c := start(t, f, scheduler.Schedule{Name: "Clock", Function: "provision", Every: time.Minute, MaxAge: time.Minute})
+		if c.Switch("Nobody", false) || !c.Switch("Clock", false) {
+			t.Error("the wrong schedule was switched")
+		}
+		time.Sleep(10*time.Minute + time.Second)
+		silent := len(f.at)
+		c.Switch("Clock", true)
+		time.Sleep(time.Minute)
+		c.Close()
+		if silent != 0 || len(f.at) != 1 {
+			t.Errorf("fired %d times while it was off, %d times then", silent, len(f.at))
+		}
+	})
+}
+
 func TestFiringByName(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &function{}

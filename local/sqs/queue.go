@@ -183,6 +183,18 @@ func (q *Queue) Counts() (c Counts) {
 	return c
 }
 
+// Age is how long the oldest message has been in the queue; 0 = it is empty.
+func (q *Queue) Age() (oldest time.Duration) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	now := time.Now()
+	q.expire(now)
+	for _, m := range q.messages {
+		oldest = max(oldest, now.Sub(m.Sent))
+	}
+	return oldest
+}
+
 // Settings returns how the queue was made.
 func (q *Queue) Settings() Settings { return q.settings }
 

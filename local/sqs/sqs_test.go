@@ -249,3 +249,24 @@ func TestSDKSeesTheServicesErrors(t *testing.T) {
 	_, err = c.PurgeQueue(ctx, &sqs.PurgeQueueInput{QueueUrl: url})
 	wantCode(t, err, "UnknownOperationException")
 }
+
+func TestTheAgeIsThatOfTheOldestMessage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := queue.New().Add(queue.Settings{Name: "q", Visibility: time.Minute})
+		if age := q.Age(); age != 0 {
+			t.Errorf("an empty queue is %v old", age)
+		}
+		q.Send("a", 0)
+		time.Sleep(10 * time.Second)
+		q.Send("b", 0)
+		time.Sleep(5 * time.Second)
+		first := q.Receive(t.Context(), 1, 0, -1)
+		if age := q.Age(); age != 15*time.Second {
+			t.Errorf("the age is %v, though a message in work counts", age)
+		}
+		q.Delete(first[0].Receipt)
+		if age := q.Age(); age != 5*time.Second {
+			t.Errorf("the age is %v after the oldest is gone", age)
+		}
+	})
+}

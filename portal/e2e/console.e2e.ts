@@ -31,7 +31,8 @@ async function openPage(options: Parameters<Browser["newContext"]>[0] = {}): Pro
 }
 
 beforeAll(async () => {
-  system = await start();
+  // A minute of the alarms takes a second.
+  system = await start({ ALARM_MINUTE: "1" });
   browser = await launch();
 });
 afterAll(async () => {
@@ -173,6 +174,22 @@ describe("the console page", () => {
     await page.getByRole("button", { name: "Clear all faults" }).click();
     await said("No fault is set.");
     await page.locator("#faults > li").waitFor({ state: "detached" });
+  });
+
+  it("shows an alarm while its cause lasts, and what it says", async () => {
+    const limit = (most?: number) => fetch(system.base + "/_local/limit", { method: "POST", body: JSON.stringify({ function: "fulfill", most }) });
+    await limit(0);
+    await page.locator("#own > summary").click();
+    const id = await page.locator("#seed-id").inputValue();
+    await page.getByRole("button", { name: "Put it into Salesforce" }).click();
+    await page.getByRole("button", { name: "Provision in WHMCS: " + id }).click();
+    await page.locator("#alarms-firing", { hasText: "FulfillThrottles" }).waitFor();
+    await page.locator("#alarms-firing").click();
+    const fires = page.locator("#alarms-list > li", { hasText: "FulfillThrottles fires since" });
+    await fires.waitFor();
+    expect(await fires.innerText()).toContain("raise the account's concurrent executions");
+    await limit();
+    await page.locator("#alarms-list > li", { hasText: "FulfillThrottles is well since" }).waitFor({ timeout: 60_000 });
   });
 
   it("puts an order of several lines into Salesforce, and refuses a bad id in a sentence", async () => {

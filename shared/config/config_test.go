@@ -32,6 +32,41 @@ func load(getenv func(string) string) map[string]error {
 	return map[string]error{"fulfill": f, "status": s, "statuspush": u, "provision": p, "deploycheck": d}
 }
 
+// Each setting that is a time is read in the unit that its documentation names.
+func TestTimesAreReadInTheirUnits(t *testing.T) {
+	f, err := config.LoadFulfill(env())
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := config.LoadProvision(env())
+	if err != nil {
+		t.Fatal(err)
+	}
+	w, err := config.LoadFulfill(env("FULFILL_WAIT", "20"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct{ got, want time.Duration }{
+		"WEBHOOK_TIMESTAMP_TOLERANCE": {f.Webhook.Tolerance, 5 * time.Minute},
+		"WEBHOOK_ROTATION_OVERLAP":    {f.RotationOverlap, 24 * time.Hour},
+		"FULFILL_WAIT":                {w.Wait, 20 * time.Second},
+		"WHMCS_READ_TIMEOUT":          {p.WHMCS.ReadTimeout, 30 * time.Second},
+		"WHMCS_ADD_TIMEOUT":           {p.WHMCS.AddTimeout, time.Minute},
+		"WHMCS_ACCEPT_TIMEOUT":        {p.WHMCS.AcceptTimeout, 2 * time.Minute},
+		"PROVISION_LEASE":             {p.Engine.Lease, 150 * time.Second},
+		"SEND_WINDOW":                 {p.Engine.Window, 15 * time.Second},
+		"CLOCK_MARGIN":                {p.Engine.Margin, 5 * time.Second},
+		"WHMCS_SETTLE":                {p.Engine.Settle, 5 * time.Minute},
+		"WHMCS_ACCEPT_SETTLE":         {p.Engine.AcceptSettle, 15 * time.Minute},
+		"ORDER_RETENTION_DAYS":        {p.Engine.Retention, 400 * 24 * time.Hour},
+		"RETRY_BASE":                  {p.Engine.RetryBase, time.Minute},
+	} {
+		if c.got != c.want {
+			t.Errorf("%s is %s, want %s", name, c.got, c.want)
+		}
+	}
+}
+
 func TestDefaultsAreValid(t *testing.T) {
 	for name, err := range load(env()) {
 		if err != nil {

@@ -202,8 +202,9 @@ func (c Code) OnCall(point string) Guide {
 }
 
 // NeedsPerson reports whether an order that failed with c waits for a decision of
-// a person: something may exist in WHMCS, or a module failed there.
-func (c Code) NeedsPerson() bool { return c.Info().Review || c == ModuleFailed }
+// a person: something may exist in WHMCS, and the order was not stopped, which is
+// such a decision.
+func (c Code) NeedsPerson() bool { return c.Info().Review && c != StoppedInWHMCS }
 
 // Kind returns the kind of c.
 func (c Code) Kind() Kind { return c.Info().Kind }

@@ -356,6 +356,19 @@ func TestTheSeventyTwoHoursBeginWhenWorkMayGoOn(t *testing.T) {
 	}
 }
 
+// While effects are not answered one order is the canary: the one whose worker
+// made the probe. A worker that was under way when the breaker opened waits.
+func TestOnlyTheCanarySendsWhileEffectsAreNotAnswered(t *testing.T) {
+	for probe, row := range map[order.Token]string{"mine": "none/send", "another's": "any/blocked", "": "any/blocked"} {
+		m := newMoment(t)
+		m.f.whmcs = order.Control{Side: order.SideWHMCS, OpenUntil: noon.Add(time.Minute), Why: fault.WHMCSUnavailable, Probe: "mine", Unsure: map[string]int{"AddOrder": order.UnsureInRow}}
+		m.f.canary = probe
+		if got := decide(m.r, m.f, noon, m.c); got.Row != row {
+			t.Errorf("the worker of probe %q: row %s, want %s", probe, got.Row, row)
+		}
+	}
+}
+
 // A1 and rule 3: no effect is stamped by a clock that is off, and no call lasts
 // longer than the lease, less the margin, or than the invocation.
 func TestTheClockAndTheLeaseBoundWhatIsDone(t *testing.T) {

@@ -102,8 +102,16 @@ func (c *ticking) Sleep(_ context.Context, d time.Duration) error {
 	return nil
 }
 
-// engineOn returns an engine on the memory store, and a run of it.
+// engineOn returns a run, of ten minutes at most, of an engine on the memory store.
 func engineOn(t *testing.T, mem *provisiontest.Memory, billing *atWork, clock *ticking, skewed func() error) func(order.ID) provision.Result {
+	t.Helper()
+	run := invocations(t, mem, billing, clock, skewed)
+	return func(id order.ID) provision.Result { return run(id, 10*time.Minute) }
+}
+
+// invocations returns a run of an engine on the memory store, of which the
+// platform lets an invocation last so long.
+func invocations(t *testing.T, mem *provisiontest.Memory, billing *atWork, clock *ticking, skewed func() error) func(order.ID, time.Duration) provision.Result {
 	t.Helper()
 	log := slog.New(slog.DiscardHandler)
 	deps := provision.Deps{Store: mem, Orders: asked{}, Billing: billing, Clock: clock, Log: log, Skewed: skewed}
@@ -117,9 +125,9 @@ func engineOn(t *testing.T, mem *provisiontest.Memory, billing *atWork, clock *t
 	if err != nil {
 		t.Fatal(err)
 	}
-	return func(id order.ID) provision.Result {
+	return func(id order.ID, long time.Duration) provision.Result {
 		t.Helper()
-		ctx, cancel := context.WithDeadline(t.Context(), clock.now.Add(10*time.Minute))
+		ctx, cancel := context.WithDeadline(t.Context(), clock.now.Add(long))
 		defer cancel()
 		res, err := engine.Run(ctx, id)
 		if err != nil {
@@ -176,6 +184,32 @@ func TestAWorkerWhoseClockIsOffTakesNoLease(t *testing.T) {
 	}
 	if rec := mem.Records()[0]; rec.State != order.Queued || rec.Fence != 0 || billing.sent != 0 {
 		t.Errorf("%s, fence %d, %d AddOrder", rec.State, rec.Fence, billing.sent)
+	}
+}
+
+// A worker whose invocation ends before a whole lease does leases until that
+// end: afterwards the platform has killed it, and another may take the order at
+// once. One with no more than the margin takes none.
+func TestALeaseEndsWithItsInvocation(t *testing.T) {
+	c := usual()
+	for long, want := range map[time.Duration]time.Duration{
+		10 * time.Minute:       c.Lease,
+		c.Lease - time.Second:  c.Lease - time.Second,
+		c.Margin + time.Second: c.Margin + time.Second,
+		c.Margin:               0,
+	} {
+		clock, mem := &ticking{epoch}, provisiontest.NewMemory()
+		id := clicked(t, mem, epoch)
+		var leased time.Duration
+		mem.Wrote = func(from, to order.Record) {
+			if from.State != order.Working && to.State == order.Working {
+				leased = to.LeaseUntil.Sub(clock.now)
+			}
+		}
+		invocations(t, mem, &atWork{}, clock, nil)(id, long)
+		if leased.Truncate(time.Millisecond) != want {
+			t.Errorf("an invocation of %s leases for %s, want %s", long, leased, want)
+		}
 	}
 }
 

@@ -101,6 +101,12 @@ func TestTheTokenGoesOnlyToASaneInstance(t *testing.T) {
 	}{
 		{"https://acme.my.salesforce.com", "https://acme.my.salesforce.com", "https://acme.my.salesforce.com"},
 		{"https://acme.my.salesforce.com", "https://acme.my.salesforce.com/some/path?x=1", "https://acme.my.salesforce.com"},
+		{"https://acme.my.salesforce.com", "https://um5.salesforce.com", "https://um5.salesforce.com"},
+		{"https://acme.my.salesforce.com", "https://evil.example", ""},
+		{"https://acme.my.salesforce.com", "https://evilsalesforce.com", ""},
+		{"https://acme.my.salesforce.com", "https://salesforce.com.evil.example", ""},
+		{"https://proxy.acme.example", "https://proxy.acme.example", "https://proxy.acme.example"},
+		{"https://proxy.acme.example", "https://acme.my.salesforce.com", "https://acme.my.salesforce.com"},
 		{"https://acme.my.salesforce.com", "http://acme.my.salesforce.com", ""},
 		{"https://acme.my.salesforce.com", "http://127.0.0.1:80", ""},
 		{"https://acme.my.salesforce.com", "https://user@acme.my.salesforce.com", ""},

@@ -262,12 +262,26 @@ func baseURL(raw, loginURL string) (string, error) {
 		return "", errors.New("the login URL cannot be parsed")
 	}
 	switch {
+	case u.Scheme == "https" && !(u.Hostname() == login.Hostname() || salesforceHost(u.Hostname())):
+		return "", errors.New("is neither the login host nor one of Salesforce")
 	case u.Scheme == "https":
 	case u.Scheme == "http" && login.Scheme == "http" && (loopback(u.Hostname()) || u.Host == login.Host):
 	default:
 		return "", errors.New("is not https")
 	}
 	return u.Scheme + "://" + u.Host, nil
+}
+
+// salesforceHost reports whether Salesforce runs a host: the domains of My Domain
+// and of instances (Salesforce Help, "My Domain URL formats", "Allow the required
+// domains"), the government cloud's and China's among them.
+func salesforceHost(host string) bool {
+	for _, domain := range []string{"salesforce.com", "force.com", "cloudforce.com", "salesforce.mil", "sfcrmproducts.cn"} {
+		if host == domain || strings.HasSuffix(host, "."+domain) {
+			return true
+		}
+	}
+	return false
 }
 
 func loopback(host string) bool {

@@ -23,6 +23,7 @@ func TestAnItemThatCannotBeReadIsSetAside(t *testing.T) {
 	item["add_until"] = &types.AttributeValueMemberS{Value: "tomorrow"}
 	e.put(t, table, item)
 	tries := 0
+	var opened []time.Time // when the list of open orders says that it was
 	for ; tries < 100; tries++ {
 		due, err := s.Due(t.Context(), now, 10)
 		if err != nil {
@@ -37,7 +38,22 @@ func TestAnItemThatCannotBeReadIsSetAside(t *testing.T) {
 				t.Fatalf("try %d: %v", tries, err)
 			}
 		}
+		open, _, err := s.Open(t.Context(), 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range open {
+			opened = append(opened, r.OpenedAt)
+		}
 		now = now.Add(15 * time.Minute)
+	}
+	if len(opened) != 19 {
+		t.Errorf("it was among the open orders %d times", len(opened))
+	}
+	for i, at := range opened {
+		if !at.Equal(opened[0]) || at.After(now.Add(-4*time.Hour)) {
+			t.Errorf("look %d: opened %s", i, at)
+		}
 	}
 	item = e.item(t, table, id(t, 1))
 	if tries != 20 || item["state"].(*types.AttributeValueMemberS).Value != "failed" || item["error_code"].(*types.AttributeValueMemberS).Value != "not_processable" {

@@ -1,7 +1,6 @@
 package store_test
 
 import (
-	"encoding/json"
 	"flag"
 	"fmt"
 	"os"
@@ -9,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/feature/dynamodb/attributevalue"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 	"github.com/google/go-cmp/cmp"
 
@@ -135,13 +135,9 @@ func TestStoredItemsAreStillRead(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			var wire map[string]map[string]any
-			if err := json.Unmarshal(raw, &wire); err != nil {
+			item, err := attributevalue.UnmarshalMapJSON(raw)
+			if err != nil {
 				t.Fatal(err)
-			}
-			item := map[string]types.AttributeValue{}
-			for k, v := range wire {
-				item[k] = fromWire(t, v)
 			}
 			got, err := store.Decode(item)
 			if err != nil {
@@ -187,12 +183,7 @@ func carried(t *testing.T, item map[string]types.AttributeValue, was order.Recor
 // write keeps a record as an item in DynamoDB JSON.
 func write(t *testing.T, path string, r order.Record) {
 	t.Helper()
-	item := store.Encode(r)
-	wire := map[string]any{}
-	for k, v := range item {
-		wire[k] = toWire(t, v)
-	}
-	raw, err := json.MarshalIndent(wire, "", "  ")
+	raw, err := attributevalue.MarshalMapJSON(store.Encode(r))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -202,61 +193,4 @@ func write(t *testing.T, path string, r order.Record) {
 	if err := os.WriteFile(path, append(raw, '\n'), 0o644); err != nil {
 		t.Fatal(err)
 	}
-}
-
-// toWire and fromWire speak DynamoDB JSON, of the types that the table uses.
-func toWire(t *testing.T, v types.AttributeValue) map[string]any {
-	t.Helper()
-	switch v := v.(type) {
-	case *types.AttributeValueMemberS:
-		return map[string]any{"S": v.Value}
-	case *types.AttributeValueMemberN:
-		return map[string]any{"N": v.Value}
-	case *types.AttributeValueMemberBOOL:
-		return map[string]any{"BOOL": v.Value}
-	case *types.AttributeValueMemberL:
-		l := []any{}
-		for _, c := range v.Value {
-			l = append(l, toWire(t, c))
-		}
-		return map[string]any{"L": l}
-	case *types.AttributeValueMemberM:
-		m := map[string]any{}
-		for k, c := range v.Value {
-			m[k] = toWire(t, c)
-		}
-		return map[string]any{"M": m}
-	}
-	t.Fatalf("%T", v)
-	return nil
-}
-
-func fromWire(t *testing.T, v any) types.AttributeValue {
-	t.Helper()
-	typed, _ := v.(map[string]any)
-	for kind, v := range typed {
-		switch v := v.(type) {
-		case string:
-			if kind == "N" {
-				return &types.AttributeValueMemberN{Value: v}
-			}
-			return &types.AttributeValueMemberS{Value: v}
-		case bool:
-			return &types.AttributeValueMemberBOOL{Value: v}
-		case []any:
-			l := []types.AttributeValue{}
-			for _, c := range v {
-				l = append(l, fromWire(t, c))
-			}
-			return &types.AttributeValueMemberL{Value: l}
-		case map[string]any:
-			m := map[string]types.AttributeValue{}
-			for k, c := range v {
-				m[k] = fromWire(t, c)
-			}
-			return &types.AttributeValueMemberM{Value: m}
-		}
-	}
-	t.Fatalf("%v is no attribute value", v)
-	return nil
 }

@@ -84,7 +84,8 @@ func (v Item) failedOrder() (FailedOrder, bool) {
 // for longest, and half those that are due last, which wait for longest after the
 // most tries; and it counts at most 4 × most keys in each of the 8 partitions.
 // The index is eventually consistent; an order that was closed since is left out.
-// Errors: store_unavailable, internal_error; then nothing is returned.
+// Of an item that cannot be read there is what it still says: it must not keep the
+// others from being seen. Errors: store_unavailable; then nothing is returned.
 func (s *Store) Open(ctx context.Context, most int) (all []order.Record, found int, err error) {
 	rows, err := s.shards(ctx, keyRange{index: indexDue, sort: attrDueAt, from: number(0), oldest: 3 * most, newest: most})
 	if err != nil {
@@ -105,7 +106,9 @@ func (s *Store) Open(ctx context.Context, most int) (all []order.Record, found i
 			continue
 		}
 		work.Go(func() (err error) {
-			all[i], _, err = s.Get(ctx, id)
+			if all[i], _, err = s.Get(ctx, id); fault.CodeOf(err) == fault.Internal {
+				all[i], err = s.remains(ctx, id, v)
+			}
 			return err
 		})
 	}
@@ -117,6 +120,20 @@ func (s *Store) Open(ctx context.Context, most int) (all []order.Record, found i
 		return cmp.Or(a.DueAt.Compare(b.DueAt), cmp.Compare(a.ID.String(), b.ID.String()))
 	})
 	return all, found, nil
+}
+
+// remains is what is known of an open order whose item cannot be read: that it is
+// open and when it is due, by the index, and since when, if the item says that.
+func (s *Store) remains(ctx context.Context, id order.ID, row Item) (order.Record, error) {
+	r := order.Record{ID: id, State: order.Waiting, DueAt: row.DueAt.time(), OpenedAt: row.DueAt.time(), ErrorCode: fault.NotProcessable}
+	p, err := s.Progress(ctx, id)
+	switch {
+	case fault.CodeOf(err) == fault.StoreUnavailable:
+		return r, err
+	case err == nil && !p.OpenedAt.IsZero():
+		r.OpenedAt = p.OpenedAt
+	}
+	return r, nil
 }
 
 // readsAtOnce is how many items are read side by side: enough to hide the way

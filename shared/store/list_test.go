@@ -144,7 +144,9 @@ func TestTheBacklogIsMeasuredAtABoundedCost(t *testing.T) {
 			if err != nil || len(open) != c.read || found < c.least || found > c.open {
 				t.Fatalf("%d orders, %d found, %v", len(open), found, err)
 			}
-			if units := e.db.Consumed()[table].ReadUnits - before; units > c.units {
+			units := e.db.Consumed()[table].ReadUnits - before
+			t.Logf("%v read units", units)
+			if units > c.units {
 				t.Errorf("%v read units, want %v at most", units, c.units)
 			}
 			if b := order.BacklogOf(open, epoch); c.open > 0 && (b.Oldest.ID != old || b.Age(epoch) != time.Hour) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"maps"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -100,5 +101,37 @@ func TestProgressAgreesWithTheRecord(t *testing.T) {
 	e.put(t, table, item)
 	if _, err := s.Progress(t.Context(), rec.ID); fault.CodeOf(err) != fault.Internal {
 		t.Errorf("an unknown state: %v", err)
+	}
+}
+
+// The role of StatusFunction refuses a read that names no attribute, or another
+// one than these (.ci/template_test.py compares them with the template).
+func TestThePortalsReadsNameTheirAttributes(t *testing.T) {
+	e := embedded(t)
+	spy := &reads{Client: e.client}
+	s := with(t, spy, e.table(t))
+	if err := s.Connect(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Progress(t.Context(), id(t, 1)); err != nil {
+		t.Fatal(err)
+	}
+	allowed := []string{"pk", "state", "account_id", "whmcs_order_id", "opened_at", "updated_at"}
+	for _, in := range spy.in {
+		if in.ProjectionExpression == nil {
+			t.Error("a read asks for the whole item")
+			continue
+		}
+		for name := range strings.SplitSeq(*in.ProjectionExpression, ", ") {
+			if full, ok := in.ExpressionAttributeNames[name]; ok {
+				name = full
+			}
+			if !slices.Contains(allowed, name) {
+				t.Errorf("a read asks for %s", name)
+			}
+		}
+	}
+	if len(spy.in) != 2 {
+		t.Errorf("%d reads, want 2", len(spy.in))
 	}
 }

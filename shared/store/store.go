@@ -127,9 +127,12 @@ func (s *Store) get(ctx context.Context, pk string, only ...string) (attributes,
 }
 
 // Connect opens a connection to the table: it reads half a unit of an item that no
-// order has. Errors: store_unavailable.
+// order has, and of it the key alone, which every role may. Errors:
+// store_unavailable.
 func (s *Store) Connect(ctx context.Context) error {
-	_, err := s.client.GetItem(ctx, &dynamodb.GetItemInput{TableName: aws.String(s.table), Key: attributes{attrPK: text(orderPrefix)}})
+	_, err := s.client.GetItem(ctx, &dynamodb.GetItemInput{
+		TableName: aws.String(s.table), Key: attributes{attrPK: text(orderPrefix)}, ProjectionExpression: aws.String(attrPK),
+	})
 	if err != nil {
 		return classify("connect", err)
 	}

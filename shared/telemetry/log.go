@@ -50,8 +50,9 @@ const (
 	correlationKey = "correlation_id"
 )
 
-// handler writes log lines by appending: a reflecting encoder that is asked about
-// each attribute cost a third of a callout's own time.
+// handler writes log lines by appending. slog's JSON handler, which asks a function
+// about each attribute, took 40 allocations for the line and one metric of a callout;
+// this takes a few for the line with all its metrics.
 type handler struct {
 	*lines
 	level slog.Leveler
@@ -168,7 +169,7 @@ func appendAttr(b []byte, a slog.Attr) []byte {
 	}
 	if v.Kind() == slog.KindDuration {
 		b = append(appendText(b, a.Key+"_ms"), ':')
-		return appendNumber(b, float64(v.Duration())/float64(time.Millisecond))
+		return appendNumber(b, milliseconds(v.Duration()))
 	}
 	return appendValue(append(appendText(b, a.Key), ':'), v)
 }

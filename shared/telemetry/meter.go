@@ -37,6 +37,9 @@ type Meter struct {
 
 	mu      sync.Mutex
 	samples []sample
+	// Parts of a line, to be used again: plain and coded are the definitions of
+	// metrics without and with a code.
+	plain, coded, values, out []byte
 }
 
 // sample is a metric with one code ("" = none), as far as it was measured.
@@ -62,7 +65,7 @@ func (m *Meter) Count(name Metric, code string, n int) {
 
 // Duration records how long something took.
 func (m *Meter) Duration(name Metric, d time.Duration) {
-	m.with(name, "", func(s *sample) { s.values = append(s.values, float64(d.Microseconds())/1e3) })
+	m.with(name, "", func(s *sample) { s.values = append(s.values, milliseconds(d)) })
 }
 
 // Gauge records what a value is now; of two in one invocation the later counts.
@@ -146,16 +149,24 @@ func (m *Meter) Flush(ctx context.Context, log *slog.Logger, level slog.Level, m
 	default:
 		log.LogAttrs(ctx, level, msg, append(attrs, slog.Any("", line))...)
 	}
-	for len(rest) > 0 {
-		line, rest = m.line(rest, rest[0].code)
-		m.write(line)
-	}
-	m.samples = m.samples[:0]
+	m.finish(rest)
 }
 
 // FlushMetrics writes what was collected, without a log line.
 func (m *Meter) FlushMetrics() {
-	m.Flush(context.Background(), slog.New(slog.DiscardHandler), slog.LevelInfo, "", "")
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.finish(m.samples)
+}
+
+// finish writes what is left, each code a line of its own, and begins again.
+func (m *Meter) finish(rest []sample) {
+	for len(rest) > 0 {
+		var line members
+		line, rest = m.line(rest, rest[0].code)
+		m.write(line)
+	}
+	m.samples = m.samples[:0]
 }
 
 // members are members of a JSON object, separated by commas.
@@ -166,13 +177,14 @@ func (m *Meter) write(line members) {
 	if line == nil {
 		return
 	}
-	b := append(strconv.AppendQuote([]byte(`{"function":`), m.function), ',')
+	b := append(appendText([]byte(`{"function":`), m.function), ',')
 	_, _ = m.w.Write(append(append(b, line...), "}\n"...))
 }
 
 // line makes of the samples the members of one line that has the code ("": that
 // of the first sample that has one), and returns what cannot stand in it: another
 // code, a metric that the line has already, values beyond the most. nil = none.
+// It is good until the next one is made.
 func (m *Meter) line(samples []sample, code string) (line members, rest []sample) {
 	if len(samples) == 0 {
 		return nil, nil
@@ -182,11 +194,11 @@ func (m *Meter) line(samples []sample, code string) (line members, rest []sample
 			code = samples[i].code
 		}
 	}
-	var coded, plain, values []byte // definitions with and without a code; members
+	m.plain, m.coded, m.values = m.plain[:0], m.coded[:0], m.values[:0]
 	for _, s := range samples {
-		into := &plain
+		into := &m.plain
 		if s.code != "" {
-			into = &coded
+			into = &m.coded
 		}
 		if s.code != "" && s.code != code || s.code == "" && code != "" && slices.ContainsFunc(samples, func(o sample) bool { return o.name == s.name && o.code == code }) {
 			rest = append(rest, s)
@@ -197,19 +209,19 @@ func (m *Meter) line(samples []sample, code string) (line members, rest []sample
 			s.values = s.values[:maxValues]
 		}
 		*into = s.define(*into)
-		values = s.append(values)
+		m.values = s.append(m.values)
 	}
-	line = strconv.AppendQuote([]byte(`"stack":`), m.stack)
+	line = appendText(append(m.out[:0], `"stack":`...), m.stack)
 	if code != "" {
-		line = strconv.AppendQuote(append(line, `,"code":`...), code)
+		line = appendText(append(line, `,"code":`...), code)
 	}
-	line = append(line, values...)
+	line = append(line, m.values...)
 	line = strconv.AppendInt(append(line, `,"_aws":{"Timestamp":`...), m.now().UnixMilli(), 10)
 	line = append(line, `,"CloudWatchMetrics":[`...)
 	for _, d := range []struct {
 		third       string
 		definitions []byte
-	}{{"", plain}, {`,"code"`, coded}} {
+	}{{"", m.plain}, {`,"code"`, m.coded}} {
 		if len(d.definitions) == 0 {
 			continue
 		}
@@ -218,7 +230,8 @@ func (m *Meter) line(samples []sample, code string) (line members, rest []sample
 		line = append(append(line, d.definitions[1:]...), `]},`...)
 	}
 	line[len(line)-1] = ']' // instead of the last comma
-	return append(line, '}'), rest
+	m.out = append(line, '}')
+	return m.out, rest
 }
 
 // define appends a comma and the definition of the metric.
@@ -272,5 +285,8 @@ func (s sample) append(b []byte) []byte {
 	}
 	return append(b, ']')
 }
+
+// milliseconds is d in ms, to the µs.
+func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1e3 }
 
 func appendNumber(b []byte, v float64) []byte { return strconv.AppendFloat(b, v, 'f', -1, 64) }

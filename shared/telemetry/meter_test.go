@@ -137,7 +137,7 @@ func TestALineIsCheap(t *testing.T) {
 		m.Flush(t.Context(), log, slog.LevelInfo, "callout recorded", "", slog.String("request_id", "r"), slog.Any("err", err))
 	}
 	write()
-	if n := testing.AllocsPerRun(100, write); n > 30 {
+	if n := testing.AllocsPerRun(100, write); n > 8 {
 		t.Errorf("%v allocations", n)
 	}
 }

@@ -49,7 +49,7 @@ func TestALineNamesItsOrderAndItsUnits(t *testing.T) {
 		"Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=0": "", "": "",
 	} {
 		out.Reset()
-		log.InfoContext(context.WithValue(t.Context(), "x-amzn-trace-id", header), "x") //nolint:staticcheck // the runtime's own key
+		log.InfoContext(context.WithValue(t.Context(), "x-amzn-trace-id", header), "x") //nolint:staticcheck,revive // the runtime's own key
 		if _, rest, _ := strings.Cut(out.String(), `"trace_id":`); (want == "") != (rest == "") || !strings.HasPrefix(rest, strconv.Quote(want)) && want != "" {
 			t.Errorf("%q: %s", header, out.String())
 		}

@@ -517,3 +517,126 @@ func TestWhatIsUnconfirmedIsMeasured(t *testing.T) {
 	}
 	is("it is refused still", 1, 20*time.Minute)
 }
+
+// A refusal of an older change than the table holds tells nothing: the newer one
+// is on its way.
+func TestARefusalOfAnOlderChangeIsDropped(t *testing.T) {
+	b := newBench(t)
+	older, newer := record(1, order.Failed), record(1, order.Provisioned)
+	newer.Seq++
+	b.table.Set(newer)
+	b.org.say = func(order.Shown) error { return fault.New(fault.SalesforceRowRefused, "") }
+	if again := b.pusher.Push(t.Context(), []writeback.Change{{Record: older}}); again[0] || len(b.dead) > 0 {
+		t.Errorf("again %t, %d letters", again[0], len(b.dead))
+	}
+	if r, _, err := b.table.Get(t.Context(), newer.ID); err != nil || r.Refusal != (order.Refusal{}) {
+		t.Errorf("%+v, %v", r.Refusal, err)
+	}
+}
+
+// busy is a queue of dead letters that takes none while it is set.
+type busy struct {
+	*letters
+	busy bool
+}
+
+func (q *busy) Send(ctx context.Context, x writeback.Letter) error {
+	if q.busy {
+		return errors.New("the queue does not answer")
+	}
+	return q.letters.Send(ctx, x)
+}
+
+// A letter that the queue does not take is not told: the change comes again, and
+// the letter with it.
+func TestALetterThatIsNotTakenIsSentAgain(t *testing.T) {
+	b := newBench(t)
+	queue := &busy{letters: &b.dead, busy: true}
+	pusher, err := writeback.New(writeback.Deps{
+		Salesforce: b.org, Items: b.table, Breaker: b.breaker(t, b.table), Dead: queue, Meter: b.metrics, Log: slog.New(slog.DiscardHandler),
+		RetryBase: time.Minute, Now: func() time.Time { return b.now }, Sleep: func(context.Context, time.Duration) error { return nil },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := record(1, order.Provisioned)
+	b.table.Set(r)
+	b.org.say = func(order.Shown) error { return fault.New(fault.SalesforceRowRefused, "") }
+	change := []writeback.Change{{Record: r}}
+	if again := pusher.Push(t.Context(), change); !again[0] {
+		t.Error("the change does not come again")
+	}
+	if got, _, err := b.table.Get(t.Context(), r.ID); err != nil || got.Refusal.Letter {
+		t.Errorf("a letter is said to be sent: %+v, %v", got.Refusal, err)
+	}
+	queue.busy = false
+	if again := pusher.Push(t.Context(), change); again[0] || len(b.dead) != 1 {
+		t.Errorf("again %t, %d letters", again[0], len(b.dead))
+	}
+}
+
+// Where Salesforce is ahead of the table, the next seq is beyond both.
+func TestTheSeqIsRaisedBeyondWhatSalesforceShows(t *testing.T) {
+	b := newBench(t)
+	r := record(1, order.Provisioned)
+	b.table.Set(r)
+	ahead := order.View{Shown: order.Shown{ID: r.ID, Status: order.StatusActivating, Seq: r.Seq + 5_000_000}}
+	b.org.shows = map[order.ID]order.View{r.ID: ahead}
+	b.org.say = func(order.Shown) error { return fault.New(fault.SalesforceStale, "") }
+	if again := b.pusher.Push(t.Context(), []writeback.Change{{Record: r}}); again[0] {
+		t.Error("the old image comes again")
+	}
+	if got, _, err := b.table.Get(t.Context(), r.ID); err != nil || got.Seq <= ahead.Seq {
+		t.Errorf("seq %d, Salesforce shows %d, %v", got.Seq, ahead.Seq, err)
+	}
+}
+
+// confirmed runs one look at what was changed, and returns until when every
+// change has been looked for.
+func (b *bench) confirmed(t *testing.T) (until time.Time, err error) {
+	t.Helper()
+	_, err = b.pusher.Confirm(t.Context())
+	c, failed := b.table.Control(t.Context(), order.SideSalesforce)
+	if failed != nil {
+		t.Fatal(failed)
+	}
+	return c.ConfirmedUntil, err
+}
+
+// The mark of what was looked for does not pass a change that is not shown yet.
+func TestTheMarkWaitsForWhatIsNotShown(t *testing.T) {
+	b := newBench(t)
+	r := record(1, order.Provisioned)
+	b.table.Set(r)
+	b.org.shows = map[order.ID]order.View{r.ID: {Shown: order.Shown{ID: r.ID, Status: order.StatusActivating, Seq: r.Seq - 1}}}
+	b.org.fail = func(int) error { return fault.New(fault.SalesforceUnavailable, "") }
+	b.now = noon.Add(20 * time.Minute)
+	if until, err := b.confirmed(t); err == nil || until.After(noon) {
+		t.Errorf("looked until %s, %v", until, err)
+	}
+	b.org.fail = nil
+	b.now = b.now.Add(time.Hour) // the breaker is closed again
+	if until, err := b.confirmed(t); err != nil || !until.After(noon) {
+		t.Errorf("looked until %s, %v", until, err)
+	}
+}
+
+// A write may commit some minutes after the time that it bears: the look covers
+// that time once more.
+func TestAChangeThatCommitsLateIsLookedFor(t *testing.T) {
+	b := newBench(t)
+	b.now = noon.Add(4 * time.Minute)
+	if _, err := b.confirmed(t); err != nil {
+		t.Fatal(err)
+	}
+	late := record(1, order.Provisioned) // of noon
+	b.table.Set(late)
+	b.org.shows = map[order.ID]order.View{late.ID: {Shown: order.Shown{ID: late.ID, Status: order.StatusActivating, Seq: late.Seq - 1}}}
+	b.now = b.now.Add(6 * time.Minute)
+	if _, err := b.confirmed(t); err != nil {
+		t.Fatal(err)
+	}
+	if len(b.org.calls) != 1 {
+		t.Errorf("%d calls: the change is not shown", len(b.org.calls))
+	}
+}

@@ -176,8 +176,15 @@ func (s *Sim) controlRoute(r *http.Request) (int, any) {
 	case "reset POST":
 		s.Reset()
 		return http.StatusOK, done
+	case "usage POST":
+		var in struct{ Used, Limit int }
+		if err := readJSON(r, &in); err != nil || in.Limit < 1 || in.Used < 0 {
+			return http.StatusBadRequest, errors.New("want used and limit, the API calls of the running 24 hours")
+		}
+		s.SetUsage(in.Used, in.Limit)
+		return http.StatusOK, done
 	}
-	if path == "journal" || path == "faults" || path == "reset" {
+	if path == "journal" || path == "faults" || path == "reset" || path == "usage" {
 		return http.StatusMethodNotAllowed, errors.New("method not allowed")
 	}
 	return http.StatusNotFound, errors.New("no such control route")

@@ -1,0 +1,825 @@
+package main
+
+// edits are what careless maintainers would do, to the guard, the engine, the
+// order, the store, the breaker, the write-back and the client of WHMCS.
+func edits() []edit {
+	return []edit{
+		{
+			name: "guard-comparison-in-time", file: "shared/webhook/webhook.go",
+			old: "if hmac.Equal(sum(k, body), mac) {",
+			new: "if string(sum(k, body)) == string(mac) {",
+			why: "two strings can be compared by ==",
+			pkg: "shared/webhook", tests: []string{"TestTheMACIsComparedInConstantTime"},
+		},
+		{
+			name: "guard-window-one-sided", file: "shared/webhook/webhook.go",
+			old: "if at.Before(now.Add(-v.Tolerance)) || at.After(now.Add(v.Tolerance)) {",
+			new: "if at.Before(now.Add(-v.Tolerance)) {",
+			why: "only an old callout is a danger",
+			pkg: "shared/webhook", tests: []string{"TestTheSenderLearnsWhatWasSeen", "TestEveryVectorGetsItsCode"},
+		},
+		{
+			name: "guard-window-in-seconds", file: "shared/config/config.go",
+			old: `r.duration("WEBHOOK_TIMESTAMP_TOLERANCE", "300000", time.Millisecond, 1000, 3_600_000)`,
+			new: `r.duration("WEBHOOK_TIMESTAMP_TOLERANCE", "300000", time.Second, 1000, 3_600_000)`,
+			why: "the other times are in seconds",
+			pkg: "shared/config", tests: []string{"TestTimesAreReadInTheirUnits"},
+		},
+		{
+			name: "guard-timestamp-unsigned", file: "shared/webhook/webhook.go",
+			old: "case b.timestamp != r.Timestamp:",
+			new: `case b.timestamp == "":`,
+			why: "the header was compared with the clock already",
+			pkg: "shared/webhook", tests: []string{"TestTheSenderLearnsWhatWasSeen", "TestEveryVectorGetsItsCode"},
+		},
+		{
+			name: "guard-nonce-unsigned", file: "shared/webhook/webhook.go",
+			old: "case b.nonce != r.Nonce:",
+			new: `case b.nonce == "":`,
+			why: "the header has a nonce already",
+			pkg: "shared/webhook", tests: []string{"TestAMutatedCalloutIsNeverAccepted", "TestTheSenderLearnsWhatWasSeen"},
+		},
+		{
+			name: "guard-path-unsigned", file: "shared/webhook/webhook.go",
+			old: "if path != body {",
+			new: "if path.IsZero() {",
+			why: "the path was parsed, so it is an order",
+			pkg: "shared/webhook", tests: []string{"TestEveryVectorGetsItsCode"},
+		},
+		{
+			name: "guard-org-of-any-case", file: "shared/webhook/webhook.go",
+			old: "full[:15] == want[:15]",
+			new: "strings.EqualFold(full[:15], want[:15])",
+			why: "Salesforce ids are often compared without case",
+			pkg: "shared/webhook", tests: []string{"TestEveryVectorGetsItsCode"},
+		},
+		{
+			name: "guard-source-as-written", file: "shared/webhook/webhook.go",
+			old: `	addr = addr.Unmap() // ::ffff:192.0.2.1 is 192.0.2.1
+`,
+			new: "",
+			why: "addresses are compared as they come",
+			pkg: "shared/webhook", tests: []string{"TestEveryVectorGetsItsCode", "TestAPingMeetsTheRefusalsThatConcernNoOrder"},
+		},
+		{
+			name: "guard-nonce-forgotten-early", file: "shared/webhook/webhook.go",
+			old: "at.Add(2*v.Tolerance + ClockSkew)",
+			new: "at.Add(v.Tolerance)",
+			why: "past the window the timestamp refuses it",
+			pkg: "shared/webhook", tests: []string{"TestNonceOutlivesTheWindow"},
+		},
+		{
+			name: "guard-nonce-not-recorded", file: "shared/order/claim.go",
+			old: `	live[c.Nonce] = c.nonce(met)
+`,
+			new: "",
+			why: "the idempotency key makes a second callout harmless",
+			pkg: "shared/provision/provisiontest", tests: []string{"TestMemoryConforms"},
+		},
+		{
+			name: "guard-replay-of-a-nonce", file: "shared/order/claim.go",
+			old: "case old.Expiry.After(now):",
+			new: "case old.Expiry.After(now) && old.Met == met:",
+			why: "another outcome is another callout",
+			pkg: "shared/provision/provisiontest", tests: []string{"TestMemoryConforms"},
+		},
+		{
+			name: "guard-nonces-without-limit", file: "shared/order/claim.go",
+			old: "if len(live) >= MaxNonces {",
+			new: "if len(live) >= 100*MaxNonces {",
+			why: "a hundred clicks may come",
+			pkg: "shared/provision/provisiontest", tests: []string{"TestMemoryConforms"},
+		},
+		{
+			name: "guard-request-named-by-nonce", file: "functions/fulfill/handler.go",
+			old: "By:          order.NewToken(),",
+			new: "By:          order.Token(callout.Nonce),",
+			why: "the nonce is random already",
+			pkg: "functions/fulfill", tests: []string{"TestTheSDKsOwnRetryIsNoReplay", "TestAReplayMeetsAnotherProcess"},
+		},
+		{
+			name: "guard-signing-time-dropped", file: "functions/fulfill/handler.go",
+			old: `		SignedAt:    callout.Timestamp,
+`,
+			new: "",
+			why: "Now says when it came",
+			pkg: "functions/fulfill", tests: []string{"TestRecordedEventsAreAccepted"},
+		},
+		{
+			name: "guard-old-click-reopens", file: "shared/order/claim.go",
+			old: "case slices.Contains(r.Keys, c.Key), c.signedBefore(r.ErrorAt):",
+			new: "case slices.Contains(r.Keys, c.Key):",
+			why: "a new key is a new click",
+			pkg: "shared/provision/provisiontest", tests: []string{"TestMemoryConforms"},
+		},
+		{
+			name: "guard-member-of-any-case", file: "shared/webhook/body.go",
+			old: "AllowDuplicateNames(false)",
+			new: "AllowDuplicateNames(true)",
+			why: "the last value of a name counts, as everywhere",
+			pkg: "shared/webhook", tests: []string{"TestEveryVectorGetsItsCode", "TestAPingMeetsTheRefusalsThatConcernNoOrder"},
+		},
+		{
+			name: "engine-clock-not-asked-before-lease", file: "shared/provision/run.go",
+			old: "if err := e.d.Skewed(); err != nil {",
+			new: "if err := e.d.Skewed(); err != nil && deadline.IsZero() {",
+			why: "the clock is asked before each effect",
+			pkg: "shared/provision", tests: []string{"TestAWorkerWhoseClockIsOffTakesNoLease"},
+		},
+		{
+			name: "engine-clock-not-asked-before-stamp", file: "shared/provision/decide.go",
+			old: `if d.skewed != "" {`,
+			new: `if d.skewed != "" && blocked != nil {`,
+			why: "the clock was asked before the lease",
+			pkg: "shared/provision", tests: []string{"TestTheClockAndTheLeaseBoundWhatIsDone"},
+		},
+		{
+			name: "engine-clock-not-asked-after-stamp", file: "shared/provision/run.go",
+			old: "if err := w.Skewed(); err != nil {",
+			new: "if err := w.Skewed(); err != nil && left <= 0 {",
+			why: "the clock was asked when the stamp was decided",
+			pkg: "shared/provision", tests: []string{"TestTheStampIsTakenBackWhereTheSendIsTooLate"},
+		},
+		{
+			name: "engine-lease-outlives-invocation", file: "shared/provision/run.go",
+			old: "Until: now.Add(min(e.cfg.Lease, deadline.Sub(now)))",
+			new: "Until: now.Add(e.cfg.Lease)",
+			why: "a lease has one length",
+			pkg: "shared/provision", tests: []string{"TestALeaseEndsWithItsInvocation"},
+		},
+		{
+			name: "engine-lease-within-the-margin", file: "shared/provision/run.go",
+			old: "if lease.Until.Sub(now) <= e.cfg.Margin {",
+			new: "if lease.Until.Sub(now) <= 0 {",
+			why: "a short lease is better than none",
+			pkg: "shared/provision", tests: []string{"TestALeaseEndsWithItsInvocation"},
+		},
+		{
+			name: "engine-renewal-outlives-invocation", file: "shared/provision/decide.go",
+			old: "lease: min(c.Lease, f.deadline.Sub(now))}",
+			new: "lease: c.Lease}",
+			why: "a lease has one length",
+			pkg: "shared/provision", tests: []string{"TestEachRowDecides", "TestTooLittleTimeTwiceInARowBacksOff"},
+		},
+		{
+			name: "engine-no-margin", file: "shared/provision/decide.go",
+			old: "left: r.LeaseUntil.Sub(now) - c.Margin,",
+			new: "left: r.LeaseUntil.Sub(now),",
+			why: "the lease says until when",
+			pkg: "shared/provision", tests: []string{"TestTheClockAndTheLeaseBoundWhatIsDone"},
+		},
+		{
+			name: "engine-effect-with-any-time-left", file: "shared/provision/decide.go",
+			old: "if d.lease-d.c.Margin < e.timeout(d.c) {",
+			new: "if d.lease <= d.c.Margin {",
+			why: "a time-out is rare",
+			pkg: "shared/provision", tests: []string{"TestEachRowDecides", "TestTooLittleTimeTwiceInARowBacksOff"},
+		},
+		{
+			name: "engine-send-with-any-time-left", file: "shared/provision/run.go",
+			old: "if left < longest*9/10 {",
+			new: "if left <= 0 {",
+			why: "the time was checked when the stamp was decided",
+			pkg: "shared/provision", tests: []string{"TestTheStampIsTakenBackWhereTheSendIsTooLate"},
+		},
+		{
+			name: "engine-lease-not-renewed", file: "shared/provision/decide.go",
+			old: "case d.left > 0 && (d.now.Sub(d.renewed) < min(renewEvery, d.c.Lease/2) || !d.now.Add(d.lease).After(d.r.LeaseUntil)):",
+			new: "case d.left > 0:",
+			why: "one lease is long enough for a search",
+			pkg: "shared/provision", tests: []string{"TestEachRowDecides", "TestTheClockAndTheLeaseBoundWhatIsDone"},
+		},
+		{
+			name: "engine-settle-dropped", file: "shared/provision/effect.go",
+			old: "s.SettledAt = s.Until.Add(c.Margin).Add(e.settle(c))",
+			new: "s.SettledAt = s.Until.Add(c.Margin)",
+			why: "past its window a request cannot arrive",
+			pkg: "shared/provision", tests: []string{"TestEachRowDecides", "TestWrongStepsAreFound"},
+		},
+		{
+			name: "engine-settle-of-the-other-effect", file: "shared/provision/effect.go",
+			old: "return c.AcceptSettle }",
+			new: "return c.Settle }",
+			why: "one settle time is enough",
+			pkg: "shared/provision", tests: []string{"TestEachRowDecides"},
+		},
+		{
+			name: "engine-gate-of-adding-dropped", file: "shared/provision/decide.go",
+			old: `if m, wait := d.unsettled("adding/unsettled", addOrder()); wait {`,
+			new: `if m, wait := d.unsettled("adding/unsettled", addOrder()); wait && d.r.Add.Count > 1 {`,
+			why: "the search shows whether the first one was made",
+			pkg: "shared/provision", tests: []string{"TestEachRowDecides", "TestWrongStepsAreFound"},
+		},
+		{
+			name: "engine-gate-of-accepting-dropped", file: "shared/provision/decide.go",
+			old: `if m, wait := d.unsettled("accepting/unsettled", acceptOrder()); wait {`,
+			new: `if m, wait := d.unsettled("accepting/unsettled", acceptOrder()); wait && d.r.Accept.Count > 1 {`,
+			why: "the status of the order shows whether it was accepted",
+			pkg: "shared/provision", tests: []string{"TestEachRowDecides"},
+		},
+		{
+			name: "engine-window-until-end-of-lease", file: "shared/provision/run.go",
+			old: "order.SendWindow{Until: e.sent(&w.rec).Until,",
+			new: "order.SendWindow{Until: w.rec.LeaseUntil,",
+			why: "the worker has the order for as long as its lease",
+			pkg: "functions/provision", tests: []string{"TestFaults"},
+		},
+		{
+			name: "engine-switch-read-once", file: "shared/provision/decide.go",
+			old: "if d.now.Sub(d.whmcsAt) > switchAge {",
+			new: "if d.whmcsAt.IsZero() {",
+			why: "a run takes seconds",
+			pkg: "functions/provision", tests: []string{"TestPause"},
+		},
+		{
+			name: "engine-lost-reply-is-not-sent", file: "shared/provision/effect.go",
+			old: `	return outcomeUnsure
+`,
+			new: `	return outcomeNotSent
+`,
+			why: "an error means that nothing was done",
+			pkg: "shared/provision", tests: []string{"TestEachRowDecides"},
+		},
+		{
+			name: "engine-consent-outlives-failure", file: "shared/provision/decide.go",
+			old: "to.State, to.Word, to.Told = order.Failed, to.Word.WithoutRerun(), order.Wait{}",
+			new: "to.State, to.Told = order.Failed, order.Wait{}",
+			why: "the person consented already",
+			pkg: "shared/provision", tests: []string{"TestAFailureEndsAConsent"},
+		},
+		{
+			name: "engine-consent-used-twice", file: "shared/provision/effect.go",
+			old: `			r.Word = r.Word.WithoutRerun()
+`,
+			new: "",
+			why: "accepted() takes the consent away",
+			pkg: "shared/provision", tests: []string{"TestWrongStepsAreFound"},
+		},
+		{
+			name: "engine-word-none-used-twice", file: "shared/provision/effect.go",
+			old: `r.Word, r.WHMCSOrderID, r.Accept = r.Word.WithoutAbsent(), "", order.Sent{}`,
+			new: `r.WHMCSOrderID, r.Accept = "", order.Sent{}`,
+			why: "the person said it of this order",
+			pkg: "shared/provision", tests: []string{"TestWrongStepsAreFound"},
+		},
+		{
+			name: "engine-one-listing", file: "shared/order/search.go",
+			old: "Stable: complete && r.Complete && slices.EqualFunc(r.Last, l.Found, same),",
+			new: "Stable: complete && (r.N == 0 || slices.EqualFunc(r.Last, l.Found, same)),",
+			why: "one complete listing shows everything",
+			pkg: "shared/provision", tests: []string{"TestALongSearchKeepsItsLeaseAndGoesOnInTheNextRun"},
+		},
+		{
+			name: "engine-torn-listing-counts", file: "shared/order/search.go",
+			old: "Stable: complete && r.Complete && slices",
+			new: "Stable: r.N > 0 && slices",
+			why: "two listings that agree are proof",
+			pkg: "shared/order", tests: []string{"TestTwoEqualCompleteListingsAreStable"},
+		},
+		{
+			name: "engine-own-client-alone", file: "shared/provision/search.go",
+			old: "if !result.stable || len(live)+len(dead) > 0 {",
+			new: "if s.OfClient.Over() {",
+			why: "an order of ours is the client's",
+			pkg: "shared/provision", tests: []string{"TestASearchLooksAtTheClientThenAtEveryone"},
+		},
+		{
+			name: "engine-suspect-ignored", file: "shared/provision/decide.go",
+			old: "case len(f.suspects) > 0 && d.r.Add.Count > 0:",
+			new: "case len(f.suspects) > 1 && d.r.Add.Count > 0:",
+			why: "an order without our marker is not ours",
+			pkg: "shared/provision", tests: []string{"TestEachRowDecides"},
+		},
+		{
+			name: "engine-several-hits", file: "shared/provision/decide.go",
+			old: "case len(f.live) > 1:",
+			new: "case len(f.live) > 2:",
+			why: "the first of two is ours",
+			pkg: "shared/provision", tests: []string{"TestEachRowDecides"},
+		},
+		{
+			name: "engine-adopts-without-comparing", file: "shared/provision/decide.go",
+			old: `if _, diff := match(*plan, o.BillingOrder, false); diff != "" {`,
+			new: `if _, diff := match(*plan, o.BillingOrder, false); diff != "" && d.r.Add.Count == 0 {`,
+			why: "it carries our marker",
+			pkg: "shared/provision", tests: []string{"TestEachRowDecides"},
+		},
+		{
+			name: "engine-marker-not-read-back", file: "shared/provision/decide.go",
+			old: "if !o.Marker.Names(d.r.ID) && !d.r.Word.Named() {",
+			new: "if !o.Marker.MayName(d.r.ID) && !d.r.Word.Named() {",
+			why: "an order without a marker may be ours",
+			pkg: "shared/provision", tests: []string{"TestEachRowDecides"},
+		},
+		{
+			name: "engine-queue-not-read", file: "shared/provision/decide.go",
+			old: "if text, failed := d.seen.failures[s.ID]; failed {",
+			new: "if text, failed := d.seen.failures[s.ID]; failed && !s.Live() {",
+			why: "a service that is Active has no failed module",
+			pkg: "shared/provision", tests: []string{"TestEachRowDecides"},
+		},
+		{
+			name: "engine-services-not-active", file: "shared/provision/decide.go",
+			old: "live = live && (s.Live() || !expected(services, s.ID))",
+			new: "live = live || s.Live()",
+			why: "one service that is Active shows that it works",
+			pkg: "shared/provision", tests: []string{"TestEachRowDecides"},
+		},
+		{
+			name: "engine-no-last-search", file: "shared/provision/decide.go",
+			old: "if d.r.Add.Count >= 2 || d.r.Word.Named() && d.r.Add.Count > 0 {",
+			new: "if d.r.Add.Count > 2 {",
+			why: "the search before the second AddOrder found none",
+			pkg: "shared/provision", tests: []string{"TestEachRowDecides"},
+		},
+		{
+			name: "engine-clone-adopts", file: "shared/provision/decide.go",
+			old: "case h.exists && h.Marker.Names(d.r.ID), d.r.Word.Absent()",
+			new: "case h.exists, d.r.Word.Absent()",
+			why: "Salesforce holds the id",
+			pkg: "shared/provision", tests: []string{"TestEachRowDecides"},
+		},
+		{
+			name: "engine-shown-before-ignored", file: "shared/provision/decide.go",
+			old: "case d.request.ShownSeq != 0 && d.request",
+			new: "case d.request.ShownSeq < 0 && d.request",
+			why: "the table knows every order",
+			pkg: "shared/provision", tests: []string{"TestEachRowDecides"},
+		},
+		{
+			name: "engine-restore-ignored", file: "shared/provision/decide.go",
+			old: "case d.r.CreatedAt.Before(d.whmcs.LookBefore):",
+			new: "case d.r.CreatedAt.Before(d.whmcs.LookBefore) && d.r.Add.Count > 0:",
+			why: "nothing was sent for it",
+			pkg: "shared/provision", tests: []string{"TestEachRowDecides"},
+		},
+		{
+			name: "engine-unknown-is-plain", file: "shared/provision/decide.go",
+			old: `	case order.PointAdding:
+		return fault.AddOutcomeUnknown
+`,
+			new: `	case order.PointAdding:
+		return fault.RetriesExhausted
+`,
+			why: "it was tried for too long",
+			pkg: "functions/provision", tests: []string{"TestSalesforceHoldsAnID"},
+		},
+		{
+			name: "engine-plain-code-past-none", file: "shared/provision/decide.go",
+			old: "at == order.PointAdding && errors.As(cause, &refused):",
+			new: "at == order.PointAdding && (errors.As(cause, &refused) || fault.KindOf(cause) == fault.Permanent):",
+			why: "a permanent error is one",
+			pkg: "functions/provision", tests: []string{"TestSalesforceHoldsAnID"},
+		},
+		{
+			name: "engine-tries-for-ever", file: "shared/provision/decide.go",
+			old: "d.now.Sub(since) > d.c.GiveUp",
+			new: "d.now.Sub(since) > 100*d.c.GiveUp",
+			why: "a try costs nothing",
+			pkg: "shared/provision", tests: []string{"TestEachRowDecides"},
+		},
+		{
+			name: "engine-outage-is-a-try", file: "shared/provision/decide.go",
+			old: "back := []time.Time{d.whmcs.At, d.whmcs.ClosedAt}",
+			new: "back := []time.Time{d.whmcs.At}",
+			why: "72 hours are 72 hours",
+			pkg: "functions/provision", tests: []string{"TestALongWaitIsNoTry"},
+		},
+		{
+			name: "engine-all-are-canaries", file: "shared/provision/decide.go",
+			old: "if d.whmcs.CanaryOf(d.canary) {",
+			new: "if d.whmcs.NeedsCanary() {",
+			why: "the probe was answered",
+			pkg: "shared/provision", tests: []string{"TestOnlyTheCanarySendsWhileEffectsAreNotAnswered"},
+		},
+		{
+			name: "engine-lost-reply-not-counted", file: "shared/provision/decide.go",
+			old: "if !d.told && !a.hangs {",
+			new: "if !d.told && a.hangs {",
+			why: "only a module that hangs is known to",
+			pkg: "functions/provision", tests: []string{"TestEffectsThatAreNotAnswered"},
+		},
+		{
+			name: "engine-dead-workers-not-counted", file: "shared/order/lease.go",
+			old: `		r.Aborted++
+`,
+			new: `		r.Aborted = 1
+`,
+			why: "the last worker died",
+			pkg: "functions/provision", tests: []string{"TestEveryOrderEnds"},
+		},
+		{
+			name: "engine-goes-on-without-lease", file: "shared/provision/run.go",
+			old: `		rec, err := w.Store.Write(ctx, step)
+		if err == nil {`,
+			new: `		rec, err := w.Store.Write(ctx, step)
+		if err == nil || fault.CodeOf(err) == fault.LeaseLost {`,
+			why: "the next write is refused too",
+			pkg: "shared/provision", tests: []string{"TestWrongStepsAreFound"},
+		},
+		{
+			name: "order-fence-set-back", file: "shared/order/claim.go",
+			old: "r.OpenedAt, r.DueAt, r.UpdatedAt, r.Attempts = now, now, now, 0",
+			new: "r.OpenedAt, r.DueAt, r.UpdatedAt, r.Attempts, r.Fence = now, now, now, 0, 0",
+			why: "a new try begins at 0",
+			pkg: "shared/provision/provisiontest", tests: []string{"TestMemoryConforms"},
+		},
+		{
+			name: "order-fence-not-raised", file: "shared/order/lease.go",
+			old: `	r.Fence++
+`,
+			new: "",
+			why: "the token tells leases apart",
+			pkg: "shared/provision/provisiontest", tests: []string{"TestMemoryConforms"},
+		},
+		{
+			name: "order-lease-that-stands", file: "shared/order/lease.go",
+			old: "|| taken || used {",
+			new: "|| taken && used {",
+			why: "an order that is due is free",
+			pkg: "shared/provision/provisiontest", tests: []string{"TestMemoryConforms"},
+		},
+		{
+			name: "order-lease-without-margin", file: "shared/order/lease.go",
+			old: "!r.LeaseUntil.Add(l.Margin.Truncate(time.Millisecond)).Before(now)",
+			new: "!r.LeaseUntil.Before(now)",
+			why: "the lease says until when",
+			pkg: "shared/provision/provisiontest", tests: []string{"TestMemoryConforms"},
+		},
+		{
+			name: "order-step-without-lease", file: "shared/order/step.go",
+			old: "case r.State != Working || r.Lease != s.From.Lease:",
+			new: "case r.State != Working:",
+			why: "one worker has the order",
+			pkg: "shared/provision/provisiontest", tests: []string{"TestMemoryConforms"},
+		},
+		{
+			name: "order-seq-falls", file: "shared/order/order.go",
+			old: "return max(s+1, Seq(now.UnixMilli()))",
+			new: "return Seq(now.UnixMilli())",
+			why: "time grows",
+			pkg: "shared/provision/provisiontest", tests: []string{"TestMemoryConforms"},
+		},
+		{
+			name: "order-unknown-is-forgotten", file: "shared/order/step.go",
+			old: "return s == Provisioned || s == Failed && p == PointNone",
+			new: "return s == Provisioned || s == Failed",
+			why: "old failures are of no use",
+			pkg: "shared/provision/provisiontest", tests: []string{"TestMemoryConforms"},
+		},
+		{
+			name: "order-consent-of-any-failure", file: "shared/order/claim.go",
+			old: "if r.ErrorCode == fault.ModuleFailed && r.RecoveryPoint == PointAccepting {",
+			new: "if r.RecoveryPoint == PointAccepting {",
+			why: "a click is consent",
+			pkg: "shared/provision/provisiontest", tests: []string{"TestMemoryConforms"},
+		},
+		{
+			name: "order-none-while-one-runs", file: "shared/order/resolve.go",
+			old: "case s.None && !r.Add.SettledAt.IsZero() && !r.Add.SettledAt.Before(s.Now):",
+			new: "case s.None && r.Add.SettledAt.After(s.Now.Add(24*time.Hour)):",
+			why: "the person has looked",
+			pkg: "shared/provision/provisiontest", tests: []string{"TestMemoryConforms"},
+		},
+		{
+			name: "order-adopted-is-accepted-again", file: "shared/order/resolve.go",
+			old: `	case r.Accept.Count > 0:
+`,
+			new: `	case r.Accept.Count > 1:
+`,
+			why: "the person names a new order",
+			pkg: "shared/provision/provisiontest", tests: []string{"TestMemoryConforms"},
+		},
+		{
+			name: "order-list-that-shrinks", file: "shared/order/listing.go",
+			old: "l.Torn = l.Torn || p.Total < l.Last && l.Way != Mixed",
+			new: "l.Torn = l.Torn || p.Total < 0",
+			why: "a deleted order is not ours",
+			pkg: "shared/whmcs", tests: []string{"TestRowHiddenWhileOrdersComeIsNoticed"},
+		},
+		{
+			name: "order-tail-not-read", file: "shared/order/listing.go",
+			old: "l.AtTail, l.Start = true, max(l.Start, l.Last-l.Size)",
+			new: "return l.end(true)",
+			why: "a page of old orders is the end",
+			pkg: "shared/whmcs", tests: []string{"TestRowHiddenWhileOrdersComeIsNoticed"},
+		},
+		{
+			name: "order-ids-given-twice", file: "shared/order/listing.go",
+			old: `	if l.Edge == 0 && l.above(ids) {
+`,
+			new: `	if l.Edge < 0 && l.above(ids) {
+`,
+			why: "ids only grow",
+			pkg: "shared/order", tests: []string{"TestAnIDAboveTheListIsNoBound"},
+		},
+		{
+			name: "store-version-condition", file: "shared/store/change.go",
+			old: `return condition{expr: "#version = :version", names: map[string]string{"#version": attrVersion}, values: attributes{":version": number(version)}}`,
+			new: `return condition{expr: "attribute_exists(#version)", names: map[string]string{"#version": attrVersion}, values: attributes{}}`,
+			why: "a worker has the lease, so no one else writes",
+			pkg: "shared/store", tests: []string{"TestHistoriesOfTheTableAreLinearizable"},
+		},
+		{
+			name: "store-own-write-not-known", file: "shared/store/change.go",
+			old: "if applied || slices.Contains(seen.Marks, mark) {",
+			new: "if applied {",
+			why: "a failed condition is a failed write",
+			pkg: "shared/store", tests: []string{"TestHistoriesOfTheTableAreLinearizable"},
+		},
+		{
+			name: "store-click-on-any-state", file: "shared/store/click.go",
+			old: "states = []order.State{order.Queued, order.Working, order.Waiting}",
+			new: "states = []order.State{order.Queued, order.Working, order.Waiting, order.Failed}",
+			why: "a click is harmless",
+			pkg: "shared/store", tests: []string{"TestHistoriesOfTheTableAreLinearizable"},
+		},
+		{
+			name: "store-click-without-nonce-condition", file: "shared/store/click.go",
+			old: `") AND attribute_not_exists(#nonces.#n) AND size`,
+			new: `") AND size`,
+			why: "the nonce was looked for in the image",
+			pkg: "shared/store", tests: []string{"TestARequestThatArrivesLateChangesNothing"},
+		},
+		{
+			name: "store-stale-read", file: "shared/store/store.go",
+			old: "ConsistentRead: aws.Bool(true)}",
+			new: "ConsistentRead: aws.Bool(false)}",
+			why: "it costs half",
+			pkg: "shared/store", tests: []string{"TestProgressIsOneConsistentReadOfConstantSize"},
+		},
+		{
+			name: "store-unreadable-for-ever", file: "shared/store/aside.go",
+			old: "if tried+1 >= maxAside {",
+			new: "if tried > 1000*maxAside {",
+			why: "the on-call engineer will correct it",
+			pkg: "shared/store", tests: []string{"TestAnItemThatCannotBeReadIsSetAside"},
+		},
+		{
+			name: "store-resolves-what-was-not-seen", file: "shared/store/store.go",
+			old: "(r.Fence != first.Fence || r.RecoveryPoint",
+			new: "(r.RecoveryPoint",
+			why: "the state is compared",
+			pkg: "shared/store", tests: []string{"TestAResolutionOfAnotherFailureIsRefused"},
+		},
+		{
+			name: "store-null-reads-as-zero", file: "shared/store/codec.go",
+			old: `		if !there && (optional || !whole) {
+`,
+			new: `		if _, null := a.(*types.AttributeValueMemberNULL); null || !there && (optional || !whole) {
+`,
+			why: "NULL is nothing",
+			pkg: "shared/store", tests: []string{"TestDecodeRefusesACorruptItem"},
+		},
+		{
+			name: "breaker-never-doubles", file: "shared/breaker/breaker.go",
+			old: "{ return order.Doubled(b.first, fails, longest) }",
+			new: "{ return b.first }",
+			why: "a probe is cheap",
+			pkg: "shared/breaker", tests: []string{"TestItOpensForTwiceAsLongAfterEachFailedProbeUpToFiveMinutes"},
+		},
+		{
+			name: "breaker-opens-late", file: "shared/breaker/breaker.go",
+			old: "if err != nil || c.Faults < faultsInRow {",
+			new: "if err != nil || c.Faults < 100*faultsInRow {",
+			why: "retries have a backoff",
+			pkg: "shared/breaker", tests: []string{"TestTheThirdFaultInARowOpensWhicheverProcessesMetThem"},
+		},
+		{
+			name: "breaker-never-reopens", file: "shared/breaker/breaker.go",
+			old: `until, err := b.open(ctx, "probe failed", failure, won.Fails+1)`,
+			new: `until, err := b.open(ctx, "probe failed", failure, 0)`,
+			why: "it is open already",
+			pkg: "shared/breaker", tests: []string{"TestItOpensForTwiceAsLongAfterEachFailedProbeUpToFiveMinutes"},
+		},
+		{
+			name: "breaker-two-probes", file: "shared/order/breaker.go",
+			old: `!until.After(seen.OpenUntil) || !c.OpenUntil.Equal(ms(seen.OpenUntil)) {
+		return c, false
+	}
+	c.OpenUntil, c.Probe`,
+			new: `!until.After(seen.OpenUntil) {
+		return c, false
+	}
+	c.OpenUntil, c.Probe`,
+			why: "one probe more does no harm",
+			pkg: "shared/breaker", tests: []string{"TestOneOfManyMakesTheProbe"},
+		},
+		{
+			name: "breaker-probes-while-paused", file: "shared/breaker/breaker.go",
+			old: "if c.Paused || !c.ProbeDue(now) {",
+			new: "if !c.ProbeDue(now) {",
+			why: "a probe is a read",
+			pkg: "shared/breaker", tests: []string{"TestPausedBlocksWithoutAProbe"},
+		},
+		{
+			name: "breaker-faults-for-ever", file: "shared/breaker/breaker.go",
+			old: "if seen.Faults == 0 {",
+			new: "if seen.Faults < 2 {",
+			why: "one fault is none",
+			pkg: "shared/breaker", tests: []string{"TestATableThatIsAwayIsSaidSoAndNothingIsProbed"},
+		},
+		{
+			name: "writeback-seq-turned", file: "shared/writeback/push.go",
+			old: "case there && item.Seq > rec.Seq:",
+			new: "case there && item.Seq < rec.Seq:",
+			why: "the newer one is refused",
+			pkg: "shared/writeback", tests: []string{"TestARefusalOfAnOlderChangeIsDropped"},
+		},
+		{
+			name: "writeback-oldest-of-a-batch", file: "shared/writeback/layout.go",
+			old: "!seen || c.Record.Seq >= changes[j].Record.Seq {",
+			new: "!seen || c.Record.Seq < changes[j].Record.Seq {",
+			why: "the first one counts",
+			pkg: "shared/writeback", tests: []string{"TestTheLayoutOfCalls"},
+		},
+		{
+			name: "writeback-letter-swallowed", file: "shared/writeback/push.go",
+			old: `		if !p.send(ctx, l, cause) {
+			return false
+		}
+		x.Letter = true`,
+			new: `		_ = p.send(ctx, l, cause)
+		x.Letter = true`,
+			why: "an error of the queue is logged",
+			pkg: "shared/writeback", tests: []string{"TestALetterThatIsNotTakenIsSentAgain"},
+		},
+		{
+			name: "writeback-stuck-row-tells-nobody", file: "shared/writeback/push.go",
+			old: "if !told && (code.Kind() != fault.Retryable || now.Sub(since) >= stuckAfter) {",
+			new: "if !told && code.Kind() != fault.Retryable {",
+			why: "it is tried again",
+			pkg: "shared/writeback", tests: []string{"TestARowRefusedForGoodNeverComesAgain"},
+		},
+		{
+			name: "writeback-letter-at-each-try", file: "shared/writeback/push.go",
+			old: "if !told && (code.Kind() != fault.Retryable || now.Sub(since) >= stuckAfter) {",
+			new: "if told == told && (code.Kind() != fault.Retryable || now.Sub(since) >= stuckAfter) {",
+			why: "a person should hear of it",
+			pkg: "functions/statuspush", tests: []string{"TestOneLetterForOneChange"},
+		},
+		{
+			name: "writeback-row-holds-back-the-stream", file: "shared/writeback/push.go",
+			old: "(at.IsZero() || b.p.d.Now().Sub(at) < streamFor)",
+			new: "(at.IsZero() || !b.p.d.Now().Before(at))",
+			why: "the stream brings it again",
+			pkg: "functions/statuspush", tests: []string{"TestSalesforceEndsAtTheTruthWhateverWasLost"},
+		},
+		{
+			name: "writeback-mark-passes-what-is-left", file: "shared/writeback/sweep.go",
+			old: `		if err := p.look(ctx, ids, until, &s); err != nil {
+`,
+			new: `		if err := p.look(ctx, ids, until, &s); err != nil && len(ids) == 0 {
+`,
+			why: "the next sweep finds it",
+			pkg: "shared/writeback", tests: []string{"TestTheMarkWaitsForWhatIsNotShown"},
+		},
+		{
+			name: "writeback-marks-without-overlap", file: "shared/writeback/sweep.go",
+			old: "next := until.Add(-lag)",
+			new: "next := until",
+			why: "every change before it was looked for",
+			pkg: "shared/writeback", tests: []string{"TestAChangeThatCommitsLateIsLookedFor"},
+		},
+		{
+			name: "writeback-org-ahead-is-newer", file: "shared/writeback/sweep.go",
+			old: "case there && view.Seq > rec.Seq:",
+			new: "case there && view.Seq < rec.Seq:",
+			why: "the newer one is refused",
+			pkg: "functions/statuspush", tests: []string{"TestSalesforceEndsAtTheTruthWhateverWasLost"},
+		},
+		{
+			name: "writeback-status-not-compared", file: "shared/writeback/shown.go",
+			old: "if view.Status != head.Status || view.Seq",
+			new: "if view.Seq",
+			why: "the seq says what is shown",
+			pkg: "functions/statuspush", tests: []string{"TestSalesforceEndsAtTheTruthWhateverWasLost"},
+		},
+		{
+			name: "writeback-id-of-an-open-order", file: "shared/writeback/shown.go",
+			old: `	if r.State.Open() {
+`,
+			new: `	if r.State.Open() {
+		head.WHMCSOrderID = r.WHMCSOrderID
+`,
+			why: "the operator wants to see it early",
+			pkg: "shared/writeback", tests: []string{"TestShow"},
+		},
+		{
+			name: "writeback-id-cleared", file: "shared/writeback/shown.go",
+			old: `head.Gone = r.WHMCSOrderID == "" && r.Word.Absent()`,
+			new: `head.Gone = r.WHMCSOrderID == ""`,
+			why: "the table holds none",
+			pkg: "shared/writeback", tests: []string{"TestShow"},
+		},
+		{
+			name: "writeback-raises-for-ever", file: "shared/writeback/push.go",
+			old: "if lately >= staleMost {",
+			new: "if lately >= 1000*staleMost {",
+			why: "one of them will be taken",
+			pkg: "functions/statuspush", tests: []string{"TestAnOrgThatKeepsRunningAheadEndsAsADeadLetter"},
+		},
+		{
+			name: "writeback-raises-too-little", file: "shared/writeback/push.go",
+			old: "max(shows, rec.Seq)+1",
+			new: "rec.Seq+1",
+			why: "the seq grows by one",
+			pkg: "shared/writeback", tests: []string{"TestTheSeqIsRaisedBeyondWhatSalesforceShows"},
+		},
+		{
+			name: "writeback-failure-not-reported", file: "functions/statuspush/handler.go",
+			old: `		if retry {
+			report(sequence[i])
+`,
+			new: `		if retry && i < 0 {
+			report(sequence[i])
+`,
+			why: "the sweep finds it",
+			pkg: "functions/statuspush", tests: []string{"TestFaultTable"},
+		},
+		{
+			name: "whmcs-keep-alive-for-effects", file: "shared/whmcs/effect.go",
+			old: `	req.Close = true
+`,
+			new: "",
+			why: "a handshake costs 100 ms",
+			pkg: "shared/whmcs", tests: []string{"TestAnEffectOnTheWire"},
+		},
+		{
+			name: "whmcs-writes-past-the-window", file: "shared/whmcs/effect.go",
+			old: "if g.shut || !g.clock().Before(g.until) {",
+			new: "if g.shut {",
+			why: "the time-out ends it",
+			pkg: "shared/whmcs", tests: []string{"TestNothingLeavesAfterTheWindow"},
+		},
+		{
+			name: "whmcs-cut-request-is-not-sent", file: "shared/whmcs/effect.go",
+			old: `return answer{}, g.sent.Load(), fmt.Errorf("send: %w", cause(ctx, err))`,
+			new: `return answer{}, false, fmt.Errorf("send: %w", cause(ctx, err))`,
+			why: "the write failed",
+			pkg: "shared/whmcs", tests: []string{"TestAWindowThatEndsInTheMiddleOfTheBodyDoesNothing"},
+		},
+		{
+			name: "whmcs-lost-answer-is-not-sent", file: "shared/whmcs/effect.go",
+			old: "return answer{}, true, cause(ctx, err)",
+			new: "return answer{}, false, cause(ctx, err)",
+			why: "there was no answer",
+			pkg: "shared/whmcs", tests: []string{"TestEveryFaultOfAnEffect"},
+		},
+		{
+			name: "whmcs-500-is-not-done", file: "shared/whmcs/errors.go",
+			old: "case a.refusedAtEntry(m), a.addRefused():",
+			new: "case a.refusedAtEntry(m), a.addRefused(), a.status/100 == 5:",
+			why: "a server that failed did nothing",
+			pkg: "shared/whmcs", tests: []string{"TestEveryDocumentedTextHasItsMeaning"},
+		},
+		{
+			name: "whmcs-any-text-is-a-refusal", file: "shared/whmcs/errors.go",
+			old: "case a.refusedAtEntry(m), a.addRefused():",
+			new: `case m.code != "":`,
+			why: "the text says what happened",
+			pkg: "shared/whmcs", tests: []string{"TestEveryDocumentedTextHasItsMeaning"},
+		},
+		{
+			name: "whmcs-module-text-is-a-refusal", file: "shared/whmcs/errors.go",
+			old: "case a.refusedAtEntry(m), a.status == 200 && m.code == fault.StateChanged:",
+			new: `case m.code != "":`,
+			why: "the text says what happened",
+			pkg: "shared/whmcs", tests: []string{"TestEveryDocumentedTextHasItsMeaning"},
+		},
+		{
+			name: "whmcs-success-without-id", file: "shared/whmcs/effect.go",
+			old: `	if created == "" {
+`,
+			new: `	if created == "" && !a.ok() {
+`,
+			why: "WHMCS said success",
+			pkg: "shared/whmcs", tests: []string{"TestEveryFaultOfAnEffect"},
+		},
+		{
+			name: "whmcs-more-fields-than-php-takes", file: "shared/whmcs/effect.go",
+			old: "if len(body) > maxInputVars {",
+			new: "if len(body) > 100*maxInputVars {",
+			why: "PHP takes what is sent",
+			pkg: "shared/whmcs", tests: []string{"TestAnOrderTooLargeForPHPIsNotSent"},
+		},
+		{
+			name: "whmcs-action-before-the-rest", file: "shared/whmcs/effect.go",
+			old: `	body := append(append(append(form{}, marked...), signed...), rest...)
+	body.set("action", action)
+`,
+			new: `	body := form{{"action", action}}
+	body = append(append(append(body, marked...), signed...), rest...)
+`,
+			why: "the action reads better in front",
+			pkg: "shared/whmcs", tests: []string{"TestAnEffectOnTheWire"},
+		},
+		{
+			name: "whmcs-follows-redirects", file: "shared/whmcs/client.go",
+			old: "return http.ErrUseLastResponse",
+			new: "return nil",
+			why: "a redirect leads to WHMCS",
+			pkg: "shared/whmcs", tests: []string{"TestEveryFaultOfARead"},
+		},
+	}
+}
