@@ -240,6 +240,18 @@ func faultTable(ctx context.Context, o options, say func(string, ...any)) (all [
 	return all, nil
 }
 
+// broken says in which cells this system did not bring every order to its end,
+// once.
+func broken(cells []cellResult) error {
+	var all []error
+	for _, c := range cells {
+		if c.Contestant == ours && (c.WHMCSOrders != c.Orders || c.Ended != c.Orders || c.Struck != c.Orders) {
+			all = append(all, fmt.Errorf("%s: %d WHMCS orders for %d, %d ended without a person, %d met the fault; see which above", c.Fault, c.WHMCSOrders, c.Orders, c.Ended, c.Struck))
+		}
+	}
+	return errors.Join(all...)
+}
+
 const rawCalls = "raw calls in Go"
 
 func (t *trier) names() []string {

@@ -3,8 +3,9 @@
 //
 // The rule it keeps: every figure is a ratio to a floor of the same kind that
 // was measured in the same run, one request of each in turn, and no ratio is
-// shown that is finer than the distance of a floor from itself. It must not
-// judge: it holds no figure against a limit.
+// shown that is finer than the distance of a floor from itself. It must not hold a
+// time against a limit; but an order of ours that is doubled, lost or left to a
+// person is an error.
 package main
 
 import (
@@ -74,7 +75,8 @@ func run(ctx context.Context, o options) (err error) {
 		if err != nil {
 			return err
 		}
-		return publish(o, faultReport{began.UTC().Format(time.DateOnly), machine(), int(time.Since(began).Seconds()), cells}, faultMarks())
+		err = publish(o, faultReport{began.UTC().Format(time.DateOnly), machine(), int(time.Since(began).Seconds()), cells}, faultMarks())
+		return errors.Join(err, broken(cells))
 	}
 	w, err := newWorld(ctx, o.template, o.work)
 	if err != nil {
