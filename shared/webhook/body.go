@@ -42,7 +42,7 @@ type body struct {
 func (v *Verifier) parseBody(raw []byte, needsOrder bool) (body, error) {
 	const orderID, timestamp, nonce, requestedBy, organizationID, accountID = 0, 1, 2, 3, 4, 5
 	members := [...]member{
-		orderID: {name: "orderId"}, timestamp: {name: "timestamp"}, nonce: {name: "nonce"},
+		orderID: {name: "orderId", required: true}, timestamp: {name: "timestamp", required: true}, nonce: {name: "nonce", required: true},
 		requestedBy: {name: "requestedBy"}, organizationID: {name: "organizationId"}, accountID: {name: "accountId"},
 	}
 	text := string(raw) // that the members are parts of
@@ -83,7 +83,7 @@ func (v *Verifier) parseBody(raw []byte, needsOrder bool) (body, error) {
 			continue
 		}
 		switch kind := dec.PeekKind(); {
-		case kind == 'n' && optional(name):
+		case kind == 'n' && !members[i].required:
 			// Apex writes the members that are not set as null.
 			if _, err := dec.ReadToken(); err != nil {
 				return body{}, syntaxError(dec, err)
@@ -103,8 +103,9 @@ func (v *Verifier) parseBody(raw []byte, needsOrder bool) (body, error) {
 	if _, err := dec.ReadToken(); !errors.Is(err, io.EOF) {
 		return body{}, errors.New("something follows the object")
 	}
+	members[orderID].required = needsOrder
 	for _, m := range members {
-		if !m.seen && !optional(m.name) && (needsOrder || m.name != "orderId") {
+		if m.required && !m.seen {
 			return body{}, fmt.Errorf("member %s is absent", m.name)
 		}
 	}
@@ -131,9 +132,10 @@ func (v *Verifier) parseBody(raw []byte, needsOrder bool) (body, error) {
 
 // member is one of the members that are read.
 type member struct {
-	name  string
-	value string
-	seen  bool
+	name     string
+	required bool // otherwise it may be absent; null is the same
+	seen     bool
+	value    string
 }
 
 // atName reports whether a name of the outer object comes next: the count of
@@ -159,11 +161,6 @@ func readString(dec *jsontext.Decoder, text string) (string, error) {
 	}
 	end := int(dec.InputOffset()) - 1
 	return text[end-len(v)+2 : end], nil
-}
-
-// optional reports whether a member may be absent; null is the same.
-func optional(name string) bool {
-	return name == "requestedBy" || name == "organizationId" || name == "accountId"
 }
 
 // recordID returns the 18-character form of a record id of one object.
