@@ -23,7 +23,7 @@ import (
 
 // The faults, each once in the life of an order, at its AddOrder.
 const (
-	faultNone       = ""
+	faultNone       = "none"
 	faultKillBefore = "killed before the effect"
 	faultKillAfter  = "killed after it"
 	faultLostReply  = "reply lost"
@@ -68,22 +68,13 @@ type cellResult struct {
 type gate struct {
 	next   http.Handler
 	fault  string
-	point  mark // the call at whose reply a worker is frozen
+	point  string // the kind of call at whose reply a worker is frozen
 	kill   func()
 	freeze func()
 
 	mu     sync.Mutex
-	seen   map[string]int
-	last   mark
-	before mark // the last call before AddOrder
 	struck bool
 	frozen chan struct{}
-}
-
-// mark is the nth call of a kind.
-type mark struct {
-	kind string
-	n    int
 }
 
 // ServeHTTP implements http.Handler.
@@ -123,32 +114,33 @@ func (g *gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_, _ = w.Write(reply.Body.Bytes()) // a frozen caller reads it when it wakes
 }
 
-const addOrder = "AddOrder"
+// Kinds of calls. A worker is frozen at the answer to the last one before its
+// AddOrder on which it waits: ours at the write that says that the effect may
+// leave, the others at Salesforce's.
+const (
+	callAdd   = "AddOrder"
+	callQuery = "query"
+	callStamp = "stamp"
+)
 
-// kindOf names a call: the operation of AWS, the action of WHMCS, or the path.
+// kindOf names the kind of a call; "" is any other.
 func kindOf(r *http.Request, body []byte) string {
-	if target := r.Header.Get("X-Amz-Target"); target != "" {
-		return target
+	if strings.HasPrefix(r.Header.Get("X-Amz-Target"), "DynamoDB_") {
+		return map[bool]string{true: callStamp}[bytes.Contains(body, []byte(`"`+order.PointAdding+`"`))]
 	}
-	if form, err := url.ParseQuery(string(body)); err == nil && form.Get("action") != "" {
-		return form.Get("action")
+	if form, err := url.ParseQuery(string(body)); err == nil && form.Get("action") == callAdd {
+		return callAdd
 	}
-	return r.URL.Path
+	return map[bool]string{true: callQuery}[strings.HasSuffix(r.URL.Path, "/query")]
 }
 
 // strikes says whether the fault comes at this call, the first of its place.
 func (g *gate) strikes(kind string) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.seen[kind]++
-	now := mark{kind, g.seen[kind]}
-	if kind == addOrder && g.before.n == 0 {
-		g.before = g.last
-	}
-	g.last = now
-	here := kind == addOrder
+	here := kind == callAdd
 	if g.fault == faultFrozen {
-		here = now == g.point
+		here = kind == g.point
 	}
 	if g.fault == faultNone || g.struck || !here {
 		return false
@@ -232,15 +224,11 @@ func faultTable(ctx context.Context, o options, say func(string, ...any)) (all [
 	}
 	for _, name := range t.names() {
 		say("faults: %s", name)
-		_, before, err := t.cell(ctx, name, faultNone, mark{}, 1)
-		if err != nil {
-			return nil, err
-		}
 		var wait sync.WaitGroup
 		cells, errs := make([]cellResult, len(faults())), make([]error, len(faults()))
 		for i, fault := range faults() {
 			wait.Go(func() {
-				cells[i], _, errs[i] = t.cell(ctx, name, fault, before, ordersPerCell)
+				cells[i], errs[i] = t.cell(ctx, name, fault)
 			})
 		}
 		wait.Wait()
@@ -273,56 +261,50 @@ func rivalsUnderFaults() []rival {
 	return append(all, once)
 }
 
-// cell is one contestant under one fault, in a world of its own; before is the
-// last call before AddOrder.
-func (t *trier) cell(ctx context.Context, name, fault string, point mark, orders int) (c cellResult, before mark, err error) {
+// cell is one contestant under one fault, in a world of its own.
+func (t *trier) cell(ctx context.Context, name, fault string) (c cellResult, err error) {
 	w, err := newWorld(t.o.template, filepath.Join(t.o.work, "faults", strings.NewReplacer(" ", "-", ",", "").Replace(name+fault)))
 	if err != nil {
-		return c, before, err
+		return c, err
 	}
 	defer w.close()
 	if t.o.rivals != "" && strings.HasPrefix(name, "NestJS") {
 		if w.redis, err = startRedis(); err != nil {
-			return c, before, err
+			return c, err
 		}
 	}
 	b := &bench{world: w, say: t.say}
 	var trials []*trial
-	for i := range orders + others(orders) {
+	for i := range ordersPerCell + others {
 		meets, after := fault, time.Duration(0)
-		if i >= orders {
-			meets, after = faultNone, time.Duration(i-orders+1)*otherEvery
+		if i >= ordersPerCell {
+			meets, after = faultNone, time.Duration(i-ordersPerCell+1)*otherEvery
 		}
-		one, err := t.trial(b, name, meets, point, i)
+		one, err := t.trial(b, name, meets, i)
 		if err != nil {
-			return c, before, err
+			return c, err
 		}
 		one.after = after
 		defer one.server.Close()
 		defer one.server.CloseClientConnections()
 		trials = append(trials, one)
 	}
-	c = cellResult{Contestant: name, Fault: fault, Orders: orders}
+	c = cellResult{Contestant: name, Fault: fault, Orders: ordersPerCell}
 	var wait sync.WaitGroup
 	ends := make([]end, len(trials))
 	for i, one := range trials {
 		wait.Go(func() {
 			time.Sleep(one.after)
 			t.boots <- struct{}{}
-			err := w.host.Warm(ctx, one.function)
+			_ = w.host.Warm(ctx, one.function) // one that does not start in time is started by its first delivery
 			<-t.boots
-			if err != nil {
-				t.say("%s does not start: %v", one.function, err)
-				return
-			}
 			ends[i] = one.run(ctx, func() { signalAll(w.host.Pids(one.function), syscall.SIGCONT) })
 		})
 	}
 	wait.Wait()
 	counted := map[string]bool{}
-	for i, one := range trials[:orders] {
+	for i, one := range trials[:ordersPerCell] {
 		counted[one.id.String()] = true
-		before = one.gate.before
 		if one.gate.struck {
 			c.Struck++
 		}
@@ -330,22 +312,24 @@ func (t *trier) cell(ctx context.Context, name, fault string, point mark, orders
 			c.Ended++
 			continue
 		}
-		t.say("%s, %s: order %s did not end without a person: %s; its log ends:\n%s", name, fault, one.id, one.last, w.logs.tail(one.function))
+		if name == ours {
+			t.say("%s: order %s did not end without a person: %s; its log ends:\n%s", fault, one.id, one.last, w.logs.tail(one.function))
+		}
 	}
 	for _, o := range w.whmcs.Orders() {
 		if o.Live() && counted[o.Salesforce] {
 			c.WHMCSOrders++
 		}
 	}
-	return c, before, ctx.Err()
+	return c, ctx.Err()
 }
 
-// otherEvery is how far apart the orders of a cell come that meet no fault: an
-// installation has some.
-const otherEvery = 4 * time.Second
-
-// others is how many orders besides meet no fault.
-func others(orders int) int { return orders / 2 }
+// An installation has orders that meet no fault: so many in a cell, this far
+// apart.
+const (
+	others     = 5
+	otherEvery = 4 * time.Second
+)
 
 func signalAll(pids []int, s syscall.Signal) {
 	for _, pid := range pids {
@@ -354,13 +338,13 @@ func signalAll(pids []int, s syscall.Signal) {
 }
 
 // trial makes a function of its own for one order, behind a gate of its own.
-func (t *trier) trial(b *bench, name, fault string, point mark, i int) (*trial, error) {
+func (t *trier) trial(b *bench, name, fault string, i int) (*trial, error) {
 	id, err := b.nextOrder()
 	if err != nil {
 		return nil, err
 	}
 	one := &trial{id: id, function: fmt.Sprintf("trial-%d", i)}
-	one.gate = &gate{next: b.services(), fault: fault, point: point, seen: map[string]int{}, frozen: make(chan struct{})}
+	one.gate = &gate{next: b.services(), fault: fault, point: callQuery, frozen: make(chan struct{})}
 	one.gate.kill = func() { _, _ = b.host.Kill(one.function) } // it is known
 	one.gate.freeze = func() { signalAll(b.host.Pids(one.function), syscall.SIGSTOP) }
 	one.server = httptest.NewServer(one.gate)
@@ -403,6 +387,7 @@ func (t *trier) program(b *bench, name string, one *trial) (program, error) {
 // ourProgram records the callout by fulfill, which meets no fault, and lets hints
 // come to provision.
 func (t *trier) ourProgram(b *bench, one *trial) (program, error) {
+	one.gate.point = callStamp
 	table, err := store.New(dynamodb.NewFromConfig(b.config()), b.model.Tables[0].Name)
 	if err != nil {
 		return program{}, fmt.Errorf("open table: %w", err)

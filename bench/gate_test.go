@@ -32,11 +32,11 @@ func TestAGateStrikesOnceAtAddOrder(t *testing.T) {
 			served, killed := 0, 0
 			g := &gate{
 				next:  http.HandlerFunc(func(http.ResponseWriter, *http.Request) { served++ }),
-				fault: fault, kill: func() { killed++ }, seen: map[string]int{}, frozen: make(chan struct{}),
+				fault: fault, kill: func() { killed++ }, frozen: make(chan struct{}),
 			}
 			s := httptest.NewServer(g)
 			defer s.Close()
-			if !send(t, s, "GetOrders") || send(t, s, addOrder) || !send(t, s, addOrder) {
+			if !send(t, s, "GetOrders") || send(t, s, callAdd) || !send(t, s, callAdd) {
 				t.Error("want the read answered, the first AddOrder not, the second one answered")
 			}
 			if served != want.served || killed != want.killed {
@@ -46,23 +46,30 @@ func TestAGateStrikesOnceAtAddOrder(t *testing.T) {
 	}
 }
 
-func TestAWorkerIsFrozenAtTheReplyBeforeItsAddOrder(t *testing.T) {
-	learn := &gate{next: http.NotFoundHandler(), seen: map[string]int{}, frozen: make(chan struct{})}
-	for _, kind := range []string{"GetOrders", "GetClientsDetails", "GetOrders", addOrder, "GetOrders"} {
-		learn.strikes(kind)
+func TestAWorkerIsFrozenAtTheAnswerBeforeItsAddOrder(t *testing.T) {
+	stamp := func(point string) string { return `{"Item":{"point":{"S":"` + point + `"}}}` }
+	for _, c := range []struct {
+		target, path, body, want string
+	}{
+		{"DynamoDB_20120810.PutItem", "/", stamp("adding"), callStamp},
+		{"DynamoDB_20120810.PutItem", "/", stamp("none"), ""},
+		{"", "/services/data/v67.0/query", "", callQuery},
+		{"", "/services/oauth2/token", "grant_type=client_credentials", ""},
+		{"", "/includes/api.php", "action=AddOrder", callAdd},
+		{"", "/includes/api.php", "action=AcceptOrder", ""},
+	} {
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, c.path, nil)
+		r.Header.Set("X-Amz-Target", c.target)
+		if got := kindOf(r, []byte(c.body)); got != c.want {
+			t.Errorf("%s %s %s is of kind %q, want %q", c.target, c.path, c.body, got, c.want)
+		}
 	}
-	if want := (mark{"GetOrders", 2}); learn.before != want {
-		t.Fatalf("the call before AddOrder is %v, want %v", learn.before, want)
-	}
-	frozen := false
-	g := &gate{next: http.NotFoundHandler(), fault: faultFrozen, point: learn.before, freeze: func() { frozen = true }, seen: map[string]int{}, frozen: make(chan struct{})}
-	s := httptest.NewServer(g)
-	defer s.Close()
-	if !send(t, s, "GetOrders") || frozen {
-		t.Error("the first read is answered and freezes nothing")
-	}
-	if !send(t, s, "GetOrders") || !frozen {
-		t.Error("the second read is answered after the worker was frozen")
+	stopped := false
+	g := &gate{next: http.NotFoundHandler(), fault: faultFrozen, point: callQuery, freeze: func() { stopped = true }, frozen: make(chan struct{})}
+	w := httptest.NewRecorder()
+	g.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/services/data/v67.0/query", nil))
+	if !stopped || w.Code != http.StatusNotFound {
+		t.Errorf("stopped: %v, answered %d; want the answer to come after the stop", stopped, w.Code)
 	}
 	select {
 	case <-g.frozen:

@@ -12,6 +12,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"net/http/httptest"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -37,9 +38,16 @@ func main() {
 	flag.StringVar(&o.json, "json", "build/bench.json", "where the figures go")
 	flag.StringVar(&o.docs, "docs", "", "a Markdown file whose part between the marks is replaced")
 	flag.StringVar(&o.only, "only", "", "only this kind: callout, order or status")
+	root := flag.Bool("root-certificate", false, "print the root certificate of what stands for AWS, for those who build with it, and end")
 	flag.BoolVar(&o.faults, "faults", false, "only the table of faults")
 	flag.BoolVar(&o.quick, "quick", false, "fewer rounds: ratios of cold starts are rough then")
 	flag.Parse()
+	if *root {
+		s := httptest.NewTLSServer(nil)
+		defer s.Close()
+		fmt.Printf("%s", rootOf(s))
+		return
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 	if err := run(ctx, o); err != nil {

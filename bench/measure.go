@@ -163,6 +163,9 @@ func (b *bench) prepared(ctx context.Context, c contestant) (order.ID, error) {
 }
 
 func (b *bench) costs(ctx context.Context, c contestant, id order.ID) (cost, error) {
+	if err := b.settle(c); err != nil {
+		return cost{}, err
+	}
 	b.db.ResetConsumed()
 	whmcs, salesforce := len(b.whmcs.Journal()), len(b.salesforce.Journal())
 	b.logs.take(c.functions())

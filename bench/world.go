@@ -6,6 +6,7 @@ import (
 	"encoding/pem"
 	"fmt"
 	"io"
+	"log"
 	"maps"
 	"net/http"
 	"net/http/httptest"
@@ -64,7 +65,9 @@ func newWorld(template, dir string) (_ *world, err error) {
 	w.whmcs = whmcstest.New(whmcstest.Options{
 		Identifier: "bench-identifier", Secret: "bench-secret", Fail: func(string, ...any) {}, // rivals make doubles: they are counted in the books
 	})
-	w.aws = httptest.NewTLSServer(w.services())
+	w.aws = httptest.NewUnstartedServer(w.services())
+	w.aws.Config.ErrorLog = log.New(io.Discard, "", 0) // a client that is killed breaks its handshake off
+	w.aws.StartTLS()
 	w.vendors = httptest.NewServer(w.calls.of(w.services()))
 	defer func() {
 		if err != nil {
@@ -125,7 +128,7 @@ func (w *world) writeRoots(name string, from ...string) error {
 	if err := os.MkdirAll(w.roots, 0o750); err != nil {
 		return fmt.Errorf("make folder of roots: %w", err)
 	}
-	bundle := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: w.aws.Certificate().Raw})
+	bundle := rootOf(w.aws)
 	for _, path := range from {
 		if b, err := os.ReadFile(path); err == nil {
 			bundle = append(b, bundle...)
@@ -136,6 +139,12 @@ func (w *world) writeRoots(name string, from ...string) error {
 		return fmt.Errorf("write roots: %w", err)
 	}
 	return nil
+}
+
+// rootOf is the root by which a server's certificate is trusted. It is the same
+// for every server of httptest.
+func rootOf(s *httptest.Server) []byte {
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw})
 }
 
 // config points an SDK of this process at the world, without TLS: it is not
