@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"fmt"
 	"net/http"
 	"regexp"
 	"slices"
@@ -87,9 +88,9 @@ func accessLine(format string, a apigateway.Answer) []byte {
 	return []byte(contextVariable.ReplaceAllStringFunc(format, func(name string) string { return cmp.Or(known[name], "-") }))
 }
 
-// streamSecond is how exact the times of a stream's records are: an age that is
+// streamExact is how exact the times of a stream's records are: an age that is
 // taken from them is up to this too high.
-const streamSecond = time.Second
+const streamExact = time.Second
 
 // measureAge writes the age of what a function reads from a stream, after each
 // try; while a batch is tried again and again, each minute too (measureStuck): the
@@ -112,13 +113,15 @@ func (s *system) measureAge(function string, deliver eventsource.Deliver) events
 }
 
 func (s *system) measureIterator(function string, created time.Time) {
-	age := max(time.Since(created)-streamSecond, 0)
+	age := max(time.Since(created)-streamExact, 0)
 	s.measure("AWS/Lambda", "IteratorAge", "FunctionName", function, float64(age.Milliseconds()))
 }
 
 func (s *system) measureStuck() {
 	s.stuck.Range(func(function, created any) bool {
-		s.measureIterator(function.(string), created.(time.Time)) //nolint:forcetypeassert // what measureAge stores
+		if at, ok := created.(time.Time); ok {
+			s.measureIterator(fmt.Sprint(function), at)
+		}
 		return true
 	})
 }

@@ -15,9 +15,9 @@ import (
 // The calm: orders on a system on which nothing is wrong.
 const (
 	calmScene = "calm"
-	// calmMinute is longer than that of the causes: what a busy machine makes late
+	// calmPace is longer than that of the causes: what a busy machine makes late
 	// by a second is late by so much more for the alarms.
-	calmMinute = 5 * time.Second
+	calmPace = 5 * time.Second
 	// calmClicks is how many orders are under way at a time.
 	calmClicks  = 16
 	calmWorkers = "16"
@@ -27,7 +27,7 @@ const (
 
 // calm carries orders through a system and fails if an alarm fires at any time.
 func (s *stage) calm(ctx context.Context) (err error) {
-	sys, err := s.start(scene{name: calmScene, minute: calmMinute, env: map[string]string{"PROVISION_CONCURRENCY": calmWorkers, "CALLOUT_RATE_LIMIT": "10000", "CALLOUT_BURST_LIMIT": "5000"}})
+	sys, err := s.start(ctx, scene{name: calmScene, minute: calmPace, env: map[string]string{"PROVISION_CONCURRENCY": calmWorkers, "CALLOUT_RATE_LIMIT": "10000", "CALLOUT_BURST_LIMIT": "5000"}})
 	if err != nil {
 		return err
 	}
@@ -43,7 +43,7 @@ func (s *stage) calm(ctx context.Context) (err error) {
 	}
 	took := time.Since(began)
 	// What the last orders have caused is in every period of the shorter alarms.
-	until := time.Now().Add(20 * calmMinute)
+	until := time.Now().Add(20 * calmPace)
 	if err := sys.until(watched, stepLimit, "the alarms have seen the last orders", func() (bool, error) { return time.Now().After(until), nil }); err != nil {
 		return firstOf(context.Cause(watched), err)
 	}
@@ -78,10 +78,10 @@ func (s *system) sees(ctx context.Context) error {
 		}
 		return false, nil
 	})
-	if ctx.Err() != nil {
-		return nil
+	if ctx.Err() == nil {
+		return err
 	}
-	return err
+	return nil
 }
 
 // carry clicks orders and waits for the end of each.

@@ -16,25 +16,25 @@ import (
 // How long a minute of the alarms takes: short enough that an hour of them is
 // bearable, long enough that a tick, which comes once a minute, keeps up.
 const (
-	halfSecond  = 500 * time.Millisecond
-	thirdSecond = 300 * time.Millisecond
+	short    = 500 * time.Millisecond
+	shortest = 300 * time.Millisecond
 )
 
 // scenes are all causes, on as many systems as they need in order not to disturb
 // each other.
 func scenes() []scene {
 	return []scene{
-		{name: "clock", minute: halfSecond, causes: clockCauses()},
-		{name: "pause", minute: halfSecond, causes: pauseCauses()},
-		{name: "whmcs", minute: halfSecond, causes: whmcsCauses()},
-		{name: "salesforce", minute: halfSecond, causes: salesforceCauses()},
-		{name: "rows", minute: halfSecond, causes: rowCauses()},
-		{name: "review", minute: halfSecond, env: map[string]string{"WHMCS_RESEND": "ask"}, causes: reviewCauses()},
-		{name: "door", minute: halfSecond, hook: true, env: map[string]string{"PORTAL_RATE_LIMIT": "2", "PORTAL_BURST_LIMIT": "2"}, causes: doorCauses()},
-		{name: "functions", minute: halfSecond, causes: functionCauses()},
-		{name: "queues", minute: halfSecond, env: map[string]string{"WHMCS_READ_TIMEOUT": "30", "PROVISION_LEASE": "40"}, causes: queueCauses()},
-		{name: "durations", minute: halfSecond, template: tenth, causes: durationCauses()},
-		{name: "objectives", minute: thirdSecond, causes: objectiveCauses()},
+		{name: "clock", minute: short, causes: clockCauses()},
+		{name: "pause", minute: short, causes: pauseCauses()},
+		{name: "whmcs", minute: short, causes: whmcsCauses()},
+		{name: "salesforce", minute: short, causes: salesforceCauses()},
+		{name: "rows", minute: short, causes: rowCauses()},
+		{name: "review", minute: short, env: map[string]string{"WHMCS_RESEND": "ask"}, causes: reviewCauses()},
+		{name: "door", minute: short, hook: true, env: map[string]string{"PORTAL_RATE_LIMIT": "2", "PORTAL_BURST_LIMIT": "2"}, causes: doorCauses()},
+		{name: "functions", minute: short, causes: functionCauses()},
+		{name: "queues", minute: short, env: map[string]string{"WHMCS_READ_TIMEOUT": "30", "PROVISION_LEASE": "40"}, causes: queueCauses()},
+		{name: "durations", minute: short, template: tenth, causes: durationCauses()},
+		{name: "objectives", minute: shortest, causes: objectiveCauses()},
 	}
 }
 
@@ -154,8 +154,6 @@ func reviewCauses() []cause {
 		review(fault.WHMCSOrderCancelled, "adding", "the order is cancelled in WHMCS while its answer is lost",
 			all(lost("AddOrder", "commit-then-drop"), isAt("adding"), edit(map[string]any{"status": "Cancelled"})), nil, "orderctl resolve ID --none"),
 		review(fault.WHMCSOrderMismatch, "adding", "PHP dies after the first service", lost("AddOrder", "half-added"), edit(map[string]any{"status": "Cancelled"}), "orderctl resolve ID --none"),
-		review(fault.StoppedInWHMCS, "adding", "an operator stops an order that may be in WHMCS",
-			all(lost("AddOrder", "marker-lost"), failsWith(fault.WHMCSOrderAmbiguous), stop), all(known(), mark), "orderctl retry"),
 		{
 			what: "the WHMCS order of a provisioned order is cancelled", alarms: []string{"BooksDiffer"},
 			begin: all(clickNew, isProvisioned(), edit(map[string]any{"status": "Cancelled"}), local("tick", map[string]string{"schedule": "AuditSchedule"})),
@@ -169,10 +167,6 @@ func notes(kept bool) action {
 	return func(ctx context.Context, s *system) error {
 		return s.ask(ctx, http.MethodPost, s.WHMCS+"/_sim/switches", map[string]bool{"notesOff": !kept}, nil)
 	}
-}
-
-func stop(ctx context.Context, s *system) error {
-	return s.follow(ctx, "orderctl resolve ID --stop --by YOU --why TEXT", map[string]string{"ID": s.order.id, "YOU": "drill", "TEXT": "drill"}, false)
 }
 
 // audit runs the audit again, as the runbook says after a correction.

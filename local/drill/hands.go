@@ -308,8 +308,8 @@ type hook struct {
 	posted  []string // names of alarms
 }
 
-func listen() (*hook, error) {
-	l, err := new(net.ListenConfig).Listen(context.Background(), "tcp", "127.0.0.1:0")
+func listen(ctx context.Context) (*hook, error) {
+	l, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, fmt.Errorf("listen for alarms: %w", err)
 	}

@@ -155,7 +155,7 @@ type scene struct {
 
 // play starts the system of a scene, plants its causes and ends it.
 func (s *stage) play(ctx context.Context, sc scene) (err error) {
-	sys, err := s.start(sc)
+	sys, err := s.start(ctx, sc)
 	if err != nil {
 		return err
 	}
@@ -169,7 +169,7 @@ func (s *stage) play(ctx context.Context, sc scene) (err error) {
 	return nil
 }
 
-func (s *stage) start(sc scene) (*system, error) {
+func (s *stage) start(ctx context.Context, sc scene) (*system, error) {
 	env := map[string]string{"DEMO": "1"}
 	for k, v := range sc.env {
 		env[k] = v
@@ -190,7 +190,7 @@ func (s *stage) start(sc scene) (*system, error) {
 	}
 	if sc.hook {
 		var err error
-		if sys.hook, err = listen(); err != nil {
+		if sys.hook, err = listen(ctx); err != nil {
 			return nil, err
 		}
 		env["SECURITY_ALERT_WEBHOOK"] = sys.hook.url
