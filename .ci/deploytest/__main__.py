@@ -171,10 +171,9 @@ class People:
 
     def whole(self):
         stack, order = self.stack, self.journey.order
-        for command in (["list"], ["status", "--json"], ["show", order], ["timeline", order], ["restore-check"]):
+        for command in (["list"], ["status"], ["show", order], ["timeline", order], ["restore-check"]):
             # An order is open, and the table was not restored: both are told by the code.
-            if "alarms_unread" in self.journey.command(*command, key=self.reader, codes=(0, 1, NOT_FINISHED)):
-                raise Wrong("status cannot read the alarms")
+            self.journey.command(*command, key=self.reader, codes=(0, 1, NOT_FINISHED))
         self.journey.command("pause", "--by", "reader", "--why", "may not", key=self.reader, codes=(1,), denied=True)
         for command in (["pause", "--by", "ann", "--why", "try"], ["resume", "--by", "ann"], ["check", order], ["push", order, "--by", "ann"]):
             self.journey.command(*command, key=self.operator)

@@ -117,17 +117,7 @@ def stack_by_name(template):
     return changed
 
 
-def alarms_anywhere(template):
-    """ministack asks for cloudwatch:DescribeAlarms on no alarm, where AWS asks for it on all of them."""
-    changed = []
-    for name, statement in statements(template):
-        if statement["Action"] == "cloudwatch:DescribeAlarms":
-            statement["Resource"] = "*"
-            changed.append(name)
-    return changed
-
-
-PATCHES = [without_metric_math, without_unknown_types, without_code_deploy, whole_concurrency, batches_by_name, streams_anywhere, groups_without_streams, stack_by_name, alarms_anywhere]
+PATCHES = [without_metric_math, without_unknown_types, without_code_deploy, whole_concurrency, batches_by_name, streams_anywhere, groups_without_streams, stack_by_name]
 
 
 def patched(template):
