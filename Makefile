@@ -203,7 +203,7 @@ rivals: $(BUILD)/bench/bin $(if $(QUICK),,$(TOOLS)/rivals/installed) ## kill, cu
 	@$(BENCH) -json $(BUILD)/rivals.json -faults
 
 .PHONY: bench-gateway
-bench-gateway: build ## measure a callout, an order and a stranger's questions through the local gateway
+bench-gateway: build ## what an order takes of time, units, calls, log; whether time tells foreign from unknown (a minute)
 	@go run ./bench/gateway -bin $(BUILD)/bin -template template.yaml
 
 .PHONY: model

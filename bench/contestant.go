@@ -31,6 +31,7 @@ type contestant struct {
 	steps []step
 	floor bool // what the others of its kind are compared with
 	twin  bool // the floor once more: its distance from the floor is the spread
+	rival bool
 	once  bool // there is no second one of the same order
 }
 

@@ -240,6 +240,18 @@ func faultTable(ctx context.Context, o options, say func(string, ...any)) (all [
 	return all, nil
 }
 
+// broken says in which cells this system did not bring every order to its end,
+// once.
+func broken(cells []cellResult) error {
+	var all []error
+	for _, c := range cells {
+		if c.Contestant == ours && (c.WHMCSOrders != c.Orders || c.Ended != c.Orders || c.Struck != c.Orders) {
+			all = append(all, fmt.Errorf("%s: %d WHMCS orders for %d, %d ended without a person, %d met the fault; see which above", c.Fault, c.WHMCSOrders, c.Orders, c.Ended, c.Struck))
+		}
+	}
+	return errors.Join(all...)
+}
+
 const rawCalls = "raw calls in Go"
 
 func (t *trier) names() []string {
@@ -263,7 +275,7 @@ func rivalsUnderFaults() []rival {
 
 // cell is one contestant under one fault, in a world of its own.
 func (t *trier) cell(ctx context.Context, name, fault string) (c cellResult, err error) {
-	w, err := newWorld(t.o.template, filepath.Join(t.o.work, "faults", strings.NewReplacer(" ", "-", ",", "").Replace(name+fault)))
+	w, err := newWorld(ctx, t.o.template, filepath.Join(t.o.work, "faults", strings.NewReplacer(" ", "-", ",", "").Replace(name+fault)))
 	if err != nil {
 		return c, err
 	}
@@ -280,7 +292,7 @@ func (t *trier) cell(ctx context.Context, name, fault string) (c cellResult, err
 		if i >= ordersPerCell {
 			meets, after = faultNone, time.Duration(i-ordersPerCell+1)*otherEvery
 		}
-		one, err := t.trial(b, name, meets, i)
+		one, err := t.trial(ctx, b, name, meets, i)
 		if err != nil {
 			return c, err
 		}
@@ -338,7 +350,7 @@ func signalAll(pids []int, s syscall.Signal) {
 }
 
 // trial makes a function of its own for one order, behind a gate of its own.
-func (t *trier) trial(b *bench, name, fault string, i int) (*trial, error) {
+func (t *trier) trial(ctx context.Context, b *bench, name, fault string, i int) (*trial, error) {
 	id, err := b.nextOrder()
 	if err != nil {
 		return nil, err
@@ -348,7 +360,7 @@ func (t *trier) trial(b *bench, name, fault string, i int) (*trial, error) {
 	one.gate.kill = func() { _, _ = b.host.Kill(one.function) } // it is known
 	one.gate.freeze = func() { signalAll(b.host.Pids(one.function), syscall.SIGSTOP) }
 	one.server = httptest.NewServer(one.gate)
-	p, err := t.program(b, name, one)
+	p, err := t.program(ctx, b, name, one)
 	if err != nil {
 		return nil, err
 	}
@@ -363,10 +375,10 @@ func (t *trier) trial(b *bench, name, fault string, i int) (*trial, error) {
 
 // program returns what a contestant runs, and says how an order is delivered to
 // it.
-func (t *trier) program(b *bench, name string, one *trial) (program, error) {
+func (t *trier) program(ctx context.Context, b *bench, name string, one *trial) (program, error) {
 	switch name {
 	case ours:
-		return t.ourProgram(b, one)
+		return t.ourProgram(ctx, b, one)
 	case rawCalls:
 		one.deliver = t.click(b)
 		return b.floorProgram(t.o.bin, "", "order"), nil
@@ -386,7 +398,7 @@ func (t *trier) program(b *bench, name string, one *trial) (program, error) {
 
 // ourProgram records the callout by fulfill, which meets no fault, and lets hints
 // come to provision.
-func (t *trier) ourProgram(b *bench, one *trial) (program, error) {
+func (t *trier) ourProgram(ctx context.Context, b *bench, one *trial) (program, error) {
 	one.gate.point = callStamp
 	table, err := store.New(dynamodb.NewFromConfig(b.config()), b.model.Tables[0].Name)
 	if err != nil {
@@ -400,7 +412,7 @@ func (t *trier) ourProgram(b *bench, one *trial) (program, error) {
 	if err := b.add(recorder, nil); err != nil {
 		return program{}, err
 	}
-	if _, err := b.invoke(context.Background(), contestant{name: ours, steps: []step{{recorder.name, t.events.clicked, succeeded}}}, one.id, same); err != nil {
+	if _, err := b.invoke(ctx, contestant{name: ours, steps: []step{{recorder.name, t.events.clicked, succeeded}}}, one.id, same); err != nil {
 		return program{}, err
 	}
 	one.deliver = func(ctx context.Context, one *trial) end {

@@ -52,7 +52,7 @@ func (r *redis) commands() (int, error) {
 	if err != nil {
 		return 0, fmt.Errorf("ask redis: %w", err)
 	}
-	defer conn.Close()
+	defer func() { _ = conn.Close() }() // it was only asked
 	if err := conn.SetDeadline(time.Now().Add(time.Second)); err != nil {
 		return 0, fmt.Errorf("ask redis: %w", err)
 	}

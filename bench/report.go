@@ -23,6 +23,7 @@ type report struct {
 	SlicedStarts int       `json:"slicedStarts"`
 	Results      []*result `json:"results"`
 	Backlog      backlog   `json:"backlog"`
+	VerifyAllocs float64   `json:"verifyAllocations"`
 }
 
 // machine names the class of this machine.
@@ -157,7 +158,7 @@ func (r report) markdown(w io.Writer) {
 	if r.Quick {
 		quick = "; a quick run, cold starts are rough"
 	}
-	fmt.Fprintf(w, "Measured %s in %d s on %s: %d warm requests, %d cold starts, %d under a seventh of a processor, of each in turn%s.\n\n", r.Date, r.Seconds, r.Machine, r.Rounds, r.Starts, r.SlicedStarts, quick)
+	fmt.Fprintf(w, "Measured %s in %d s on %s: %d warm requests, %d cold starts, %d under a seventh of a processor (%d of a rival), of each in turn%s.\n\n", r.Date, r.Seconds, r.Machine, r.Rounds, r.Starts, r.SlicedStarts, min(r.SlicedStarts, rivalStarts), quick)
 	r.spreadTable(w)
 	for _, k := range r.kinds() {
 		fmt.Fprintf(w, "### %s\n\n", map[string]string{
@@ -260,7 +261,7 @@ func (r report) details(w io.Writer) {
 		}
 		fmt.Fprintln(w)
 	}
-	fmt.Fprintf(w, "- statuspush, a backlog of %d changes: %d calls of Salesforce, %.0f changes a call, %.0f changes a second.\n", r.Backlog.Changes, r.Backlog.SalesforceCalls, r.Backlog.PerCall, r.Backlog.PerSecond)
+	fmt.Fprintf(w, "- statuspush, a backlog of %d changes: %d calls of Salesforce, %.0f changes a call, %.0f changes a second.\n- The check of a callout: %.0f allocations.\n", r.Backlog.Changes, r.Backlog.SalesforceCalls, r.Backlog.PerCall, r.Backlog.PerSecond, r.VerifyAllocs)
 }
 
 // faultReport is the table of faults.
@@ -316,7 +317,7 @@ func publish(o options, figures interface{ markdown(io.Writer) }, m marks) error
 	}
 	var text strings.Builder
 	figures.markdown(&text)
-	fmt.Print(text.String())
+	fmt.Fprint(o.out, text.String())
 	if o.docs == "" {
 		return nil
 	}
@@ -329,7 +330,7 @@ func publish(o options, figures interface{ markdown(io.Writer) }, m marks) error
 	if !ok || !ended {
 		return fmt.Errorf("%s lacks the lines %s and %s", o.docs, m.begin, m.end)
 	}
-	if err := os.WriteFile(o.docs, []byte(before+m.begin+"\n"+text.String()+"\n"+m.end+after), 0o600); err != nil {
+	if err := os.WriteFile(o.docs, []byte(before+m.begin+"\n"+text.String()+"\n"+m.end+after), 0o600); err != nil { //nolint:gosec // the page that the operator names
 		return fmt.Errorf("write page: %w", err)
 	}
 	return nil

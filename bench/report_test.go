@@ -48,3 +48,24 @@ func TestTheTableOfFaultsSaysWhoDidNotMeetOne(t *testing.T) {
 		t.Errorf("got\n%s\nwant a line %s", text.String(), want)
 	}
 }
+
+func TestADoubledOrLostOrderOfOursIsAnError(t *testing.T) {
+	whole := cellResult{Contestant: ours, Fault: faultKillAfter, Orders: 10, Struck: 10, WHMCSOrders: 10, Ended: 10}
+	rival := whole
+	rival.Contestant, rival.WHMCSOrders = "a rival", 20
+	if err := broken([]cellResult{whole, rival}); err != nil {
+		t.Errorf("a table without a fault of ours: %v", err)
+	}
+	for name, change := range map[string]func(*cellResult){
+		"doubled":            func(c *cellResult) { c.WHMCSOrders++ },
+		"lost":               func(c *cellResult) { c.WHMCSOrders-- },
+		"left to a person":   func(c *cellResult) { c.Ended-- },
+		"not met by a fault": func(c *cellResult) { c.Struck-- },
+	} {
+		c := whole
+		change(&c)
+		if broken([]cellResult{whole, c}) == nil {
+			t.Errorf("an order that was %s is no error", name)
+		}
+	}
+}

@@ -59,7 +59,7 @@ type world struct {
 }
 
 // newWorld starts everything; dir keeps what is made for the run.
-func newWorld(template, dir string) (_ *world, err error) {
+func newWorld(ctx context.Context, template, dir string) (_ *world, err error) {
 	w := &world{logs: &logMeter{}, durable: newDurable(), db: dynamodb.New(dynamodb.Options{Region: region, Account: account}), secrets: secretsmanager.New(nil), queues: sqs.New()}
 	w.host = lambda.New(region, w.logs)
 	w.whmcs = whmcstest.New(whmcstest.Options{
@@ -99,7 +99,7 @@ func newWorld(template, dir string) (_ *world, err error) {
 		}
 	}
 	for _, t := range append(slices.Clone(w.model.Tables), plainTables()...) {
-		if err := tables.Create(context.Background(), w.config(), t); err != nil {
+		if err := tables.Create(ctx, w.config(), t); err != nil {
 			return nil, fmt.Errorf("create tables: %w", err)
 		}
 	}
@@ -135,7 +135,7 @@ func (w *world) writeRoots(name string, from ...string) error {
 			break
 		}
 	}
-	if err := os.WriteFile(filepath.Join(w.roots, name), bundle, 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(w.roots, name), bundle, 0o600); err != nil { //nolint:gosec // the folder is the operator's own
 		return fmt.Errorf("write roots: %w", err)
 	}
 	return nil

@@ -163,9 +163,8 @@ func TestTheContractListsEveryMemberOfACallout(t *testing.T) {
 	}
 }
 
-// membersRead returns the members that shared/webhook reads of a body, from the
-// map of names to fields in parseBody, and those that it requires, from the list
-// of names there; both sorted.
+// membersRead returns the members that shared/webhook reads of a body, and those
+// that it requires, from the list of members in parseBody; both sorted.
 func membersRead(t *testing.T) (read, required []string) {
 	t.Helper()
 	file, err := parser.ParseFile(token.NewFileSet(), "../shared/webhook/body.go", nil, 0)
@@ -188,15 +187,25 @@ func membersRead(t *testing.T) (read, required []string) {
 		if !ok {
 			return true
 		}
+		name, must := "", false
 		for _, e := range lit.Elts {
-			switch lit.Type.(type) {
-			case *ast.MapType:
-				if pair, ok := e.(*ast.KeyValueExpr); ok {
-					read = append(read, text(pair.Key))
-				}
-			case *ast.ArrayType:
-				required = append(required, text(e))
+			pair, ok := e.(*ast.KeyValueExpr)
+			if !ok {
+				continue
 			}
+			switch key, _ := pair.Key.(*ast.Ident); {
+			case key == nil:
+			case key.Name == "name":
+				name = text(pair.Value)
+			case key.Name == "required":
+				must = true
+			}
+		}
+		if name != "" {
+			read = append(read, name)
+		}
+		if name != "" && must {
+			required = append(required, name)
 		}
 		return true
 	})

@@ -83,8 +83,7 @@ func (f *floor) claim(ctx context.Context, e event) (answer, error) {
 	}
 	mac := hmac.New(sha256.New, []byte(secret))
 	mac.Write([]byte(e.Body))
-	sent, err := hex.DecodeString(e.Headers["x-sf-signature"])
-	if err != nil || !hmac.Equal(sent, mac.Sum(nil)) {
+	if !hmac.Equal([]byte(e.Headers["x-sf-signature"]), []byte(hex.EncodeToString(mac.Sum(nil)))) {
 		return answer{StatusCode: http.StatusUnauthorized}, nil
 	}
 	_, err = f.db.PutItem(ctx, &dynamodb.PutItemInput{

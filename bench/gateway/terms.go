@@ -90,7 +90,7 @@ func (b *bench) shown(orders int) error {
 			return nil
 		}
 	}
-	return errors.New("Salesforce did not show every order in a minute")
+	return errors.New("not every order was shown in Salesforce within a minute")
 }
 
 // functionLines counts what the functions wrote: with SCREEN=json each line has

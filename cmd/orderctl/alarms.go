@@ -61,7 +61,7 @@ func alarmReader(client *cloudwatch.Client) func(context.Context, string) ([]ala
 }
 
 // countAlarms adds the alarms that fire. Alarms that cannot be read are no reason
-// to show nothing: the page says so.
+// to show nothing: the page says so, and the command fails after it.
 func (a *app) countAlarms(ctx context.Context, o *overview) error {
 	stack, err := a.optional(ctx, "STACK_NAME")
 	if err != nil {
@@ -76,7 +76,8 @@ func (a *app) countAlarms(ctx context.Context, o *overview) error {
 		return err
 	}
 	if o.Alarms, err = c.alarms(ctx, stack); err != nil {
-		o.AlarmsUnread = oneLine(fault.TextOf(awsFault(err)) + " (" + err.Error() + ")")
+		o.alarmsError = awsFault(err)
+		o.AlarmsUnread = string(fault.CodeOf(o.alarmsError)) + ": " + fault.TextOf(o.alarmsError)
 		return nil
 	}
 	for _, alarm := range o.Alarms {

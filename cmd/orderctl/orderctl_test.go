@@ -1078,8 +1078,7 @@ func TestStatusSaysWhetherAPersonIsNeeded(t *testing.T) {
 		"a side that is away for a while": func(w *world) {
 			w.table.control = order.Control{Side: order.SideWHMCS, Why: fault.WHMCSUnavailable, OpenUntil: now.Add(time.Minute)}
 		},
-		"alarms that may not be read": func(w *world) { w.env["STACK_NAME"] = "other" },
-		"a plain failure":             func(w *world) { w.table.orders[failedID] = failedRecord(t) },
+		"a plain failure": func(w *world) { w.table.orders[failedID] = failedRecord(t) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld()
@@ -1092,11 +1091,18 @@ func TestStatusSaysWhetherAPersonIsNeeded(t *testing.T) {
 }
 
 func TestStatusSaysWhyAlarmsAreNotKnown(t *testing.T) {
-	for stack, want := range map[string]string{"": "not known    STACK_NAME is missing", "other": "not known    AWS does not allow this", "orderbridge": "firing       none"} {
+	for stack, want := range map[string]struct {
+		says string
+		code int
+	}{
+		"":            {"not known    STACK_NAME is missing", exitDone},
+		"other":       {"not known    aws_denied: AWS does not allow this", exitFailed},
+		"orderbridge": {"firing       none", exitDone},
+	} {
 		w := newWorld()
 		w.env["STACK_NAME"] = stack
-		if code := w.run(t, "status"); code != exitDone || !strings.Contains(w.out.String(), want) {
-			t.Errorf("stack %q: exit code %d, %s", stack, code, w.out.String())
+		if code := w.run(t, "status"); code != want.code || !strings.Contains(w.out.String(), want.says) || (code == exitFailed) != strings.Contains(w.err.String(), "aws_denied") {
+			t.Errorf("stack %q: exit code %d, %s%s", stack, code, w.out.String(), w.err.String())
 		}
 	}
 }

@@ -34,6 +34,7 @@ type overview struct {
 	// Alarms are those that fire; AlarmsUnread says why they are not known.
 	Alarms       []alarmView `json:"alarms"`
 	AlarmsUnread string      `json:"alarms_unread,omitempty"`
+	alarmsError  error
 	// Needed says, line by line, why a person is needed.
 	Needed []string `json:"person_needed,omitempty"`
 }
@@ -85,7 +86,7 @@ func (a *app) statusCommand() *cobra.Command {
 			if len(o.Needed) > 0 {
 				return unfinished{"a person is needed"}
 			}
-			return nil
+			return o.alarmsError
 		},
 	})
 }

@@ -154,8 +154,6 @@ func reviewCauses() []cause {
 		review(fault.WHMCSOrderCancelled, "adding", "the order is cancelled in WHMCS while its answer is lost",
 			all(lost("AddOrder", "commit-then-drop"), isAt("adding"), edit(map[string]any{"status": "Cancelled"})), nil, "orderctl resolve ID --none"),
 		review(fault.WHMCSOrderMismatch, "adding", "PHP dies after the first service", lost("AddOrder", "half-added"), edit(map[string]any{"status": "Cancelled"}), "orderctl resolve ID --none"),
-		review(fault.StoppedInWHMCS, "adding", "an operator stops an order that may be in WHMCS",
-			all(lost("AddOrder", "marker-lost"), failsWith(fault.WHMCSOrderAmbiguous), stop), all(known(), mark), "orderctl retry"),
 		{
 			what: "the WHMCS order of a provisioned order is cancelled", alarms: []string{"BooksDiffer"},
 			begin: all(clickNew, isProvisioned(), edit(map[string]any{"status": "Cancelled"}), local("tick", map[string]string{"schedule": "AuditSchedule"})),
@@ -169,10 +167,6 @@ func notes(kept bool) action {
 	return func(ctx context.Context, s *system) error {
 		return s.ask(ctx, http.MethodPost, s.WHMCS+"/_sim/switches", map[string]bool{"notesOff": !kept}, nil)
 	}
-}
-
-func stop(ctx context.Context, s *system) error {
-	return s.follow(ctx, "orderctl resolve ID --stop --by YOU --why TEXT", map[string]string{"ID": s.order.id, "YOU": "drill", "TEXT": "drill"}, false)
 }
 
 // audit runs the audit again, as the runbook says after a correction.

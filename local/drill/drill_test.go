@@ -32,7 +32,7 @@ func TestEveryAlarmAndEveryCodeHasACause(t *testing.T) {
 	for _, code := range fault.Codes() {
 		info := code.Info()
 		listed := slices.ContainsFunc(never, func(n string) bool { return strings.HasPrefix(n, "`"+string(code)+"`") })
-		if needs := info.Review || info.Kind == fault.Config && info.Group == fault.GroupSide; needs && planted[code] == listed {
+		if needs := code.NeedsPerson() || info.Kind == fault.Config && info.Group == fault.GroupSide; needs && planted[code] == listed {
 			t.Errorf("%s: planted %v, and listed as never run %v", code, planted[code], listed)
 		}
 	}

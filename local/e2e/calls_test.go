@@ -11,6 +11,7 @@ import (
 	"net/http/httputil"
 	"net/url"
 	"os"
+	"path"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -79,6 +80,8 @@ func action(r *http.Request, body string) string {
 		return services[service] + ":" + strings.TrimSuffix(operation, "Batch")
 	case strings.HasSuffix(r.URL.Path, "/invocations"):
 		return "lambda:InvokeFunction"
+	case strings.HasPrefix(r.URL.Path, "/service/GraniteServiceVersion20100801/operation/"): // CloudWatch, over Smithy's RPC
+		return "cloudwatch:" + path.Base(r.URL.Path)
 	case err == nil && form.Has("Action"):
 		return "cloudformation:" + form.Get("Action")
 	}

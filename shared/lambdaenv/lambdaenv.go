@@ -38,6 +38,9 @@ func New(function string, level slog.Leveler, getenv func(string) string, out io
 	if err != nil {
 		return nil, err
 	}
+	// It stands in the user agent of each call, so that CloudTrail names the
+	// function beside the role.
+	cfg.AppID = "orderbridge-" + function
 	clock := Clock{}
 	return &Env{
 		AWS:     cfg,

@@ -65,9 +65,11 @@ func To18(s string) (string, bool) {
 		}
 		check[g] = alphabet[bits]
 	}
-	full := s[:15] + string(check[:])
-	if len(s) == 18 && s != full {
-		return "", false
+	if len(s) == 18 {
+		if s[15:] != string(check[:]) {
+			return "", false
+		}
+		return s, true
 	}
-	return full, true
+	return s + string(check[:]), true
 }

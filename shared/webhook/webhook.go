@@ -96,6 +96,8 @@ type Verifier struct {
 	// made with a secret that is not the current one any more.
 	Signed func(previous bool)
 
+	decoders sync.Pool // of *jsontext.Decoder, for the bodies
+
 	mu     sync.Mutex
 	looked time.Time // when near misses of a signature were tried last
 }
@@ -194,7 +196,7 @@ func (v *Verifier) genuine(ctx context.Context, r Request, now time.Time, needsO
 	if !JSONContent(r.ContentType) {
 		return no(refuse(fault.ContentTypeUnsupported))
 	}
-	b, err := parseBody(r.Body, needsOrder)
+	b, err := v.parseBody(r.Body, needsOrder)
 	if err != nil {
 		return no(&fault.Error{Code: fault.BodyMalformed, Err: err, Seen: sentence(err.Error())})
 	}
