@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -132,9 +133,9 @@ func checkPage(p *printer, c checked) {
 
 func (a *app) doctorCommand() *cobra.Command {
 	return a.verb(spec{
-		group: groupExplain, use: "doctor", short: "examine the installation: WHMCS, Salesforce, table, secrets and clock",
-		long:     "It runs inside ProvisionFunction, whose address, roles and secrets are the real ones, and\nonly reads. Each red line ends with what to correct.",
-		needs:    "PROVISION_FUNCTION, TABLE_NAME, WEBHOOK_SECRET_ID",
+		group: groupExplain, use: "doctor", short: "examine the installation: WHMCS, Salesforce, table, secrets, clocks and stream readers",
+		long:     "It runs inside ProvisionFunction, whose address, roles and secrets are the real ones, and\nonly reads; ticks and stream readers are judged by their alarms. Each red line ends with\nwhat to correct.",
+		needs:    "PROVISION_FUNCTION, TABLE_NAME, WEBHOOK_SECRET_ID, STACK_NAME",
 		examples: []string{"doctor", "doctor --json | jq '.findings[] | select(.ok | not)'"},
 		do: func(ctx context.Context, _ []string) error {
 			var answer struct {
@@ -160,7 +161,11 @@ func (a *app) doctorCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return a.findings(append(answer.Findings, tableFindings(t)...))
+			alarms, err := a.alarmFindings(ctx)
+			if err != nil {
+				return err
+			}
+			return a.findings(slices.Concat(answer.Findings, tableFindings(t), alarms))
 		},
 	})
 }

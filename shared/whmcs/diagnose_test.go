@@ -4,7 +4,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
+	"orderbridge/shared/fault"
 	"orderbridge/shared/order"
 	"orderbridge/shared/whmcs"
 	"orderbridge/shared/whmcs/whmcstest"
@@ -63,6 +65,35 @@ func TestEachPlantedFaultOfWHMCSIsFoundAndNoneInvented(t *testing.T) {
 			}
 			if n := len(w.sim.Orders()); n != orders {
 				t.Errorf("%d orders were made by asking", n-orders)
+			}
+		})
+	}
+}
+
+func TestTheClockOfWHMCSIsComparedWithOurs(t *testing.T) {
+	for name, c := range map[string]struct {
+		ours time.Duration // our clock, against that of WHMCS
+		ok   bool
+		seen string
+	}{
+		"the same":          {0, true, ""},
+		"a little behind":   {-30 * time.Second, true, "ahead of ours by"},
+		"ours far behind":   {-time.Hour, false, "ahead of ours by "},
+		"ours far in front": {time.Hour, false, "behind ours by "},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, nil)
+			d := quiet()
+			d.Now = func() time.Time { return time.Now().Add(c.ours) }
+			client, err := whmcs.New(d, whmcs.Config{BaseURL: w.url, Marker: whmcs.MarkerNotes})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer client.Close()
+			all := client.Diagnose(t.Context(), nil, nil)
+			i := slices.IndexFunc(all, func(f fault.Finding) bool { return f.What == "its clock agrees with ours" })
+			if i < 0 || all[i].OK != c.ok || !strings.HasPrefix(all[i].Seen, c.seen) || c.seen == "" && all[i].Seen != "" {
+				t.Errorf("findings %+v, want ok %v, %q", all, c.ok, c.seen)
 			}
 		})
 	}
