@@ -14,6 +14,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatch/types"
 
 	"orderbridge/shared/fault"
+	"orderbridge/shared/lambdaenv"
 )
 
 // alarmView is an alarm that fires.
@@ -106,24 +107,24 @@ func watched() []struct{ alarm, of, what, do string } {
 
 // alarmFindings judges what only the alarms see. The other alarms speak of orders
 // and load, not of the installation: they are named, and none is red.
-func (a *app) alarmFindings(ctx context.Context) ([]finding, error) {
+func (a *app) alarmFindings(ctx context.Context) ([]lambdaenv.Finding, error) {
 	alarms, unread, _, err := a.firing(ctx)
 	if err != nil {
 		return nil, err
 	}
 	if unread != "" {
-		return []finding{{Of: "alarm", What: "ticks and stream readers, by their alarms", OK: true, Seen: "not looked at: " + unread}}, nil
+		return []lambdaenv.Finding{{Of: "alarm", What: "ticks and stream readers, by their alarms", OK: true, Seen: "not looked at: " + unread}}, nil
 	}
-	var all []finding
+	var all []lambdaenv.Finding
 	for _, w := range watched() {
-		f := finding{Of: w.of, What: w.what, OK: true, Seen: "alarm " + w.alarm + " is quiet", Do: w.do}
+		f := lambdaenv.Finding{Of: w.of, What: w.what, OK: true, Seen: "alarm " + w.alarm + " is quiet", Do: w.do}
 		if i := slices.IndexFunc(alarms, func(v alarmView) bool { return v.Name == w.alarm }); i >= 0 {
 			f.OK, f.Seen = false, fmt.Sprintf("alarm %s fires since %s: %s", w.alarm, alarms[i].Since, alarms[i].Reason)
 			alarms = slices.Delete(alarms, i, i+1)
 		}
 		all = append(all, f)
 	}
-	others := finding{Of: "alarm", What: "other alarms", OK: true, Seen: "none fires"}
+	others := lambdaenv.Finding{Of: "alarm", What: "other alarms", OK: true, Seen: "none fires"}
 	for i, v := range alarms {
 		if i == 0 {
 			others.Seen = "orderctl status says what to do about"

@@ -16,6 +16,7 @@ import (
 
 	"orderbridge/shared/fault"
 	"orderbridge/shared/order"
+	"orderbridge/shared/question"
 	"orderbridge/shared/store"
 )
 
@@ -76,10 +77,8 @@ func (a *app) numbers(ctx context.Context, args []string) ([]string, error) {
 			ids = append(ids, arg)
 			continue
 		}
-		var found struct {
-			Orders []string `json:"orders"`
-		}
-		if err := a.ask(ctx, map[string]any{"find": arg}, &found); err != nil {
+		var found question.Found
+		if err := a.ask(ctx, question.Question{Find: arg}, &found); err != nil {
 			return nil, err
 		}
 		if len(found.Orders) == 0 {
