@@ -410,7 +410,7 @@ func carry(t *testing.T, s kept, rec order.Record, comes func(r *rig)) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, options{})
 		defer r.close()
-		time.Sleep(s.At.Sub(time.Now()))
+		time.Sleep(time.Until(s.At))
 		r.restore(s.WHMCS)
 		if rec.Word.Rerun() || rec.Accept.Count > 1 {
 			r.consents[the] = 1
