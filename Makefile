@@ -154,7 +154,8 @@ chaos-salesforce: $(BUILD)/bin/chaos ## take Salesforce away for a minute in the
 $(BUILD)/bin/drill: build
 	@go build -o $@ ./local/drill
 
-# Options of make drill: ONLY='objectives/OrdersInTime' for less.
+# What make drill (ONLY='objectives/OrdersInTime') and make deploy-test
+# (ONLY=ProvisionRole: the permissions of that role) are limited to.
 ONLY ?=
 
 .PHONY: drill
@@ -254,9 +255,6 @@ sam-build: $(TOOLS)/sam/$(SAM_CLI)-$(CFN_LINT) ## build for the cloud (ARCHITECT
 
 .PHONY: sam
 sam: $(TOOLS)/sam/$(SAM_CLI)-$(CFN_LINT) ## install the SAM CLI as .tools/sam/bin/sam
-
-# Of make deploy-test: ONLY=ProvisionRole takes that role's permissions away alone.
-ONLY ?=
 
 .PHONY: deploy-test
 deploy-test: build $(TOOLS)/sam/$(SAM_CLI)-$(CFN_LINT) $(MINISTACK_READY) ## deploy two stacks onto an emulator that enforces IAM; each permission is taken away once

@@ -192,7 +192,7 @@ func (b *bench) costs(ctx context.Context, c contestant, id order.ID) (cost, err
 	if err != nil {
 		return cost{}, err
 	}
-	got.Other = map[string]int{"checkpoint": b.durable.take(), "Redis command": after - commands}
+	got.Other = map[string]int{"checkpoints": b.durable.take(), "Redis commands": after - commands}
 	maps.DeleteFunc(got.Other, func(_ string, n int) bool { return n == 0 })
 	for _, t := range b.db.Consumed() {
 		got.WriteUnits += t.WriteUnits

@@ -230,8 +230,8 @@ func (c cost) cells(index bool) []string {
 		units += fmt.Sprintf(" (%v)", c.IndexUnits)
 	}
 	calls := fmt.Sprintf("%d%s", c.calls(), names(c.DynamoDB))
-	if len(c.Other) > 0 {
-		calls += "; and" + strings.TrimPrefix(names(c.Other), ":")
+	for _, name := range slices.Sorted(maps.Keys(c.Other)) {
+		calls += fmt.Sprintf("; %s: %d", name, c.Other[name])
 	}
 	return []string{calls, units, fmt.Sprint(c.ReadUnits), fmt.Sprint(c.LogBytes)}
 }

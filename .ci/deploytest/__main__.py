@@ -222,19 +222,19 @@ def without(grant, stack, use):
 
 def without_each(stack, journey, only):
     """Takes each permission away in turn; how many, and those that nothing missed."""
-    grants = list(stack.grants())
-    if gone := UNSEEN.keys() - {(g.holder, g.action) for g in grants}:
-        raise SystemExit(f"UNSEEN in patches.py names permissions that no role has: {sorted(gone)}")
+    grants, grants_of_people = list(stack.grants()), list(stack.grants_of_people())
+    if gone := UNSEEN.keys() - {(g.holder, g.action) for g in grants + grants_of_people}:
+        raise SystemExit(f"UNSEEN in patches.py names permissions that nobody has: {sorted(gone)}")
     for (holder, action), why in UNSEEN.items():
         print(f"  not seen    {holder}: {action}\n              {why}", flush=True)
     not_missed = []
-    grants = [g for g in grants if (g.holder, g.action) not in UNSEEN and only in (None, g.holder)]
+    grants, grants_of_people = ([g for g in some if (g.holder, g.action) not in UNSEEN and only in (None, g.holder)] for some in (grants, grants_of_people))
     for grant in grants:
         journey.forget()
         not_missed.append(without(grant, stack, journey.whole))
     journey.forget()
     journey.whole()
-    people, grants_of_people = People(journey), [g for g in stack.grants_of_people() if only in (None, g.holder)]
+    people = People(journey)
     people.whole()
     for grant in grants_of_people:
         not_missed.append(without(grant, stack, people.whole))

@@ -77,7 +77,7 @@ func neverRun(file string) (all []string, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("read what was never run: %w", err)
 	}
-	_, part, ok := strings.Cut(string(text), "\n## What was run, and what never\n")
+	_, part, ok := strings.Cut(string(text), "\n## What was never run here\n")
 	if !ok {
 		return nil, fmt.Errorf("read what was never run: %s has no such section", file)
 	}

@@ -18,12 +18,13 @@ func TestEachPlantedFaultOfWHMCSIsFoundAndNoneInvented(t *testing.T) {
 		sold     map[int64][]order.Cycle
 		config   func(*whmcs.Config)
 		want     string // of the one red finding; "" = none
+		seen     string // in it
 	}{
 		"a sound installation": {},
 		"an old version":       {switches: func(s *whmcstest.Switches) { s.Version = "8.1.0" }},
 		"texts for numbers":    {switches: func(s *whmcstest.Switches) { s.NumbersAsStrings, s.ListForm = true, "indexed" }},
 		"an address that is refused": {switches: func(s *whmcstest.Switches) { s.DenyIP = "203.0.113.9" },
-			want: "it answers, at the address and with the credentials of the bridge"},
+			want: "it answers, at the address and with the credentials of the bridge", seen: "203.0.113.9"},
 		"AddOrder not allowed":                     {switches: func(s *whmcstest.Switches) { s.DenyActions = []string{"AddOrder"} }, want: "the API role allows AddOrder"},
 		"AcceptOrder not allowed":                  {switches: func(s *whmcstest.Switches) { s.DenyActions = []string{"AcceptOrder"} }, want: "the API role allows AcceptOrder"},
 		"GetClientsDetails not allowed":            {switches: func(s *whmcstest.Switches) { s.DenyActions = []string{"GetClientsDetails"} }, want: "the API role allows GetClientsDetails"},
@@ -57,6 +58,9 @@ func TestEachPlantedFaultOfWHMCSIsFoundAndNoneInvented(t *testing.T) {
 					bad = append(bad, f.What)
 					if f.Do == "" {
 						t.Errorf("%s: nothing is said to do", f.What)
+					}
+					if c.seen != "" && !strings.Contains(f.Seen, c.seen) {
+						t.Errorf("%s: seen %q, want %q in it", f.What, f.Seen, c.seen)
 					}
 				}
 			}
