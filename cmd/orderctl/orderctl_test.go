@@ -1107,6 +1107,31 @@ func TestStatusSaysWhyAlarmsAreNotKnown(t *testing.T) {
 	}
 }
 
+func TestShowSaysWhetherSalesforceShowsTheOrder(t *testing.T) {
+	for name, c := range map[string]struct {
+		change func(*order.Record, *order.Control)
+		want   string
+	}{
+		"not looked for yet":   {func(*order.Record, *order.Control) {}, "Salesforce is told by seq 7;"},
+		"looked for":           {func(r *order.Record, c *order.Control) { c.ConfirmedUntil = r.Seq.Listed().Add(time.Millisecond) }, "Salesforce shows it (seq 7)"},
+		"looked for, up to it": {func(r *order.Record, c *order.Control) { c.ConfirmedUntil = r.Seq.Listed() }, "Salesforce is told by seq 7;"},
+		"refused": {func(r *order.Record, c *order.Control) {
+			c.ConfirmedUntil = r.Seq.Listed().Add(time.Hour)
+			r.Refusal = order.Refusal{Seq: r.Seq, Code: fault.SalesforceRowRefused, Since: now, Next: now, Tries: 1}
+		}, "Salesforce refuses to show it (salesforce_row_refused, seq 7)"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r, salesforce := failedRecord(t), order.Control{Side: order.SideSalesforce}
+			c.change(&r, &salesforce)
+			var out strings.Builder
+			page(&out, r, map[order.Side]order.Control{order.SideSalesforce: salesforce}, now)
+			if !strings.Contains(out.String(), "  "+c.want) {
+				t.Errorf("%s, want %q", out.String(), c.want)
+			}
+		})
+	}
+}
+
 // No call shows that nothing calls a function, or that nothing reads the stream:
 // their alarms do.
 func TestDoctorJudgesTicksAndStreamReadersByTheirAlarms(t *testing.T) {

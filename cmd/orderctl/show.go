@@ -197,7 +197,8 @@ func page(w io.Writer, r order.Record, sides map[order.Side]order.Control, now t
 			row("halted", "%s", s)
 		}
 	}
-	row("changed", "%s; Salesforce is told by seq %d", ago(r.UpdatedAt, now), r.Seq)
+	row("changed", "%s", ago(r.UpdatedAt, now))
+	row("Salesforce", "%s", salesforceText(r, sides[order.SideSalesforce]))
 
 	fmt.Fprint(w, "\nWhat to do\n")
 	for _, line := range advice(r, sides, now) {
@@ -272,6 +273,17 @@ func whmcsText(r order.Record) string {
 		parts = append(parts, "services "+strings.Join(services, " "))
 	}
 	return strings.Join(append(parts, "marker "+r.ID.Marker()), ", ")
+}
+
+// salesforceText says whether Salesforce shows what stands above.
+func salesforceText(r order.Record, side order.Control) string {
+	switch {
+	case r.Confirmed(side):
+		return fmt.Sprintf("shows it (seq %d)", r.Seq)
+	case r.Refusal.Seq != 0 && r.Refusal.Seq == r.Seq:
+		return fmt.Sprintf("refuses to show it (%s, seq %d)", r.Refusal.Code, r.Refusal.Seq)
+	}
+	return fmt.Sprintf("is told by seq %d; that it shows it is confirmed some minutes later", r.Seq)
 }
 
 // sideTexts says what keeps work with a side from going on.
