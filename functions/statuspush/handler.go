@@ -164,7 +164,9 @@ func (h *Handler) sweep(ctx context.Context, atOnce bool) (any, error) {
 		if s.Asked > 0 {
 			h.Log.InfoContext(ctx, "sweep", "side", side.name, "asked", s.Asked, "same", s.Same, "pushed", s.Pushed, "bumped", s.Bumped, "unknown", s.Unknown, "left", s.Left)
 		}
-		h.Metrics.Count(telemetry.StatusSwept, "", s.Pushed+s.Bumped)
+		if n := s.Pushed + s.Bumped; n > 0 {
+			h.Metrics.Count(telemetry.StatusSwept, "", n)
+		}
 		if err != nil {
 			h.Log.WarnContext(ctx, "sweep not finished", "side", side.name, "code", string(fault.CodeOf(err)), "error", err)
 			h.Metrics.Count(telemetry.StatusSweepFailed, string(fault.CodeOf(err)), 1)

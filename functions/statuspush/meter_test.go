@@ -110,5 +110,8 @@ func TestEachMinuteSaysWhatIsUnconfirmed(t *testing.T) {
 		if got := w.values(telemetry.OldestUnconfirmedSeconds, ""); !slices.Equal(got, []float64{0, 60}) {
 			t.Errorf("for %v", got)
 		}
+		if got := w.values(telemetry.StatusSwept, ""); len(got) != 0 {
+			t.Errorf("sweeps that had nothing to push were counted: %v", got)
+		}
 	})
 }

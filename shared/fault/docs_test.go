@@ -4,6 +4,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -32,6 +33,9 @@ func TestTheDocsSayWhatTheTableSays(t *testing.T) {
 		}
 		want := string(page)
 		for name, body := range blocks {
+			if left := placeholder.FindString(body); left != "" {
+				t.Errorf("block %s has %s, which only orderctl show can fill", name, left)
+			}
 			before, rest, ok := strings.Cut(want, "<!-- codes: "+name+" -->\n")
 			_, after, ended := strings.Cut(rest, "<!-- end of codes -->")
 			if !ok || !ended {
@@ -54,8 +58,12 @@ func TestTheDocsSayWhatTheTableSays(t *testing.T) {
 	}
 }
 
+// placeholder is a part of a guide that orderctl show fills for one order.
+var placeholder = regexp.MustCompile(`\{[a-z]+\}`)
+
 // generic fills the placeholders of a guide with words for any order.
-var generic = strings.NewReplacer("WHMCS order {order}", "the WHMCS order", "order {order}", "the order",
+var generic = strings.NewReplacer(". WHMCS order {order}", ". The WHMCS order", "WHMCS order {order}", "the WHMCS order",
+	"Order {order}", "The WHMCS order", "order {order}", "the order", "--adopt {order}", "--adopt N",
 	"{id}", "ID", "{marker}", "sfOrderId=ID", "{client}", "the client", "{since}", "the time that `show` gives")
 
 // say is generic with a capital at the start of the sentence.
