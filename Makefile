@@ -207,6 +207,10 @@ rivals: $(BUILD)/bench/bin $(if $(QUICK),,$(TOOLS)/rivals/installed) ## kill, cu
 bench-gateway: build ## what an order takes of time, units, calls, log; whether time tells foreign from unknown (a minute)
 	@go run ./bench/gateway -bin $(BUILD)/bin -template template.yaml
 
+.PHONY: scale
+scale: ## write docs/scale.md: cost, waiting and limits from one order a day to a million (a model; seconds)
+	@go run ./bench/scale
+
 .PHONY: model
 model: ## check the formal model of the protocol
 	@.ci/need spin spin

@@ -140,7 +140,7 @@ func (h *handler) tick(ctx context.Context) error {
 	began := h.now()
 	h.gauge(ctx, began)
 	for first := true; ; first = false {
-		sent, err := provision.Tick(ctx, h.store, h.hints, h.now(), h.workers, h.log)
+		sent, more, err := provision.Tick(ctx, h.store, h.hints, h.now(), h.workers, h.log)
 		if first && err == nil {
 			h.meter.Count(telemetry.Tick, "", 1)
 		}
@@ -153,7 +153,7 @@ func (h *handler) tick(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("tick: %w", err)
 		}
-		if sent == 0 || h.now().Sub(began) > drainFor {
+		if !more || h.now().Sub(began) > drainFor {
 			return nil
 		}
 		if err := h.sleep(ctx, drainEvery); err != nil {

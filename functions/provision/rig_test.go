@@ -817,7 +817,7 @@ func (r *rig) run(name string, id order.ID) (res provision.Result) {
 // sweep is one tick of the clock, and what its hints lead to.
 func (r *rig) sweep(name string) {
 	var hints hintList
-	if _, err := provision.Tick(context.Background(), r.mem, &hints, time.Now().Round(0), 2, slog.New(slog.DiscardHandler)); err != nil {
+	if _, _, err := provision.Tick(context.Background(), r.mem, &hints, time.Now().Round(0), 2, slog.New(slog.DiscardHandler)); err != nil {
 		r.Errorf("tick: %v", err)
 	}
 	for _, id := range hints {

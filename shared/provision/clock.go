@@ -31,30 +31,31 @@ type Hints interface {
 // Tick is one beat of the clock: it tops the queue up with what is due, unless
 // WHMCS is paused, its breaker is open, or twice as many hints as workers wait
 // already (else a day's pause with 10,000 orders would make millions of hints).
-// It makes no call to WHMCS or Salesforce. It returns how many hints it sent;
-// 0 says that nothing is due or that there is no room.
-func Tick(ctx context.Context, store DueStore, hints Hints, now time.Time, workers int, log *slog.Logger) (int, error) {
+// It makes no call to WHMCS or Salesforce. It returns how many hints it sent, and
+// whether more may be due: then it is worth looking again before the next beat,
+// since the hints that wait may be used up by then.
+func Tick(ctx context.Context, store DueStore, hints Hints, now time.Time, workers int, log *slog.Logger) (sent int, more bool, err error) {
 	c, err := store.Control(ctx, order.SideWHMCS)
 	if err != nil {
-		return 0, err
+		return 0, false, err
 	}
 	if c.Paused || c.Open(now) {
 		log.LogAttrs(ctx, slog.LevelInfo, "clock holds", slog.Bool("paused", c.Paused), slog.String("code", string(c.Why)))
-		return 0, nil
+		return 0, false, nil
 	}
 	waiting, err := hints.Waiting(ctx)
 	if err != nil {
-		return 0, err
+		return 0, false, err
 	}
 	room := 2*workers - waiting
 	if room <= 0 {
-		return 0, nil
+		return 0, true, nil
 	}
 	// A part of the index that does not answer keeps no other order waiting.
 	due, failed := store.Due(ctx, now, room)
 	if len(due) == 0 {
-		return 0, failed
+		return 0, false, failed
 	}
 	log.LogAttrs(ctx, slog.LevelInfo, "clock hints", slog.Int("orders", len(due)), slog.Int("waiting", waiting))
-	return len(due), errors.Join(failed, hints.Send(ctx, due))
+	return len(due), true, errors.Join(failed, hints.Send(ctx, due))
 }
