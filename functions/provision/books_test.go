@@ -135,6 +135,13 @@ func TestAListThatChangesIsRefused(t *testing.T) {
 	if _, err := s.ask(auditRequest{Days: 1}); fault.CodeOf(err) != fault.ListingUnstable {
 		t.Errorf("error %v", err)
 	}
+	d := &desk{clerk: &clerk{table: s, orders: s, billing: s, meter: s, now: func() time.Time { return auditedAt }}}
+	if _, err := d.answer(t.Context(), question{Audit: &auditRequest{Days: 1}}); fault.CodeOf(err) != fault.ListingUnstable {
+		t.Errorf("the schedule's audit ended as if it had been made: %v", err)
+	}
+	if _, err := d.answer(t.Context(), question{Audit: &auditRequest{Since: auditedAt.Add(-time.Hour)}}); err != nil {
+		t.Errorf("a person's question has no answer: %v", err)
+	}
 	for _, q := range []auditRequest{{}, {Since: auditedAt.Add(time.Hour)}} {
 		if _, err := s.ask(q); err == nil {
 			t.Errorf("%+v was answered", q)

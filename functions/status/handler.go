@@ -70,19 +70,18 @@ type representation struct {
 // the gateway's.
 func (h *Handler) Handle(ctx context.Context, e events.APIGatewayV2HTTPRequest) (httpapi.Response, error) {
 	r := httpapi.NewRequest(e, 0) // a GET has no body that matters
-	log := h.Log.With("request_id", r.ID)
 	if !r.Caller.Known() {
-		return h.reject(ctx, log, r.ID, fault.New(fault.CallerUnknown, "")), nil
+		return h.reject(ctx, r.ID, fault.New(fault.CallerUnknown, "")), nil
 	}
 	id, err := order.ParseID(r.Path("sfOrderId"))
 	if err != nil {
-		return h.reject(ctx, log, r.ID, fault.Wrap(fault.OrderIDInvalid, err)), nil
+		return h.reject(ctx, r.ID, fault.Wrap(fault.OrderIDInvalid, err)), nil
 	}
 	// Read first, then judge: what is not there and what is not the caller's
 	// take the same work.
 	progress, err := h.Orders.Progress(ctx, id)
 	if err != nil {
-		return h.reject(ctx, log.With("order_id", id.String()), r.ID, fault.Wrap(fault.TryAgain, err)), nil
+		return h.reject(order.WithID(ctx, id), r.ID, fault.Wrap(fault.TryAgain, err)), nil
 	}
 	if !h.maySee(r.Caller, progress) {
 		progress = order.Progress{}
@@ -178,13 +177,13 @@ func matches(field, tag string) bool {
 }
 
 // reject answers a request that was not served.
-func (h *Handler) reject(ctx context.Context, log *slog.Logger, requestID string, err error) httpapi.Response {
+func (h *Handler) reject(ctx context.Context, requestID string, err error) httpapi.Response {
 	headers := map[string]string{"Cache-Control": "no-store"}
 	if fault.CodeOf(err) == fault.TryAgain {
 		headers["Retry-After"] = httpapi.Seconds(retrySoon)
 	}
 	code := fault.CodeOf(err)
 	h.Metrics.Count(telemetry.ReadsRejected, string(code), 1)
-	h.Metrics.Flush(ctx, log, httpapi.LevelOf(code), "request rejected", string(code), slog.Any("err", err))
+	h.Metrics.Flush(ctx, h.Log, httpapi.LevelOf(code), "request rejected", string(code), slog.String("request_id", requestID), slog.Any("err", err))
 	return httpapi.Problem(requestID, err, headers)
 }

@@ -77,6 +77,8 @@ type progress struct {
 	UpdatedAt    iso    `json:"updated_at,omitempty"`
 }
 
+var progressNames = names(progress{})
+
 // Progress reads how far an order is in one read of five attributes: the answer
 // has the same size however long the order's history is. It is strongly
 // consistent: an eventually consistent one could show a status that is older
@@ -86,7 +88,7 @@ type progress struct {
 // The zero Progress is an order that has no item. Errors: store_unavailable, or
 // internal_error for an item that cannot be read.
 func (s *Store) Progress(ctx context.Context, id order.ID) (order.Progress, error) {
-	item, err := s.get(ctx, OrderKey(id), names(progress{})...)
+	item, err := s.get(ctx, OrderKey(id), progressNames...)
 	if err != nil || item == nil {
 		return order.Progress{}, err
 	}
