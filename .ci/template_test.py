@@ -400,6 +400,10 @@ class Template(unittest.TestCase):
                 self.assertLessEqual({"WhmcsApiUrl", "SfLoginUrl"}, set(given))
                 self.assertEqual(deploy["capabilities"], "CAPABILITY_IAM")
                 self.assertIn(f"environment={name}", deploy["tags"])
+                for parameter, value in given.items():
+                    # A value that is still to be replaced is refused.
+                    taken = re.fullmatch(SOURCE["Parameters"][parameter].get("AllowedPattern", ".*"), value) is not None
+                    self.assertEqual(taken, "<" not in value, f"{parameter}={value}")
         stacks = [CONFIG[name]["deploy"]["parameters"]["stack_name"] for name in ("local", "staging", "production")]
         self.assertEqual(len(set(stacks)), 3)
         self.assertTrue(CONFIG["production"]["deploy"]["parameters"]["confirm_changeset"])
