@@ -377,7 +377,7 @@ class Template(unittest.TestCase):
             self.assertNotIn("UpdatePolicy", resources[name + "Aliaslive"])
 
     def test_only_a_deployment_in_steps_watches_an_alarm(self):
-        # One that moves at once would not go back, but be refused while it rings.
+        # One that moves at once would not go back, but be refused while it fires.
         for name in FUNCTIONS:
             with self.subTest(name):
                 watched = RESOURCES[name + "DeploymentGroup"]["Properties"]["AlarmConfiguration"]["Fn::If"]
