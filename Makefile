@@ -170,7 +170,7 @@ restore-drill: $(BUILD)/bin/chaos ## set the table back to a backup under 200 or
 CALLS ?= 10000
 
 .PHONY: histories
-histories: ## have porcupine judge the histories of 10,000 calls by clients that are killed (2 minutes)
+histories: ## have porcupine judge the histories of 10,000 calls by clients that are killed (15 seconds)
 	@go test -count=1 -v -timeout 20m ./shared/store -run 'HistoriesOf' -operations $(CALLS)
 
 # Which edits make mutate makes: names, or beginnings of names, separated by commas.

@@ -64,10 +64,16 @@ func (e *events) add(ev event) {
 	e.say(ev)
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if i := slices.Index(e.touched, ev.Order); i >= 0 {
+	i := slices.Index(e.touched, ev.Order)
+	switch {
+	case ev.minor && i < 0:
+		return // a sweep reads hundreds of orders, which must not put out those of now
+	case !ev.minor && i >= 0:
 		e.touched = slices.Delete(e.touched, i, i+1)
+		fallthrough
+	case !ev.minor:
+		e.touched = append(e.touched, ev.Order)
 	}
-	e.touched = append(e.touched, ev.Order)
 	all := append(e.of[ev.Order], ev)
 	e.of[ev.Order] = all[max(0, len(all)-maxEvents):]
 	for len(e.touched) > maxOrders {

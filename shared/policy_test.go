@@ -35,6 +35,7 @@ var mayImport = map[string][]string{
 	"shared/config":     {"shared/fault"},
 	"shared/telemetry":  {"shared/order", "shared/fault"},
 	"shared/httpapi":    {"shared/fault"},
+	"shared/question":   {},
 	"shared/lambdaenv":  {"shared/telemetry", "shared/fault"},
 
 	// Simulators and suites: imported by tests and by local alone.

@@ -9,15 +9,9 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
-)
 
-// difference is an order about which the books differ.
-type difference struct {
-	Class         string   `json:"class"`
-	ID            string   `json:"order_id"`
-	WHMCSOrderIDs []string `json:"whmcs_order_ids,omitempty"`
-	Text          string   `json:"text"`
-}
+	"orderbridge/shared/question"
+)
 
 // auditSince is how far back an audit looks that names no time.
 const auditSince = 48 * time.Hour
@@ -79,16 +73,11 @@ func (a *app) audit(ctx context.Context, since time.Duration, asCSV bool) error 
 }
 
 // auditParts asks for part after part, and says on a terminal how far it is.
-func (a *app) auditParts(ctx context.Context, since time.Time) (all []difference, orders int, err error) {
-	all = []difference{}
+func (a *app) auditParts(ctx context.Context, since time.Time) (all []question.Difference, orders int, err error) {
+	all = []question.Difference{}
 	for next := ""; ; {
-		var part struct {
-			Differences []difference `json:"differences"`
-			Orders      int          `json:"orders"`
-			Next        string       `json:"next"`
-		}
-		question := map[string]any{"audit": map[string]any{"since": since.UTC().Truncate(time.Second), "after": next}}
-		if err := a.ask(ctx, question, &part); err != nil {
+		var part question.Audited
+		if err := a.ask(ctx, question.Question{Audit: &question.Audit{Since: since.UTC().Truncate(time.Second), After: next}}, &part); err != nil {
 			return nil, 0, err
 		}
 		all, orders = append(all, part.Differences...), orders+part.Orders
@@ -101,7 +90,7 @@ func (a *app) auditParts(ctx context.Context, since time.Time) (all []difference
 	}
 }
 
-func (a *app) auditCSV(all []difference) error {
+func (a *app) auditCSV(all []question.Difference) error {
 	w := csv.NewWriter(a.out)
 	rows := [][]string{{"order_id", "class", "whmcs_order_ids", "text"}}
 	for _, d := range all {

@@ -76,7 +76,7 @@ func (a *app) calloutCommand() *cobra.Command {
 	var o calloutOptions
 	return a.verb(spec{
 		group: groupMend, use: "callout ID [--wait [TIME]] [--key K] [--explain | --dry-run | --event]", short: "sign a callout and send it as Salesforce does",
-		long:  "To try a failed order again, retry needs no signing secret.\nWith --wait, exit code 3 says that the order is not finished.",
+		long:  "To try a failed order again, retry needs no signing secret.\nWith --wait, exit code 3 says that the order is not finished.\n--dry-run and --event print a signature, so they need the secret too; --secret-file - with\nany text of yours makes one that the bridge refuses.",
 		needs: "API_URL, WEBHOOK_SECRET_ID (or --secret-file), SF_ORG_ID (if the installation checks it), TABLE_NAME for a --wait beyond 25 s",
 		examples: []string{
 			"callout 801000000000001AAA",

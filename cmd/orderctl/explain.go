@@ -5,17 +5,20 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"orderbridge/shared/fault"
+	"orderbridge/shared/lambdaenv"
 	"orderbridge/shared/order"
+	"orderbridge/shared/question"
 )
 
 // ask runs a question inside ProvisionFunction, where addresses, roles and
 // secrets are the real ones, and reads its answer.
-func (a *app) ask(ctx context.Context, question, answer any) error {
+func (a *app) ask(ctx context.Context, q question.Question, answer any) error {
 	name, err := a.setting(ctx, "PROVISION_FUNCTION")
 	if err != nil {
 		return err
@@ -24,7 +27,7 @@ func (a *app) ask(ctx context.Context, question, answer any) error {
 	if err != nil {
 		return err
 	}
-	event, err := json.Marshal(question)
+	event, err := json.Marshal(q)
 	if err != nil {
 		return fmt.Errorf("write question: %w", err)
 	}
@@ -32,10 +35,7 @@ func (a *app) ask(ctx context.Context, question, answer any) error {
 	if err != nil {
 		return err
 	}
-	var refused struct {
-		Code string `json:"error_code"`
-		Text string `json:"error_text"`
-	}
+	var refused question.Refusal
 	if err := json.Unmarshal(out, &refused); err == nil && refused.Text != "" {
 		return fault.New(fault.Code(refused.Code), refused.Text)
 	}
@@ -43,41 +43,6 @@ func (a *app) ask(ctx context.Context, question, answer any) error {
 		return fmt.Errorf("read answer of %s: %w", name, err)
 	}
 	return nil
-}
-
-// checked is what ProvisionFunction says of an order that it would work on.
-type checked struct {
-	ID string `json:"order_id"`
-	// State is what the table holds; "" = no callout was recorded.
-	State string `json:"state,omitempty"`
-	// Problems are all the reasons why it would fail now.
-	Problems []problem `json:"problems,omitempty"`
-	// Plan is what AddOrder would be asked for; nil where nothing would be.
-	Plan *plan  `json:"plan,omitempty"`
-	Note string `json:"note,omitempty"`
-}
-
-type problem struct {
-	Code string `json:"error_code"`
-	Text string `json:"text"`
-}
-
-type plan struct {
-	ClientID      int64  `json:"client_id"`
-	PaymentMethod string `json:"payment_method"`
-	PromoCode     string `json:"promo_code,omitempty"`
-	Lines         []line `json:"lines"`
-}
-
-type line struct {
-	ItemID    string `json:"item_id"`
-	ProductID int64  `json:"product_id"`
-	Name      string `json:"name,omitempty"`
-	Cycle     string `json:"cycle"`
-	Quantity  int    `json:"quantity"`
-	Services  int    `json:"services"`
-	Domain    string `json:"domain,omitempty"`
-	Hostname  string `json:"hostname,omitempty"`
 }
 
 func (a *app) checkCommand() *cobra.Command {
@@ -98,8 +63,8 @@ func (a *app) checkCommand() *cobra.Command {
 }
 
 func (a *app) check(ctx context.Context, id order.ID) error {
-	var c checked
-	if err := a.ask(ctx, map[string]any{"check": id.String()}, &c); err != nil {
+	var c question.Checked
+	if err := a.ask(ctx, question.Question{Check: id.String()}, &c); err != nil {
 		return err
 	}
 	if err := a.print(c, func(p *printer) { checkPage(p, c) }); err != nil {
@@ -111,7 +76,7 @@ func (a *app) check(ctx context.Context, id order.ID) error {
 	return nil
 }
 
-func checkPage(p *printer, c checked) {
+func checkPage(p *printer, c question.Checked) {
 	fmt.Fprintf(p, "%s  %s\n", c.ID, strings.TrimSpace("in the table: "+dash(c.State)))
 	for _, pr := range c.Problems {
 		fmt.Fprintf(p, "  %s: %s\n", pr.Code, oneLine(pr.Text))
@@ -132,20 +97,20 @@ func checkPage(p *printer, c checked) {
 
 func (a *app) doctorCommand() *cobra.Command {
 	return a.verb(spec{
-		group: groupExplain, use: "doctor", short: "examine the installation: WHMCS, Salesforce, table, secrets and clock",
-		long:     "It runs inside ProvisionFunction, whose address, roles and secrets are the real ones, and\nonly reads. Each red line ends with what to correct.",
-		needs:    "PROVISION_FUNCTION, TABLE_NAME, WEBHOOK_SECRET_ID",
+		group: groupExplain, use: "doctor", short: "examine the installation: WHMCS, Salesforce, table, secrets, clocks and stream readers",
+		long:     "It runs inside ProvisionFunction, whose address, roles and secrets are the real ones, and\nonly reads; ticks and stream readers are judged by their alarms. Each red line ends with\nwhat to correct.",
+		needs:    "PROVISION_FUNCTION, TABLE_NAME, WEBHOOK_SECRET_ID, STACK_NAME",
 		examples: []string{"doctor", "doctor --json | jq '.findings[] | select(.ok | not)'"},
 		do: func(ctx context.Context, _ []string) error {
 			var answer struct {
-				Findings []finding `json:"findings"`
+				Findings []lambdaenv.Finding `json:"findings"`
 			}
-			err := a.ask(ctx, map[string]any{"doctor": true}, &answer)
+			err := a.ask(ctx, question.Question{Doctor: true}, &answer)
 			if err != nil && (errors.As(err, new(usageError)) || unreachable(err)) {
 				return err
 			}
 			if err != nil {
-				answer.Findings = append(answer.Findings, finding{Of: "function", What: "ProvisionFunction answers", Seen: err.Error(), Do: "Its log says why it does not start."})
+				answer.Findings = append(answer.Findings, lambdaenv.Finding{Of: "function", What: "ProvisionFunction answers", Seen: err.Error(), Do: "Its log says why it does not start."})
 			}
 			secret, err := a.secretFinding(ctx)
 			if err != nil {
@@ -160,14 +125,18 @@ func (a *app) doctorCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return a.findings(append(answer.Findings, tableFindings(t)...))
+			alarms, err := a.alarmFindings(ctx)
+			if err != nil {
+				return err
+			}
+			return a.findings(slices.Concat(answer.Findings, tableFindings(t), alarms))
 		},
 	})
 }
 
 // secretFinding looks at the signing secret, and prints nothing of it.
-func (a *app) secretFinding(ctx context.Context) (finding, error) {
-	f := finding{Of: "secret", What: "the signing secret can be read and is sound", Do: "Put a valid value into it (orderctl rotate-secret --by YOU), and the same into Salesforce."}
+func (a *app) secretFinding(ctx context.Context) (lambdaenv.Finding, error) {
+	f := lambdaenv.Finding{Of: "secret", What: "the signing secret can be read and is sound", Do: "Put a valid value into it (orderctl rotate-secret --by YOU), and the same into Salesforce."}
 	switch _, err := a.storedSecret(ctx); {
 	case fault.CodeOf(awsFault(err)) == fault.AWSDenied:
 		f.OK, f.Seen = true, "not looked at: your credentials may not read it"

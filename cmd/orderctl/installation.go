@@ -16,16 +16,10 @@ import (
 	"github.com/spf13/pflag"
 
 	"orderbridge/shared/fault"
+	"orderbridge/shared/lambdaenv"
 	"orderbridge/shared/order"
+	"orderbridge/shared/question"
 )
-
-// probed is what ProvisionFunction says of a probe.
-type probed struct {
-	Side   string `json:"side"`
-	Serves bool   `json:"serves"`
-	Code   string `json:"error_code,omitempty"`
-	Until  string `json:"open_until,omitempty"`
-}
 
 func (a *app) probeCommand() *cobra.Command {
 	return a.verb(spec{
@@ -44,8 +38,8 @@ func (a *app) probeCommand() *cobra.Command {
 			if err != nil || !yes {
 				return err
 			}
-			var p probed
-			if err := a.ask(ctx, map[string]any{"probe": args[0]}, &p); err != nil {
+			var p question.Probed
+			if err := a.ask(ctx, question.Question{Probe: args[0]}, &p); err != nil {
 				return err
 			}
 			if err := a.print(p, func(w *printer) {
@@ -103,17 +97,8 @@ func (a *app) lookBeforeCommand() *cobra.Command {
 	})
 }
 
-// finding is one thing that was examined.
-type finding struct {
-	Of   string `json:"of"`
-	What string `json:"what"`
-	OK   bool   `json:"ok"`
-	Seen string `json:"seen,omitempty"`
-	Do   string `json:"do,omitempty"`
-}
-
 // findings prints what was examined; the red ones say what to correct.
-func (a *app) findings(all []finding) error {
+func (a *app) findings(all []lambdaenv.Finding) error {
 	err := a.print(map[string]any{"findings": all}, func(p *printer) {
 		for _, f := range all {
 			mark := "ok "
@@ -133,7 +118,7 @@ func (a *app) findings(all []finding) error {
 	if err != nil {
 		return err
 	}
-	if red := len(slices.DeleteFunc(slices.Clone(all), func(f finding) bool { return f.OK })); red > 0 {
+	if red := len(slices.DeleteFunc(slices.Clone(all), func(f lambdaenv.Finding) bool { return f.OK })); red > 0 {
 		return fmt.Errorf("%d of %d findings are red", red, len(all))
 	}
 	return nil
@@ -200,28 +185,28 @@ func (a *app) checkRestored(ctx context.Context, table ledger) error {
 	if err != nil {
 		return err
 	}
-	return a.findings(append(tableFindings(t), finding{
+	return a.findings(append(tableFindings(t), lambdaenv.Finding{
 		Of: "switch", What: "work is paused", OK: c.Paused,
 		Do: "orderctl restore-check --set --by YOU, before the stack is pointed at the table",
-	}, finding{
+	}, lambdaenv.Finding{
 		Of: "switch", What: "orders of before the restore are searched first", OK: !c.LookBefore.IsZero(), Seen: jsonTime(c.LookBefore),
 		Do: "orderctl restore-check --set --by YOU; without it an order that WHMCS got after the backup is ordered twice",
-	}, finding{
+	}, lambdaenv.Finding{
 		Of: "switch", What: "the time of the restore is not older than the table", OK: c.LookBefore.IsZero() || t.CreationDateTime == nil || !c.LookBefore.Before(t.CreationDateTime.Truncate(time.Minute)),
 		Seen: fmt.Sprintf("table made %s", jsonTime(aws.ToTime(t.CreationDateTime))), Do: "set the time at which the old table was left: orderctl look-before TIME --by YOU",
 	}))
 }
 
 // tableFindings checks that the table is the one that template.yaml describes.
-func tableFindings(t *types.TableDescription) []finding {
+func tableFindings(t *types.TableDescription) []lambdaenv.Finding {
 	stream := t.StreamSpecification != nil && aws.ToBool(t.StreamSpecification.StreamEnabled) && t.StreamSpecification.StreamViewType == types.StreamViewTypeNewImage
-	all := []finding{
+	all := []lambdaenv.Finding{
 		{Of: "table", What: "it is active", OK: t.TableStatus == types.TableStatusActive, Seen: string(t.TableStatus), Do: "wait until the table is active"},
 		{Of: "table", What: "its stream is on, with new images", OK: stream, Do: "a restored table has no stream: switch it on (NEW_IMAGE), then deploy with RestoredTableStreamArn, which makes pipe and mapping again"},
 	}
 	for _, name := range []string{"due", "failed", "confirm"} {
 		i := slices.IndexFunc(t.GlobalSecondaryIndexes, func(x types.GlobalSecondaryIndexDescription) bool { return aws.ToString(x.IndexName) == name })
-		all = append(all, finding{
+		all = append(all, lambdaenv.Finding{
 			Of: "table", What: "the index " + name + " is active", OK: i >= 0 && t.GlobalSecondaryIndexes[i].IndexStatus == types.IndexStatusActive,
 			Do: "restore the table with all of its indexes",
 		})

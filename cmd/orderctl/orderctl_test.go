@@ -1107,6 +1107,60 @@ func TestStatusSaysWhyAlarmsAreNotKnown(t *testing.T) {
 	}
 }
 
+func TestShowSaysWhetherSalesforceShowsTheOrder(t *testing.T) {
+	for name, c := range map[string]struct {
+		change func(*order.Record, *order.Control)
+		want   string
+	}{
+		"not looked for yet":   {func(*order.Record, *order.Control) {}, "Salesforce is told by seq 7;"},
+		"looked for":           {func(r *order.Record, c *order.Control) { c.ConfirmedUntil = r.Seq.Listed().Add(time.Millisecond) }, "Salesforce shows it (seq 7)"},
+		"looked for, up to it": {func(r *order.Record, c *order.Control) { c.ConfirmedUntil = r.Seq.Listed() }, "Salesforce is told by seq 7;"},
+		"refused": {func(r *order.Record, c *order.Control) {
+			c.ConfirmedUntil = r.Seq.Listed().Add(time.Hour)
+			r.Refusal = order.Refusal{Seq: r.Seq, Code: fault.SalesforceRowRefused, Since: now, Next: now, Tries: 1}
+		}, "Salesforce refuses to show it (salesforce_row_refused, seq 7)"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r, salesforce := failedRecord(t), order.Control{Side: order.SideSalesforce}
+			c.change(&r, &salesforce)
+			var out strings.Builder
+			page(&out, r, map[order.Side]order.Control{order.SideSalesforce: salesforce}, now)
+			if !strings.Contains(out.String(), "  "+c.want) {
+				t.Errorf("%s, want %q", out.String(), c.want)
+			}
+		})
+	}
+}
+
+// No call shows that nothing calls a function, or that nothing reads the stream:
+// their alarms do.
+func TestDoctorJudgesTicksAndStreamReadersByTheirAlarms(t *testing.T) {
+	for name, c := range map[string]struct {
+		alarms []alarmView
+		stack  string
+		says   string
+		red    bool
+	}{
+		"quiet":             {nil, "orderbridge", "ok   clock       ProvisionFunction is called each minute: alarm ClockSilent is quiet\n", false},
+		"no tick":           {[]alarmView{{Name: "ClockSilent", Since: "2026-11-28T03:00:00Z", Reason: "no data point"}}, "orderbridge", "RED  clock       ProvisionFunction is called each minute: alarm ClockSilent fires since 2026-11-28T03:00:00Z: no data point\n                 Look at the schedule", true},
+		"no pipe":           {[]alarmView{{Name: "WorkPipeFailures"}}, "orderbridge", "RED  stream      the pipe brings new orders to the work queue", true},
+		"an alarm of loads": {[]alarmView{{Name: "FailureRate"}, {Name: "Paused"}}, "orderbridge", "ok   alarm       other alarms: orderctl status says what to do about FailureRate Paused\n", false},
+		"denied":            {nil, "other", "ok   alarm       ticks and stream readers, by their alarms: not looked at: aws_denied", false},
+		"no stack":          {nil, "", "not looked at: STACK_NAME is missing", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld()
+			w.answers[`{"doctor":true}`] = `{"findings":[]}`
+			w.alarms, w.env["STACK_NAME"] = c.alarms, c.stack
+			w.run(t, "doctor")
+			red := strings.Contains(w.out.String(), "RED  clock") || strings.Contains(w.out.String(), "RED  stream") || strings.Contains(w.out.String(), "RED  alarm")
+			if !strings.Contains(w.out.String(), c.says) || red != c.red {
+				t.Errorf("%s%s", w.out.String(), w.err.String())
+			}
+		})
+	}
+}
+
 // The alarms of a stack whose name begins as this one's are not its own.
 func TestAlarmsOfAStackAreToldByTheirNames(t *testing.T) {
 	for rest, want := range map[string]bool{"-ClockSilent": true, "-ClockSilent-1A2B3C4D": true, "-staging-ClockSilent-1A2B3C4D": false, "ClockSilent": false, "-": false} {

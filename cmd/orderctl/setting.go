@@ -27,7 +27,7 @@ func variables() []variable {
 		{"WORK_DEAD_LETTER_URL", "the dead letters of the work queue", "WorkDeadLetterUrl"},
 		{"STATUSPUSH_DEAD_LETTER_URL", "the dead letters of statuspush", "StatusPushDeadLetterUrl"},
 		{"SF_ORG_ID", "the org that may call", "SfOrgId"},
-		{"STACK_NAME", "the stack, whose alarms status shows", stackName},
+		{"STACK_NAME", "the stack, whose alarms status and doctor show", stackName},
 	}
 }
 

@@ -16,6 +16,7 @@ import (
 
 	"orderbridge/shared/fault"
 	"orderbridge/shared/order"
+	"orderbridge/shared/question"
 	"orderbridge/shared/store"
 )
 
@@ -76,10 +77,8 @@ func (a *app) numbers(ctx context.Context, args []string) ([]string, error) {
 			ids = append(ids, arg)
 			continue
 		}
-		var found struct {
-			Orders []string `json:"orders"`
-		}
-		if err := a.ask(ctx, map[string]any{"find": arg}, &found); err != nil {
+		var found question.Found
+		if err := a.ask(ctx, question.Question{Find: arg}, &found); err != nil {
 			return nil, err
 		}
 		if len(found.Orders) == 0 {
@@ -198,7 +197,8 @@ func page(w io.Writer, r order.Record, sides map[order.Side]order.Control, now t
 			row("halted", "%s", s)
 		}
 	}
-	row("changed", "%s; Salesforce is told by seq %d", ago(r.UpdatedAt, now), r.Seq)
+	row("changed", "%s", ago(r.UpdatedAt, now))
+	row("Salesforce", "%s", salesforceText(r, sides[order.SideSalesforce]))
 
 	fmt.Fprint(w, "\nWhat to do\n")
 	for _, line := range advice(r, sides, now) {
@@ -273,6 +273,17 @@ func whmcsText(r order.Record) string {
 		parts = append(parts, "services "+strings.Join(services, " "))
 	}
 	return strings.Join(append(parts, "marker "+r.ID.Marker()), ", ")
+}
+
+// salesforceText says whether Salesforce shows what stands above.
+func salesforceText(r order.Record, side order.Control) string {
+	switch {
+	case r.Confirmed(side):
+		return fmt.Sprintf("shows it (seq %d)", r.Seq)
+	case r.Refusal.Seq != 0 && r.Refusal.Seq == r.Seq:
+		return fmt.Sprintf("refuses to show it (%s, seq %d)", r.Refusal.Code, r.Refusal.Seq)
+	}
+	return fmt.Sprintf("is told by seq %d; that it shows it is confirmed some minutes later", r.Seq)
 }
 
 // sideTexts says what keeps work with a side from going on.

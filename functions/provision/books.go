@@ -16,32 +16,10 @@ import (
 	"orderbridge/shared/audit"
 	"orderbridge/shared/fault"
 	"orderbridge/shared/order"
+	"orderbridge/shared/question"
 	"orderbridge/shared/store"
 	"orderbridge/shared/telemetry"
 )
-
-// auditRequest asks for a comparison of the three books.
-type auditRequest struct {
-	Since time.Time `json:"since"` // what is older is not judged
-	Days  int       `json:"days"`  // instead of Since, for the schedule
-	// After is the order to go on behind, from the Next of the answer before.
-	After string `json:"after"`
-}
-
-// audited is a part of a comparison.
-type audited struct {
-	Differences []difference `json:"differences"`
-	Orders      int          `json:"orders"` // that were compared
-	// Next is behind which order the next invocation goes on; "" = that was all.
-	Next string `json:"next,omitempty"`
-}
-
-type difference struct {
-	Class         string   `json:"class"`
-	ID            string   `json:"order_id"`
-	WHMCSOrderIDs []string `json:"whmcs_order_ids,omitempty"`
-	Text          string   `json:"text"`
-}
 
 const (
 	// auditPart is how many orders are compared at a time: their items are in
@@ -71,7 +49,7 @@ type clerk struct {
 }
 
 // audit compares the orders, part after part, as far as the invocation's time goes.
-func (c *clerk) audit(ctx context.Context, q auditRequest) (any, error) {
+func (c *clerk) audit(ctx context.Context, q question.Audit) (any, error) {
 	now := c.now()
 	if q.Days > 0 {
 		q.Since = now.AddDate(0, 0, -q.Days)
@@ -87,7 +65,7 @@ func (c *clerk) audit(ctx context.Context, q auditRequest) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := audited{Differences: []difference{}}
+	out := question.Audited{Differences: []question.Difference{}}
 	counts := map[audit.Class]int{}
 	for part := range slices.Chunk(ids[behind(ids, q.After):], auditPart) {
 		books.Table = map[order.ID]order.Record{}
@@ -101,7 +79,7 @@ func (c *clerk) audit(ctx context.Context, q auditRequest) (any, error) {
 		}
 		for _, d := range found {
 			counts[d.Class]++
-			out.Differences = append(out.Differences, difference{string(d.Class), d.ID.String(), d.WHMCSOrderIDs, d.Text})
+			out.Differences = append(out.Differences, question.Difference{Class: string(d.Class), ID: d.ID.String(), WHMCSOrderIDs: d.WHMCSOrderIDs, Text: d.Text})
 		}
 		if done > 0 {
 			out.Orders, out.Next = out.Orders+done, part[done-1].String()

@@ -11,6 +11,7 @@ import (
 	"orderbridge/shared/audit"
 	"orderbridge/shared/fault"
 	"orderbridge/shared/order"
+	"orderbridge/shared/question"
 	"orderbridge/shared/store"
 	"orderbridge/shared/telemetry"
 )
@@ -69,15 +70,15 @@ func newShelf(t *testing.T, n int) *shelf {
 	return s
 }
 
-func (s *shelf) ask(q auditRequest) (audited, error) { return s.askWithin(s.t.Context(), q) }
+func (s *shelf) ask(q question.Audit) (question.Audited, error) { return s.askWithin(s.t.Context(), q) }
 
-func (s *shelf) askWithin(ctx context.Context, q auditRequest) (audited, error) {
+func (s *shelf) askWithin(ctx context.Context, q question.Audit) (question.Audited, error) {
 	c := &clerk{table: s, orders: s, billing: s, meter: s, now: func() time.Time { return auditedAt }}
 	out, err := c.audit(ctx, q)
 	if err != nil {
-		return audited{}, err
+		return question.Audited{}, err
 	}
-	a, ok := out.(audited)
+	a, ok := out.(question.Audited)
 	if !ok {
 		s.t.Fatalf("answer %T", out)
 	}
@@ -91,7 +92,7 @@ func TestAnAuditComparesAllOrdersAsFarAsItsTimeGoes(t *testing.T) {
 			s.made[k].Status = order.BillingCancelled
 		}
 	}
-	whole, err := s.ask(auditRequest{Days: 2})
+	whole, err := s.ask(question.Audit{Days: 2})
 	if err != nil || whole.Orders != len(s.table) || len(whole.Differences) != 11 || whole.Next != "" {
 		t.Fatalf("%d orders, %d differences, next %q, %v", whole.Orders, len(whole.Differences), whole.Next, err)
 	}
@@ -106,7 +107,7 @@ func TestAnAuditComparesAllOrdersAsFarAsItsTimeGoes(t *testing.T) {
 	defer cancel()
 	total, found, parts := 0, 0, 0
 	for next := ""; ; {
-		part, err := s.askWithin(ctx, auditRequest{Days: 2, After: next})
+		part, err := s.askWithin(ctx, question.Audit{Days: 2, After: next})
 		if err != nil || part.Orders == 0 {
 			t.Fatalf("%+v, %v", part, err)
 		}
@@ -123,7 +124,7 @@ func TestAnAuditComparesAllOrdersAsFarAsItsTimeGoes(t *testing.T) {
 func TestAnOrderThatTheListDidNotShowIsAskedFor(t *testing.T) {
 	s := newShelf(t, 10)
 	s.made = s.made[:6] // 1007 to 1010 were not listed; WHMCS has 1007
-	part, err := s.ask(auditRequest{Since: auditedAt.Add(-48 * time.Hour)})
+	part, err := s.ask(question.Audit{Since: auditedAt.Add(-48 * time.Hour)})
 	if err != nil || len(part.Differences) != 3 || s.gets != 4 {
 		t.Errorf("%+v, %v, %d reads", part, err, s.gets)
 	}
@@ -132,23 +133,23 @@ func TestAnOrderThatTheListDidNotShowIsAskedFor(t *testing.T) {
 func TestAListThatChangesIsRefused(t *testing.T) {
 	s := newShelf(t, 3)
 	s.unstable = true
-	if _, err := s.ask(auditRequest{Days: 1}); fault.CodeOf(err) != fault.ListingUnstable {
+	if _, err := s.ask(question.Audit{Days: 1}); fault.CodeOf(err) != fault.ListingUnstable {
 		t.Errorf("error %v", err)
 	}
 	d := &desk{clerk: &clerk{table: s, orders: s, billing: s, meter: s, now: func() time.Time { return auditedAt }}}
-	if _, err := d.answer(t.Context(), question{Audit: &auditRequest{Days: 1}}); fault.CodeOf(err) != fault.ListingUnstable {
+	if _, err := d.answer(t.Context(), question.Question{Audit: &question.Audit{Days: 1}}); fault.CodeOf(err) != fault.ListingUnstable {
 		t.Errorf("the schedule's audit ended as if it had been made: %v", err)
 	}
-	if _, err := d.answer(t.Context(), question{Audit: &auditRequest{Since: auditedAt.Add(-time.Hour)}}); err != nil {
+	if _, err := d.answer(t.Context(), question.Question{Audit: &question.Audit{Since: auditedAt.Add(-time.Hour)}}); err != nil {
 		t.Errorf("a person's question has no answer: %v", err)
 	}
-	for _, q := range []auditRequest{{}, {Since: auditedAt.Add(time.Hour)}} {
+	for _, q := range []question.Audit{{}, {Since: auditedAt.Add(time.Hour)}} {
 		if _, err := s.ask(q); err == nil {
 			t.Errorf("%+v was answered", q)
 		}
 	}
 	var e wake
-	if err := json.Unmarshal([]byte(`{"audit":{"days":2}}`), &e); err != nil || !e.asked() || e.Audit.Days != 2 {
+	if err := json.Unmarshal([]byte(`{"audit":{"days":2}}`), &e); err != nil || !e.Asked() || e.Audit.Days != 2 {
 		t.Errorf("the schedule's event is read as %+v, %v", e, err)
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"orderbridge/shared/lambdaenv"
 	"orderbridge/shared/order"
 	"orderbridge/shared/provision"
+	"orderbridge/shared/question"
 	"orderbridge/shared/store"
 	"orderbridge/shared/telemetry"
 )
@@ -65,7 +66,7 @@ type hint struct {
 type wake struct {
 	Records []events.SQSMessage `json:"Records"`
 	Source  string              `json:"source"`
-	question
+	question.Question
 }
 
 // Handle takes an SQS event (one hint), a schedule's tick, or a question of
@@ -76,9 +77,9 @@ func (h *handler) Handle(ctx context.Context, raw json.RawMessage) (any, error) 
 	if err := json.Unmarshal(raw, &e); err != nil {
 		return nil, fmt.Errorf("read event: %w", err)
 	}
-	if e.asked() {
+	if e.Asked() {
 		defer h.meter.FlushMetrics()
-		return h.desk.answer(ctx, e.question)
+		return h.desk.answer(ctx, e.Question)
 	}
 	if err := h.start(ctx); err != nil {
 		return nil, err

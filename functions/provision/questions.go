@@ -11,20 +11,8 @@ import (
 	"orderbridge/shared/lambdaenv"
 	"orderbridge/shared/order"
 	"orderbridge/shared/provision"
+	"orderbridge/shared/question"
 )
-
-// question is an event of orderctl: it asks where addresses, roles and secrets
-// are the real ones. One member is set.
-type question struct {
-	Check  string        `json:"check"` // an order
-	Find   string        `json:"find"`  // a WHMCS order id, or a Salesforce order number
-	Probe  string        `json:"probe"` // a side
-	Doctor bool          `json:"doctor"`
-	Audit  *auditRequest `json:"audit"`
-}
-
-// asked reports whether the event is a question at all.
-func (q question) asked() bool { return q != question{} }
 
 // prober asks a side now.
 type prober interface {
@@ -54,19 +42,13 @@ type desk struct {
 	clerk  *clerk
 }
 
-// refusal is the answer to a question that could not be answered.
-type refusal struct {
-	Code string `json:"error_code"`
-	Text string `json:"error_text"`
-}
-
 // answer answers one question; what keeps it from that is its answer too, with
 // its code. An error is a question that was not understood.
-func (d *desk) answer(ctx context.Context, q question) (any, error) {
+func (d *desk) answer(ctx context.Context, q question.Question) (any, error) {
 	out, err := d.look(ctx, q)
 	if q.Audit != nil && q.Audit.Days > 0 {
 		// Nobody reads an answer to the schedule: the alarm on errors calls.
-		if a, ok := out.(audited); ok && err == nil && a.Next != "" {
+		if a, ok := out.(question.Audited); ok && err == nil && a.Next != "" {
 			err = fmt.Errorf("audit: the time was enough for %d orders, not for all; orderctl audit goes on by itself", a.Orders)
 		}
 		return out, err
@@ -77,12 +59,12 @@ func (d *desk) answer(ctx context.Context, q question) (any, error) {
 		if known.Err != nil {
 			text += " (" + known.Err.Error() + ")"
 		}
-		return refusal{string(known.Code), text}, nil
+		return question.Refusal{Code: string(known.Code), Text: text}, nil
 	}
 	return out, err
 }
 
-func (d *desk) look(ctx context.Context, q question) (any, error) {
+func (d *desk) look(ctx context.Context, q question.Question) (any, error) {
 	switch {
 	case q.Check != "":
 		return d.check(ctx, q.Check)
@@ -96,38 +78,6 @@ func (d *desk) look(ctx context.Context, q question) (any, error) {
 	return d.diagnose(ctx), nil
 }
 
-// checked is the answer to check.
-type checked struct {
-	ID       string       `json:"order_id"`
-	State    string       `json:"state,omitempty"`
-	Problems []problem    `json:"problems,omitempty"`
-	Plan     *plannedView `json:"plan,omitempty"`
-	Note     string       `json:"note,omitempty"`
-}
-
-type problem struct {
-	Code string `json:"error_code"`
-	Text string `json:"text"`
-}
-
-type plannedView struct {
-	ClientID      int64     `json:"client_id"`
-	PaymentMethod string    `json:"payment_method"`
-	PromoCode     string    `json:"promo_code,omitempty"`
-	Lines         []lineRow `json:"lines"`
-}
-
-type lineRow struct {
-	ItemID    string `json:"item_id"`
-	ProductID int64  `json:"product_id"`
-	Name      string `json:"name,omitempty"`
-	Cycle     string `json:"cycle"`
-	Quantity  int    `json:"quantity"`
-	Services  int    `json:"services"`
-	Domain    string `json:"domain,omitempty"`
-	Hostname  string `json:"hostname,omitempty"`
-}
-
 func (d *desk) check(ctx context.Context, text string) (any, error) {
 	id, err := order.ParseID(text)
 	if err != nil {
@@ -137,7 +87,7 @@ func (d *desk) check(ctx context.Context, text string) (any, error) {
 	if err != nil {
 		return nil, fmt.Errorf("check order: %w", err)
 	}
-	out := checked{ID: id.String(), State: string(rec.State)}
+	out := question.Checked{ID: id.String(), State: string(rec.State)}
 	if found {
 		out.Note = noteOf(rec)
 	}
@@ -146,12 +96,15 @@ func (d *desk) check(ctx context.Context, text string) (any, error) {
 	}
 	c := d.engine.Check(ctx, d.orders, id, rec)
 	for _, p := range c.Problems {
-		out.Problems = append(out.Problems, problem{string(fault.CodeOf(p)), fault.TextOf(p)})
+		out.Problems = append(out.Problems, question.Problem{Code: string(fault.CodeOf(p)), Text: fault.TextOf(p)})
 	}
 	if p := c.Plan; p != nil {
-		out.Plan = &plannedView{ClientID: p.ClientID, PaymentMethod: p.PaymentMethod, PromoCode: p.PromoCode}
+		out.Plan = &question.Plan{ClientID: p.ClientID, PaymentMethod: p.PaymentMethod, PromoCode: p.PromoCode}
 		for _, e := range p.Entries {
-			out.Plan.Lines = append(out.Plan.Lines, lineRow{e.ItemID, e.ProductID, c.Products[e.ProductID].Name, string(e.Cycle), e.Quantity, e.Services, e.Domain, e.Hostname})
+			out.Plan.Lines = append(out.Plan.Lines, question.Line{
+				ItemID: e.ItemID, ProductID: e.ProductID, Name: c.Products[e.ProductID].Name, Cycle: string(e.Cycle),
+				Quantity: e.Quantity, Services: e.Services, Domain: e.Domain, Hostname: e.Hostname,
+			})
 		}
 	}
 	return out, nil
@@ -194,7 +147,7 @@ func (d *desk) find(ctx context.Context, text string) (any, error) {
 	if err := errors.Join(errWHMCS, errSalesforce); err != nil && len(ids) == 0 {
 		return nil, fmt.Errorf("find %s: %w", text, err)
 	}
-	return map[string]any{"orders": ids}, nil
+	return question.Found{Orders: ids}, nil
 }
 
 func (d *desk) probe(ctx context.Context, side string) (any, error) {
@@ -203,11 +156,11 @@ func (d *desk) probe(ctx context.Context, side string) (any, error) {
 		return nil, fmt.Errorf("probe: there is no side %q", side)
 	}
 	blocked, err := p.ProbeNow(ctx)
-	out := map[string]any{"side": side, "serves": err == nil && (blocked == nil || blocked.Why == "")}
+	out := question.Probed{Side: side, Serves: err == nil && (blocked == nil || blocked.Why == "")}
 	if err != nil {
-		out["error_code"] = string(fault.CodeOf(err))
+		out.Code = string(fault.CodeOf(err))
 	} else if blocked != nil && blocked.Why != "" {
-		out["error_code"], out["open_until"] = string(blocked.Why), blocked.Until.UTC()
+		out.Code, out.Until = string(blocked.Why), blocked.Until.UTC()
 	}
 	return out, nil
 }

@@ -71,3 +71,10 @@ func (r Record) Confirm(seq Seq, e Entry) (Record, error) {
 	r.Version++
 	return r.line(e), nil
 }
+
+// Confirmed reports whether Salesforce has been seen to show the order as it is.
+// salesforce is that side's Control: every change listed before its mark has been
+// looked for, and what Salesforce refused stands in the order.
+func (r Record) Confirmed(salesforce Control) bool {
+	return r.Refusal.Seq == 0 && r.Seq.Listed().Before(salesforce.ConfirmedUntil)
+}

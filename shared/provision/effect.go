@@ -59,7 +59,7 @@ func addOrder() *Effect {
 			if r.FirstAddAt.IsZero() {
 				r.FirstAddAt = now
 			}
-			return fmt.Sprintf("AddOrder %d", r.Add.Count)
+			return fmt.Sprintf("AddOrder, try %d", r.Add.Count)
 		},
 		unstamped: func(r, before order.Record) order.Record {
 			r.Add, r.Word, r.Accept = order.Sent{Count: before.Add.Count}, before.Word, before.Accept
@@ -85,7 +85,7 @@ func acceptOrder() *Effect {
 		sent:    func(r *order.Record) *order.Sent { return &r.Accept }, runsModules: true,
 		stamped: func(r *order.Record, _ time.Time) string {
 			r.Word = r.Word.WithoutRerun()
-			return fmt.Sprintf("AcceptOrder %d of WHMCS order %s", r.Accept.Count, r.WHMCSOrderID)
+			return fmt.Sprintf("AcceptOrder, try %d, of WHMCS order %s", r.Accept.Count, r.WHMCSOrderID)
 		},
 		unstamped: func(r, before order.Record) order.Record {
 			r.RecoveryPoint, r.Accept = order.PointAdded, order.Sent{Count: before.Accept.Count}

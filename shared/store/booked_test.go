@@ -66,8 +66,8 @@ var model = porcupine.Model{
 func step(b booked, in call, out reply) (bool, booked) {
 	next, met := b.takes(in)
 	switch {
-	case out.Met == unknown:
-		return true, next
+	case out.Met == unknown: // it took effect
+		return !refused(met), next
 	case in.Kind == "resolve" && out.Met == string(fault.StateChanged) && !in.Alone:
 		return true, b // it was not any more what the person saw
 	case out.Met != met:
@@ -76,13 +76,16 @@ func step(b booked, in call, out reply) (bool, booked) {
 		return out.Exists == (b.state != "") && out.State == b.state && out.Version == b.version && out.Fence == b.fence && out.Seq == b.seq && out.Keys == b.keys, b
 	case in.Kind == "status":
 		return out.State == b.state, b
-	case met != "ok" && strings.Contains(met, "_"): // a code: no image comes with it
+	case refused(met): // no image comes with it
 		return true, next
 	case out.Later:
 		return out.Version >= next.version, next
 	}
 	return out.State == next.state && out.Version == next.version && out.Fence == next.fence, next
 }
+
+// refused reports whether an answer is a code, and no outcome.
+func refused(met string) bool { return strings.Contains(met, "_") }
 
 // takes returns the order after a call, and what the call is told.
 func (b booked) takes(in call) (next booked, met string) {

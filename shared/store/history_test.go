@@ -27,14 +27,11 @@ import (
 var operations = flag.Int("operations", 1000, "calls of the histories that porcupine judges")
 
 const (
-	// callsOfAnOrder is the length of one order's history. What a killed client
-	// called may take effect at any later time, so a long history has too many
-	// explanations to be judged.
+	// callsOfAnOrder is the length of one order's history: a long one has too
+	// many explanations to be judged.
 	callsOfAnOrder = 70
 	ordersAtOnce   = 4
 	judgeFor       = 2 * time.Minute
-	// endless is the return of a call of a client that was killed.
-	endless = int64(1) << 60
 	// The clock of the histories moves by up to maxTick with each call. No nonce
 	// is forgotten within one history, and leases run out often.
 	maxTick  = 4 * time.Second
@@ -64,18 +61,18 @@ func TestHistoriesOfTheMemoryAreLinearizable(t *testing.T) {
 	memory := provisiontest.NewMemory()
 	var mu sync.Mutex
 	r := rand.New(rand.NewPCG(1, 2))
-	lost := func(id order.ID, share float64) error {
+	kills := func(ctx context.Context, op provisiontest.Op, share float64, applied bool) error {
 		runtime.Gosched() // or one caller makes all its calls before the next begins
 		mu.Lock()
 		defer mu.Unlock()
-		if !id.IsZero() && r.Float64() < share {
-			return errors.New("killed")
+		if !op.Read && r.Float64() < share {
+			return killed(ctx, applied)
 		}
 		return nil
 	}
-	memory.Before = func(_ context.Context, op provisiontest.Op) error { return lost(op.ID, killBefore) }
-	memory.After = func(_ context.Context, op provisiontest.Op, _ order.Record, _ error) error {
-		return lost(op.ID, killAfter)
+	memory.Before = func(ctx context.Context, op provisiontest.Op) error { return kills(ctx, op, killBefore, false) }
+	memory.After = func(ctx context.Context, op provisiontest.Op, _ order.Record, err error) error {
+		return kills(ctx, op, killAfter, err == nil)
 	}
 	judge(t, func(*rand.Rand) history {
 		return history{open: func(*rand.Rand) historyStore { return memory }}
@@ -102,9 +99,11 @@ func TestWrongHistoriesAreRefused(t *testing.T) {
 		{"a read beside the click may miss it", porcupine.Ok, []porcupine.Operation{
 			{Input: click(1, 'a'), Output: got("created", 1), Call: 1, Return: 4}, {Input: call{Kind: "get"}, Output: reply{Met: "ok"}, Call: 2, Return: 3}}},
 		{"a killed click that a read shows", porcupine.Ok, []porcupine.Operation{
-			{Input: click(1, 'a'), Output: reply{Met: unknown}, Call: 1, Return: endless}, {Input: call{Kind: "get"}, Output: read(true, 1), Call: 3, Return: 4}}},
+			{Input: click(1, 'a'), Output: reply{Met: unknown}, Call: 1, Return: 2}, {Input: call{Kind: "get"}, Output: read(true, 1), Call: 3, Return: 4}}},
 		{"a read after the click misses it", porcupine.Illegal, []porcupine.Operation{
 			{Input: click(1, 'a'), Output: got("created", 1), Call: 1, Return: 2}, {Input: call{Kind: "get"}, Output: reply{Met: "ok"}, Call: 3, Return: 4}}},
+		{"a killed click arrived, and changed nothing", porcupine.Illegal, []porcupine.Operation{
+			{Input: click(1, 'a'), Output: reply{Met: unknown}, Call: 1, Return: 2}, {Input: call{Kind: "get"}, Output: reply{Met: "ok"}, Call: 3, Return: 4}}},
 		{"two clicks create", porcupine.Illegal, []porcupine.Operation{
 			{Input: click(1, 'a'), Output: got("created", 1), Call: 1, Return: 4}, {Input: click(2, 'b'), Output: got("created", 1), Call: 2, Return: 3}}},
 		{"one of two updates is lost", porcupine.Illegal, []porcupine.Operation{
@@ -186,7 +185,8 @@ type history struct {
 	now    atomic.Int64 // ms
 	mu     sync.Mutex
 	ops    []porcupine.Operation
-	nonces int // that were used
+	fates  []*fate // of each of ops
+	nonces int     // that were used
 }
 
 // run lets the callers call, and reads the order once they have ended.
@@ -207,13 +207,22 @@ func (h *history) run() {
 	if h.late != nil {
 		h.late.send()
 	}
-	// The reader of the end is not killed.
-	last := &caller{history: h, client: len(h.ops)}
-	for try := 0; last.store == nil || try < 100 && h.ops[len(h.ops)-1].Return == endless; try++ {
-		last.store = h.open(rand.New(rand.NewPCG(h.seed, uint64(1000+try))))
-		last.read()
-	}
+	last := &caller{history: h, client: len(callers)}
+	last.store = h.open(rand.New(rand.NewPCG(h.seed, uint64(last.client))))
+	last.read()
+	h.settle()
 	h.markAlone()
+}
+
+// settle says when the calls of killed clients took effect, which the network
+// knows, and leaves out those that took none: no later answer may depend on them.
+func (h *history) settle() {
+	for i, f := range h.fates {
+		if f.killed {
+			h.ops[i].Output, h.ops[i].Return = reply{Met: unknown}, f.arrived
+		}
+	}
+	h.ops = slices.DeleteFunc(h.ops, func(op porcupine.Operation) bool { return op.Return == 0 })
 }
 
 // markAlone notes which calls met no other one: those have no excuse for a
@@ -240,12 +249,13 @@ type caller struct {
 	held   order.Record // the last image of a worker's own lease; it may be long lost
 }
 
-// unknown is the answer to a client that was killed.
+// unknown is the answer to a client that was killed after, or before, its
+// request took effect.
 const unknown = "unknown"
 
 // calls makes one call and notes it.
 func (c *caller) calls(in call, do func(ctx context.Context) (reply, error)) reply {
-	was := &fate{}
+	was := &fate{event: &c.event}
 	ctx := context.WithValue(context.Background(), fateKey{}, was)
 	begun := c.event.Add(1)
 	out, err := do(ctx)
@@ -258,13 +268,14 @@ func (c *caller) calls(in call, do func(ctx context.Context) (reply, error)) rep
 		// The image that tells a repeated request of its success may be a later one.
 		out.Later = was.repeated
 	case fault.StoreUnavailable, fault.TryAgain:
-		out, returned = reply{Met: unknown}, endless
+		out = reply{Met: unknown} // settle says when
 	default:
 		out = reply{Met: string(code)}
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.ops = append(c.ops, porcupine.Operation{ClientId: c.client, Input: in, Output: out, Call: begun, Return: returned})
+	c.fates = append(c.fates, was)
 	return out
 }
 
@@ -376,7 +387,35 @@ const (
 type fateKey struct{}
 
 // fate is what became of the requests of one call.
-type fate struct{ repeated bool }
+type fate struct {
+	event    *atomic.Int64 // of its history
+	repeated bool
+	killed   bool
+	arrived  int64 // when the request of the killed client had taken effect; 0: it took none
+}
+
+// took notes that the request of a killed client has taken effect by now, or that
+// it was refused.
+func (f *fate) took(effect bool) {
+	if effect {
+		f.arrived = f.event.Add(1)
+	}
+}
+
+var errKilled = errors.New("killed")
+
+// killed ends the client of the call of ctx.
+func killed(ctx context.Context, effect bool) error {
+	f := fateOf(ctx)
+	f.killed = true
+	f.took(effect)
+	return errKilled
+}
+
+func fateOf(ctx context.Context) *fate {
+	f, _ := ctx.Value(fateKey{}).(*fate) //nolint:errcheck // each call has one
+	return f
+}
 
 // unreliable is the SDK's client of a process that may be killed, over a network
 // that loses answers and delays requests.
@@ -385,8 +424,6 @@ type unreliable struct {
 	r    *rand.Rand // of one caller alone
 	late *lateRequests
 }
-
-var errKilled = errors.New("killed")
 
 func (u *unreliable) PutItem(ctx context.Context, in *dynamodb.PutItemInput, o ...func(*dynamodb.Options)) (*dynamodb.PutItemOutput, error) {
 	return sendUnreliably(ctx, u, func(ctx context.Context) (*dynamodb.PutItemOutput, error) { return u.Client.PutItem(ctx, in, o...) })
@@ -404,17 +441,18 @@ func sendUnreliably[T any](ctx context.Context, u *unreliable, send func(context
 	}
 	switch x := u.r.Float64(); {
 	case x < killBefore:
-		return out, errKilled
+		return out, killed(ctx, false)
 	case x < killBefore+killAfter:
-		_, _ = send(ctx) // its answer is lost
-		return out, errKilled
+		_, err := send(ctx) // its answer is lost
+		return out, killed(ctx, err == nil)
 	case x < killBefore+killAfter+arriveLate:
-		u.late.keep(func() { _, _ = send(context.WithoutCancel(ctx)) })
-		return out, errKilled
+		u.late.keep(func() {
+			_, err := send(context.WithoutCancel(ctx))
+			fateOf(ctx).took(err == nil)
+		})
+		return out, killed(ctx, false) // until it arrives
 	case x < killBefore+killAfter+arriveLate+sendTwice:
-		if was, ok := ctx.Value(fateKey{}).(*fate); ok {
-			was.repeated = true
-		}
+		fateOf(ctx).repeated = true
 		_, _ = send(ctx) // its answer is lost
 	}
 	return send(ctx)

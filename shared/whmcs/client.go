@@ -97,6 +97,8 @@ type Client struct {
 	used      time.Time         // when the last answer to a read came
 	newest    int64             // the highest order id seen since newestAt
 	newestAt  time.Time         // zero = none was seen
+	skew      time.Duration     // of WHMCS's clock, by the Date of the last answer to a read
+	dated     bool              // that answer had a Date
 }
 
 // Time-outs and limits.
@@ -264,6 +266,7 @@ func (c *Client) post(ctx context.Context, body string) (answer, error) {
 		if again {
 			c.reads.CloseIdleConnections()
 		}
+		began := c.clock()
 		res, err := c.reads.Do(req)
 		if err != nil {
 			if reused && !again && ctx.Err() == nil {
@@ -275,7 +278,25 @@ func (c *Client) post(ctx context.Context, body string) (answer, error) {
 			}
 			return answer{}, err
 		}
+		c.noteDate(res.Header.Get("Date"), began, c.clock())
 		return readAnswer(res)
+	}
+}
+
+// noteDate compares the Date of an answer with our clock. Date is cut to the
+// second and was written between began and ended; what that leaves open is no skew.
+func (c *Client) noteDate(text string, began, ended time.Time) {
+	date, err := http.ParseTime(text)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.dated = err == nil
+	c.skew = 0
+	switch {
+	case !c.dated:
+	case date.After(ended):
+		c.skew = date.Sub(ended)
+	case began.Sub(date) > time.Second:
+		c.skew = date.Add(time.Second).Sub(began)
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"orderbridge/shared/fault"
 	"orderbridge/shared/order"
@@ -25,9 +26,30 @@ func (c *Client) Diagnose(ctx context.Context, sold map[int64][]order.Cycle, mad
 		return []fault.Finding{served} // every other call would meet the same
 	}
 	served.Seen = fmt.Sprintf("version %d.%d", v.major, v.minor)
-	all := append([]fault.Finding{served}, c.diagnoseRole(ctx)...)
+	all := append([]fault.Finding{served, c.diagnoseClock()}, c.diagnoseRole(ctx)...)
 	all = append(all, c.diagnoseList(ctx, made)...)
 	return append(all, c.diagnoseProducts(ctx, v, sold)...)
+}
+
+// maxSkew is how far WHMCS's clock may be off before doctor says so. A search
+// lists from a day before the first AddOrder, so this is no limit of the protocol;
+// a clock that is off by more is kept by nothing, and goes on to be off by more.
+const maxSkew = time.Minute
+
+// diagnoseClock judges WHMCS's clock by its last answer to a read.
+func (c *Client) diagnoseClock() fault.Finding {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	f := fault.Finding{Of: of, What: "its clock agrees with ours", OK: c.skew.Abs() <= maxSkew, Do: "Set the clock of the WHMCS server (NTP)."}
+	switch {
+	case !c.dated:
+		f.Seen = "not known: its answers carry no Date"
+	case c.skew > 0:
+		f.Seen = fmt.Sprintf("ahead of ours by %s", c.skew.Round(time.Second))
+	case c.skew < 0:
+		f.Seen = fmt.Sprintf("behind ours by %s", c.skew.Abs().Round(time.Second))
+	}
+	return f
 }
 
 // diagnoseRole asks for each action in a way that WHMCS answers with its

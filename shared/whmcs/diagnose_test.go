@@ -4,7 +4,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
+	"orderbridge/shared/fault"
 	"orderbridge/shared/order"
 	"orderbridge/shared/whmcs"
 	"orderbridge/shared/whmcs/whmcstest"
@@ -16,12 +18,13 @@ func TestEachPlantedFaultOfWHMCSIsFoundAndNoneInvented(t *testing.T) {
 		sold     map[int64][]order.Cycle
 		config   func(*whmcs.Config)
 		want     string // of the one red finding; "" = none
+		seen     string // in it
 	}{
 		"a sound installation": {},
 		"an old version":       {switches: func(s *whmcstest.Switches) { s.Version = "8.1.0" }},
 		"texts for numbers":    {switches: func(s *whmcstest.Switches) { s.NumbersAsStrings, s.ListForm = true, "indexed" }},
 		"an address that is refused": {switches: func(s *whmcstest.Switches) { s.DenyIP = "203.0.113.9" },
-			want: "it answers, at the address and with the credentials of the bridge"},
+			want: "it answers, at the address and with the credentials of the bridge", seen: "203.0.113.9"},
 		"AddOrder not allowed":                     {switches: func(s *whmcstest.Switches) { s.DenyActions = []string{"AddOrder"} }, want: "the API role allows AddOrder"},
 		"AcceptOrder not allowed":                  {switches: func(s *whmcstest.Switches) { s.DenyActions = []string{"AcceptOrder"} }, want: "the API role allows AcceptOrder"},
 		"GetClientsDetails not allowed":            {switches: func(s *whmcstest.Switches) { s.DenyActions = []string{"GetClientsDetails"} }, want: "the API role allows GetClientsDetails"},
@@ -56,6 +59,9 @@ func TestEachPlantedFaultOfWHMCSIsFoundAndNoneInvented(t *testing.T) {
 					if f.Do == "" {
 						t.Errorf("%s: nothing is said to do", f.What)
 					}
+					if c.seen != "" && !strings.Contains(f.Seen, c.seen) {
+						t.Errorf("%s: seen %q, want %q in it", f.What, f.Seen, c.seen)
+					}
 				}
 			}
 			if c.want == "" && len(bad) > 0 || c.want != "" && !slices.Equal(bad, []string{c.want}) {
@@ -63,6 +69,35 @@ func TestEachPlantedFaultOfWHMCSIsFoundAndNoneInvented(t *testing.T) {
 			}
 			if n := len(w.sim.Orders()); n != orders {
 				t.Errorf("%d orders were made by asking", n-orders)
+			}
+		})
+	}
+}
+
+func TestTheClockOfWHMCSIsComparedWithOurs(t *testing.T) {
+	for name, c := range map[string]struct {
+		ours time.Duration // our clock, against that of WHMCS
+		ok   bool
+		seen string
+	}{
+		"the same":          {0, true, ""},
+		"a little behind":   {-30 * time.Second, true, "ahead of ours by"},
+		"ours far behind":   {-time.Hour, false, "ahead of ours by "},
+		"ours far in front": {time.Hour, false, "behind ours by "},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, nil)
+			d := quiet()
+			d.Now = func() time.Time { return time.Now().Add(c.ours) }
+			client, err := whmcs.New(d, whmcs.Config{BaseURL: w.url, Marker: whmcs.MarkerNotes})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer client.Close()
+			all := client.Diagnose(t.Context(), nil, nil)
+			i := slices.IndexFunc(all, func(f fault.Finding) bool { return f.What == "its clock agrees with ours" })
+			if i < 0 || all[i].OK != c.ok || !strings.HasPrefix(all[i].Seen, c.seen) || c.seen == "" && all[i].Seen != "" {
+				t.Errorf("findings %+v, want ok %v, %q", all, c.ok, c.seen)
 			}
 		})
 	}
