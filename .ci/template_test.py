@@ -377,7 +377,7 @@ class Template(unittest.TestCase):
             self.assertNotIn("UpdatePolicy", resources[name + "Aliaslive"])
 
     def test_only_a_deployment_in_steps_watches_an_alarm(self):
-        # One that moves at once would not go back, but be refused while it rings.
+        # One that moves at once would not go back, but be refused while it fires.
         for name in FUNCTIONS:
             with self.subTest(name):
                 watched = RESOURCES[name + "DeploymentGroup"]["Properties"]["AlarmConfiguration"]["Fn::If"]
@@ -400,6 +400,10 @@ class Template(unittest.TestCase):
                 self.assertLessEqual({"WhmcsApiUrl", "SfLoginUrl"}, set(given))
                 self.assertEqual(deploy["capabilities"], "CAPABILITY_IAM")
                 self.assertIn(f"environment={name}", deploy["tags"])
+                for parameter, value in given.items():
+                    # A value that is still to be replaced is refused.
+                    taken = re.fullmatch(SOURCE["Parameters"][parameter].get("AllowedPattern", ".*"), value) is not None
+                    self.assertEqual(taken, "<" not in value, f"{parameter}={value}")
         stacks = [CONFIG[name]["deploy"]["parameters"]["stack_name"] for name in ("local", "staging", "production")]
         self.assertEqual(len(set(stacks)), 3)
         self.assertTrue(CONFIG["production"]["deploy"]["parameters"]["confirm_changeset"])

@@ -268,7 +268,7 @@ func (a *app) rotate(ctx context.Context, by string, emergency bool) error {
 	return a.print(map[string]any{"secret_id": name, "by": by, "emergency": emergency}, func(p *printer) {
 		fmt.Fprintf(p, "A new signing secret is in %s.\n1. Read it: aws secretsmanager get-secret-value --secret-id %s --query SecretString --output text\n2. Put it into Salesforce.\n3. Check: orderctl callout ID, and a click in Salesforce.\n", name, name)
 		if emergency {
-			fmt.Fprintln(p, "Functions keep the old one for up to five minutes; to be sure at once, deploy again.")
+			fmt.Fprintln(p, "Functions keep the old one for up to five minutes; to end that at once, deploy with another LogLevel, which starts new processes.")
 		}
 	})
 }

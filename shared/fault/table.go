@@ -420,7 +420,7 @@ var table = map[Code]Info{
 	},
 	ClockSkewed: {Status: 503, Kind: Config, Group: GroupSide, Title: "Clock skewed",
 		Seen: "The clock of a worker differs from the table's by more than two seconds.", Do: "Wait: another worker takes the order. Ask the on-call engineer if it goes on.",
-		OnCall: steps("The log of ProvisionFunction gives the difference. If it goes on, deploy again, which replaces the workers."),
+		OnCall: steps("The log of ProvisionFunction gives the difference. If it goes on, deploy with another `LogLevel`, which replaces the workers."),
 	},
 
 	// One record, one worker, or one command of orderctl.
