@@ -131,7 +131,7 @@ func write(in installation) string {
 	p("")
 	p("## What is reached first")
 	p("")
-	p("The share of each limit at 10, 100 and 1,000 times 1,000 orders a day, at the template's defaults and on the mean of the office hours; the busiest second of a million orders has %.0f callouts, their mean is %.0f. From 100 %% on it is too little. Sorted by what is reached first.", days[6].peak, days[6].rate)
+	p("The share of each limit at 10, 100 and 1,000 times 1,000 orders a day, at the template's defaults and on the mean of the office hours; the busiest second of a million orders has %.0f callouts, their mean is %.0f; `CalloutBurstLimit` carries such a second. From 100 %% on it is too little. Sorted by what is reached first.", days[6].peak, days[6].rate)
 	p("")
 	p("| limit | reached at orders a day | 10 × | 100 × | 1,000 × | what moves it |")
 	p("|---|---|---|---|---|---|")

@@ -50,13 +50,31 @@ func simulate(orders int, in installation, seed uint64) day {
 		}
 	}
 	d.pushes, d.updates = push(r, at, ends, in)
-	looks := 0
-	if orders > 0 {
-		perLook := float64(orders) * 2 * lookEvery.Seconds() / officeSeconds
-		looks = int(math.Ceil(perLook/ordersAtOnce)) * int(officeSeconds/lookEvery.Seconds())
-	}
-	d.requests = orders*measured.Queries + d.updates + looks + sweepsADay
+	d.requests = orders*measured.Queries + d.updates + looks(at, ends) + sweepsADay
 	return d
+}
+
+// looks is how many queries statuspush makes for the changes of the table: every
+// lookEvery one for those of the last two of these, ordersAtOnce in a query; none
+// where nothing was changed.
+func looks(at, ends []float64) (queries int) {
+	changes := map[int]int{} // by the span that they were made in
+	for i := range at {
+		first, last := int(at[i]/lookEvery.Seconds()), int(ends[i]/lookEvery.Seconds())
+		changes[first]++
+		if last != first {
+			changes[last]++
+		}
+	}
+	seen := map[int]int{} // what a look sees: its span and the one before
+	for span, n := range changes {
+		seen[span] += n
+		seen[span+1] += n
+	}
+	for _, n := range seen {
+		queries += (n + ordersAtOnce - 1) / ordersAtOnce
+	}
+	return queries
 }
 
 // busiest is the most of them in one second.

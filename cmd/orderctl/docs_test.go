@@ -56,7 +56,7 @@ Before each write one line on the standard error says account, region, stack and
 
 ## Variables
 
-The environment wins over the outputs of --stack.
+The environment wins over the outputs of --stack, unless its STACK_NAME is another stack, which is refused.
 
 | variable | what it names | output or parameter of the stack |
 |---|---|---|

@@ -952,8 +952,23 @@ func TestRedrivePushesEachOrderOnceAndKeepsWhatNamesNone(t *testing.T) {
 
 // On another machine's AWS nothing is written without a yes; each write is
 // announced by where it goes.
+// With the variables of staging and --stack production the write would go to
+// staging's table.
+func TestAnEnvironmentOfAnotherStackIsRefused(t *testing.T) {
+	w := newWorld()
+	if code := w.run(t, "pause", "--by", "ann", "--why", "x", "--stack", "production"); code != exitUsage || w.table.control.Paused {
+		t.Errorf("exit code %d, paused %t", code, w.table.control.Paused)
+	}
+	if text := w.err.String(); !strings.Contains(text, "the environment is that of stack orderbridge (STACK_NAME), and --stack names production") {
+		t.Errorf("it says %q", text)
+	}
+	if code := w.run(t, "pause", "--by", "ann", "--why", "x", "--stack", "orderbridge"); code != exitDone {
+		t.Errorf("its own stack: exit code %d, %s", code, w.err.String())
+	}
+}
+
 func TestAWriteIsAnnouncedAndAskedFor(t *testing.T) {
-	const place = "account 123456789012, region eu-central-1, stack -, table orders: pause all work on WHMCS\n"
+	const place = "account 123456789012, region eu-central-1, stack orderbridge, table orders: pause all work on WHMCS\n"
 	for name, c := range map[string]struct {
 		remote, terminal bool
 		in               string

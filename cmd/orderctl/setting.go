@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -35,8 +36,12 @@ func variables() []variable {
 const stackName = "AWS::StackName"
 
 // optional reads a variable of the environment, or else of the stack; "" where
-// neither has it.
+// neither has it. An environment that is another stack's is refused: its table
+// would be written for the stack that was named.
 func (a *app) optional(ctx context.Context, name string) (string, error) {
+	if other := a.getenv("STACK_NAME"); a.stack != "" && other != "" && other != a.stack {
+		return "", usagef("the environment is that of stack %s (STACK_NAME), and --stack names %s: unset its variables, or leave --stack out", other, a.stack)
+	}
 	if v := a.getenv(name); v != "" || a.stack == "" {
 		return v, nil
 	}
@@ -91,7 +96,7 @@ func (a *app) write(ctx context.Context, what string) (bool, error) {
 			return false, err
 		}
 	}
-	fmt.Fprintf(a.err, "account %s, region %s, stack %s, table %s: %s\n", account, c.region, dash(a.stack), dash(table), what)
+	fmt.Fprintf(a.err, "account %s, region %s, stack %s, table %s: %s\n", account, c.region, dash(cmp.Or(a.stack, a.getenv("STACK_NAME"))), dash(table), what)
 	switch {
 	case a.dryRun:
 		fmt.Fprint(a.err, "dry run: nothing is changed\n")
