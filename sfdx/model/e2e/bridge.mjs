@@ -19,7 +19,10 @@ const QUICK = {
   WHMCS_ACCEPT_TIMEOUT: "2",
   PROVISION_LEASE: "4",
   RETRY_BASE: "1",
-  TICK_EVERY: "0.5"
+  TICK_EVERY: "0.5",
+  // The model sends a list of 200 within a second, which takes an org a minute.
+  CALLOUT_RATE_LIMIT: "10000",
+  CALLOUT_BURST_LIMIT: "5000"
 };
 
 export class Bridge {
