@@ -140,12 +140,13 @@ func (h *Handler) Handle(ctx context.Context, e events.APIGatewayV2HTTPRequest) 
 	}
 	wait, applied := h.waitFor(r.Header("Prefer"))
 	recorded := h.Now()
-	if wait == 0 || !claimed.Record.State.Open() {
+	waits := wait > 0 && claimed.Record.State.Open()
+	if !waits {
 		h.answered(recorded.Sub(now), http.StatusOK)
 	}
 	h.Metrics.Flush(ctx, h.Log, slog.LevelInfo, "callout recorded", outcome, named(ctx, r,
 		slog.String("idempotency_key", callout.Key), slog.String("requested_by", callout.RequestedBy))...)
-	if wait == 0 || !claimed.Record.State.Open() {
+	if !waits {
 		return answer(r.ID, claimed.Record, applied), nil
 	}
 	// The line of the callout is written by now: what ends the wait cannot lose it.
