@@ -111,7 +111,16 @@ func (s *Store) Control(ctx context.Context, side order.Side) (order.Control, er
 // do is called again, on the fresh switch, when another writer came first; it
 // must not have effects. Errors: store_unavailable: it may have been written.
 func (s *Store) ChangeControl(ctx context.Context, side order.Side, do func(order.Control) (next order.Control, write bool)) (order.Control, error) {
-	doing := "change control of " + string(side)
+	return s.changeControl(ctx, "change control of "+string(side), side, func(seen control) (control, bool, error) {
+		next, write := do(seen.control(side))
+		v := controlOf(next)
+		v.Table = seen.Table
+		return v, write, nil
+	})
+}
+
+// changeControl is ChangeControl on the item; an error of do ends it.
+func (s *Store) changeControl(ctx context.Context, doing string, side order.Side, do func(seen control) (next control, write bool, err error)) (order.Control, error) {
 	mark := newMark()
 	item, err := s.get(ctx, controlKey(side))
 	for range maxTries {
@@ -122,20 +131,19 @@ func (s *Store) ChangeControl(ctx context.Context, side order.Side, do func(orde
 		if err != nil {
 			return order.Control{Side: side}, err
 		}
-		c := seen.control(side)
 		if slices.Contains(seen.Marks, mark) {
-			return c, nil
+			return seen.control(side), nil
 		}
-		next, write := do(c)
-		if !write {
-			return c, nil
+		v, write, err := do(seen)
+		if !write || err != nil {
+			return seen.control(side), err
 		}
-		v := controlOf(next)
-		v.Table, v.Version, v.Marks = seen.Table, seen.Version+1, addMark(seen.Marks, mark)
-		var applied bool
-		if item, applied, err = s.put(ctx, doing, marshal(v), unmoved(seen.PK != "", seen.Version)); applied || err != nil {
+		v.Version, v.Marks = seen.Version+1, addMark(seen.Marks, mark)
+		next, applied, err := s.put(ctx, doing, marshal(v), unmoved(seen.PK != "", seen.Version))
+		if applied || err != nil {
 			return v.control(side), err
 		}
+		item = next
 	}
 	return order.Control{Side: side}, contended(doing)
 }
@@ -152,36 +160,29 @@ const foundLate = 10 * time.Minute
 // works"), and its switch, if it has one, names that one. restored says that it
 // was found to be so now. Errors: store_unavailable, internal_error.
 func (s *Store) Begin(ctx context.Context, now time.Time) (restored bool, err error) {
-	const doing = "begin on table"
-	item, err := s.get(ctx, controlKey(order.SideWHMCS))
-	for range maxTries {
-		if err != nil {
-			return false, err
+	_, err = s.changeControl(ctx, "begin on table", order.SideWHMCS, func(seen control) (v control, write bool, err error) {
+		restored = false
+		if seen.Table == s.table {
+			return v, false, nil
 		}
-		seen, err := readControl(item)
-		if err != nil || seen.Table == s.table {
-			return false, err
+		found := seen.Table != ""
+		if !found {
+			if found, err = s.usedBefore(ctx, now.Add(-foundLate)); err != nil {
+				return v, false, err
+			}
 		}
 		c := seen.control(order.SideWHMCS)
-		restored = seen.Table != ""
-		if !restored {
-			if restored, err = s.usedBefore(ctx, now.Add(-foundLate)); err != nil {
-				return false, err
-			}
-		}
-		if restored {
+		if found {
 			if c, err = c.Restored(seen.Table, now); err != nil {
-				return false, err
+				return v, false, err
 			}
 		}
-		v := controlOf(c)
-		v.Table, v.Version, v.Marks = s.table, seen.Version+1, seen.Marks
-		var applied bool
-		if item, applied, err = s.put(ctx, doing, marshal(v), unmoved(seen.PK != "", seen.Version)); applied || err != nil {
-			return restored && err == nil, err
-		}
-	}
-	return false, contended(doing)
+		restored = found
+		v = controlOf(c)
+		v.Table = s.table
+		return v, true, nil
+	})
+	return restored && err == nil, err
 }
 
 // usedBefore reports whether an order of the table was changed last before a time.
