@@ -383,7 +383,7 @@ func (r *run) judgePortal(ctx context.Context, s *sale, rec order.Record, token 
 
 // deadLetters is how many status messages were given up.
 func (r *run) deadLetters(ctx context.Context) (string, error) {
-	queues := sqs.NewFromConfig(r.aws())
+	queues := sqs.NewFromConfig(r.sys.AWSConfig())
 	const waiting = types.QueueAttributeNameApproximateNumberOfMessages
 	out, err := queues.GetQueueAttributes(ctx, &sqs.GetQueueAttributesInput{QueueUrl: aws.String(r.sys.Exports["STATUSPUSH_DEAD_LETTER_URL"]), AttributeNames: []types.QueueAttributeName{waiting}})
 	if err != nil {

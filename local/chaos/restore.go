@@ -91,7 +91,7 @@ func (r *run) setBack(ctx context.Context, ctl map[string]types.AttributeValue) 
 		return err
 	}
 	ctl["table"] = &types.AttributeValueMemberS{Value: "orders-before-the-restore"}
-	if _, err := dynamodb.NewFromConfig(r.aws()).PutItem(ctx, &dynamodb.PutItemInput{TableName: aws.String(r.sys.Exports["TABLE_NAME"]), Item: ctl}); err != nil {
+	if _, err := dynamodb.NewFromConfig(r.sys.AWSConfig()).PutItem(ctx, &dynamodb.PutItemInput{TableName: aws.String(r.sys.Exports["TABLE_NAME"]), Item: ctl}); err != nil {
 		return fmt.Errorf("name the table of the backup: %w", err)
 	}
 	if err := throttle(0); err != nil {
@@ -103,7 +103,7 @@ func (r *run) setBack(ctx context.Context, ctl map[string]types.AttributeValue) 
 
 // rawControl is the switch of WHMCS as the table holds it.
 func (r *run) rawControl(ctx context.Context) (map[string]types.AttributeValue, error) {
-	out, err := dynamodb.NewFromConfig(r.aws()).GetItem(ctx, &dynamodb.GetItemInput{
+	out, err := dynamodb.NewFromConfig(r.sys.AWSConfig()).GetItem(ctx, &dynamodb.GetItemInput{
 		TableName: aws.String(r.sys.Exports["TABLE_NAME"]), ConsistentRead: aws.Bool(true),
 		Key: map[string]types.AttributeValue{"pk": &types.AttributeValueMemberS{Value: "control#whmcs"}},
 	})

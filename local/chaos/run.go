@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"hash/fnv"
@@ -17,13 +16,9 @@ import (
 	"sync"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
-	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
-	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 
 	"orderbridge/local/launch"
-	"orderbridge/shared/lambdaenv"
 	"orderbridge/shared/order"
 	"orderbridge/shared/store"
 )
@@ -81,20 +76,11 @@ func begin(o options, out io.Writer) (*run, error) {
 		return nil, err
 	}
 	r := &run{o: o, out: out, began: time.Now(), sys: sys, client: &http.Client{Timeout: 40 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 32, IdleConnTimeout: 30 * time.Second}}}
-	r.table, err = store.New(dynamodb.NewFromConfig(r.aws()), sys.Exports["TABLE_NAME"])
+	r.table, err = store.New(dynamodb.NewFromConfig(r.sys.AWSConfig()), sys.Exports["TABLE_NAME"])
 	if err != nil {
 		return nil, errors.Join(err, sys.Stop())
 	}
 	return r, nil
-}
-
-// aws points at the services of the system.
-func (r *run) aws() aws.Config {
-	return aws.Config{
-		Region: r.sys.Exports["AWS_REGION"], BaseEndpoint: &r.sys.AWS,
-		Credentials: credentials.NewStaticCredentialsProvider(r.sys.Exports["AWS_ACCESS_KEY_ID"], r.sys.Exports["AWS_SECRET_ACCESS_KEY"], ""),
-		HTTPClient:  lambdaenv.WholeBody(awshttp.NewBuildableClient()),
-	}
 }
 
 // end ends the system and keeps its log. Its functions may be stopped still;
@@ -127,40 +113,10 @@ func (r *run) found(id order.ID, format string, args ...any) {
 	r.say("WRONG: %s %s", f.id, f.what)
 }
 
-// ask sends a request to a control route, wants a 2xx answer, and reads it into
-// out when out is not nil. The simulators and the switches are no part of what
-// is tested: what they refuse is an error of this program.
+// ask asks a control route. The simulators and the switches are no part of what is
+// tested: what they refuse is an error of this program.
 func (r *run) ask(ctx context.Context, method, url string, body, out any) error {
-	var in io.Reader
-	if body != nil {
-		b, err := json.Marshal(body)
-		if err != nil {
-			return fmt.Errorf("write body of %s %s: %w", method, url, err)
-		}
-		in = bytes.NewReader(b)
-	}
-	req, err := http.NewRequestWithContext(ctx, method, url, in)
-	if err != nil {
-		return fmt.Errorf("ask %s %s: %w", method, url, err)
-	}
-	res, err := r.client.Do(req)
-	if err != nil {
-		return fmt.Errorf("ask %s: %w", method, err)
-	}
-	defer res.Body.Close()
-	b, err := io.ReadAll(res.Body)
-	switch {
-	case err != nil:
-		return fmt.Errorf("read answer of %s %s: %w", method, url, err)
-	case res.StatusCode < 200 || res.StatusCode > 299:
-		return fmt.Errorf("%s %s: %d %s", method, url, res.StatusCode, bytes.TrimSpace(b))
-	case out == nil:
-		return nil
-	}
-	if err := json.Unmarshal(b, out); err != nil {
-		return fmt.Errorf("read answer of %s %s: %w", method, url, err)
-	}
-	return nil
+	return launch.Ask(ctx, r.client, method, url, body, out)
 }
 
 // carry is the whole run: orders are made and clicked under faults, come to

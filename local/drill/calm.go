@@ -10,6 +10,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"orderbridge/local/launch"
 )
 
 // The calm: orders on a system on which nothing is wrong.
@@ -122,7 +124,7 @@ func (s *system) one(ctx context.Context, n int64) error {
 		return err
 	}
 	return own.until(ctx, stepLimit, "order "+own.order.id+" is provisioned", func() (bool, error) {
-		status, body, err := own.send(ctx, http.MethodGet, own.Salesforce+"/_sim/orders/"+own.order.id, nil)
+		status, body, err := launch.Send(ctx, http.DefaultClient, http.MethodGet, own.Salesforce+"/_sim/orders/"+own.order.id, nil)
 		if err == nil && strings.Contains(string(body), `"Provisioning_Status__c":"Failed"`) {
 			err = fmt.Errorf("order %s failed: %s", own.order.id, body)
 		}

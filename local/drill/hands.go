@@ -11,13 +11,12 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
-	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 
+	"orderbridge/local/launch"
 	"orderbridge/shared/fault"
 )
 
@@ -238,19 +237,11 @@ func mark(ctx context.Context, s *system) error {
 	return edit(map[string]any{"notes": "sfOrderId=" + s.order.id})(ctx, s)
 }
 
-// aws points at the services of the system.
-func (s *system) aws() aws.Config {
-	return aws.Config{
-		Region: s.Exports["AWS_REGION"], BaseEndpoint: &s.AWS, HTTPClient: awshttp.NewBuildableClient(),
-		Credentials: credentials.NewStaticCredentialsProvider(s.Exports["AWS_ACCESS_KEY_ID"], s.Exports["AWS_SECRET_ACCESS_KEY"], ""),
-	}
-}
-
 // putSecret puts a value into a secret, and ends the functions' processes: they
 // would use what they have read for five minutes.
 func putSecret(variable, value string, functions ...string) action {
 	return func(ctx context.Context, s *system) error {
-		_, err := secretsmanager.NewFromConfig(s.aws()).PutSecretValue(ctx, &secretsmanager.PutSecretValueInput{SecretId: aws.String(s.Exports[variable]), SecretString: aws.String(value)})
+		_, err := secretsmanager.NewFromConfig(s.AWSConfig()).PutSecretValue(ctx, &secretsmanager.PutSecretValueInput{SecretId: aws.String(s.Exports[variable]), SecretString: aws.String(value)})
 		if err != nil {
 			return fmt.Errorf("put secret: %w", err)
 		}
@@ -270,7 +261,7 @@ func kill(functions ...string) action {
 // failed too often.
 func letter(variable, body string) action {
 	return func(ctx context.Context, s *system) error {
-		_, err := sqs.NewFromConfig(s.aws()).SendMessage(ctx, &sqs.SendMessageInput{QueueUrl: aws.String(s.Exports[variable]), MessageBody: aws.String(body)})
+		_, err := sqs.NewFromConfig(s.AWSConfig()).SendMessage(ctx, &sqs.SendMessageInput{QueueUrl: aws.String(s.Exports[variable]), MessageBody: aws.String(body)})
 		if err != nil {
 			return fmt.Errorf("send dead letter: %w", err)
 		}
@@ -284,7 +275,7 @@ func look(ctx context.Context, s *system) error {
 	if err := s.ask(ctx, http.MethodGet, s.API+"/_local/token?account="+account, nil, &token); err != nil {
 		return err
 	}
-	_, _, err := s.send(ctx, http.MethodGet, s.API+"/orders/"+s.order.id, nil, "Authorization", "Bearer "+token.Token)
+	_, _, err := launch.Send(ctx, http.DefaultClient, http.MethodGet, s.API+"/orders/"+s.order.id, nil, "Authorization", "Bearer "+token.Token)
 	return err
 }
 
@@ -292,7 +283,7 @@ func look(ctx context.Context, s *system) error {
 func forge(ctx context.Context, s *system) error {
 	now := time.Now().UTC().Format("2006-01-02T15:04:05.000Z")
 	nonce := strings.ReplaceAll(now, ":", "-")[:19] + "-forged"
-	_, _, err := s.send(ctx, http.MethodPost, s.API+"/orders/"+s.order.id+"/fulfill", map[string]string{"orderId": s.order.id, "timestamp": now, "nonce": nonce},
+	_, _, err := launch.Send(ctx, http.DefaultClient, http.MethodPost, s.API+"/orders/"+s.order.id+"/fulfill", map[string]string{"orderId": s.order.id, "timestamp": now, "nonce": nonce},
 		"X-SF-Signature", strings.Repeat("0", 64), "X-SF-Timestamp", now, "X-SF-Nonce", nonce, "Idempotency-Key", nonce)
 	return err
 }
@@ -366,7 +357,7 @@ func wasPosted(alarm string) action {
 
 // receive empties a queue of the system, by its logical id.
 func (s *system) receive(ctx context.Context, id string) error {
-	queues := sqs.NewFromConfig(s.aws())
+	queues := sqs.NewFromConfig(s.AWSConfig())
 	url := aws.String(strings.Replace(s.Exports["WORK_QUEUE_URL"], "WorkQueue", id, 1))
 	for {
 		const most = 10
@@ -388,7 +379,7 @@ func (s *system) receive(ctx context.Context, id string) error {
 // setBack sets a time of the cause's order back in the table.
 func setBack(attribute string, d time.Duration) action {
 	return func(ctx context.Context, s *system) error {
-		_, err := dynamodb.NewFromConfig(s.aws()).UpdateItem(ctx, &dynamodb.UpdateItemInput{
+		_, err := dynamodb.NewFromConfig(s.AWSConfig()).UpdateItem(ctx, &dynamodb.UpdateItemInput{
 			TableName: aws.String(s.Exports["TABLE_NAME"]), Key: map[string]types.AttributeValue{"pk": &types.AttributeValueMemberS{Value: "order#" + s.order.id}},
 			UpdateExpression: aws.String("SET #a = :at"), ExpressionAttributeNames: map[string]string{"#a": attribute},
 			ExpressionAttributeValues: map[string]types.AttributeValue{":at": &types.AttributeValueMemberN{Value: fmt.Sprint(time.Now().Add(-d).UnixMilli())}},

@@ -1,13 +1,10 @@
 package main
 
 import (
-	"bytes"
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"os"
 	"os/exec"
@@ -60,52 +57,9 @@ func (s *system) end() error {
 	return errors.Join(err, writeFile(filepath.Join(s.o.logs, s.scene.name+".log"), s.Logs()))
 }
 
-// ask sends a request and wants a 2xx answer, which it reads into out when out is
-// not nil.
+// ask asks a control route.
 func (s *system) ask(ctx context.Context, method, url string, body, out any) error {
-	status, answer, err := s.send(ctx, method, url, body)
-	switch {
-	case err != nil:
-		return err
-	case status/100 != 2:
-		return fmt.Errorf("%s %s: %d %s", method, url, status, bytes.TrimSpace(answer))
-	case out == nil:
-		return nil
-	}
-	if err := json.Unmarshal(answer, out); err != nil {
-		return fmt.Errorf("read answer of %s %s: %w", method, url, err)
-	}
-	return nil
-}
-
-// send sends a request with a JSON body, and headers by pairs.
-func (s *system) send(ctx context.Context, method, url string, body any, headers ...string) (status int, answer []byte, err error) {
-	var in io.Reader
-	if body != nil {
-		b, err := json.Marshal(body)
-		if err != nil {
-			return 0, nil, fmt.Errorf("write body of %s %s: %w", method, url, err)
-		}
-		in = bytes.NewReader(b)
-	}
-	r, err := http.NewRequestWithContext(ctx, method, url, in)
-	if err != nil {
-		return 0, nil, fmt.Errorf("%s %s: %w", method, url, err)
-	}
-	r.Header.Set("Content-Type", "application/json")
-	for i := 0; i+1 < len(headers); i += 2 {
-		r.Header.Set(headers[i], headers[i+1])
-	}
-	res, err := http.DefaultClient.Do(r)
-	if err != nil {
-		return 0, nil, fmt.Errorf("%s %s: %w", method, url, err)
-	}
-	defer res.Body.Close()
-	answer, err = io.ReadAll(res.Body)
-	if err != nil {
-		return 0, nil, fmt.Errorf("%s %s: %w", method, url, err)
-	}
-	return res.StatusCode, answer, nil
+	return launch.Ask(ctx, http.DefaultClient, method, url, body, out)
 }
 
 // until looks again and again until something holds.
