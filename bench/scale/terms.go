@@ -24,7 +24,7 @@ type taken struct {
 // measured is what TestAnOrderTakesWhatTheTermsSay finds with the embedded table:
 // who changes what an order takes is told to change it here.
 var measured = taken{
-	TableUnits: 7, IndexUnits: map[string]float64{"due": 4, "confirm": 1},
+	TableUnits: 7, IndexUnits: map[string]float64{"due": 2, "confirm": 1},
 	ReadUnits: 3, WhmcsCalls: 10, Queries: 1, Changes: 2, ItemBytes: 1200, RunRequests: 8,
 }
 

@@ -729,6 +729,9 @@ func TestShowSaysWhatToDo(t *testing.T) {
 		"waiting for its next try": {open(func(r *order.Record) { r.ErrorCode = fault.WHMCSUnavailable; r.Attempts = 3 }), order.Control{}, []string{
 			"waits for its next try", "3 since", "in 60 s", "WHMCS does not answer",
 		}},
+		"queued": {open(func(r *order.Record) { r.State, r.DueAt = order.Queued, now.Add(25*time.Second) }), order.Control{}, []string{
+			"due        now: its hint is in the queue; the clock sends another one in 25 s", "it is being provisioned",
+		}},
 		"due and not taken": {open(func(r *order.Record) { r.DueAt = now.Add(-time.Hour) }), order.Control{}, []string{"due for 60 min", "ProvisionFunction"}},
 		"a dead worker": {open(func(r *order.Record) {
 			r.State, r.Lease, r.LeaseUntil = order.Working, order.NewToken(), now.Add(-time.Minute)

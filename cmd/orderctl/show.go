@@ -187,9 +187,13 @@ func page(w io.Writer, r order.Record, sides map[order.Side]order.Control, now t
 	}
 	if r.State.Open() {
 		row("tries", "%d since %s", r.Attempts, ago(r.OpenedAt, now))
-		row("due", "%s", inTime(r.DueAt, now))
 	}
-	if r.State == order.Working {
+	switch {
+	case r.State == order.Queued && r.DueAt.After(now):
+		row("due", "now: its hint is in the queue; the clock sends another one %s", inTime(r.DueAt, now))
+	case r.State == order.Queued, r.State == order.Waiting:
+		row("due", "%s", inTime(r.DueAt, now))
+	case r.State == order.Working:
 		row("worker", "%s holds it until %s (fence %d)", short(r.Lease), clock(r.LeaseUntil), r.Fence)
 	}
 	for _, side := range slices.Sorted(maps.Keys(sides)) {

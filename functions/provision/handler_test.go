@@ -187,6 +187,26 @@ func TestTickTopsUpUntilNothingIsDue(t *testing.T) {
 	}
 }
 
+// held is an index in which some orders stay due, since workers hold them.
+type held struct{ dueStore }
+
+func (h *held) Due(_ context.Context, _ time.Time, limit int) ([]order.ID, error) {
+	return h.due[:min(limit, len(h.due))], nil
+}
+
+// An order that a worker still has when it is due gets one hint in a minute, not
+// one each time that the clock looks for room.
+func TestTickHintsAnOrderThatIsHeldOnce(t *testing.T) {
+	h, _, _, q, _ := setup(t)
+	h.store = &held{dueStore{due: ids(t, 2*h.workers-1)}}
+	if _, err := h.Handle(t.Context(), recorded(t, "schedule.json")); err != nil {
+		t.Fatal(err)
+	}
+	if len(q.sent) != 2*h.workers-1 {
+		t.Errorf("sent %v", q.sent)
+	}
+}
+
 // One shard of the index that does not answer keeps no order of the others
 // waiting.
 func TestTickHintsWhatTheOtherShardsHave(t *testing.T) {

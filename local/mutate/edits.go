@@ -419,8 +419,8 @@ func edits() []edit {
 		},
 		{
 			name: "order-fence-set-back", file: "shared/order/claim.go",
-			old: "r.OpenedAt, r.DueAt, r.UpdatedAt, r.Attempts = now, now, now, 0",
-			new: "r.OpenedAt, r.DueAt, r.UpdatedAt, r.Attempts, r.Fence = now, now, now, 0, 0",
+			old: "r.OpenedAt, r.DueAt, r.UpdatedAt, r.Attempts = now, now.Add(HintFirst), now, 0",
+			new: "r.OpenedAt, r.DueAt, r.UpdatedAt, r.Attempts, r.Fence = now, now.Add(HintFirst), now, 0, 0",
 			why: "a new try begins at 0",
 			pkg: "shared/provision/provisiontest", tests: []string{"TestMemoryConforms"},
 		},

@@ -75,7 +75,7 @@ func NewRecord(c Claim) Record {
 	now := ms(c.Now)
 	r := Record{
 		ID: c.ID, State: Queued, RecoveryPoint: PointNone, Signal: SignalQueued, Seq: Seq(0).Next(now), Version: 1,
-		OpenedAt: now, DueAt: now, Keys: []string{c.Key}, Nonces: map[string]Nonce{c.Nonce: c.nonce(Created)},
+		OpenedAt: now, DueAt: now.Add(HintFirst), Keys: []string{c.Key}, Nonces: map[string]Nonce{c.Nonce: c.nonce(Created)},
 		AccountID: c.AccountID, CorrelationID: c.correlation(), CreatedAt: now, UpdatedAt: now,
 	}
 	return r.line(c.Entry(Created, ""))
@@ -176,11 +176,11 @@ func (r Record) again(now time.Time) Record {
 	return r.reopen(now)
 }
 
-// reopen queues a failed order at its recovery point: a new try, due now. What
+// reopen queues a failed order at its recovery point: a new try. What
 // was planned and what may have been sent stay.
 func (r Record) reopen(now time.Time) Record {
 	r.State, r.Signal, r.Seq = Queued, SignalQueued, r.Seq.Next(now)
-	r.OpenedAt, r.DueAt, r.UpdatedAt, r.Attempts = now, now, now, 0
+	r.OpenedAt, r.DueAt, r.UpdatedAt, r.Attempts = now, now.Add(HintFirst), now, 0
 	r.LeaseUntil, r.ExpiresAt, r.Told = time.Time{}, time.Time{}, Wait{}
 	return r
 }

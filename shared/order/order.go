@@ -193,7 +193,8 @@ type Record struct {
 	// workers died.
 	Aborted  int
 	OpenedAt time.Time
-	// DueAt is when work is due; absent unless open.
+	// DueAt is from when on the clock sends hints for the order; absent unless
+	// open. A queued order is due before, at once.
 	DueAt time.Time
 
 	Keys   []string // the last 20 idempotency keys, oldest first

@@ -32,8 +32,10 @@ type Hints interface {
 // WHMCS is paused, its breaker is open, or twice as many hints as workers wait
 // already (else a day's pause with 10,000 orders would make millions of hints).
 // It makes no call to WHMCS or Salesforce. It returns how many hints it sent, and
-// whether more may be due: then it is worth looking again before the next beat,
-// since the hints that wait may be used up by then.
+// whether more may be due than the queue has room for: then it is worth looking
+// again before the next beat, since the hints that wait may be used up by then. An
+// order that a worker holds may be among those that are due, and gets one hint in
+// vain with each beat.
 func Tick(ctx context.Context, store DueStore, hints Hints, now time.Time, workers int, log *slog.Logger) (sent int, more bool, err error) {
 	c, err := store.Control(ctx, order.SideWHMCS)
 	if err != nil {
@@ -57,5 +59,5 @@ func Tick(ctx context.Context, store DueStore, hints Hints, now time.Time, worke
 		return 0, false, failed
 	}
 	log.LogAttrs(ctx, slog.LevelInfo, "clock hints", slog.Int("orders", len(due)), slog.Int("waiting", waiting))
-	return len(due), true, errors.Join(failed, hints.Send(ctx, due))
+	return len(due), len(due) == room, errors.Join(failed, hints.Send(ctx, due))
 }

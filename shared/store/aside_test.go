@@ -19,6 +19,7 @@ func TestAnItemThatCannotBeReadIsSetAside(t *testing.T) {
 	if _, err := s.Claim(t.Context(), callout(id(t, 1), 1, "k1", now)); err != nil {
 		t.Fatal(err)
 	}
+	now = now.Add(order.HintFirst)
 	item := e.item(t, table, id(t, 1))
 	item["add_until"] = &types.AttributeValueMemberS{Value: "tomorrow"}
 	e.put(t, table, item)

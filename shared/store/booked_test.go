@@ -102,6 +102,9 @@ func (b booked) takes(in call) (next booked, met string) {
 	return b, "ok"
 }
 
+// hintFirst is how long the clock leaves a queued order to its hint, in ms.
+const hintFirst = 30_000
+
 func (b booked) click(in call) (booked, string) {
 	if b.nonces&(1<<in.Nonce) != 0 {
 		return b, string(fault.NonceReplayed)
@@ -112,7 +115,7 @@ func (b booked) click(in call) (booked, string) {
 	met := "open"
 	switch b.state {
 	case "":
-		n.state, n.due, n.seq, met = order.Queued, in.Now, in.Now, "created"
+		n.state, n.due, n.seq, met = order.Queued, in.Now+hintFirst, in.Now, "created"
 	case order.Provisioned:
 		met = "provisioned"
 	case order.Failed:
@@ -129,7 +132,7 @@ func (b booked) click(in call) (booked, string) {
 
 // queued is a failed order that is tried again.
 func (b booked) queued(now int64) booked {
-	b.state, b.due, b.until, b.seq = order.Queued, now, 0, max(b.seq+1, now)
+	b.state, b.due, b.until, b.seq = order.Queued, now+hintFirst, 0, max(b.seq+1, now)
 	return b
 }
 
@@ -139,10 +142,14 @@ func (b booked) open() bool {
 
 func (b booked) leased(in call) (booked, string) {
 	stands := b.until != 0 && b.until+margin.Milliseconds() >= in.Now
-	if !b.open() || b.due > in.Now+2000 || stands {
+	ahead := b.due > in.Now+2000
+	if !b.open() || ahead && b.state != order.Queued || stands {
 		return b, string(fault.NotDue)
 	}
-	b.state, b.lease, b.until, b.due = order.Working, in.Token, in.Until, in.Until+margin.Milliseconds()
+	if end := in.Until + margin.Milliseconds(); !ahead || b.due > end {
+		b.due = end
+	}
+	b.state, b.lease, b.until = order.Working, in.Token, in.Until
 	b.fence++
 	b.version++
 	return b, "ok"

@@ -72,7 +72,7 @@ func TestTheItemIsLaidOutAsDocumented(t *testing.T) {
 		"seq": "N 1795507200125", "version": "N 4", "lease": "S " + string(rec.Lease), "fence": "N 1",
 		"lease_until": "N 1795507260123", "plan": "M", "adds": "N 1", "add_until": "N " + ms, "accepts": "N 1",
 		"accept_until": "N " + ms, "first_add_at": "N " + ms, "add_settled_at": "N " + ms, "accept_settled_at": "N " + ms, "word": "S named_rerun", "accepted_at": "N " + ms,
-		"attempts": "N 1", "opened_at": "N " + ms, "due_at": "N 1795507261123", "due_shard": "N 0",
+		"attempts": "N 1", "opened_at": "N " + ms, "due_at": "N 1795507230123", "due_shard": "N 0",
 		"confirm_at": "N 1795507230000", "confirm_shard": "N 0",
 		"keys": "L", "nonces": "M", "marks": "L", "account_id": "S 001000000000001AAA", "whmcs_order_id": "S 77",
 		"whmcs_service_ids": "M", "error_code": "S whmcs_busy", "error_message": "S busy", "error_at": "S " + iso,

@@ -18,7 +18,7 @@ var claimRules = []rule{
 		rec := b.claimed(c, order.Created)
 		b.same(rec, order.Record{
 			ID: c.ID, State: order.Queued, RecoveryPoint: order.PointNone, Signal: order.SignalQueued,
-			Seq: order.Seq(b.now.UnixMilli()), Version: 1, OpenedAt: b.now, DueAt: b.now,
+			Seq: order.Seq(b.now.UnixMilli()), Version: 1, OpenedAt: b.now, DueAt: b.now.Add(order.HintFirst),
 			Keys: []string{"k1"}, Nonces: map[string]order.Nonce{c.Nonce: {Expiry: c.NonceExpiry, By: c.By, Met: order.Created}},
 			AccountID: "001000000000001AAA", CorrelationID: c.RequestID,
 			History:   []order.Entry{{At: b.now, Event: "callout", By: c.RequestedBy}},
@@ -344,7 +344,7 @@ var claimRules = []rule{
 		want := before
 		want.State, want.Signal = order.Queued, order.SignalQueued
 		want.Seq, want.Version = order.Seq(b.now.UnixMilli()), before.Version+1
-		want.OpenedAt, want.DueAt, want.UpdatedAt, want.Attempts = b.now, b.now, b.now, 0
+		want.OpenedAt, want.DueAt, want.UpdatedAt, want.Attempts = b.now, b.now.Add(order.HintFirst), b.now, 0
 		want.Keys, want.CorrelationID = []string{"first", "k2"}, c.RequestID
 		want.Nonces = rec.Nonces
 		want.History = append(slices.Clone(before.History), order.Entry{At: b.now, Event: "reopened", Detail: "after add_outcome_unknown", By: c.RequestedBy})

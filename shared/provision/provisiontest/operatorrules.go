@@ -305,7 +305,7 @@ func (b *bench) queued(before order.Record, event, detail string) order.Record {
 	want := before
 	want.State, want.Signal = order.Queued, order.SignalQueued
 	want.Seq, want.Version = order.Seq(b.now.UnixMilli()), before.Version+1
-	want.OpenedAt, want.DueAt, want.UpdatedAt, want.Attempts = b.now, b.now, b.now, 0
+	want.OpenedAt, want.DueAt, want.UpdatedAt, want.Attempts = b.now, b.now.Add(order.HintFirst), b.now, 0
 	want.Word, want.AcceptedAt = order.WordNone, time.Time{}
 	want.History = append(slices.Clone(before.History), order.Entry{At: b.now, Event: event, Detail: detail, By: "ops@example.org"})
 	return want

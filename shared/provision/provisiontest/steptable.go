@@ -20,7 +20,7 @@ func steps() (byPerson, byWorker []step) {
 			r := c.to
 			want.ID, want.State, want.RecoveryPoint, want.Keys, want.Nonces, want.AccountID = r.ID, r.State, r.RecoveryPoint, r.Keys, r.Nonces, r.AccountID
 			want.CorrelationID = r.CorrelationID
-			want.OpenedAt, want.DueAt, want.CreatedAt, want.UpdatedAt = r.UpdatedAt, r.UpdatedAt, r.UpdatedAt, r.UpdatedAt
+			want.OpenedAt, want.DueAt, want.CreatedAt, want.UpdatedAt = r.UpdatedAt, r.UpdatedAt.Add(order.HintFirst), r.UpdatedAt, r.UpdatedAt
 		}},
 		{"callout", nil, order.SignalNote, []string{"callout"}, func(c change) string {
 			if c.base.State != order.Provisioned && !c.base.State.Open() {
@@ -58,7 +58,8 @@ func steps() (byPerson, byWorker []step) {
 			return when(c.base.State == order.Failed, "not failed")
 		}, again},
 		{"lease", nil, order.SignalLease, []string{""}, func(c change) string {
-			return when(c.base.State.Open() && c.to.Fence == c.base.Fence+1 && c.to.Lease != "" && !c.to.DueAt.Before(c.to.LeaseUntil) &&
+			kept := c.base.State == order.Queued && c.to.DueAt.Equal(c.base.DueAt) // the clock comes early, and again
+			return when(c.base.State.Open() && c.to.Fence == c.base.Fence+1 && c.to.Lease != "" && (kept || !c.to.DueAt.Before(c.to.LeaseUntil)) &&
 				c.to.LeaseUntil.After(c.base.LeaseUntil), "no lease")
 		}, func(want *order.Record, c change) {
 			want.Aborted = 0
@@ -243,7 +244,7 @@ const (
 // reopened makes of want a failed order that is queued again.
 func reopened(want *order.Record, c change) {
 	now := c.to.UpdatedAt
-	want.State, want.OpenedAt, want.DueAt, want.UpdatedAt, want.Attempts = order.Queued, now, now, now, 0
+	want.State, want.OpenedAt, want.DueAt, want.UpdatedAt, want.Attempts = order.Queued, now, now.Add(order.HintFirst), now, 0
 	want.LeaseUntil, want.ExpiresAt, want.Told = time.Time{}, time.Time{}, order.Wait{}
 }
 

@@ -19,7 +19,7 @@ var workRules = []rule{
 		b.ok(err)
 		want := before
 		want.State, want.Signal, want.Lease, want.Fence = order.Working, order.SignalLease, l.Token, 1
-		want.LeaseUntil, want.DueAt = l.Until, l.Until.Add(margin)
+		want.LeaseUntil = l.Until // due when it was: the clock asks for it early, in vain, and again after the lease
 		want.Attempts, want.Version = 1, 2
 		b.same(rec, want)
 		b.unchanged(want)
@@ -51,6 +51,43 @@ var workRules = []rule{
 			b.refused(err, fault.NotDue)
 			b.unchanged(ended)
 		}
+	}},
+	{"lease/an order that was queued a moment ago keeps its time, every other one is due at the lease's end", func(b *bench) {
+		end := func(r order.Record) time.Time { return r.LeaseUntil.Add(margin) }
+		queued := b.open(1)
+		b.after(order.HintFirst - order.MaxSkew - time.Millisecond)
+		b.same(b.leased(b.id(1)).DueAt, queued.DueAt)
+		b.open(2)
+		b.after(order.HintFirst - order.MaxSkew)
+		late := b.leased(b.id(2))
+		b.same(late.DueAt, end(late))
+		// A lease that ends before it: the clock must not come later than after the lease.
+		b.open(3)
+		l := b.ask()
+		l.Until = l.Now.Add(order.HintFirst - margin - time.Second)
+		short, err := b.Lease(b.ctx, b.id(3), l)
+		b.ok(err)
+		b.same(short.DueAt, end(short))
+		parked := b.wrote(late, order.SignalNote, "parked", func(r *order.Record) { r.State, r.DueAt = order.Waiting, b.now.Add(order.MaxSkew) })
+		waited := b.leased(parked.ID)
+		b.same(waited.DueAt, end(waited))
+	}},
+	{"lease/of a worker that died the clock hears until another one has the order", func(b *bench) {
+		rec := b.open(1)
+		first := b.leased(rec.ID)
+		for b.now = rec.DueAt; !b.now.After(first.LeaseUntil.Add(margin)); b.after(time.Second) {
+			due, err := b.Due(b.ctx, b.now, 1)
+			b.ok(err)
+			b.same(due, []order.ID{rec.ID})
+			_, err = b.Lease(b.ctx, rec.ID, b.ask())
+			b.refused(err, fault.NotDue)
+		}
+		b.now = first.LeaseUntil.Add(margin + time.Millisecond)
+		second := b.leased(rec.ID)
+		b.same(second.DueAt, second.LeaseUntil.Add(margin))
+		due, err := b.Due(b.ctx, b.now, 1)
+		b.ok(err)
+		b.same(len(due), 0)
 	}},
 	{"lease/a request without token or time is refused", func(b *bench) {
 		b.open(1)
@@ -469,6 +506,10 @@ var workRules = []rule{
 			b.open(k)
 			b.after(time.Second)
 		}
+		none, err := b.Due(b.ctx, epoch.Add(order.HintFirst-time.Millisecond), n)
+		b.ok(err)
+		b.same(len(none), 0) // the hint of the queue comes first
+		b.after(order.HintFirst)
 		for k := range n {
 			id := b.id(k)
 			switch k % 4 {
@@ -493,9 +534,6 @@ var workRules = []rule{
 		due(3, want[:3])
 		due(1, want[:1])
 		due(0, nil)
-		got, err := b.Due(b.ctx, epoch.Add(-time.Millisecond), n)
-		b.ok(err)
-		b.same(len(got), 0)
 		// The dead worker's come back after their lease, then what was parked, then what was reopened.
 		b.after(lease + margin)
 		for k := 1; k < n; k += 4 {
@@ -508,6 +546,8 @@ var workRules = []rule{
 		}
 		due(n, want)
 		b.claimed(b.callout(b.id(3), "k2"), order.Reopened)
+		due(n, want)
+		b.after(order.HintFirst)
 		due(n, append(want, b.id(3)))
 	}},
 }
