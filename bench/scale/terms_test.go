@@ -1,7 +1,10 @@
 package main
 
 import (
+	"bytes"
 	"context"
+	"fmt"
+	"io"
 	"log/slog"
 	"maps"
 	"math/rand/v2"
@@ -10,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -42,14 +46,61 @@ func (s *seen) Write(ctx context.Context, step order.Step) (order.Record, error)
 	return s.Store.Write(ctx, step)
 }
 
-// An order of two lines, from its claim to Provisioned, by the engine, the real
-// clients and the simulators, on the embedded table.
-func TestAnOrderTakesWhatTheTermsSay(t *testing.T) {
+// trial is one order with one click.
+type trial struct {
+	items []salesforcetest.SeedItem
+	late  time.Duration // from its click until a worker has it
+	slow  time.Duration // how long AcceptOrder takes
+}
+
+// clock is the machine's, ahead by what a trial says.
+type clock struct {
+	lambdaenv.Clock
+	ahead atomic.Int64
+}
+
+func (c *clock) Now() time.Time         { return c.Clock.Now().Add(time.Duration(c.ahead.Load())) }
+func (c *clock) passes(d time.Duration) { c.ahead.Add(int64(d)) }
+
+// accepting lets the time pass that AcceptOrder takes.
+func (c *clock) accepting(billing http.Handler, slow time.Duration) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusBadRequest)
+			return
+		}
+		if bytes.Contains(body, []byte("action=AcceptOrder")) {
+			c.passes(slow)
+		}
+		r.Body = io.NopCloser(bytes.NewReader(body))
+		billing.ServeHTTP(w, r)
+	})
+}
+
+// lines are n order products, each with a domain name where named says so.
+func lines(n int, named bool) (items []salesforcetest.SeedItem) {
+	for i := range n {
+		item := salesforcetest.SeedItem{WHMCSProductID: 1, BillingCycle: "Monthly", Quantity: 1}
+		if named {
+			item.Fields = map[string]any{"Domain__c": fmt.Sprintf("www%d.customer.example.com", i)}
+		}
+		items = append(items, item)
+	}
+	return items
+}
+
+// carry brings an order from its click to Provisioned, by the engine, the real
+// clients and the simulators, on the embedded table; WHMCS has another order.
+func carry(t *testing.T, o trial) taken {
+	t.Helper()
+	clock := &clock{}
 	db := dynamo.New(dynamo.Options{SweepEvery: -1})
-	billing := whmcstest.New(whmcstest.Options{Fail: t.Errorf})
+	billing := whmcstest.New(whmcstest.Options{Fail: t.Errorf, Now: clock.Now})
 	billing.SetProduct(1, whmcstest.Product{Name: "Hosting", Module: "cpanel"})
 	billing.SetProduct(2, whmcstest.Product{Name: "Setup", AllowQty: 1, Module: "cpanel"})
-	org, err := salesforcetest.New(salesforcetest.Options{ClientID: "app", ClientSecret: "secret"})
+	billing.Books().BeginAdd(order.ID{}, order.Plan{ClientID: 8, Entries: []order.PlanEntry{{Line: order.Line{ProductID: 1, Cycle: order.Monthly, Quantity: 1}, Services: 1}}}).Finish(whmcstest.Twist{})
+	org, err := salesforcetest.New(salesforcetest.Options{ClientID: "app", ClientSecret: "secret", Now: clock.Now})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -72,23 +123,26 @@ func TestAnOrderTakesWhatTheTermsSay(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := org.PutOrder(id.String(), salesforcetest.Seed{AccountID: "001000000000001AAA", WHMCSClientID: 7, Items: []salesforcetest.SeedItem{
-		{WHMCSProductID: 1, BillingCycle: "Monthly", Quantity: 1},
-		{WHMCSProductID: 2, BillingCycle: "One-time", Quantity: 3},
-	}}); err != nil {
+	for i := range o.items {
+		if o.items[i].Fields == nil {
+			o.items[i].Fields = map[string]any{"Domain__c": nil} // the field is there, and empty
+		}
+	}
+	if err := org.PutOrder(id.String(), salesforcetest.Seed{AccountID: "001000000000001AAA", WHMCSClientID: 7, Items: o.items}); err != nil {
 		t.Fatal(err)
 	}
-	engine := newEngine(t, table, address(billing), address(org))
+	engine := newEngine(t, clock, table, address(clock.accepting(billing, o.slow)), address(org))
 
 	before := db.Consumed()["orders"]
-	now := time.Now()
+	now := clock.Now()
 	if _, err := table.Claim(t.Context(), order.Claim{
 		ID: id, Key: "5f1c4d2e-8a39-4f0e-9d3a-0f8c2f6f7a11", Nonce: "5f1c4d2e-8a39-4f0e-9d3a-0f8c2f6f7a11", NonceExpiry: now.Add(10 * time.Minute),
 		By: order.NewToken(), AccountID: "001000000000001AAA", RequestID: "JKJaXmPLvHcESHA=", RequestedBy: "005000000000001AAA", SignedAt: now, Now: now,
 	}); err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute) // an invocation's
+	clock.passes(o.late)
+	ctx, cancel := context.WithDeadline(t.Context(), clock.Now().Add(10*time.Minute)) // an invocation's
 	defer cancel()
 	if res, err := engine.Run(ctx, id); err != nil || res.End != provision.EndProvisioned {
 		t.Fatalf("%+v, %v", res, err)
@@ -118,6 +172,14 @@ func TestAnOrderTakesWhatTheTermsSay(t *testing.T) {
 			got.Queries++
 		}
 	}
+	return got
+}
+
+func TestAnOrderTakesWhatTheTermsSay(t *testing.T) {
+	got := carry(t, trial{items: []salesforcetest.SeedItem{
+		{WHMCSProductID: 1, BillingCycle: "Monthly", Quantity: 1},
+		{WHMCSProductID: 2, BillingCycle: "One-time", Quantity: 3},
+	}})
 	want := measured
 	want.ItemBytes = 0
 	if !maps.Equal(got.IndexUnits, want.IndexUnits) || got.TableUnits != want.TableUnits || got.ReadUnits != want.ReadUnits ||
@@ -126,9 +188,49 @@ func TestAnOrderTakesWhatTheTermsSay(t *testing.T) {
 	}
 }
 
-func newEngine(t *testing.T, table *seen, billingURL, orgURL string) *provision.Engine {
+// The target is ten write units with the indexes, for an order that nothing
+// disturbs and that ends in half a minute.
+func TestAnUndisturbedOrderTakesAtMostTenWriteUnits(t *testing.T) {
+	for _, c := range []struct {
+		name                string
+		order               trial
+		table, due, confirm float64
+	}{
+		{"one line", trial{items: lines(1, false)}, 5, 2, 1},
+		{"one line with a domain name", trial{items: lines(1, true)}, 7, 2, 1},
+		{"three lines", trial{items: lines(3, false)}, 7, 2, 1},
+		{"one line, as slow as half a minute allows", trial{items: lines(1, false), late: 10 * time.Second, slow: 19 * time.Second}, 5, 2, 1},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if got := carry(t, c.order); got.writeUnits() > 10 || got.TableUnits != c.table || got.IndexUnits["due"] != c.due || got.IndexUnits["confirm"] != c.confirm {
+				t.Errorf("table %v, indexes %v", got.TableUnits, got.IndexUnits)
+			}
+		})
+	}
+}
+
+// What else docs/data-model.md says of write units.
+func TestWhatALongOrderTakes(t *testing.T) {
+	for _, c := range []struct {
+		name                string
+		order               trial
+		table, due, confirm float64
+	}{
+		{"ten lines", trial{items: lines(10, false)}, 8, 2, 1},
+		{"longer than half a minute", trial{items: lines(1, false), slow: 40 * time.Second}, 5, 2, 3},
+		{"no worker for half a minute", trial{items: lines(1, false), late: 31 * time.Second}, 5, 4, 3},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if got := carry(t, c.order); got.TableUnits != c.table || got.IndexUnits["due"] != c.due || got.IndexUnits["confirm"] != c.confirm {
+				t.Errorf("table %v, indexes %v", got.TableUnits, got.IndexUnits)
+			}
+		})
+	}
+}
+
+func newEngine(t *testing.T, clock *clock, table *seen, billingURL, orgURL string) *provision.Engine {
 	t.Helper()
-	log, clock := slog.New(slog.DiscardHandler), lambdaenv.Clock{}
+	log := slog.New(slog.DiscardHandler)
 	billing, err := whmcs.New(whmcs.Deps{
 		Credentials: func(context.Context) (whmcs.Credentials, error) {
 			return whmcs.Credentials{Identifier: "id", Secret: "secret"}, nil
@@ -144,7 +246,7 @@ func newEngine(t *testing.T, table *seen, billingURL, orgURL string) *provision.
 			return salesforce.Credentials{ClientID: "app", ClientSecret: "secret"}, nil
 		},
 		Now: clock.Now, Log: log,
-	}, salesforce.Config{LoginURL: orgURL, APIVersion: "67.0"})
+	}, salesforce.Config{LoginURL: orgURL, APIVersion: "67.0", Optional: salesforce.Optional{Domain: "Domain__c"}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1131,10 +1131,10 @@ func TestShowSaysWhetherSalesforceShowsTheOrder(t *testing.T) {
 		want   string
 	}{
 		"not looked for yet":   {func(*order.Record, *order.Control) {}, "Salesforce is told by seq 7;"},
-		"looked for":           {func(r *order.Record, c *order.Control) { c.ConfirmedUntil = r.Seq.Listed().Add(time.Millisecond) }, "Salesforce shows it (seq 7)"},
-		"looked for, up to it": {func(r *order.Record, c *order.Control) { c.ConfirmedUntil = r.Seq.Listed() }, "Salesforce is told by seq 7;"},
+		"looked for":           {func(r *order.Record, c *order.Control) { c.ConfirmedUntil = r.Listed().Add(time.Millisecond) }, "Salesforce shows it (seq 7)"},
+		"looked for, up to it": {func(r *order.Record, c *order.Control) { c.ConfirmedUntil = r.Listed() }, "Salesforce is told by seq 7;"},
 		"refused": {func(r *order.Record, c *order.Control) {
-			c.ConfirmedUntil = r.Seq.Listed().Add(time.Hour)
+			c.ConfirmedUntil = r.Listed().Add(time.Hour)
 			r.Refusal = order.Refusal{Seq: r.Seq, Code: fault.SalesforceRowRefused, Since: now, Next: now, Tries: 1}
 		}, "Salesforce refuses to show it (salesforce_row_refused, seq 7)"},
 	} {

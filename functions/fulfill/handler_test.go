@@ -261,7 +261,7 @@ func TestRecordedEventsAreAccepted(t *testing.T) {
 				ID: orderID(t), Nonce: "0123456789abcdef0123456789abcdef", NonceExpiry: noon.Add(10*time.Minute + webhook.ClockSkew),
 				Key: "provision-801000000000001AAA-1", By: c.By, SignedAt: noon, Now: noon, RequestID: e.RequestContext.RequestID,
 			}
-			if c != want || len(c.By) != 32 {
+			if c != want || len(c.By) != 16 {
 				t.Errorf("claimed %+v, want %+v", c, want)
 			}
 			if b.counted(t, "CalloutsRecorded", "created") != 1 {

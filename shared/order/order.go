@@ -7,7 +7,7 @@ package order
 
 import (
 	"crypto/rand"
-	"encoding/hex"
+	"encoding/base64"
 	"strings"
 	"time"
 	"unicode"
@@ -102,14 +102,16 @@ func (s Seq) Next(now time.Time) Seq { return max(s+1, Seq(now.UnixMilli())) }
 // Fence counts the leases of one order; it grows by 1 per lease and is never reset.
 type Fence int64
 
-// Token is a random name for one worker or one request: 128 bits, as 32 hex digits.
+// Token is a random name for one worker or one request: 96 bits, as 16 characters
+// of base64 for URLs. It is compared with the few others of one order, or of one
+// side, and each byte of it is paid for by each write of the item that holds it.
 type Token string
 
 // NewToken returns a fresh random token.
 func NewToken() Token {
-	var b [16]byte
+	var b [12]byte
 	_, _ = rand.Read(b[:]) // documented never to fail
-	return Token(hex.EncodeToString(b[:]))
+	return Token(base64.RawURLEncoding.EncodeToString(b[:]))
 }
 
 // Nonce is what is remembered of one nonce of a callout.
@@ -149,6 +151,9 @@ type Sent struct {
 	// when Until is.
 	SettledAt time.Time
 }
+
+// Ended is s once the last request is known to have ended.
+func (s Sent) Ended() Sent { return Sent{Count: s.Count} }
 
 // Record is one order as the table knows it.
 //

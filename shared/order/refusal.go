@@ -76,5 +76,5 @@ func (r Record) Confirm(seq Seq, e Entry) (Record, error) {
 // salesforce is that side's Control: every change listed before its mark has been
 // looked for, and what Salesforce refused stands in the order.
 func (r Record) Confirmed(salesforce Control) bool {
-	return r.Refusal.Seq == 0 && r.Seq.Listed().Before(salesforce.ConfirmedUntil)
+	return r.Refusal.Seq == 0 && r.Listed().Before(salesforce.ConfirmedUntil)
 }

@@ -46,16 +46,23 @@ type View struct {
 }
 
 // listStep: the changes of one such span are listed under its end. An order that
-// ends soon after its callout so keeps its place in the list, which saves two of
+// ends so soon after it was opened keeps its place in the list, which saves two of
 // the table's write units; nothing looks for a change that is younger than
 // minutes.
 const listStep = 30 * time.Second
 
-// Listed is the time under which a change that Salesforce must see is listed:
-// when it was made, or up to half a minute later, never before.
-func (s Seq) Listed() time.Time {
-	step := listStep.Milliseconds()
-	return time.UnixMilli((int64(s) + step - 1) / step * step).UTC()
+// Listed is the time under which the last change of r that Salesforce must see is
+// listed: when it was made, or up to half a minute later, never before.
+func (r Record) Listed() time.Time {
+	made := time.UnixMilli(int64(r.Seq)).UTC()
+	if end := r.OpenedAt.Add(listStep); !made.Before(r.OpenedAt) && !made.After(end) {
+		return end
+	}
+	end := made.Truncate(listStep)
+	if end.Before(made) {
+		end = end.Add(listStep)
+	}
+	return end
 }
 
 // Changed is an order and the time under which its last change is listed that

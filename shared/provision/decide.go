@@ -489,6 +489,10 @@ func (d decision) atAccepted() Move {
 	to := d.r
 	to.State, to.ServiceIDs, to.Told = order.Provisioned, services, order.Wait{}
 	to.DueAt, to.LeaseUntil = time.Time{}, time.Time{}
+	to.Accept, to.AcceptedAt = to.Accept.Ended(), time.Time{} // by its answer, or it was waited for
+	if !to.Word.Named() {
+		to.FirstAddAfter = 0 // only an adoption can be undone: there is no search any more
+	}
 	to.ErrorCode, to.ErrorMessage, to.ErrorAt = "", "", time.Time{}
 	to.ExpiresAt = d.now.Add(d.c.Retention)
 	return d.write("accepted/verified", to, Finish, "provisioned", "WHMCS order "+to.WHMCSOrderID)
@@ -594,7 +598,7 @@ func (d decision) answered() Move {
 		case fault.ModuleFailed:
 			// The module has ended: its answer is the text.
 			sent := a.effect.sent(&d.r)
-			sent.Until, sent.SettledAt = time.Time{}, time.Time{}
+			*sent = sent.Ended()
 			return d.fail("sent/module-failed", d.r, a.err)
 		case fault.StateChanged:
 			return d.notPending()
@@ -828,7 +832,7 @@ func (d decision) fail(row string, to order.Record, cause error) Move {
 	to.State, to.Word, to.Told = order.Failed, to.Word.WithoutRerun(), order.Wait{}
 	to.DueAt, to.LeaseUntil = time.Time{}, time.Time{}
 	if to.RecoveryPoint == order.PointAdding && to.Add.SettledAt.Before(d.now) {
-		to.Add = order.Sent{Count: to.Add.Count} // a person need not wait for it
+		to.Add = to.Add.Ended() // a person need not wait for it
 	}
 	to.ErrorCode, to.ErrorMessage, to.ErrorAt = reviewCode(to.RecoveryPoint, cause), fault.TextOf(cause), d.now
 	if to.RecoveryPoint == order.PointNone {

@@ -208,7 +208,7 @@ var rows = []struct {
 	}, "status failed added add=1 until -10m0s whmcs=77 marker_not_kept → end"},
 	{"added/differs", func(m *moment) { m.at(order.PointAdded).f.seen.order.Services = nil }, "status failed added add=1 until -10m0s whmcs=77 whmcs_order_mismatch → end"},
 	{"added/active", func(m *moment) { m.at(order.PointAdded).shows(order.BillingActive) }, "stage working accepted add=1 until -10m0s whmcs=77 → again"},
-	{"added/send", func(m *moment) { m.at(order.PointAdded) }, "lease working accepting add=1 until -10m0s accept=1 until 15s whmcs=77 → AcceptOrder"},
+	{"added/send", func(m *moment) { m.at(order.PointAdded) }, "lease working accepting add=1 accept=1 until 15s whmcs=77 → AcceptOrder"},
 	{"past/cancelled", func(m *moment) { m.at(order.PointAdded).shows(order.BillingFraud) }, "status failed added add=1 until -10m0s whmcs=77 whmcs_order_cancelled → end"},
 	{"past/foreign", func(m *moment) {
 		m.at(order.PointAdded).f.seen.order.Marker = "801000000000002AAA"
@@ -222,7 +222,7 @@ var rows = []struct {
 	{"accepting/unsettled", func(m *moment) { m.at(order.PointAccepting).r.Accept.SettledAt = noon.Add(time.Minute) }, "lease waiting accepting add=1 until -10m0s accept=1 until -20m0s whmcs=77 due 1m0s tries 0 → end"},
 	{"accepting/active", func(m *moment) { m.at(order.PointAccepting).shows(order.BillingActive) }, "stage working accepted add=1 until -10m0s accept=1 until -20m0s whmcs=77 → again"},
 	{"accepting/differs", func(m *moment) { m.at(order.PointAccepting).shows("On Hold") }, "status failed accepting add=1 until -10m0s accept=1 until -20m0s whmcs=77 whmcs_order_mismatch → end"},
-	{"accepting/consent", func(m *moment) { m.at(order.PointAccepting).r.Word = order.WordRerun }, "lease working accepting add=1 until -10m0s accept=2 until 15s whmcs=77 → AcceptOrder"},
+	{"accepting/consent", func(m *moment) { m.at(order.PointAccepting).r.Word = order.WordRerun }, "lease working accepting add=1 accept=2 until 15s whmcs=77 → AcceptOrder"},
 	{"accepting/unknown", func(m *moment) { m.at(order.PointAccepting) }, "status failed accepting add=1 until -10m0s accept=1 until -20m0s whmcs=77 accept_outcome_unknown → end"},
 
 	{"accepted/module-queue", func(m *moment) { m.at(order.PointAccepted).f.seen.failures["5"] = "no free server" }, "status failed accepted add=1 until -10m0s accept=1 until -20m0s whmcs=77 module_failed → end"},
@@ -243,7 +243,7 @@ var rows = []struct {
 		m.at(order.PointAccepted).finds(m.ours("77", order.BillingActive), order.BillingOrder{ID: "78", ClientID: 7, Status: order.BillingPending, Marker: "?", Date: noon})
 		m.r.Add.Count = 2
 	}, "status failed accepted add=2 until -10m0s accept=1 until -20m0s whmcs=77 whmcs_order_ambiguous → end"},
-	{"accepted/verified", func(m *moment) { m.at(order.PointAccepted) }, "status provisioned accepted add=1 until -10m0s accept=1 until -20m0s whmcs=77 → end"},
+	{"accepted/verified", func(m *moment) { m.at(order.PointAccepted) }, "status provisioned accepted add=1 until -10m0s accept=1 whmcs=77 → end"},
 
 	{"sent/held-back", func(m *moment) {
 		m.sent(addOrder(), nil)
@@ -256,15 +256,15 @@ var rows = []struct {
 	}, "lease waiting adding add=2 until 14s due 5m19s tries 1 whmcs_unavailable → end"},
 	{"sent/module-failed", func(m *moment) {
 		m.at(order.PointAdded).sent(acceptOrder(), &fault.Refused{Err: &fault.Error{Code: fault.ModuleFailed, Vendor: "no free server"}})
-	}, "status failed accepting add=1 until -10m0s accept=1 whmcs=77 module_failed → end"},
+	}, "status failed accepting add=1 accept=1 whmcs=77 module_failed → end"},
 	{"sent/not-pending-active", func(m *moment) {
 		m.at(order.PointAdded).sent(acceptOrder(), &fault.Refused{Err: fault.New(fault.StateChanged, "")})
 		m.shows(order.BillingActive)
-	}, "stage working accepted add=1 until -10m0s accept=1 until 14s whmcs=77 → again"},
+	}, "stage working accepted add=1 accept=1 until 14s whmcs=77 → again"},
 	{"sent/not-pending", func(m *moment) {
 		m.at(order.PointAdded).sent(acceptOrder(), &fault.Refused{Err: fault.New(fault.StateChanged, "")})
 		m.shows(order.BillingPending)
-	}, "lease waiting accepting add=1 until -10m0s accept=1 until 14s whmcs=77 due 15m19s tries 1 state_changed → end"},
+	}, "lease waiting accepting add=1 accept=1 until 14s whmcs=77 due 15m19s tries 1 state_changed → end"},
 	{"sent/refused", func(m *moment) { m.sent(addOrder(), &fault.Refused{Err: fault.New(fault.WHMCSRejected, "")}) }, "status failed none whmcs_rejected → end"},
 	{"sent/not-done", func(m *moment) {
 		m.at(order.PointAdding).sent(addOrder(), &fault.NotSent{Err: unavailable()})
@@ -453,5 +453,26 @@ func TestTheTableIsWhole(t *testing.T) {
 	slices.Sort(cases)
 	if all := slices.Sorted(maps.Keys(decided)); !slices.Equal(all, cases) {
 		t.Errorf("decide has rows\n%v\nthe cases are\n%v", all, cases)
+	}
+}
+
+// The window of AddOrder goes once it is known to have ended, and where a search
+// stops goes with the last search. A person may name a WHMCS order while AddOrder is
+// running, and may take that back of an order that was provisioned.
+func TestAnAdoptedOrderKeepsWhatASearchNeeds(t *testing.T) {
+	for _, word := range []order.Word{order.WordNone, order.WordNamed, order.WordNamedAnyClient} {
+		m := newMoment(t).at(order.PointAdded)
+		m.r.Word = word
+		before := m.r.Add
+		sends := decide(m.r, m.f, noon, m.c)
+		if sends.Row != "added/send" || sends.To.Add.Count != before.Count || (sends.To.Add == before) != word.Named() {
+			t.Errorf("%q: %s leaves of AddOrder %+v", word, sends.Row, sends.To.Add)
+		}
+		m = newMoment(t).at(order.PointAccepted)
+		m.r.Word, m.r.FirstAddAfter, m.r.Add.Count = word, 12, 0
+		ends := decide(m.r, m.f, noon, m.c)
+		if ends.Row != "accepted/verified" || (ends.To.FirstAddAfter == 12) != word.Named() || !ends.To.FirstAddAt.Equal(m.r.FirstAddAt) {
+			t.Errorf("%q: %s leaves %d", word, ends.Row, ends.To.FirstAddAfter)
+		}
 	}
 }

@@ -62,7 +62,7 @@ func addOrder() *Effect {
 			return fmt.Sprintf("AddOrder, try %d", r.Add.Count)
 		},
 		unstamped: func(r, before order.Record) order.Record {
-			r.Add, r.Word, r.Accept = order.Sent{Count: before.Add.Count}, before.Word, before.Accept
+			r.Add, r.Word, r.Accept = before.Add.Ended(), before.Word, before.Accept
 			if before.Add.Count == 0 {
 				r.RecoveryPoint, r.Plan = before.RecoveryPoint, before.Plan
 				r.FirstAddAt, r.FirstAddAfter = before.FirstAddAt, before.FirstAddAfter
@@ -85,10 +85,13 @@ func acceptOrder() *Effect {
 		sent:    func(r *order.Record) *order.Sent { return &r.Accept }, runsModules: true,
 		stamped: func(r *order.Record, _ time.Time) string {
 			r.Word = r.Word.WithoutRerun()
+			if !r.Word.Named() { // by its answer, or found by a search that had waited for it
+				r.Add = r.Add.Ended()
+			}
 			return fmt.Sprintf("AcceptOrder, try %d, of WHMCS order %s", r.Accept.Count, r.WHMCSOrderID)
 		},
 		unstamped: func(r, before order.Record) order.Record {
-			r.RecoveryPoint, r.Accept = order.PointAdded, order.Sent{Count: before.Accept.Count}
+			r.RecoveryPoint, r.Accept = order.PointAdded, before.Accept.Ended()
 			return r
 		},
 		succeeded: func(r *order.Record, _ string, now time.Time) { *r = accepted(*r, now) },

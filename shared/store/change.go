@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
@@ -14,19 +15,32 @@ import (
 )
 
 // An item keeps the marks of its last writes: maxMarks random names of markLen
-// hex digits. 48 bits tell a write from the few beside it, and each byte of an
+// characters. 48 bits tell a write from the few beside it, and each byte of an
 // item is paid for by each of its writes. An SDK repeats a request within a
 // second or two; fewer than maxMarks marked writes of one order succeed in that
-// time, even where 20 notes meet. A plain order has four.
+// time, even where 20 notes meet. A worker makes no write before it knows what
+// became of the one before, so that of its marks the last one is enough: they begin
+// with leaseLen characters of its lease. A mark that begins so by chance is dropped with
+// them; then a note whose answer was lost may be there twice.
 const (
 	maxMarks = 32
-	markLen  = 12
+	markLen  = 8
+	leaseLen = 4
 )
 
-func newMark() order.Token { return order.NewToken()[:markLen] }
+// newMark returns the mark of one write of a worker; lease is "" for all others.
+func newMark(lease order.Token) order.Token {
+	return lease[:min(len(lease), leaseLen)] + order.NewToken()[:markLen]
+}
 
+// addMark adds a mark to those of the last writes; a worker's takes the place of its
+// former one.
 func addMark(marks []order.Token, mark order.Token) []order.Token {
-	return append(slices.Clone(marks[max(0, len(marks)-(maxMarks-1)):]), mark)
+	marks = slices.Clone(marks)
+	if lease := string(mark[:len(mark)-markLen]); lease != "" {
+		marks = slices.DeleteFunc(marks, func(m order.Token) bool { return len(m) == len(mark) && strings.HasPrefix(string(m), lease) })
+	}
+	return append(marks[max(0, len(marks)-(maxMarks-1)):], mark)
 }
 
 // image is a stored order: the zero image is that of no item.
@@ -52,9 +66,10 @@ func imageOf(item attributes) (image, error) {
 // change applies do to the order that the table holds, and writes what it
 // returns, until no other write came in between. seen is the image to begin
 // with. do is a pure method of order.Record; where it leaves the version alone
-// there is nothing to write.
-func (s *Store) change(ctx context.Context, doing string, seen image, write writer, do func(order.Record) (order.Record, error)) (order.Record, error) {
-	mark := newMark()
+// there is nothing to write. lease is that of the worker that writes; "" = it is
+// none.
+func (s *Store) change(ctx context.Context, doing string, lease order.Token, seen image, write writer, do func(order.Record) (order.Record, error)) (order.Record, error) {
+	mark := newMark(lease)
 	for range maxTries {
 		next, err := do(seen.Record)
 		if err != nil {

@@ -121,7 +121,7 @@ func (s *Store) ChangeControl(ctx context.Context, side order.Side, do func(orde
 
 // changeControl is ChangeControl on the item; an error of do ends it.
 func (s *Store) changeControl(ctx context.Context, doing string, side order.Side, do func(seen control) (next control, write bool, err error)) (order.Control, error) {
-	mark := newMark()
+	mark := newMark("")
 	item, err := s.get(ctx, controlKey(side))
 	for range maxTries {
 		var seen control

@@ -40,7 +40,7 @@ func TestWhatTheIndexOfChangesCosts(t *testing.T) {
 		t.Helper()
 		to := rec
 		change(&to)
-		if rec, err = s.Write(ctx, order.Step{From: rec, To: to, Signal: signal, Now: epoch.Add(time.Second)}); err != nil {
+		if rec, err = s.Write(ctx, order.Step{From: rec, To: to, Signal: signal, Now: epoch.Add(30 * time.Second)}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -50,7 +50,7 @@ func TestWhatTheIndexOfChangesCosts(t *testing.T) {
 	step(order.SignalStatus, func(r *order.Record) {
 		r.State, r.RecoveryPoint, r.WHMCSOrderID = order.Provisioned, order.PointAccepted, "77"
 	})
-	units(1, "an end in the half minute of the claim")
+	units(1, "an end in the half minute after the claim")
 	if _, err := s.Bump(ctx, rec.ID, 0, epoch.Add(time.Minute), order.Entry{}); err != nil {
 		t.Fatal(err)
 	}

@@ -141,7 +141,7 @@ func ItemOf(r order.Record) Item {
 		v.DueShard = &shard
 	}
 	confirm := dueShard(r.ID)
-	v.ConfirmAt = millisOf(r.Seq.Listed())
+	v.ConfirmAt = millisOf(r.Listed())
 	if w := r.Told; w.Code != "" {
 		v.Told = &wait{string(w.Code), w.Message, millisOf(w.NextTry)}
 	}

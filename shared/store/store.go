@@ -151,7 +151,7 @@ func (s *Store) Connect(ctx context.Context) error {
 // nonce meets the same order); internal_error.
 func (s *Store) Claim(ctx context.Context, c order.Claim) (order.Claimed, error) {
 	var met order.Outcome
-	r, err := s.change(ctx, "record callout of order "+c.ID.String(), image{}, s.click(c), func(r order.Record) (next order.Record, err error) {
+	r, err := s.change(ctx, "record callout of order "+c.ID.String(), "", image{}, s.click(c), func(r order.Record) (next order.Record, err error) {
 		next, met, err = r.Claim(c)
 		return next, err
 	})
@@ -176,7 +176,7 @@ func (s *Store) Lease(ctx context.Context, id order.ID, l order.Lease) (order.Re
 	if err != nil {
 		return order.Record{}, s.setAside(ctx, id, item, l.Now, err)
 	}
-	return s.change(ctx, "lease order "+id.String(), seen, s.replace, func(r order.Record) (order.Record, error) { return r.TakeLease(l) })
+	return s.change(ctx, "lease order "+id.String(), l.Token, seen, s.replace, func(r order.Record) (order.Record, error) { return r.TakeLease(l) })
 }
 
 // Write makes one transition under the fence: Record.Step. It begins with
@@ -185,7 +185,7 @@ func (s *Store) Lease(ctx context.Context, id order.ID, l order.Lease) (order.Re
 // Errors: lease_lost; store_unavailable: it may have been written;
 // internal_error for a step that order.Step.Check refuses.
 func (s *Store) Write(ctx context.Context, step order.Step) (order.Record, error) {
-	return s.change(ctx, "write order "+step.From.ID.String(), image{Record: step.From}, s.fenced,
+	return s.change(ctx, "write order "+step.From.ID.String(), step.From.Lease, image{Record: step.From}, s.fenced,
 		func(r order.Record) (order.Record, error) { return r.Step(step) })
 }
 
@@ -239,7 +239,7 @@ func (s *Store) readAndChange(ctx context.Context, doing string, id order.ID, do
 	if err != nil {
 		return order.Record{}, err
 	}
-	return s.change(ctx, doing+" "+id.String(), seen, s.replace, do)
+	return s.change(ctx, doing+" "+id.String(), "", seen, s.replace, do)
 }
 
 // Due returns up to limit orders whose work is due at now, oldest first. The
@@ -261,7 +261,7 @@ func (s *Store) Due(ctx context.Context, now time.Time, limit int) ([]order.ID, 
 }
 
 // Changed returns up to limit orders whose last change that Salesforce must see
-// is listed (order.Seq.Listed) from from until until, oldest first, but for those
+// is listed (order.Record.Listed) from from until until, oldest first, but for those
 // that Salesforce refuses. All of them are there that are listed before reached;
 // it is after until where none is missing. The index is eventually consistent.
 // Errors: store_unavailable.

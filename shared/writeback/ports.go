@@ -47,7 +47,7 @@ type Items interface {
 	// Refused returns the orders that are to be tried again by now.
 	Refused(ctx context.Context, now time.Time, limit int) ([]order.ID, error)
 	// Changed returns up to limit orders that the org does not refuse and whose
-	// last visible change is listed (order.Seq.Listed) from from until until; all
+	// last visible change is listed (order.Record.Listed) from from until until; all
 	// that are listed before reached are there.
 	Changed(ctx context.Context, from, until time.Time, limit int) (rows []order.Changed, reached time.Time, err error)
 	// ChangeControl writes what change makes of the switch of a side.

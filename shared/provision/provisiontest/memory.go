@@ -189,7 +189,7 @@ func idsOf(rows []order.Changed, limit int) []order.ID {
 // Changed returns what is listed from from until until, oldest first.
 func (m *Memory) Changed(ctx context.Context, from, until time.Time, limit int) ([]order.Changed, time.Time, error) {
 	rows, err := m.sorted(ctx, "Changed", func(r order.Record) time.Time {
-		at := r.Seq.Listed()
+		at := r.Listed()
 		if r.Refusal.Seq == r.Seq || at.Before(from) || at.After(until) {
 			return time.Time{}
 		}

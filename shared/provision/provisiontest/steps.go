@@ -139,7 +139,7 @@ func (s *Steps) bases(from, to order.Record) []change {
 	for _, c := range all {
 		b := c.base
 		known := b.RecoveryPoint == order.PointAdded || b.RecoveryPoint == order.PointAccepting && (c.answered || over(b.Accept, to.UpdatedAt))
-		if known && !to.AcceptedAt.IsZero() {
+		if known && (!to.AcceptedAt.IsZero() || to.State == order.Provisioned) {
 			free := b
 			planned(&free, change{base: b, to: to})
 			free.RecoveryPoint, free.Word, free.AcceptedAt = order.PointAccepted, b.Word.WithoutRerun(), to.AcceptedAt

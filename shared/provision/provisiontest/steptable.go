@@ -169,6 +169,9 @@ func steps() (byPerson, byWorker []step) {
 		}, func(want *order.Record, c change) {
 			planned(want, c)
 			want.RecoveryPoint, want.Accept, want.LeaseUntil, want.Word = order.PointAccepting, c.to.Accept, c.to.LeaseUntil, want.Word.WithoutRerun()
+			if !want.Word.Named() {
+				want.Add = order.Sent{Count: want.Add.Count}
+			}
 		}},
 		{renewal, []string{"any/renew"}, order.SignalLease, []string{""}, func(c change) string {
 			return when(c.to.State == order.Working && !c.to.LeaseUntil.Before(c.base.LeaseUntil), "the lease does not grow")
@@ -219,6 +222,10 @@ func steps() (byPerson, byWorker []step) {
 			planned(want, c)
 			want.State, want.DueAt, want.LeaseUntil, want.ExpiresAt, want.ServiceIDs = order.Provisioned, time.Time{}, time.Time{}, c.to.ExpiresAt, c.to.ServiceIDs
 			want.ErrorCode, want.ErrorMessage, want.ErrorAt, want.Told = "", "", time.Time{}, order.Wait{}
+			want.Accept, want.AcceptedAt = order.Sent{Count: want.Accept.Count}, time.Time{}
+			if !want.Word.Named() {
+				want.FirstAddAfter = 0
+			}
 		}},
 	}
 	return byPerson, byWorker
