@@ -722,10 +722,12 @@ func (s table) ChangeControl(ctx context.Context, side order.Side, change func(o
 		name = "OpenBreaker"
 	case after.Paused != before.Paused:
 		name = "Pause"
-	case after.Unsure["AddOrder"]+after.Unsure["AcceptOrder"] > before.Unsure["AddOrder"]+before.Unsure["AcceptOrder"]:
+	case after.Unsure["AddOrder"].InRow+after.Unsure["AcceptOrder"].InRow > before.Unsure["AddOrder"].InRow+before.Unsure["AcceptOrder"].InRow:
 		name = "CountUnsure"
 	case len(after.Unsure) < len(before.Unsure):
 		name = "ResetUnsure"
+	case len(after.Unsure) > 0:
+		name = "WinCanary"
 	case after.Faults == 0:
 		name = "ResetFaults"
 	}

@@ -124,7 +124,7 @@ func TestEachFieldOfAControlIsStoredAndDescribed(t *testing.T) {
 	s, table := e.open(t)
 	want := order.Control{
 		Side: order.SideWHMCS, Paused: true, Reason: "r", By: "b", At: epoch, Holds: []order.Hold{{By: "b", Reason: "r", At: epoch}}, OpenUntil: epoch.Add(1e9), Why: fault.WHMCSBusy,
-		Probe: "p", Fails: 2, Faults: 3, Unsure: map[string]int{"AddOrder": 4}, OpenedAt: epoch.Add(15e8), ClosedAt: epoch.Add(2e9), LookBefore: epoch.Add(3e9),
+		Probe: "p", Fails: 2, Faults: 3, Unsure: map[string]order.Doubt{"AddOrder": {InRow: 4, Until: epoch.Add(6e9), Canary: "c", Fails: 5, Since: epoch.Add(7e9), Why: fault.WHMCSUnavailable}}, OpenedAt: epoch.Add(15e8), ClosedAt: epoch.Add(2e9), LookBefore: epoch.Add(3e9),
 		ConfirmedUntil: epoch.Add(4e9), AskedUntil: epoch.Add(5e9),
 		History: []order.Entry{{At: epoch, Event: "paused", Detail: "r", By: "b", Times: 2, First: epoch}},
 	}
