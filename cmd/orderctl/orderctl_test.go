@@ -742,6 +742,14 @@ func TestShowSaysWhatToDo(t *testing.T) {
 		"breaker open": {open(func(*order.Record) {}), order.Control{Side: order.SideSalesforce, Why: fault.SalesforcePermission, OpenUntil: now.Add(time.Minute)}, []string{
 			"salesforce: breaker open (salesforce_permission_lost)", "permission set back",
 		}},
+		"its effect is not answered": {open(func(r *order.Record) { r.RecoveryPoint = order.PointAdding }), order.Control{Side: order.SideWHMCS, Unsure: map[string]order.Doubt{
+			"AddOrder": {InRow: order.UnsureInRow, Until: now.Add(time.Minute), Why: fault.WHMCSUnavailable},
+		}}, []string{
+			"whmcs: AddOrder is not answered (whmcs_unavailable): orders that send it wait, one tries it in 60 s", "AddOrder is not answered. WHMCS does not answer.", "One order at a time tries it",
+		}},
+		"another effect is not answered": {open(func(r *order.Record) { r.RecoveryPoint = order.PointAdded }), order.Control{Side: order.SideWHMCS, Unsure: map[string]order.Doubt{
+			"AddOrder": {InRow: order.UnsureInRow, Until: now.Add(time.Minute), Why: fault.WHMCSUnavailable},
+		}}, []string{"whmcs: AddOrder is not answered", "it is being provisioned"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld()

@@ -294,6 +294,9 @@ func sideTexts(s order.Control, now time.Time) (all []string) {
 	if s.Open(now) || s.ProbeDue(now) {
 		all = append(all, fmt.Sprintf("%s: %s", s.Side, breakerText(s, now)))
 	}
+	for _, effect := range s.Unanswered(now) {
+		all = append(all, fmt.Sprintf("%s: %s", s.Side, unansweredText(s, effect, now)))
+	}
 	return all
 }
 
@@ -356,6 +359,10 @@ func adviceOpen(r order.Record, sides map[order.Side]order.Control, now time.Tim
 		case s.Open(now) || s.ProbeDue(now):
 			return append(append([]string{s.Why.Info().Seen}, plainSteps(s.Why)...), "The breaker closes by itself once a probe succeeds; the order loses no try.")
 		}
+		if effect := sends(r); side == order.SideWHMCS && slices.Contains(s.Unanswered(now), effect) && !r.DueAt.Before(s.Unsure[effect].Until) {
+			why := s.Unsure[effect].Why
+			return append(append([]string{effect + " is not answered. " + why.Info().Seen}, plainSteps(why)...), "One order at a time tries it; once it is answered all go on. The order loses no try.")
+		}
 	}
 	switch {
 	case r.State == order.Working && r.LeaseUntil.Before(now):
@@ -369,6 +376,14 @@ func adviceOpen(r order.Record, sides map[order.Side]order.Control, now time.Tim
 		return append([]string{"Nothing: it tries again " + inTime(r.DueAt, now) + ". It gives up 72 hours after this try began, at " + clock(r.OpenedAt.Add(giveUp)) + ". If it goes on:"}, plainSteps(r.ErrorCode)...)
 	}
 	return []string{"Nothing: it is being provisioned."}
+}
+
+// sends is the effect that the order sends next, if it has to.
+func sends(r order.Record) string {
+	if r.RecoveryPoint == order.PointNone || r.RecoveryPoint == order.PointAdding {
+		return "AddOrder"
+	}
+	return "AcceptOrder"
 }
 
 // plainSteps are what the on-call engineer does about a code of a side. What was

@@ -41,12 +41,20 @@ type overview struct {
 
 // sideView is the switch of one side.
 type sideView struct {
-	Side       string     `json:"side"`
-	Paused     []holdView `json:"paused,omitempty"`
-	Breaker    string     `json:"breaker"` // closed, open, probe due
-	Why        string     `json:"why,omitempty"`
-	Until      string     `json:"until,omitempty"`
-	LookBefore string     `json:"look_before,omitempty"`
+	Side    string     `json:"side"`
+	Paused  []holdView `json:"paused,omitempty"`
+	Breaker string     `json:"breaker"` // closed, open, probe due
+	Why     string     `json:"why,omitempty"`
+	Until   string     `json:"until,omitempty"`
+	// Unanswered are the effects that one order at a time tries.
+	Unanswered []effectView `json:"unanswered,omitempty"`
+	LookBefore string       `json:"look_before,omitempty"`
+}
+
+type effectView struct {
+	Effect string `json:"effect"`
+	Why    string `json:"why"`
+	Until  string `json:"until"` // when the next order may try it
 }
 
 type holdView struct {
@@ -65,6 +73,10 @@ func viewSide(c order.Control, now time.Time) sideView {
 	}
 	for _, h := range c.Held() {
 		v.Paused = append(v.Paused, holdView{h.By, h.Reason, jsonTime(h.At)})
+	}
+	for _, effect := range c.Unanswered(now) {
+		d := c.Unsure[effect]
+		v.Unanswered = append(v.Unanswered, effectView{effect, string(d.Why), jsonTime(d.Until)})
 	}
 	return v
 }
@@ -267,7 +279,19 @@ func breakerText(c order.Control, now time.Time) string {
 	case c.ProbeDue(now):
 		return fmt.Sprintf("breaker open (%s), a probe is due", c.Why)
 	}
+	if all := c.Unanswered(now); len(all) > 0 {
+		return "serves, but " + unansweredText(c, all[0], now)
+	}
 	return "serves"
+}
+
+// unansweredText says that orders wait which send an effect.
+func unansweredText(c order.Control, effect string, now time.Time) string {
+	d := c.Unsure[effect]
+	if d.Until.After(now) {
+		return fmt.Sprintf("%s is not answered (%s): orders that send it wait, one tries it %s", effect, d.Why, inTime(d.Until, now))
+	}
+	return fmt.Sprintf("%s is not answered (%s): the next order that sends it tries it alone", effect, d.Why)
 }
 
 // countsText is "3: 2 waiting, 1 queued".

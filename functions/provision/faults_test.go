@@ -176,6 +176,10 @@ var scenarios = []struct {
 		only: []string{"OpenBreaker", "Write.waiting", "WinProbe", "WhmcsDetails", "CloseBreaker"},
 	},
 	{
+		name: "canary", arm: func(r *rig) { r.unanswered("AddOrder") }, from: "query",
+		only: []string{"WinCanary", "AddOrder", "ResetUnsure"},
+	},
+	{
 		name: "refused", arm: func(r *rig) { r.arm(sideWHMCS, "AcceptOrder", whmcstest.ModuleFailPending) }, from: "AcceptOrder",
 		only: []string{"Write.failed"}, code: fault.ModuleFailed,
 	},

@@ -10,7 +10,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 	"github.com/google/go-cmp/cmp"
 
@@ -144,13 +143,7 @@ func TestEachFieldOfAControlIsStoredAndDescribed(t *testing.T) {
 	if d := cmp.Diff(want, got); d != "" {
 		t.Errorf("not stored (-want +got):\n%s", d)
 	}
-	out, err := e.client.GetItem(t.Context(), &dynamodb.GetItemInput{TableName: &table, Key: map[string]types.AttributeValue{
-		"pk": &types.AttributeValueMemberS{Value: "control#whmcs"},
-	}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	described(t, "## A control item", out.Item)
+	described(t, "## A control item", e.get(t, table, "control#whmcs"))
 }
 
 // described wants a row of each attribute, and of each member of those that
