@@ -739,6 +739,9 @@ func TestShowSaysWhatToDo(t *testing.T) {
 		"paused": {open(func(*order.Record) {}), order.Control{Side: order.SideWHMCS, Paused: true, By: "bob", Reason: "upgrade", At: now.Add(-time.Hour)}, []string{
 			"whmcs is paused by bob", "upgrade", "orderctl resume --by YOU",
 		}},
+		"paused by the bridge itself": {open(func(*order.Record) {}), restored(t), []string{
+			"whmcs is paused by provision", "restored from a backup of orders-1; orderctl restore-check says what comes next", "resume only after what the reason above asks for",
+		}},
 		"breaker open": {open(func(*order.Record) {}), order.Control{Side: order.SideSalesforce, Why: fault.SalesforcePermission, OpenUntil: now.Add(time.Minute)}, []string{
 			"salesforce: breaker open (salesforce_permission_lost)", "permission set back",
 		}},
@@ -770,6 +773,15 @@ func TestShowSaysWhatToDo(t *testing.T) {
 			}
 		})
 	}
+}
+
+func restored(t *testing.T) order.Control {
+	t.Helper()
+	c, err := order.Control{Side: order.SideWHMCS}.Restored("orders-1", now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
 }
 
 func TestEveryGuideOfTheTableIsShownInFull(t *testing.T) {

@@ -355,7 +355,11 @@ func adviceOpen(r order.Record, sides map[order.Side]order.Control, now time.Tim
 		s := sides[side]
 		switch {
 		case s.Paused:
-			return []string{"Nothing for this order alone: work is paused. When the reason is gone: orderctl resume --by YOU, for another's pause with --of NAME"}
+			lines := []string{"Nothing for this order alone: work is paused. When the reason is gone: orderctl resume --by YOU, for another's pause with --of NAME"}
+			if slices.ContainsFunc(s.Held(), func(h order.Hold) bool { return h.By == order.ByEngine }) {
+				lines = append(lines, "The bridge paused by itself: resume only after what the reason above asks for. docs/runbook.md, Paused, has the steps.")
+			}
+			return lines
 		case s.Open(now) || s.ProbeDue(now):
 			return append(append([]string{s.Why.Info().Seen}, plainSteps(s.Why)...), "The breaker closes by itself once a probe succeeds; the order loses no try.")
 		}
