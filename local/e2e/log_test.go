@@ -14,7 +14,7 @@ import (
 // as it is written by functions that were just started, and without its metrics. The
 // format of these repeats name, unit and dimensions in each line.
 const (
-	orderBytes = 2688
+	orderBytes = 2432
 	textBytes  = 1024
 )
 

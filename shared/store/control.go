@@ -120,7 +120,7 @@ func readControl(item attributes) (control, error) {
 // Control reads the switch of one side, strongly consistent; a missing item is
 // the zero Control of that side. Errors: store_unavailable, internal_error.
 func (s *Store) Control(ctx context.Context, side order.Side) (order.Control, error) {
-	item, err := s.get(ctx, controlKey(side))
+	item, err := s.get(ctx, controlKey(side), everything)
 	var v control
 	if err == nil {
 		v, err = readControl(item)
@@ -147,7 +147,7 @@ func (s *Store) ChangeControl(ctx context.Context, side order.Side, do func(orde
 // changeControl is ChangeControl on the item; an error of do ends it.
 func (s *Store) changeControl(ctx context.Context, doing string, side order.Side, do func(seen control) (next control, write bool, err error)) (order.Control, error) {
 	mark := newMark()
-	item, err := s.get(ctx, controlKey(side))
+	item, err := s.get(ctx, controlKey(side), everything)
 	for range maxTries {
 		var seen control
 		if err == nil {
