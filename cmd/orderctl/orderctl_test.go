@@ -21,6 +21,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	ddb "github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
@@ -772,6 +773,41 @@ func TestShowSaysWhatToDo(t *testing.T) {
 				t.Errorf("a placeholder was not filled:\n%s", w.out.String())
 			}
 		})
+	}
+}
+
+// What WHMCS, Salesforce or a person wrote is shown, and does nothing to the
+// terminal: it neither moves the cursor nor turns the letters, and makes no line of
+// its own.
+func TestWhatOthersWroteDoesNothingToTheTerminal(t *testing.T) {
+	const hostile = "a\x1b[2J\x1b]0;t\x07b\nFORGED  Provisioned\r\u009b31m\u202ec\u2028d\xffe\tf"
+	w := newWorld()
+	r := record(t)
+	r.ErrorMessage, r.WHMCSOrderID, r.AccountID = hostile, hostile, hostile
+	r.History = []order.Entry{{At: now, Event: hostile, Detail: hostile, By: hostile}}
+	r.ServiceIDs = map[string][]string{"802a": {hostile}}
+	w.table.orders[orderID] = r
+	w.table.control = order.Control{Side: order.SideWHMCS, Paused: true, By: hostile, Reason: hostile, At: now, History: r.History}
+	letter, err := json.Marshal(map[string]any{"sfOrderId": orderID, "seq": 7, "code": hostile, "message": hostile})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.letters.add("x", string(letter))
+	for _, args := range [][]string{
+		{"show", orderID}, {"list"}, {"status"}, {"timeline", orderID}, {"redrive", "--dry-run"}, {"resume", "--by", hostile},
+		{"resolve", orderID, "--stop", "--by", hostile, "--why", hostile, "--dry-run"},
+	} {
+		for _, output := range []string{"table", "json"} {
+			w.run(t, append(args, "--output", output)...)
+			for name, out := range map[string]string{"output": w.out.String(), "error": w.err.String()} {
+				if i := strings.IndexFunc(out, func(c rune) bool { return c != '\n' && !unicode.IsPrint(c) }); i >= 0 {
+					t.Errorf("%v: %s has %q", args[0], name, out[max(0, i-20):min(len(out), i+20)])
+				}
+				if strings.Contains(out, "\nFORGED") {
+					t.Errorf("%v: %s has a line of somebody else's:\n%s", args[0], name, out)
+				}
+			}
+		}
 	}
 }
 

@@ -174,7 +174,7 @@ func view(r order.Record, sides map[order.Side]order.Control, now time.Time) ord
 func page(w io.Writer, r order.Record, sides map[order.Side]order.Control, now time.Time) {
 	fmt.Fprintf(w, "%s  %s\n\n", r.ID, headline(r))
 	row := func(name, format string, args ...any) {
-		fmt.Fprintf(w, "  %-10s %s\n", name, fmt.Sprintf(format, args...))
+		fmt.Fprintf(w, "  %-10s %s\n", name, oneLine(fmt.Sprintf(format, args...)))
 	}
 	row("state", "%s, at point %s: %s", r.State, r.RecoveryPoint, pointText(r))
 	if r.ErrorCode != "" {
@@ -210,9 +210,9 @@ func page(w io.Writer, r order.Record, sides map[order.Side]order.Control, now t
 		fmt.Fprint(w, "  none\n")
 	}
 	for _, e := range r.History {
-		line := fmt.Sprintf("  %s  %-20s %s", e.At.UTC().Format("2006-01-02 15:04:05Z"), e.Event, oneLine(e.Detail))
+		line := fmt.Sprintf("  %s  %-20s %s", e.At.UTC().Format("2006-01-02 15:04:05Z"), oneLine(e.Event), oneLine(e.Detail))
 		if e.By != "" {
-			line += " (" + e.By + ")"
+			line += " (" + oneLine(e.By) + ")"
 		}
 		if e.Times > 1 {
 			line += fmt.Sprintf(" ×%d since %s", e.Times, e.First.UTC().Format("2006-01-02 15:04:05Z"))
@@ -286,10 +286,15 @@ func salesforceText(r order.Record, side order.Control) string {
 	return fmt.Sprintf("is told by seq %d; that it shows it is confirmed some minutes later", r.Seq)
 }
 
+// holdText says by whom the bridge is paused, since when and why.
+func holdText(h order.Hold, now time.Time) string {
+	return oneLine(fmt.Sprintf("by %s, %s: %s", h.By, ago(h.At, now), h.Reason))
+}
+
 // sideTexts says what keeps work with a side from going on.
 func sideTexts(s order.Control, now time.Time) (all []string) {
 	for _, h := range s.Held() {
-		all = append(all, fmt.Sprintf("%s is paused by %s, %s: %s", s.Side, h.By, ago(h.At, now), h.Reason))
+		all = append(all, fmt.Sprintf("%s is paused %s", s.Side, holdText(h, now)))
 	}
 	if s.Open(now) || s.ProbeDue(now) {
 		all = append(all, fmt.Sprintf("%s: %s", s.Side, breakerText(s, now)))

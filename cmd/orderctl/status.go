@@ -228,13 +228,13 @@ func (a *app) countLetters(ctx context.Context, o *overview) error {
 func (a *app) statusPage(p *printer, o overview, sides []order.Control) {
 	now := a.now()
 	line := func(name, format string, args ...any) {
-		fmt.Fprintf(p, "  %-12s %s\n", name, fmt.Sprintf(format, args...))
+		fmt.Fprintf(p, "  %-12s %s\n", name, oneLine(fmt.Sprintf(format, args...)))
 	}
 	fmt.Fprintln(p, "Switches")
 	for _, c := range sides {
 		line(string(c.Side), "%s", breakerText(c, now))
 		for _, h := range c.Held() {
-			line("", "paused by %s, %s: %s", h.By, ago(h.At, now), h.Reason)
+			line("", "paused %s", holdText(h, now))
 		}
 		switch {
 		case c.LookBefore.Equal(order.LookAlways()):
@@ -261,14 +261,14 @@ func (a *app) statusPage(p *printer, o overview, sides []order.Control) {
 		line("firing", "none")
 	}
 	for _, alarm := range o.Alarms {
-		fmt.Fprintf(p, "  %s fires since %s: %s\n", alarm.Name, alarm.Since, alarm.Reason)
+		fmt.Fprintf(p, "  %s\n", oneLine(fmt.Sprintf("%s fires since %s: %s", alarm.Name, alarm.Since, alarm.Reason)))
 	}
 	fmt.Fprintln(p, "\nA person is needed")
 	if len(o.Needed) == 0 {
 		fmt.Fprintln(p, "  for nothing")
 	}
 	for _, n := range o.Needed {
-		fmt.Fprintf(p, "  %s\n", n)
+		fmt.Fprintf(p, "  %s\n", oneLine(n))
 	}
 }
 
