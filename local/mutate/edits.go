@@ -543,8 +543,8 @@ func edits() []edit {
 		},
 		{
 			name: "store-stale-read", file: "shared/store/store.go",
-			old: "ConsistentRead: aws.Bool(true)}",
-			new: "ConsistentRead: aws.Bool(false)}",
+			old: "ConsistentRead: aws.Bool(true),",
+			new: "ConsistentRead: aws.Bool(false),",
 			why: "it costs half",
 			pkg: "shared/store", tests: []string{"TestProgressIsOneConsistentReadOfConstantSize"},
 		},
