@@ -39,7 +39,7 @@ func (t taken) writeUnits() float64 {
 
 // What make bench-gateway prints of an order, and what is assumed of the others.
 const (
-	orderLogBytes  = 1800 // of the functions, bytes an order
+	orderLogBytes  = 1550 // of the functions, bytes an order
 	accessLogBytes = 400  // of an API's access log, bytes a request
 	tickReadUnits  = 16   // a minute, while little is open (docs/data-model.md)
 	tickLogBytes   = 1500 // a minute, of both clocks
@@ -103,7 +103,7 @@ var (
 )
 
 const (
-	metricsKept = 100 // names by their dimensions, whatever the load
+	metricsKept = 70  // names by their dimensions, whatever the load
 	keptDays    = 400 // OrderRetentionDays
 )
 

@@ -135,9 +135,6 @@ func (h *Handler) Handle(ctx context.Context, e events.APIGatewayV2HTTPRequest) 
 	ctx = order.WithCorrelation(ctx, claimed.Record.CorrelationID)
 	outcome := outcomes[claimed.Outcome]
 	h.Metrics.Count(telemetry.CalloutsRecorded, outcome, 1)
-	if claimed.Outcome == order.Created || claimed.Outcome == order.Reopened {
-		h.Metrics.Count(telemetry.OrdersBegun, "", 1)
-	}
 	wait, applied := h.waitFor(r.Header("Prefer"))
 	recorded := h.Now()
 	waits := wait > 0 && claimed.Record.State.Open()
@@ -169,7 +166,6 @@ func named(ctx context.Context, r httpapi.Request, attrs ...slog.Attr) []slog.At
 // answered counts a callout that is answered with the status, after took beyond
 // the wait that was asked for.
 func (h *Handler) answered(took time.Duration, status int) {
-	h.Metrics.Count(telemetry.Callouts, "", 1)
 	h.Metrics.Duration(telemetry.CalloutTime, took)
 	if took > slow || status >= http.StatusInternalServerError {
 		h.Metrics.Count(telemetry.CalloutsSlow, "", 1)

@@ -57,14 +57,11 @@ func wire(ctx context.Context, getenv func(string) string, out io.Writer) (*Hand
 	}, nil
 }
 
-// signed counts the signatures that hold; those by the secret before the last
-// rotation by a code of their own.
+// signed counts the signatures by the secret before the last rotation.
 func signed(m *telemetry.Meter) func(previous bool) {
 	return func(previous bool) {
-		code := ""
 		if previous {
-			code = telemetry.CodePrevious
+			m.Count(telemetry.PreviousSecretUsed, "", 1)
 		}
-		m.Count(telemetry.Signatures, code, 1)
 	}
 }

@@ -37,7 +37,6 @@ func (h *handler) ended(ctx context.Context, res provision.Result, took time.Dur
 	switch res.End {
 	case provision.EndProvisioned:
 		code = telemetry.CodeOK
-		h.meter.Count(telemetry.OrdersProvisioned, "", 1)
 		h.meter.Duration(telemetry.CalloutToProvisioned, h.now().Sub(r.OpenedAt))
 		h.endedOrder(r)
 	case provision.EndFailed:
@@ -90,7 +89,7 @@ func (h *handler) mending(code fault.Code) {
 // the table does not say now is left out, and the tick goes on.
 func (h *handler) gauge(ctx context.Context, now time.Time) {
 	// The rates of orders that ended have a value each minute.
-	for _, m := range []telemetry.Metric{telemetry.OrdersEnded, telemetry.OrdersProvisioned, telemetry.OrdersFailed} {
+	for _, m := range []telemetry.Metric{telemetry.OrdersEnded, telemetry.OrdersFailed} {
 		h.meter.Count(m, "", 0)
 	}
 	for _, side := range []order.Side{order.SideWHMCS, order.SideSalesforce} {
@@ -100,7 +99,7 @@ func (h *handler) gauge(ctx context.Context, now time.Time) {
 			continue
 		}
 		open := !c.OpenUntil.IsZero() // while a probe is due, too: nothing has been served since
-		h.meter.Gauge(telemetry.BreakerOpen, string(side), oneIf(open))
+		h.meter.Gauge(telemetry.BreakerOpen, string(side), oneIf(open || len(c.Unanswered(now)) > 0))
 		if open {
 			h.mending(c.Why)
 		}

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -23,8 +24,8 @@ func TestARunIsCountedByItsEnd(t *testing.T) {
 		late bool
 		want string // metric{code} of value 1, besides the time of the run
 	}{
-		{res: provision.Result{End: provision.EndProvisioned}, want: "OrdersEnded OrdersProvisioned"},
-		{res: provision.Result{End: provision.EndProvisioned}, late: true, want: "OrdersEnded OrdersLate OrdersProvisioned"},
+		{res: provision.Result{End: provision.EndProvisioned}, want: "OrdersEnded"},
+		{res: provision.Result{End: provision.EndProvisioned}, late: true, want: "OrdersEnded OrdersLate"},
 		{res: provision.Result{End: provision.EndFailed, Code: fault.AccountNotMapped}, want: "OrdersEnded OrdersFailed{account_not_mapped}"},
 		{res: provision.Result{End: provision.EndFailed, Code: fault.AddOutcomeUnknown}, want: "NeedsAPerson{add_outcome_unknown} OrdersEnded OrdersFailed{add_outcome_unknown}"},
 		{res: provision.Result{End: provision.EndFailed, Code: fault.ModuleFailed}, want: "NeedsAPerson{module_failed} OrdersEnded OrdersFailed{module_failed}"},
@@ -73,16 +74,19 @@ func once(t *testing.T, out string) string {
 		if m.Info().Unit != telemetry.Count {
 			continue
 		}
+		// The sum over codes stands before each code of its own.
+		var found []string
 		for _, s := range all {
-			if s.Name != string(m) || len(s.Dimensions) == 1 || s.Sum() != 1 {
+			if s.Name != string(m) || s.Sum() != 1 {
 				continue
 			}
-			name := s.Name
 			if code := s.Dimensions["code"]; code != "" {
-				name += "{" + code + "}"
+				found = append(slices.DeleteFunc(found, func(name string) bool { return name == s.Name }), s.Name+"{"+code+"}")
+				continue
 			}
-			names = append(names, name)
+			found = append(found, s.Name)
 		}
+		names = append(names, found...)
 	}
 	return strings.Join(names, " ")
 }
@@ -134,6 +138,14 @@ func TestATickSaysHowThingsStand(t *testing.T) {
 	is(telemetry.WaitingOrders, "", 1)
 	is(telemetry.OldestOpenSeconds, "", 3600)
 	is(telemetry.OrdersForAPerson, "", 2)
+
+	// Orders wait for an effect that is not answered, although work goes on.
+	d.control = order.Control{Unsure: map[string]order.Doubt{"AddOrder": {InRow: order.UnsureInRow, Until: now.Add(-time.Minute)}}}
+	tick()
+	is(telemetry.BreakerOpen, "whmcs", 1)
+	d.control.Unsure["AddOrder"] = order.Doubt{InRow: order.UnsureInRow, Until: now.Add(-order.Unheld)}
+	tick()
+	is(telemetry.BreakerOpen, "whmcs", 0)
 
 	// What cannot be read is left out, and the orders get their hints.
 	d.openErr, d.control, d.due = errors.New("throttled"), order.Control{}, ids(t, 1)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
-	"encoding/json"
 	"log/slog"
 	"net/http"
 	"slices"
@@ -113,14 +112,17 @@ func (h *Handler) show(id order.ID, p order.Progress, ifNoneMatch string) httpap
 	if !p.UpdatedAt.IsZero() {
 		rep.UpdatedAt = p.UpdatedAt.UTC().Format(time.RFC3339Nano)
 	}
-	headers := map[string]string{"ETag": etag(rep), "Cache-Control": "private, no-cache"}
+	headers := map[string]string{"Cache-Control": "private, no-cache"}
 	if !rep.Final {
 		headers["Retry-After"] = httpapi.Seconds(h.poll(p))
 	}
+	shown := httpapi.JSON(http.StatusOK, rep, headers)
+	headers["ETag"] = etag(shown.Body)
 	if matches(ifNoneMatch, headers["ETag"]) {
 		return httpapi.NotModified(headers)
 	}
-	return httpapi.JSON(http.StatusOK, rep, headers)
+	shown.Headers["ETag"] = headers["ETag"]
+	return shown
 }
 
 // poll returns when to ask again.
@@ -133,12 +135,8 @@ func (h *Handler) poll(p order.Progress) time.Duration {
 
 // etag is a strong validator (RFC 9110, section 8.8.3): the representation's
 // own hash.
-func etag(rep representation) string {
-	b, err := json.Marshal(rep)
-	if err != nil { // strings and a boolean: cannot fail
-		return `""`
-	}
-	sum := sha256.Sum256(b)
+func etag(representation string) string {
+	sum := sha256.Sum256([]byte(representation))
 	return `"` + base64.RawURLEncoding.EncodeToString(sum[:16]) + `"`
 }
 

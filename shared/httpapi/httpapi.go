@@ -19,6 +19,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/aws/aws-lambda-go/events"
 
@@ -88,17 +89,8 @@ func NewRequest(e events.APIGatewayV2HTTPRequest, maxBody int) Request {
 	r := Request{
 		ID:       e.RequestContext.RequestID,
 		SourceIP: e.RequestContext.HTTP.SourceIP,
-		headers:  make(map[string]string, len(e.Headers)),
+		headers:  lowered(e.Headers),
 		path:     e.PathParameters,
-	}
-	// Sorted, so that names that differ in case alone join the same way each time.
-	for _, name := range slices.Sorted(maps.Keys(e.Headers)) {
-		lower := strings.ToLower(name)
-		if first, doubled := r.headers[lower]; doubled {
-			r.headers[lower] = first + "," + e.Headers[name]
-			continue
-		}
-		r.headers[lower] = e.Headers[name]
 	}
 	r.Body, r.BodyErr = decodeBody(e.Body, e.IsBase64Encoded, maxBody)
 	if a := e.RequestContext.Authorizer; a != nil {
@@ -110,6 +102,29 @@ func NewRequest(e events.APIGatewayV2HTTPRequest, maxBody int) Request {
 		}
 	}
 	return r
+}
+
+// lowered returns the headers with names in lower case: the same map where they
+// are so already, as those of an HTTP API are.
+func lowered(headers map[string]string) map[string]string {
+	isLower := true
+	for name := range headers {
+		isLower = isLower && !strings.ContainsFunc(name, unicode.IsUpper)
+	}
+	if isLower {
+		return headers
+	}
+	out := make(map[string]string, len(headers))
+	// Sorted, so that names that differ in case alone join the same way each time.
+	for _, name := range slices.Sorted(maps.Keys(headers)) {
+		lower := strings.ToLower(name)
+		if first, doubled := out[lower]; doubled {
+			out[lower] = first + "," + headers[name]
+			continue
+		}
+		out[lower] = headers[name]
+	}
+	return out
 }
 
 // Header returns the value of a header, "" when it is absent. Names are

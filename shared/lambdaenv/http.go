@@ -52,7 +52,7 @@ func WholeBody(next aws.HTTPClient) aws.HTTPClient {
 		if err != nil {
 			return nil, err
 		}
-		r = r.Clone(r.Context())
+		r = r.WithContext(r.Context()) // a copy that shares what is not changed
 		r.Body = io.NopCloser(bytes.NewReader(b))
 		return next.Do(r)
 	})

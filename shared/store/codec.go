@@ -28,16 +28,6 @@ func number(n int64) types.AttributeValue {
 // nil stays.
 func marshal(v any) attributes { return marshalStruct(reflect.ValueOf(v)) }
 
-// names are the attributes of a struct that marshal writes.
-func names(v any) (all []string) {
-	t := reflect.TypeOf(v)
-	for i := range t.NumField() {
-		name, _ := tag(t.Field(i))
-		all = append(all, name)
-	}
-	return all
-}
-
 func marshalStruct(v reflect.Value) attributes {
 	item := attributes{}
 	for i := range v.NumField() {

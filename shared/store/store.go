@@ -16,6 +16,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -77,7 +78,7 @@ type progress struct {
 	UpdatedAt    iso    `json:"updated_at,omitempty"`
 }
 
-var progressNames = names(progress{})
+var progressAttributes = projectionOf(progress{})
 
 // Progress reads how far an order is in one read of five attributes: the answer
 // has the same size however long the order's history is. It is strongly
@@ -88,7 +89,7 @@ var progressNames = names(progress{})
 // The zero Progress is an order that has no item. Errors: store_unavailable, or
 // internal_error for an item that cannot be read.
 func (s *Store) Progress(ctx context.Context, id order.ID) (order.Progress, error) {
-	item, err := s.get(ctx, OrderKey(id), progressNames...)
+	item, err := s.get(ctx, OrderKey(id), progressAttributes)
 	if err != nil || item == nil {
 		return order.Progress{}, err
 	}
@@ -104,24 +105,42 @@ func (s *Store) Progress(ctx context.Context, id order.ID) (order.Progress, erro
 }
 
 func (s *Store) read(ctx context.Context, id order.ID) (image, error) {
-	item, err := s.get(ctx, OrderKey(id))
+	item, err := s.get(ctx, OrderKey(id), everything)
 	if err != nil {
 		return image{}, err
 	}
 	return imageOf(item)
 }
 
-// get reads one item, or only the attributes named; nil where there is no item.
-func (s *Store) get(ctx context.Context, pk string, only ...string) (attributes, error) {
-	in := &dynamodb.GetItemInput{TableName: aws.String(s.table), Key: attributes{attrPK: text(pk)}, ConsistentRead: aws.Bool(true)}
-	if len(only) > 0 {
-		in.ExpressionAttributeNames = map[string]string{}
-		for _, name := range only {
-			in.ExpressionAttributeNames["#"+name] = name // state is a reserved word
-		}
-		in.ProjectionExpression = aws.String("#" + strings.Join(only, ", #"))
+// projection is which attributes of an item are read.
+type projection struct {
+	expression *string
+	names      map[string]string
+}
+
+// everything is the whole item.
+var everything projection
+
+// projectionOf returns the attributes that the tags of a struct name.
+func projectionOf(v any) projection {
+	t := reflect.TypeOf(v)
+	p := projection{names: map[string]string{}}
+	var all []string
+	for i := range t.NumField() {
+		name, _ := tag(t.Field(i))
+		p.names["#"+name] = name // state is a reserved word
+		all = append(all, "#"+name)
 	}
-	out, err := s.client.GetItem(ctx, in)
+	p.expression = aws.String(strings.Join(all, ", "))
+	return p
+}
+
+// get reads of one item what is asked for; nil where there is no item.
+func (s *Store) get(ctx context.Context, pk string, only projection) (attributes, error) {
+	out, err := s.client.GetItem(ctx, &dynamodb.GetItemInput{
+		TableName: aws.String(s.table), Key: attributes{attrPK: text(pk)}, ConsistentRead: aws.Bool(true),
+		ProjectionExpression: only.expression, ExpressionAttributeNames: only.names,
+	})
 	if err != nil {
 		return nil, classify("read "+pk, err)
 	}
@@ -168,7 +187,7 @@ func (s *Store) Claim(ctx context.Context, c order.Claim) (order.Claimed, error)
 // Errors: not_due; store_unavailable: the lease may have been given, and ends
 // by itself; internal_error.
 func (s *Store) Lease(ctx context.Context, id order.ID, l order.Lease) (order.Record, error) {
-	item, err := s.get(ctx, OrderKey(id))
+	item, err := s.get(ctx, OrderKey(id), everything)
 	if err != nil {
 		return order.Record{}, err
 	}

@@ -17,9 +17,20 @@ import (
 const Namespace = "orderbridge"
 
 // dimensionCode is the dimension, and the member of a log line, that holds a code.
-// Each metric has two sets of dimensions: the stack alone, and the stack with the
-// function and, where the metric has one, the code.
 const dimensionCode = "code"
+
+// dimensions are the sets of dimensions that a value can be written under. Each
+// combination of names and values is a metric of its own, and is charged for: a
+// value without a code has one set.
+const (
+	ofStack    = iota // of the stack
+	ofFunction        // of one function: Info.ByFunction
+	ofCode            // of the stack, and of the function and the code
+	kinds
+)
+
+// sets writes the dimensions as the format wants them.
+var sets = [kinds]string{`["stack"]`, `["stack","function"]`, `["stack"],["stack","function","code"]`}
 
 // maxValues is the most values that a metric may have in one line (embedded
 // metric format, "Target members").
@@ -37,9 +48,9 @@ type Meter struct {
 
 	mu      sync.Mutex
 	samples []sample
-	// Parts of a line, to be used again: plain and coded are the definitions of
-	// metrics without and with a code.
-	plain, coded, values, out []byte
+	// Parts of a line, to be used again; definitions of metrics by their dimensions.
+	definitions [kinds][]byte
+	values, out []byte
 }
 
 // sample is a metric with one code ("" = none), as far as it was measured.
@@ -194,12 +205,11 @@ func (m *Meter) line(samples []sample, code string) (line members, rest []sample
 			code = samples[i].code
 		}
 	}
-	m.plain, m.coded, m.values = m.plain[:0], m.coded[:0], m.values[:0]
+	m.values = m.values[:0]
+	for i := range m.definitions {
+		m.definitions[i] = m.definitions[i][:0]
+	}
 	for _, s := range samples {
-		into := &m.plain
-		if s.code != "" {
-			into = &m.coded
-		}
 		if s.code != "" && s.code != code || s.code == "" && code != "" && slices.ContainsFunc(samples, func(o sample) bool { return o.name == s.name && o.code == code }) {
 			rest = append(rest, s)
 			continue
@@ -208,7 +218,8 @@ func (m *Meter) line(samples []sample, code string) (line members, rest []sample
 			rest = append(rest, sample{name: s.name, code: s.code, values: s.values[maxValues:]})
 			s.values = s.values[:maxValues]
 		}
-		*into = s.define(*into)
+		into := s.dimensions()
+		m.definitions[into] = s.define(m.definitions[into])
 		m.values = s.append(m.values)
 	}
 	line = appendText(append(m.out[:0], `"stack":`...), m.stack)
@@ -218,20 +229,27 @@ func (m *Meter) line(samples []sample, code string) (line members, rest []sample
 	line = append(line, m.values...)
 	line = strconv.AppendInt(append(line, `,"_aws":{"Timestamp":`...), m.now().UnixMilli(), 10)
 	line = append(line, `,"CloudWatchMetrics":[`...)
-	for _, d := range []struct {
-		third       string
-		definitions []byte
-	}{{"", m.plain}, {`,"code"`, m.coded}} {
-		if len(d.definitions) == 0 {
+	for i, definitions := range m.definitions {
+		if len(definitions) == 0 {
 			continue
 		}
-		line = append(line, `{"Namespace":"`+Namespace+`","Dimensions":[["stack"],["stack","function"`...)
-		line = append(append(line, d.third...), `]],"Metrics":[`...)
-		line = append(append(line, d.definitions[1:]...), `]},`...)
+		line = append(append(line, `{"Namespace":"`+Namespace+`","Dimensions":[`...), sets[i]...)
+		line = append(append(append(line, `],"Metrics":[`...), definitions[1:]...), `]},`...)
 	}
 	line[len(line)-1] = ']' // instead of the last comma
 	m.out = append(line, '}')
 	return m.out, rest
+}
+
+// dimensions returns what the value is written under.
+func (s sample) dimensions() int {
+	switch {
+	case s.code != "":
+		return ofCode
+	case s.name.Info().ByFunction:
+		return ofFunction
+	}
+	return ofStack
 }
 
 // define appends a comma and the definition of the metric.

@@ -24,15 +24,15 @@ func newMeter() (*telemetry.Meter, *slog.Logger, *bytes.Buffer) {
 // The last line of an invocation holds its metrics: one line where one code was met.
 func TestAnInvocationIsOneLine(t *testing.T) {
 	m, log, out := newMeter()
-	m.Count(telemetry.Callouts, "", 1)
+	m.Count(telemetry.CalloutsSlow, "", 1)
 	m.Count(telemetry.CalloutsRecorded, "created", 1)
 	m.Duration(telemetry.CalloutTime, 1500*time.Microsecond)
 	m.Flush(t.Context(), log, slog.LevelInfo, "callout recorded", "", slog.String("request_id", "r"))
 	s := out.String()
 	_, s, _ = strings.Cut(s, `","level"`) // the time of the line
 	want := `:"INFO","msg":"callout recorded","function":"fulfill","request_id":"r","stack":"prod","code":"created",` +
-		`"Callouts":1,"CalloutsRecorded":1,"CalloutTime":1.5,"_aws":{"Timestamp":1795521600000,"CloudWatchMetrics":[` +
-		`{"Namespace":"orderbridge","Dimensions":[["stack"],["stack","function"]],"Metrics":[{"Name":"Callouts","Unit":"Count"},{"Name":"CalloutTime","Unit":"Milliseconds"}]},` +
+		`"CalloutsSlow":1,"CalloutsRecorded":1,"CalloutTime":1.5,"_aws":{"Timestamp":1795521600000,"CloudWatchMetrics":[` +
+		`{"Namespace":"orderbridge","Dimensions":[["stack"]],"Metrics":[{"Name":"CalloutsSlow","Unit":"Count"},{"Name":"CalloutTime","Unit":"Milliseconds"}]},` +
 		`{"Namespace":"orderbridge","Dimensions":[["stack"],["stack","function","code"]],"Metrics":[{"Name":"CalloutsRecorded","Unit":"Count"}]}]}}` + "\n"
 	if s != want {
 		t.Errorf("got  %s\nwant %s", s, want)
@@ -56,8 +56,8 @@ func TestEveryCodeIsWrittenAndNoneTwice(t *testing.T) {
 			m.Count(telemetry.WhmcsCalls, "ok", 2)
 			m.Count(telemetry.WhmcsCalls, "whmcs_busy", 1)
 			m.Count(telemetry.WhmcsCalls, "ok", 1)
-			m.Count(telemetry.Signatures, "", 4)
-			m.Count(telemetry.Signatures, "whmcs_busy", 5)
+			m.Count(telemetry.NeedsMending, "", 4)
+			m.Count(telemetry.NeedsMending, "whmcs_busy", 5)
 			for i := range 250 {
 				m.Duration(telemetry.CalloutToShown, time.Duration(i)*time.Millisecond)
 			}
@@ -70,14 +70,14 @@ func TestEveryCodeIsWrittenAndNoneTwice(t *testing.T) {
 				want       []float64
 			}{
 				{"WhmcsCalls", "ok", []float64{3}}, {"WhmcsCalls", "whmcs_busy", []float64{1}},
-				{"Signatures", "whmcs_busy", []float64{5}}, {"OldestOpenSeconds", "", []float64{3}}, {"SalesforceAPIUsage", "", nil},
+				{"NeedsMending", "whmcs_busy", []float64{5}}, {"OldestOpenSeconds", "", []float64{3}}, {"SalesforceAPIUsage", "", nil},
 			} {
 				got, err := telemetrytest.Values(out.String(), c.name, c.code)
 				if err != nil || !slices.Equal(got, c.want) {
 					t.Errorf("level %s, code %q: %s{%s} is %v, want %v (%v)", level, code, c.name, c.code, got, c.want, err)
 				}
 			}
-			for name, want := range map[string]int{"CalloutToShown": 250, "Signatures": 2, "WhmcsCalls": 2} {
+			for name, want := range map[string]int{"CalloutToShown": 250, "NeedsMending": 2, "WhmcsCalls": 2} {
 				if got, err := telemetrytest.Values(out.String(), name, ""); len(got) != want || err != nil {
 					t.Errorf("level %s, code %q: %s has %d values for the stack, want %d (%v)", level, code, name, len(got), want, err)
 				}
@@ -131,7 +131,7 @@ func TestALineIsCheap(t *testing.T) {
 	err := json.Unmarshal([]byte("{"), &struct{}{})
 	write := func() {
 		out.Reset()
-		m.Count(telemetry.Callouts, "", 1)
+		m.Count(telemetry.CalloutsSlow, "", 1)
 		m.Count(telemetry.CalloutsRecorded, "created", 1)
 		m.Duration(telemetry.CalloutTime, 1500*time.Microsecond)
 		m.Flush(t.Context(), log, slog.LevelInfo, "callout recorded", "", slog.String("request_id", "r"), slog.Any("err", err))
@@ -146,7 +146,7 @@ func BenchmarkFlush(b *testing.B) {
 	m, log, out := newMeter()
 	for b.Loop() {
 		out.Reset()
-		m.Count(telemetry.Callouts, "", 1)
+		m.Count(telemetry.CalloutsSlow, "", 1)
 		m.Count(telemetry.CalloutsRecorded, "created", 1)
 		m.Duration(telemetry.CalloutTime, 1500*time.Microsecond)
 		m.Flush(b.Context(), log, slog.LevelInfo, "callout recorded", "", slog.String("request_id", "r"))

@@ -11,20 +11,17 @@ type Metric string
 
 // Written by fulfill.
 const (
-	Callouts              Metric = "Callouts"
 	CalloutsSlow          Metric = "CalloutsSlow"
 	CalloutsRecorded      Metric = "CalloutsRecorded"
 	CalloutsRejected      Metric = "CalloutsRejected"
 	CalloutTime           Metric = "CalloutTime"
 	SecurityEvents        Metric = "SecurityEvents"
-	Signatures            Metric = "Signatures"
+	PreviousSecretUsed    Metric = "PreviousSecretUsed"
 	PreviousSecretDropped Metric = "PreviousSecretDropped"
-	OrdersBegun           Metric = "OrdersBegun"
 )
 
 // Written by provision at the end of a run.
 const (
-	OrdersProvisioned    Metric = "OrdersProvisioned"
 	OrdersFailed         Metric = "OrdersFailed"
 	OrdersEnded          Metric = "OrdersEnded"
 	OrdersLate           Metric = "OrdersLate"
@@ -78,14 +75,13 @@ const ReadsRejected Metric = "ReadsRejected"
 // Values of the dimension code that are no code of the error table. Those of
 // CalloutsRecorded and BooksDiffer are in words.
 const (
-	CodeOK       = "ok"       // a call that was answered as it should be
-	CodePrevious = "previous" // a signature by the secret before the last rotation
+	CodeOK = "ok" // a call that was answered as it should be
 )
 
 // words are all values of the dimension code beside the codes of the error
 // table: outcomes of a callout, sides, and classes of differing books.
 var words = map[string]bool{
-	CodeOK: true, CodePrevious: true,
+	CodeOK:    true,
 	"created": true, "already_open": true, "already_provisioned": true, "stored_failure": true, "reopened": true,
 	"whmcs": true, "salesforce": true,
 	"doubled": true, "foreign": true, "missing": true, "orphaned": true, "drifted": true,
@@ -132,6 +128,9 @@ type Info struct {
 	// State: a gauge, written by each tick whatever its value. An alarm on it
 	// stays while its cause stays. Other metrics tell of events.
 	State bool
+	// ByFunction: it has the dimension function, since each function says it of
+	// itself alone.
+	ByFunction bool
 	// By lists the functions that write it.
 	By []string
 }
@@ -147,17 +146,14 @@ const (
 
 // table holds every metric; docs/metrics.md describes each.
 var table = map[Metric]Info{
-	Callouts:              {Unit: Count, By: []string{"fulfill"}},
 	CalloutsSlow:          {Unit: Count, By: []string{"fulfill"}},
 	CalloutsRecorded:      {Unit: Count, Code: byOutcome, By: []string{"fulfill"}},
 	CalloutsRejected:      {Unit: Count, Code: byCode, By: []string{"fulfill"}},
 	CalloutTime:           {Unit: Milliseconds, By: []string{"fulfill"}},
 	SecurityEvents:        {Unit: Count, Code: byCode, By: []string{"fulfill"}},
-	Signatures:            {Unit: Count, Code: CodePrevious, By: []string{"fulfill"}},
+	PreviousSecretUsed:    {Unit: Count, By: []string{"fulfill"}},
 	PreviousSecretDropped: {Unit: Count, By: []string{"fulfill"}},
-	OrdersBegun:           {Unit: Count, By: []string{"fulfill"}},
 
-	OrdersProvisioned:    {Unit: Count, By: []string{"provision"}},
 	OrdersFailed:         {Unit: Count, Code: byCode, By: []string{"provision"}},
 	OrdersEnded:          {Unit: Count, By: []string{"provision"}},
 	OrdersLate:           {Unit: Count, By: []string{"provision"}},
@@ -171,7 +167,7 @@ var table = map[Metric]Info{
 	TableRestored:        {Unit: Count, By: []string{"provision"}},
 	BooksDiffer:          {Unit: Count, Code: byClass, By: []string{"provision"}},
 
-	Tick:              {Unit: Count, State: true, By: []string{"provision", "statuspush"}},
+	Tick:              {Unit: Count, State: true, ByFunction: true, By: []string{"provision", "statuspush"}},
 	HintsSent:         {Unit: Count, By: []string{"provision"}},
 	OldestOpenSeconds: {Unit: Seconds, State: true, By: []string{"provision"}},
 	OpenOrders:        {Unit: Count, State: true, By: []string{"provision"}},

@@ -43,8 +43,12 @@ func TestTheTemplateReadsMetricsThatAreWritten(t *testing.T) {
 		if code, ok := dimensions["code"]; ok && (i.Code == "" || code != "" && !slices.Contains(telemetry.Codes(), code)) {
 			t.Errorf("%s reads %s by the code %q", where, name, code)
 		}
-		if _, ok := dimensions["function"]; ok && i.Code != "" && dimensions["code"] == "" && where == "alarm" {
+		_, byFunction := dimensions["function"]
+		if byFunction && i.Code != "" && dimensions["code"] == "" && where == "alarm" {
 			t.Errorf("%s reads %s by function without its code", where, name)
+		}
+		if i.Code == "" && byFunction != i.ByFunction {
+			t.Errorf("%s reads %s by dimensions that it does not have", where, name)
 		}
 	}
 	for _, found := range alarmMetric.FindAllStringSubmatch(template, -1) {

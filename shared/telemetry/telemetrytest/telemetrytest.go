@@ -132,7 +132,7 @@ func Read(out string) ([]Sample, error) {
 }
 
 // Values returns the values of a metric with the code, in order; code "" takes
-// what was written for the stack alone, whatever its code.
+// what was written without that dimension, whatever the code.
 func Values(out, name, code string) ([]float64, error) {
 	all, err := Read(out)
 	if err != nil {
@@ -140,7 +140,7 @@ func Values(out, name, code string) ([]float64, error) {
 	}
 	var values []float64
 	for _, s := range all {
-		if s.Name == name && s.Dimensions["code"] == code && (code != "" || len(s.Dimensions) == 1) {
+		if s.Name == name && s.Dimensions["code"] == code {
 			values = append(values, s.Values...)
 		}
 	}
