@@ -401,7 +401,7 @@ const long = 20 * time.Minute
 
 // lateOrder has an order end that was opened 20 minutes ago, by the table.
 func lateOrder(ctx context.Context, s *system) error {
-	return all(pause, clickNew, setBack("opened_at", long), resume, isProvisioned())(ctx, s)
+	return all(pause, clickNew, setBack("opened_at", long), setBack("due_at", long), resume, isProvisioned())(ctx, s)
 }
 
 func resume(ctx context.Context, s *system) error {

@@ -18,10 +18,10 @@ import (
 // characters. 48 bits tell a write from the few beside it, and each byte of an
 // item is paid for by each of its writes. An SDK repeats a request within a
 // second or two; fewer than maxMarks marked writes of one order succeed in that
-// time, even where 20 notes meet. A worker makes no write before it knows what
-// became of the one before, so that of its marks the last one is enough: they begin
-// with leaseLen characters of its lease. A mark that begins so by chance is dropped with
-// them; then a note whose answer was lost may be there twice.
+// time, even where 20 notes meet. A worker makes no write before the one before
+// was answered or given up, so that of its marks the last one is enough: they begin
+// with leaseLen characters of its lease. Another worker's mark that begins so by
+// chance is dropped with them: that worker's lease is over.
 const (
 	maxMarks = 32
 	markLen  = 8
