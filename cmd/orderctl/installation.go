@@ -24,7 +24,7 @@ import (
 func (a *app) probeCommand() *cobra.Command {
 	return a.verb(spec{
 		group: groupMend, use: "probe whmcs|salesforce", short: "ask a side now whether it serves, and close its breaker if it does",
-		long:  "The probe is a read, made inside ProvisionFunction.",
+		long:  "The probe is a read, made inside ProvisionFunction: it says nothing of AddOrder and AcceptOrder.\nWhich of them is not answered it tells; the next order that sends that tries it at once.",
 		needs: "PROVISION_FUNCTION, TABLE_NAME", writes: true,
 		examples: []string{"probe whmcs", "probe salesforce"},
 		check: func(args []string) error {
@@ -42,9 +42,20 @@ func (a *app) probeCommand() *cobra.Command {
 			if err := a.ask(ctx, question.Question{Probe: args[0]}, &p); err != nil {
 				return err
 			}
+			table, err := a.ledger(ctx)
+			if err != nil {
+				return err
+			}
+			c, err := table.Control(ctx, order.Side(p.Side))
+			if err != nil {
+				return err
+			}
 			if err := a.print(p, func(w *printer) {
 				if p.Serves {
 					fmt.Fprintf(w, "%s serves; its breaker is closed\n", p.Side)
+				}
+				for _, effect := range c.Unanswered(a.now()) {
+					fmt.Fprintln(w, unansweredText(c, effect, a.now()))
 				}
 			}); err != nil {
 				return err

@@ -811,6 +811,16 @@ func TestWhatOthersWroteDoesNothingToTheTerminal(t *testing.T) {
 	}
 }
 
+func TestAProbeSaysWhichEffectIsNotAnswered(t *testing.T) {
+	w := newWorld()
+	w.answers = map[string]string{`{"probe":"whmcs"}`: `{"side":"whmcs","serves":true}`}
+	w.table.control = order.Control{Side: order.SideWHMCS, Unsure: map[string]order.Doubt{"AddOrder": {InRow: order.UnsureInRow, Until: now, Why: fault.WHMCSUnavailable}}}
+	want := "whmcs serves; its breaker is closed\nAddOrder is not answered (whmcs_unavailable): the next order that sends it tries it alone\n"
+	if code := w.run(t, "probe", "whmcs"); code != exitDone || w.out.String() != want {
+		t.Errorf("exit code %d, %q, %s", code, w.out.String(), w.err.String())
+	}
+}
+
 func restored(t *testing.T) order.Control {
 	t.Helper()
 	c, err := order.Control{Side: order.SideWHMCS}.Restored("orders-1", now)
