@@ -579,8 +579,9 @@ func (d decision) send(row string, e *Effect) Move {
 }
 
 // withheld parks an order whose effect is not answered these days, until the
-// window of the order that tries it is over. The operator reads why: that can take
-// as long as an outage.
+// window of the order that tries it is over. One that has sent it comes later, for
+// each time: the next canary is rather an order that loses nothing by it. The
+// operator reads why: that can take as long as an outage.
 func (d decision) withheld(e *Effect) (m Move, wait bool) {
 	blocked := d.whmcs.Withheld(e.Name, d.r.Lease)
 	if blocked == nil || !blocked.Until.After(d.now) {
@@ -590,7 +591,9 @@ func (d decision) withheld(e *Effect) (m Move, wait bool) {
 	if blocked.Why != "" {
 		cause = fault.New(blocked.Why, "")
 	}
-	return d.heldBack(*blocked, cause), true
+	by := *blocked
+	by.Until = by.Until.Add(time.Duration(e.sent(&d.r).Count) * d.c.RetryBase)
+	return d.heldBack(by, cause), true
 }
 
 func (d decision) heldBack(by order.Blocked, cause error) Move {
