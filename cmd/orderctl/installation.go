@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"fmt"
@@ -92,7 +93,7 @@ func (a *app) lookBeforeCommand() *cobra.Command {
 			if end {
 				done = "orders are searched as usual again"
 			}
-			return a.throw(ctx, "look-before "+dash(jsonTime(before)), func(table ledger) error { return table.LookBefore(ctx, before, by, a.now()) }, done)
+			return a.throw(ctx, "look-before "+cmp.Or(jsonTime(before), "--end"), func(table ledger) error { return table.LookBefore(ctx, before, by, a.now()) }, done)
 		},
 	})
 }

@@ -159,7 +159,7 @@ func (a *app) resolveCommand() *cobra.Command {
 			flags.StringVar(&d.Adopt, "adopt", "", "`N` is the WHMCS order of this one; provisioning goes on with it")
 			flags.BoolVar(&d.AnyClient, "any-client", false, "with --adopt: the WHMCS order may belong to another client")
 			flags.BoolVar(&d.None, "none", false, "say that WHMCS has no live order of this one; it is searched for once more, then ordered again")
-			flags.BoolVar(&d.Stop, "stop", false, "leave it failed with code stopped; a new click reopens it and looks first")
+			flags.BoolVar(&d.Stop, "stop", false, "leave it failed with code stopped; a new click reopens it and searches WHMCS first")
 			flags.BoolVar(&d.UndoAdopt, "undo-adopt", false, "take a wrong --adopt back, also of a provisioned order; its own WHMCS order is searched for")
 			flags.StringVar(&d.By, "by", "", usageBy)
 			flags.StringVar(&d.Why, "why", "", usageWhy)
