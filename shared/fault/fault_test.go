@@ -90,6 +90,20 @@ func TestEveryCodeKeepsTheRulesOfTheTable(t *testing.T) {
 	}
 }
 
+// A WHMCS order that differs may be another order's, adopted by a wrong number: no
+// text has it corrected or cancelled before that is looked at.
+func TestAnOrderThatDiffersMayBeAnothers(t *testing.T) {
+	i := fault.WHMCSOrderMismatch.Info()
+	if !strings.Contains(i.Do, "another order's") || strings.Contains(i.Do, "cancel") {
+		t.Errorf("the operator reads %q", i.Do)
+	}
+	for _, g := range i.OnCall {
+		if slices.Contains(g.At, "added") && !strings.Contains(g.Steps[0], "--undo-adopt") {
+			t.Errorf("the first step at %q is %q", g.At, g.Steps[0])
+		}
+	}
+}
+
 func checkGuides(t *testing.T, code fault.Code, i fault.Info) {
 	placeholder := regexp.MustCompile(`\{[^}]*\}?`)
 	var at []string
