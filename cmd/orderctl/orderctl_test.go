@@ -855,6 +855,9 @@ func TestPauseAndResume(t *testing.T) {
 	if code := w.run(t, "pause", "--by", "ann", "--why", "upgrade"); code != exitDone || !w.table.control.Paused || w.table.control.Reason != "upgrade" || w.table.control.By != "ann" {
 		t.Errorf("exit code %d, control %+v", code, w.table.control)
 	}
+	if !strings.Contains(w.out.String(), "may still leave for 5 s and SEND_WINDOW") {
+		t.Errorf("when nothing leaves any more is not said: %q", w.out.String())
+	}
 	w.fails(t, exitFailed, "state_changed: bob pauses nothing. Paused by ann.", "resume", "--by", "bob")
 	if code := w.run(t, "pause", "--by", "bob", "--why", "audit"); code != exitDone || len(w.table.control.Holds) != 2 {
 		t.Errorf("exit code %d, control %+v", code, w.table.control)
