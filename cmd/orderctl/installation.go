@@ -188,10 +188,10 @@ func (a *app) checkRestored(ctx context.Context, table ledger) error {
 	}
 	return a.findings(append(tableFindings(t), lambdaenv.Finding{
 		Of: "switch", What: "work is paused", OK: c.Paused,
-		Do: "orderctl restore-check --set --by YOU, before the stack is pointed at the table",
+		Do: "if this table was restored: orderctl restore-check --set --by YOU, before the stack is pointed at the table",
 	}, lambdaenv.Finding{
 		Of: "switch", What: "orders of before the restore are searched first", OK: !c.LookBefore.IsZero(), Seen: jsonTime(c.LookBefore),
-		Do: "orderctl restore-check --set --by YOU; without it an order that WHMCS got after the backup is ordered twice",
+		Do: "if this table was restored: orderctl restore-check --set --by YOU; without it an order that WHMCS got after the backup is ordered twice",
 	}, lambdaenv.Finding{
 		Of: "switch", What: "the time of the restore is not older than the table", OK: c.LookBefore.IsZero() || t.CreationDateTime == nil || !c.LookBefore.Before(t.CreationDateTime.Truncate(time.Minute)),
 		Seen: fmt.Sprintf("table made %s", jsonTime(aws.ToTime(t.CreationDateTime))), Do: "set the time at which the old table was left: orderctl look-before TIME --by YOU",
