@@ -333,13 +333,13 @@ $(TOOLS)/sam/$(SAM_CLI)-$(CFN_LINT):
 $(MINISTACK_READY):
 	@echo 'installing ministack $(MINISTACK) (once)'
 	@rm -rf $(TOOLS)/ministack && python3 -m venv $(TOOLS)/ministack
-	@$(TOOLS)/ministack/bin/pip install -q --disable-pip-version-check ministack==$(MINISTACK) aws-sam-translator==$(SAM_TRANSLATOR) cryptography==$(CRYPTOGRAPHY)
+	@$(TOOLS)/ministack/bin/pip install -q --disable-pip-version-check --no-deps --require-hashes -r .ci/pip/ministack.txt
 	@touch $@
 
 $(TOOLS)/schemathesis/$(SCHEMATHESIS):
 	@echo 'installing Schemathesis $(SCHEMATHESIS) (once)'
 	@rm -rf $(TOOLS)/schemathesis && python3 -m venv $(TOOLS)/schemathesis
-	@$(TOOLS)/schemathesis/bin/pip install -q --disable-pip-version-check schemathesis==$(SCHEMATHESIS)
+	@$(TOOLS)/schemathesis/bin/pip install -q --disable-pip-version-check --no-deps --require-hashes -r .ci/pip/schemathesis.txt
 	@touch $@
 
 # What one would pick instead; bench/rivals says how each is built.
@@ -352,7 +352,7 @@ $(TOOLS)/rivals/installed: $(wildcard bench/rivals/*.sh bench/rivals/*/*)
 $(TOOLS)/checkov/$(CHECKOV):
 	@echo 'installing checkov $(CHECKOV) (once, a minute or two)'
 	@rm -rf $(TOOLS)/checkov && python3 -m venv $(TOOLS)/checkov
-	@$(TOOLS)/checkov/bin/pip install -q --disable-pip-version-check checkov==$(CHECKOV)
+	@$(TOOLS)/checkov/bin/pip install -q --disable-pip-version-check --no-deps --require-hashes -r .ci/pip/checkov.txt
 	@touch $@
 
 $(TOOLS)/portal: portal/package.json portal/package-lock.json

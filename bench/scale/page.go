@@ -118,6 +118,17 @@ func write(in installation) string {
 	p("")
 	p("Updates are those with the workers of the last column. When few orders come, each change is a request of its own; in a backlog up to %s changes are one.", thousands(in.batch))
 	p("")
+	p("## Salesforce's requests of a day")
+	p("")
+	p("| orders a day | with workers | loads: a query an order | rows written | updates that write them | queries for what is shown | in all | loads, if one took all that wait |")
+	p("|---|---|---|---|---|---|---|---|")
+	for _, d := range days[3:] {
+		p("| %s | %d | %s | %s | %s | %s | %s | %s |", thousands(d.orders), d.needed, thousands(d.orders*measured.Queries), thousands(d.orders*measured.Changes),
+			thousands(d.updates), thousands(d.looks), thousands(d.requests), thousands(d.batched))
+	}
+	p("")
+	p("The last column is what batching the loads would come to, %d orders in a query, whenever more than one waits. It is not built ([decision 0025](decisions/0025-one-query-loads-one-order.md)).", ordersAtOnce)
+	p("")
 	p("## What the money is for")
 	p("")
 	p("| $ a month at orders a day | 1,000 | 100,000 | 1,000,000 |")

@@ -14,6 +14,8 @@ type day struct {
 	peak     float64 // callouts a second in the busiest second
 	pushes   int     // calls of StatusPushFunction
 	updates  int     // requests of Salesforce that write statuses
+	looks    int     // queries of Salesforce for what it shows
+	batched  int     // queries that load orders, if one loaded every order that waits
 	wait     wait    // with the workers of the template
 	needed   int     // workers with which 99 of 100 orders wait a minute at most
 	polls    float64 // questions of the portal an order, carried at once
@@ -50,7 +52,8 @@ func simulate(orders int, in installation, seed uint64) day {
 		}
 	}
 	d.pushes, d.updates = push(r, at, ends, in)
-	d.requests = orders*measured.Queries + d.updates + looks(at, ends) + sweepsADay
+	d.looks, d.batched = looks(at, ends)+sweepsADay, loads(at, ends)
+	d.requests = orders*measured.Queries + d.updates + d.looks
 	return d
 }
 
@@ -73,6 +76,17 @@ func looks(at, ends []float64) (queries int) {
 	}
 	for _, n := range seen {
 		queries += (n + ordersAtOnce - 1) / ordersAtOnce
+	}
+	return queries
+}
+
+// loads is how many queries would load the orders if each took, beside the order of
+// its worker, all those that wait then, ordersAtOnce at most.
+func loads(at, ends []float64) (queries int) {
+	for i := 0; i < len(at); queries++ {
+		first, start := i, ends[i]-orderSeconds
+		for i++; i < len(at) && at[i] <= start && i-first < ordersAtOnce; i++ {
+		}
 	}
 	return queries
 }

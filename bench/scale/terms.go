@@ -103,7 +103,7 @@ var (
 )
 
 const (
-	metricsKept = 70 // names by their dimensions, whatever the load
+	metricsKept = 70  // names by their dimensions, whatever the load
 	keptDays    = 400 // OrderRetentionDays
 )
 
