@@ -207,7 +207,7 @@ var table = map[Code]Info{
 		},
 	},
 	WHMCSOrderMismatch: {Status: 422, Kind: Permanent, Group: GroupOrder, Title: "WHMCS order differs", Review: true,
-		Seen: "The WHMCS order is not what was ordered.", Do: "Correct it in WHMCS and click again. If it is another order's, or Salesforce was wrong, change nothing and ask the on-call engineer.",
+		Seen: "The WHMCS order is not what was ordered.", Do: "If it is another order's, or Salesforce was wrong, ask the on-call engineer. Otherwise correct it in WHMCS and click again.",
 		OnCall: []Guide{
 			{At: []string{"adding"},
 				Seen: "The WHMCS order that carries the marker is not what was ordered.",
