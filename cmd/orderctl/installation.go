@@ -267,10 +267,12 @@ func (a *app) rotate(ctx context.Context, by string, emergency bool) error {
 		}
 	}
 	return a.print(map[string]any{"secret_id": name, "by": by, "emergency": emergency}, func(p *printer) {
-		fmt.Fprintf(p, "A new signing secret is in %s.\n1. Read it: aws secretsmanager get-secret-value --secret-id %s --query SecretString --output text\n2. Put it into Salesforce.\n3. Check: orderctl callout ID, and a click in Salesforce.\n", name, name)
+		fmt.Fprintf(p, "A new signing secret is in %s.\n1. Put it into Salesforce, by a pipe that shows it to no one: aws secretsmanager get-secret-value --secret-id %s --query SecretString --output text | sfdx/scripts/set-secret.mjs --org ORG\n2. Check in Salesforce, tab Order Bridge: The test call is accepted.\n", name, name)
 		if emergency {
-			fmt.Fprintln(p, "Functions keep the old one for up to five minutes; to end that at once, deploy with another LogLevel, which starts new processes.")
+			fmt.Fprintln(p, "Until then every callout is refused. Functions keep the old one for up to five minutes; to end that at once, deploy with another LogLevel, which starts new processes.")
+			return
 		}
+		fmt.Fprintln(p, "The one before stays valid for WEBHOOK_ROTATION_OVERLAP hours (24 unless it was set). Rotating again within them would end it at once.")
 	})
 }
 
