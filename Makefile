@@ -174,7 +174,7 @@ histories: ## have porcupine judge the histories of 10,000 calls by clients that
 MUTATE ?=
 
 .PHONY: mutate
-mutate: ## make 110 careless edits, one at a time, and show that a fast test finds each (MUTATE=name)
+mutate: ## make 111 careless edits, one at a time, and show that a fast test finds each (MUTATE=name)
 	@go run ./local/mutate -only '$(MUTATE)'
 
 # The functions trust Amazon's roots first. What stands for AWS on this machine

@@ -43,7 +43,11 @@ WIDE_RESOURCES = {
     "arn:${AWS::Partition}:cloudwatch:${AWS::Region}:${AWS::AccountId}:alarm:*": "CodeDeploy asks for its alarms; it only reads",
 }
 # What a resource is called inside another one: no second stack can take it.
-INNER_NAMES = {"AWS::ApiGatewayV2::Authorizer", "AWS::ApiGatewayV2::Stage", "AWS::Lambda::Alias", "AWS::ApiGatewayV2::DomainName"}
+INNER_NAMES = {"AWS::ApiGatewayV2::Authorizer", "AWS::ApiGatewayV2::Stage", "AWS::Lambda::Alias", "AWS::ApiGatewayV2::DomainName", "AWS::AppConfig::ConfigurationProfile"}
+# The longest name that a stack may have here, and what AWS allows of the names that hold it
+# (API references: CreateApi, CreateTopic, PutQueryDefinition).
+LONGEST_STACK = 100
+LONGEST = {("AWS::ApiGatewayV2::Api", "Name"): 128, ("AWS::SNS::Topic", "DisplayName"): 100, ("AWS::Logs::QueryDefinition", "Name"): 255}
 ENDPOINTS = {"AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_DYNAMODB", "AWS_ENDPOINT_URL_SECRETS_MANAGER", "AWS_ENDPOINT_URL_SQS"}
 
 
@@ -335,7 +339,16 @@ class Template(unittest.TestCase):
             for key, value in r["Properties"].items():
                 if key in ("Name", own, "GroupName", "RoleName", "PolicyName", "ManagedPolicyName") and r["Type"] not in INNER_NAMES:
                     with self.subTest(f"{name} {key}"):
-                        self.assertIn("AWS::StackName", str(value), "a fixed name is taken by one stack alone")
+                        self.assertRegex(str(value), "AWS::Stack(Name|Id)", "a fixed name is taken by one stack alone")
+
+    def test_a_long_name_of_the_stack_fits_where_it_stands(self):
+        """Else the first deployment fails after minutes, in the middle."""
+        for name, r in RESOURCES.items():
+            for key, value in r["Properties"].items():
+                if key.endswith("Name") and "AWS::StackName" in str(value):
+                    with self.subTest(f"{name} {key}"):
+                        text = value.get("Fn::Sub", "${AWS::StackName}")
+                        self.assertLessEqual(len(text.replace("${AWS::StackName}", "s" * LONGEST_STACK)), LONGEST[r["Type"], key])
 
     def test_a_changed_parameter_reaches_the_alias(self):
         """Settings has every parameter that a function is made of: else its version would not be replaced."""

@@ -38,7 +38,7 @@ func (c *console) overview(w http.ResponseWriter, r *http.Request) {
 			refuse(w, http.StatusServiceUnavailable, "the table does not answer: "+string(fault.CodeOf(err)))
 			return
 		}
-		sides[string(side)] = map[string]any{"paused": control.Paused, "reason": control.Reason, "by": control.By, "openUntil": moment(control.OpenUntil), "why": control.Why}
+		sides[string(side)] = map[string]any{"paused": control.Paused, "reason": control.Reason, "by": control.By, "openUntil": moment(control.OpenUntil), "why": control.Why, "unanswered": control.Unanswered(time.Now())}
 	}
 	all["sides"] = sides
 	all["faults"] = map[string]any{"whmcs": c.faults(r.Context(), c.s.sims.whmcs), "salesforce": c.faults(r.Context(), c.s.sims.salesforce)}

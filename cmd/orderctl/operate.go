@@ -281,7 +281,7 @@ func (a *app) resume(ctx context.Context, by, of string, all bool) error {
 		return resumable(before, by, err)
 	}
 	for _, h := range before.Held() {
-		fmt.Fprintf(a.err, "paused by %s, %s: %s\n", h.By, ago(h.At, a.now()), h.Reason)
+		fmt.Fprintf(a.err, "paused %s\n", holdText(h, a.now()))
 	}
 	return a.throw(ctx, what, func(ledger) error {
 		if all {
@@ -327,7 +327,7 @@ func (a *app) throw(ctx context.Context, what string, change func(ledger) error,
 		if held := c.Held(); len(held) > 0 && done == "resumed" {
 			fmt.Fprintln(p, "work is still paused:")
 			for _, h := range held {
-				fmt.Fprintf(p, "  by %s, %s: %s\n", h.By, ago(h.At, a.now()), h.Reason)
+				fmt.Fprintf(p, "  %s\n", holdText(h, a.now()))
 			}
 		}
 		if open, _, err := table.Open(ctx, 0); err == nil && len(open) > 0 {

@@ -21,6 +21,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	ddb "github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
@@ -745,9 +746,20 @@ func TestShowSaysWhatToDo(t *testing.T) {
 		"paused": {open(func(*order.Record) {}), order.Control{Side: order.SideWHMCS, Paused: true, By: "bob", Reason: "upgrade", At: now.Add(-time.Hour)}, []string{
 			"whmcs is paused by bob", "upgrade", "orderctl resume --by YOU",
 		}},
+		"paused by the bridge itself": {open(func(*order.Record) {}), restored(t), []string{
+			"whmcs is paused by provision", "restored from a backup of orders-1; orderctl restore-check says what comes next", "resume only after what the reason above asks for",
+		}},
 		"breaker open": {open(func(*order.Record) {}), order.Control{Side: order.SideSalesforce, Why: fault.SalesforcePermission, OpenUntil: now.Add(time.Minute)}, []string{
 			"salesforce: breaker open (salesforce_permission_lost)", "permission set back",
 		}},
+		"its effect is not answered": {open(func(r *order.Record) { r.RecoveryPoint = order.PointAdding }), order.Control{Side: order.SideWHMCS, Unsure: map[string]order.Doubt{
+			"AddOrder": {InRow: order.UnsureInRow, Until: now.Add(time.Minute), Why: fault.WHMCSUnavailable},
+		}}, []string{
+			"whmcs: AddOrder is not answered (whmcs_unavailable): orders that send it wait, one tries it in 60 s", "AddOrder is not answered. WHMCS does not answer.", "One order at a time tries it",
+		}},
+		"another effect is not answered": {open(func(r *order.Record) { r.RecoveryPoint = order.PointAdded }), order.Control{Side: order.SideWHMCS, Unsure: map[string]order.Doubt{
+			"AddOrder": {InRow: order.UnsureInRow, Until: now.Add(time.Minute), Why: fault.WHMCSUnavailable},
+		}}, []string{"whmcs: AddOrder is not answered", "it is being provisioned"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld()
@@ -768,6 +780,50 @@ func TestShowSaysWhatToDo(t *testing.T) {
 			}
 		})
 	}
+}
+
+// What WHMCS, Salesforce or a person wrote is shown, and does nothing to the
+// terminal: it neither moves the cursor nor turns the letters, and makes no line of
+// its own.
+func TestWhatOthersWroteDoesNothingToTheTerminal(t *testing.T) {
+	const hostile = "a\x1b[2J\x1b]0;t\x07b\nFORGED  Provisioned\r\u009b31m\u202ec\u2028d\xffe\tf"
+	w := newWorld()
+	r := record(t)
+	r.ErrorMessage, r.WHMCSOrderID, r.AccountID = hostile, hostile, hostile
+	r.History = []order.Entry{{At: now, Event: hostile, Detail: hostile, By: hostile}}
+	r.ServiceIDs = map[string][]string{"802a": {hostile}}
+	w.table.orders[orderID] = r
+	w.table.control = order.Control{Side: order.SideWHMCS, Paused: true, By: hostile, Reason: hostile, At: now, History: r.History}
+	letter, err := json.Marshal(map[string]any{"sfOrderId": orderID, "seq": 7, "code": hostile, "message": hostile})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.letters.add("x", string(letter))
+	for _, args := range [][]string{
+		{"show", orderID}, {"list"}, {"status"}, {"timeline", orderID}, {"redrive", "--dry-run"}, {"resume", "--by", hostile},
+		{"resolve", orderID, "--stop", "--by", hostile, "--why", hostile, "--dry-run"},
+	} {
+		for _, output := range []string{"table", "json"} {
+			w.run(t, append(args, "--output", output)...)
+			for name, out := range map[string]string{"output": w.out.String(), "error": w.err.String()} {
+				if i := strings.IndexFunc(out, func(c rune) bool { return c != '\n' && !unicode.IsPrint(c) }); i >= 0 {
+					t.Errorf("%v: %s has %q", args[0], name, out[max(0, i-20):min(len(out), i+20)])
+				}
+				if strings.Contains(out, "\nFORGED") {
+					t.Errorf("%v: %s has a line of somebody else's:\n%s", args[0], name, out)
+				}
+			}
+		}
+	}
+}
+
+func restored(t *testing.T) order.Control {
+	t.Helper()
+	c, err := order.Control{Side: order.SideWHMCS}.Restored("orders-1", now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
 }
 
 func TestEveryGuideOfTheTableIsShownInFull(t *testing.T) {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"cmp"
 	"encoding/json"
 	"fmt"
@@ -9,6 +10,9 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
+	"unicode"
+	"unicode/utf16"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/cobra/doc"
@@ -23,9 +27,36 @@ type printer struct{ io.Writer }
 func (p *printer) rows(head []string, rows [][]string) {
 	w := tabwriter.NewWriter(p, 0, 0, 2, ' ', 0)
 	for _, cells := range append([][]string{head}, rows...) {
+		for i, cell := range cells {
+			cells[i] = strings.ToValidUTF8(oneLine(cell), "\uFFFD") // tabwriter.Escape is no text
+		}
 		fmt.Fprintln(w, strings.Join(cells, "\t"))
 	}
 	_ = w.Flush() // as Fprint to the same writer: a reader that went away is no error
+}
+
+// plain is a writer that a terminal may stand behind. What WHMCS, Salesforce or a
+// person wrote may hold characters that move the cursor, colour, hide or turn
+// others; each is written as \u001b, which JSON takes for the same character. A line
+// of HTTP keeps its end. Each Write has whole characters.
+type plain struct{ io.Writer }
+
+// Write implements io.Writer.
+func (p plain) Write(b []byte) (int, error) {
+	var out []byte
+	for i, c := range string(b) {
+		if c == '\n' || c == '\t' || c == '\r' && bytes.HasPrefix(b[i+1:], []byte("\n")) || unicode.IsPrint(c) {
+			out = utf8.AppendRune(out, c)
+			continue
+		}
+		for _, unit := range utf16.Encode([]rune{c}) {
+			out = fmt.Appendf(out, `\u%04x`, unit)
+		}
+	}
+	if _, err := p.Writer.Write(out); err != nil {
+		return 0, err
+	}
+	return len(b), nil
 }
 
 // print writes v as JSON where that was asked for, else what table prints.

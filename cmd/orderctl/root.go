@@ -64,6 +64,7 @@ func (e unfinished) Error() string { return e.what }
 
 // run carries out one command line and returns the exit code.
 func run(ctx context.Context, c console, args []string) int {
+	c.out, c.err = plain{c.out}, plain{c.err}
 	a := &app{console: c}
 	root := a.root() //nolint:contextcheck // a command has its context when it runs
 	root.SetArgs(args)

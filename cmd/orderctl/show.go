@@ -174,7 +174,7 @@ func view(r order.Record, sides map[order.Side]order.Control, now time.Time) ord
 func page(w io.Writer, r order.Record, sides map[order.Side]order.Control, now time.Time) {
 	fmt.Fprintf(w, "%s  %s\n\n", r.ID, headline(r))
 	row := func(name, format string, args ...any) {
-		fmt.Fprintf(w, "  %-10s %s\n", name, fmt.Sprintf(format, args...))
+		fmt.Fprintf(w, "  %-10s %s\n", name, oneLine(fmt.Sprintf(format, args...)))
 	}
 	row("state", "%s, at point %s: %s", r.State, r.RecoveryPoint, pointText(r))
 	if r.ErrorCode != "" {
@@ -210,9 +210,9 @@ func page(w io.Writer, r order.Record, sides map[order.Side]order.Control, now t
 		fmt.Fprint(w, "  none\n")
 	}
 	for _, e := range r.History {
-		line := fmt.Sprintf("  %s  %-20s %s", e.At.UTC().Format("2006-01-02 15:04:05Z"), e.Event, oneLine(e.Detail))
+		line := fmt.Sprintf("  %s  %-20s %s", e.At.UTC().Format("2006-01-02 15:04:05Z"), oneLine(e.Event), oneLine(e.Detail))
 		if e.By != "" {
-			line += " (" + e.By + ")"
+			line += " (" + oneLine(e.By) + ")"
 		}
 		if e.Times > 1 {
 			line += fmt.Sprintf(" ×%d since %s", e.Times, e.First.UTC().Format("2006-01-02 15:04:05Z"))
@@ -286,13 +286,21 @@ func salesforceText(r order.Record, side order.Control) string {
 	return fmt.Sprintf("is told by seq %d; that it shows it is confirmed some minutes later", r.Seq)
 }
 
+// holdText says by whom the bridge is paused, since when and why.
+func holdText(h order.Hold, now time.Time) string {
+	return oneLine(fmt.Sprintf("by %s, %s: %s", h.By, ago(h.At, now), h.Reason))
+}
+
 // sideTexts says what keeps work with a side from going on.
 func sideTexts(s order.Control, now time.Time) (all []string) {
 	for _, h := range s.Held() {
-		all = append(all, fmt.Sprintf("%s is paused by %s, %s: %s", s.Side, h.By, ago(h.At, now), h.Reason))
+		all = append(all, fmt.Sprintf("%s is paused %s", s.Side, holdText(h, now)))
 	}
 	if s.Open(now) || s.ProbeDue(now) {
 		all = append(all, fmt.Sprintf("%s: %s", s.Side, breakerText(s, now)))
+	}
+	for _, effect := range s.Unanswered(now) {
+		all = append(all, fmt.Sprintf("%s: %s", s.Side, unansweredText(s, effect, now)))
 	}
 	return all
 }
@@ -352,9 +360,17 @@ func adviceOpen(r order.Record, sides map[order.Side]order.Control, now time.Tim
 		s := sides[side]
 		switch {
 		case s.Paused:
-			return []string{"Nothing for this order alone: work is paused. When the reason is gone: orderctl resume --by YOU, for another's pause with --of NAME"}
+			lines := []string{"Nothing for this order alone: work is paused. When the reason is gone: orderctl resume --by YOU, for another's pause with --of NAME"}
+			if slices.ContainsFunc(s.Held(), func(h order.Hold) bool { return h.By == order.ByEngine }) {
+				lines = append(lines, "The bridge paused by itself: resume only after what the reason above asks for. docs/runbook.md, Paused, has the steps.")
+			}
+			return lines
 		case s.Open(now) || s.ProbeDue(now):
 			return append(append([]string{s.Why.Info().Seen}, plainSteps(s.Why)...), "The breaker closes by itself once a probe succeeds; the order loses no try.")
+		}
+		if effect := sends(r); side == order.SideWHMCS && slices.Contains(s.Unanswered(now), effect) && !r.DueAt.Before(s.Unsure[effect].Until) {
+			why := s.Unsure[effect].Why
+			return append(append([]string{effect + " is not answered. " + why.Info().Seen}, plainSteps(why)...), "One order at a time tries it; once it is answered all go on. The order loses no try.")
 		}
 	}
 	switch {
@@ -369,6 +385,14 @@ func adviceOpen(r order.Record, sides map[order.Side]order.Control, now time.Tim
 		return append([]string{"Nothing: it tries again " + inTime(r.DueAt, now) + ". It gives up 72 hours after this try began, at " + clock(r.OpenedAt.Add(giveUp)) + ". If it goes on:"}, plainSteps(r.ErrorCode)...)
 	}
 	return []string{"Nothing: it is being provisioned."}
+}
+
+// sends is the effect that the order sends next, if it has to.
+func sends(r order.Record) string {
+	if r.RecoveryPoint == order.PointNone || r.RecoveryPoint == order.PointAdding {
+		return "AddOrder"
+	}
+	return "AcceptOrder"
 }
 
 // plainSteps are what the on-call engineer does about a code of a side. What was

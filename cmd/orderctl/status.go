@@ -41,12 +41,20 @@ type overview struct {
 
 // sideView is the switch of one side.
 type sideView struct {
-	Side       string     `json:"side"`
-	Paused     []holdView `json:"paused,omitempty"`
-	Breaker    string     `json:"breaker"` // closed, open, probe due
-	Why        string     `json:"why,omitempty"`
-	Until      string     `json:"until,omitempty"`
-	LookBefore string     `json:"look_before,omitempty"`
+	Side    string     `json:"side"`
+	Paused  []holdView `json:"paused,omitempty"`
+	Breaker string     `json:"breaker"` // closed, open, probe due
+	Why     string     `json:"why,omitempty"`
+	Until   string     `json:"until,omitempty"`
+	// Unanswered are the effects that one order at a time tries.
+	Unanswered []effectView `json:"unanswered,omitempty"`
+	LookBefore string       `json:"look_before,omitempty"`
+}
+
+type effectView struct {
+	Effect string `json:"effect"`
+	Why    string `json:"why"`
+	Until  string `json:"until"` // when the next order may try it
 }
 
 type holdView struct {
@@ -65,6 +73,10 @@ func viewSide(c order.Control, now time.Time) sideView {
 	}
 	for _, h := range c.Held() {
 		v.Paused = append(v.Paused, holdView{h.By, h.Reason, jsonTime(h.At)})
+	}
+	for _, effect := range c.Unanswered(now) {
+		d := c.Unsure[effect]
+		v.Unanswered = append(v.Unanswered, effectView{effect, string(d.Why), jsonTime(d.Until)})
 	}
 	return v
 }
@@ -216,13 +228,13 @@ func (a *app) countLetters(ctx context.Context, o *overview) error {
 func (a *app) statusPage(p *printer, o overview, sides []order.Control) {
 	now := a.now()
 	line := func(name, format string, args ...any) {
-		fmt.Fprintf(p, "  %-12s %s\n", name, fmt.Sprintf(format, args...))
+		fmt.Fprintf(p, "  %-12s %s\n", name, oneLine(fmt.Sprintf(format, args...)))
 	}
 	fmt.Fprintln(p, "Switches")
 	for _, c := range sides {
 		line(string(c.Side), "%s", breakerText(c, now))
 		for _, h := range c.Held() {
-			line("", "paused by %s, %s: %s", h.By, ago(h.At, now), h.Reason)
+			line("", "paused %s", holdText(h, now))
 		}
 		switch {
 		case c.LookBefore.Equal(order.LookAlways()):
@@ -253,14 +265,14 @@ func (a *app) statusPage(p *printer, o overview, sides []order.Control) {
 		line("firing", "none")
 	}
 	for _, alarm := range o.Alarms {
-		fmt.Fprintf(p, "  %s fires since %s: %s\n", alarm.Name, alarm.Since, alarm.Reason)
+		fmt.Fprintf(p, "  %s\n", oneLine(fmt.Sprintf("%s fires since %s: %s", alarm.Name, alarm.Since, alarm.Reason)))
 	}
 	fmt.Fprintln(p, "\nA person is needed")
 	if len(o.Needed) == 0 {
 		fmt.Fprintln(p, "  for nothing")
 	}
 	for _, n := range o.Needed {
-		fmt.Fprintf(p, "  %s\n", n)
+		fmt.Fprintf(p, "  %s\n", oneLine(n))
 	}
 }
 
@@ -271,7 +283,19 @@ func breakerText(c order.Control, now time.Time) string {
 	case c.ProbeDue(now):
 		return fmt.Sprintf("breaker open (%s), a probe is due", c.Why)
 	}
+	if all := c.Unanswered(now); len(all) > 0 {
+		return "serves, but " + unansweredText(c, all[0], now)
+	}
 	return "serves"
+}
+
+// unansweredText says that orders wait which send an effect.
+func unansweredText(c order.Control, effect string, now time.Time) string {
+	d := c.Unsure[effect]
+	if d.Until.After(now) {
+		return fmt.Sprintf("%s is not answered (%s): orders that send it wait, one tries it %s", effect, d.Why, inTime(d.Until, now))
+	}
+	return fmt.Sprintf("%s is not answered (%s): the next order that sends it tries it alone", effect, d.Why)
 }
 
 // countsText is "3: 2 waiting, 1 queued".

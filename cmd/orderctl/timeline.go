@@ -69,9 +69,9 @@ func (a *app) timeline(ctx context.Context, table ledger, id order.ID) error {
 			if m.Of != "order" {
 				who = m.Of + " "
 			}
-			line := fmt.Sprintf("  %s  %10s  %-22s %s", m.at.UTC().Format("2006-01-02 15:04:05.000Z"), gap, who+m.Event, oneLine(m.Detail))
+			line := fmt.Sprintf("  %s  %10s  %-22s %s", m.at.UTC().Format("2006-01-02 15:04:05.000Z"), gap, who+oneLine(m.Event), oneLine(m.Detail))
 			if m.By != "" {
-				line += " (" + m.By + ")"
+				line += " (" + oneLine(m.By) + ")"
 			}
 			fmt.Fprintln(p, strings.TrimRight(line, " "))
 		}

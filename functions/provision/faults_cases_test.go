@@ -1124,9 +1124,10 @@ func TestEffectsThatAreNotAnswered(t *testing.T) {
 	}{
 		{"AddOrder", "drop-before", 4 * time.Hour, 240, time.Minute, 60, 12},
 		{"AddOrder", "drop-before", 30 * time.Minute, 20, 0, 30, 0},
+		{"AddOrder", "hold", 4 * time.Hour, 240, time.Minute, 60, 12},
 		{"AcceptOrder", "http-500", 5 * time.Minute, 60, 5 * time.Second, 10, 10},
 	} {
-		t.Run(fmt.Sprintf("%s for %s", c.effect, c.dead), func(t *testing.T) {
+		t.Run(fmt.Sprintf("%s %s for %s", c.effect, c.fault, c.dead), func(t *testing.T) {
 			t.Parallel()
 			play(t, options{}, func(r *rig) {
 				r.ok(r.whmcs.Fault(whmcstest.Fault{Action: c.effect, Fault: c.fault, Times: 100_000}))
@@ -1164,6 +1165,47 @@ func TestEffectsThatAreNotAnswered(t *testing.T) {
 			})
 		})
 	}
+}
+
+// Twenty orders were made in WHMCS, and no AddOrder was answered. None of them
+// has an AddOrder to send any more: they are searched for and accepted without a
+// window of the breaker, and a twenty-first order, which has one, is the canary.
+func TestAnEffectThatIsNotAnsweredHoldsNoOrderThatDoesNotSendIt(t *testing.T) {
+	t.Parallel()
+	play(t, options{}, func(r *rig) {
+		const lost = 20
+		r.ok(r.whmcs.Fault(whmcstest.Fault{Action: "AddOrder", Fault: "commit-after-timeout", Times: lost}))
+		var ids []order.ID
+		begin := func() {
+			id := mustID(fmt.Sprintf("801%012d", 100+len(ids)))
+			r.seed(id, client)
+			r.click(id)
+			r.start("worker", id)
+			ids = append(ids, id)
+		}
+		for range lost {
+			begin()
+		}
+		time.Sleep(r.cfg.AddTimeout + r.cfg.Window + r.cfg.Margin + r.cfg.Settle)
+		for range 2 {
+			for _, id := range ids {
+				r.start("worker", id)
+			}
+			time.Sleep(time.Minute)
+		}
+		for _, id := range ids {
+			r.provisioned(id)
+		}
+		if calls := r.whmcs.Calls("AddOrder"); calls != lost {
+			t.Errorf("%d AddOrder, want %d", calls, lost)
+		}
+		begin()
+		time.Sleep(time.Minute)
+		r.provisioned(ids[lost])
+		if c, err := r.mem.Control(t.Context(), order.SideWHMCS); err != nil || len(c.Unsure) != 0 {
+			t.Errorf("after an AddOrder that was answered: %+v, %v", c, err)
+		}
+	})
 }
 
 func TestBreaker(t *testing.T) {

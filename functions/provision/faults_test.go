@@ -58,7 +58,7 @@ func rows(call string) []row {
 			row{name: "config error", none: "access to the table is granted by the template; without it no lease is taken at all, as when it is away"},
 			row{name: "garbage reply", none: "the SDK checks what the table answers; what it cannot read is a reply lost"},
 		)
-	case call == "Lease", strings.HasPrefix(call, "Write"), strings.HasPrefix(call, "Control"), strings.HasSuffix(call, "Breaker"), strings.HasSuffix(call, "Fault"), strings.HasSuffix(call, "Faults"), strings.HasSuffix(call, "Unsure"), call == "WinProbe", call == "NoChange":
+	case call == "Lease", strings.HasPrefix(call, "Write"), strings.HasPrefix(call, "Control"), strings.HasSuffix(call, "Breaker"), strings.HasSuffix(call, "Fault"), strings.HasSuffix(call, "Faults"), strings.HasSuffix(call, "Unsure"), call == "WinProbe", call == "WinCanary", call == "NoChange":
 		return append(common(faultLostBefore, faultReplyLost, faultDoneLate, faultSecondReplyLost),
 			row{name: "refused retryable", fault: faultRefusedRetryable},
 			row{name: "refused permanent", none: "the table refuses a write by its condition alone: not_due and lease_lost, which the second worker shows"},
@@ -174,6 +174,10 @@ var scenarios = []struct {
 	{
 		name: "breaker", arm: func(r *rig) { r.arm(sideWHMCS, "GetClientsDetails", "forbidden-ip") }, from: "query",
 		only: []string{"OpenBreaker", "Write.waiting", "WinProbe", "WhmcsDetails", "CloseBreaker"},
+	},
+	{
+		name: "canary", arm: func(r *rig) { r.unanswered("AddOrder") }, from: "query",
+		only: []string{"WinCanary", "AddOrder", "ResetUnsure"},
 	},
 	{
 		name: "refused", arm: func(r *rig) { r.arm(sideWHMCS, "AcceptOrder", whmcstest.ModuleFailPending) }, from: "AcceptOrder",

@@ -99,7 +99,7 @@ func (h *handler) gauge(ctx context.Context, now time.Time) {
 			continue
 		}
 		open := !c.OpenUntil.IsZero() // while a probe is due, too: nothing has been served since
-		h.meter.Gauge(telemetry.BreakerOpen, string(side), oneIf(open))
+		h.meter.Gauge(telemetry.BreakerOpen, string(side), oneIf(open || len(c.Unanswered(now)) > 0))
 		if open {
 			h.mending(c.Why)
 		}

@@ -139,6 +139,14 @@ func TestATickSaysHowThingsStand(t *testing.T) {
 	is(telemetry.OldestOpenSeconds, "", 3600)
 	is(telemetry.OrdersForAPerson, "", 2)
 
+	// Orders wait for an effect that is not answered, although work goes on.
+	d.control = order.Control{Unsure: map[string]order.Doubt{"AddOrder": {InRow: order.UnsureInRow, Until: now.Add(-time.Minute)}}}
+	tick()
+	is(telemetry.BreakerOpen, "whmcs", 1)
+	d.control.Unsure["AddOrder"] = order.Doubt{InRow: order.UnsureInRow, Until: now.Add(-order.Unheld)}
+	tick()
+	is(telemetry.BreakerOpen, "whmcs", 0)
+
 	// What cannot be read is left out, and the orders get their hints.
 	d.openErr, d.control, d.due = errors.New("throttled"), order.Control{}, ids(t, 1)
 	tick()

@@ -722,14 +722,29 @@ func (s table) ChangeControl(ctx context.Context, side order.Side, change func(o
 		name = "OpenBreaker"
 	case after.Paused != before.Paused:
 		name = "Pause"
-	case after.Unsure["AddOrder"]+after.Unsure["AcceptOrder"] > before.Unsure["AddOrder"]+before.Unsure["AcceptOrder"]:
+	case after.Unsure["AddOrder"].InRow+after.Unsure["AcceptOrder"].InRow > before.Unsure["AddOrder"].InRow+before.Unsure["AcceptOrder"].InRow:
 		name = "CountUnsure"
 	case len(after.Unsure) < len(before.Unsure):
 		name = "ResetUnsure"
+	case len(after.Unsure) > 0:
+		name = "WinCanary"
 	case after.Faults == 0:
 		name = "ResetFaults"
 	}
 	return stored(ctx, s.p, name, func(ctx context.Context) (order.Control, error) { return s.p.mem.ChangeControl(ctx, side, change) })
+}
+
+// unanswered makes an effect one of which no outcome was known of late; its next
+// canary is due.
+func (r *rig) unanswered(effect string) {
+	r.Helper()
+	for range order.UnsureInRow {
+		_, err := r.mem.ChangeControl(r.Context(), order.SideWHMCS, func(c order.Control) (order.Control, bool) {
+			c, _ = c.Uncertain(effect, "another", time.Now().Round(0), func(int) time.Time { return time.Now().Round(0) }, fault.WHMCSUnavailable)
+			return c, true
+		})
+		r.ok(err)
+	}
 }
 
 // --- what people and the platform do

@@ -257,7 +257,7 @@ function showWhmcs() {
 }
 
 function showSystem() {
-  const side = (name, s) => s.paused ? [name + " paused by " + s.by, "busy"] : s.openUntil && new Date(s.openUntil) > new Date() ? [name + ": breaker open until " + clock(s.openUntil) + ", " + s.why, "bad"] : [name + " serves", "good"];
+  const side = (name, s) => s.paused ? [name + " paused by " + s.by, "busy"] : s.openUntil && new Date(s.openUntil) > new Date() ? [name + ": breaker open until " + clock(s.openUntil) + ", " + s.why, "bad"] : s.unanswered?.length ? [name + ": " + s.unanswered.join(", ") + " not answered", "bad"] : [name + " serves", "good"];
   const work = system.queues.find((q) => q.id === "WorkQueue") ?? { waiting: 0, inFlight: 0 };
   const dead = system.queues.filter((q) => q.id !== "WorkQueue").reduce((n, q) => n + q.waiting + q.inFlight, 0);
   const gauges = [side("WHMCS", system.sides.whmcs), side("Salesforce", system.sides.salesforce), ["queue " + work.waiting + " waiting, " + work.inFlight + " in work"], ["dead letters " + dead, dead ? "bad" : ""], ["workers running " + system.functions.provision.running], ...(system.demo ? [["short times (DEMO=1)"]] : [])];

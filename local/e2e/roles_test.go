@@ -94,8 +94,10 @@ func TestEachFunctionStaysWithTheItemsOfItsRole(t *testing.T) {
 	}
 	s.shows(id, "Failed")
 	s.seed(id, "9")
-	if out, code := s.orderctl("callout", id, "--wait"); code != 0 {
-		t.Fatal(out)
+	// On a loaded machine, with these times, the order may be parked: the wait ends
+	// then, with the exit code of what is not finished.
+	if out, code := s.orderctl("callout", id, "--wait"); code != 0 && code != 3 {
+		t.Fatalf("exit code %d %s", code, out)
 	}
 	s.shows(id, "Provisioned")
 	var token struct{ Token string }

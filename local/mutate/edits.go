@@ -387,9 +387,9 @@ func edits() []edit {
 		},
 		{
 			name: "engine-all-are-canaries", file: "shared/provision/decide.go",
-			old: "if d.whmcs.CanaryOf(d.canary) {",
-			new: "if d.whmcs.NeedsCanary() {",
-			why: "the probe was answered",
+			old: "if blocked == nil || !blocked.Until.After(d.now) {",
+			new: "if blocked == nil || blocked.Until.After(d.now) {",
+			why: "reads are answered",
 			pkg: "shared/provision", tests: []string{"TestOnlyTheCanarySendsWhileEffectsAreNotAnswered"},
 		},
 		{
@@ -543,8 +543,8 @@ func edits() []edit {
 		},
 		{
 			name: "store-stale-read", file: "shared/store/store.go",
-			old: "ConsistentRead: aws.Bool(true)}",
-			new: "ConsistentRead: aws.Bool(false)}",
+			old: "ConsistentRead: aws.Bool(true),",
+			new: "ConsistentRead: aws.Bool(false),",
 			why: "it costs half",
 			pkg: "shared/store", tests: []string{"TestProgressIsOneConsistentReadOfConstantSize"},
 		},
@@ -591,6 +591,13 @@ func edits() []edit {
 			new: `until, err := b.open(ctx, "probe failed", failure, 0)`,
 			why: "it is open already",
 			pkg: "shared/breaker", tests: []string{"TestItOpensForTwiceAsLongAfterEachFailedProbeUpToFiveMinutes"},
+		},
+		{
+			name: "breaker-two-canaries", file: "shared/breaker/breaker.go",
+			old: "now.Add(max(lasts, b.openFor(c.Unsure[effect].Fails)))",
+			new: "now.Add(b.openFor(c.Unsure[effect].Fails))",
+			why: "a window is a window",
+			pkg: "shared/breaker", tests: []string{"TestACanaryIsAloneUntilItsEffectHasEnded"},
 		},
 		{
 			name: "breaker-two-probes", file: "shared/order/breaker.go",

@@ -69,9 +69,9 @@ func New(d Deps, retryBase time.Duration) (*Breaker, error) {
 }
 
 // Admit reads the switch of the side, and makes the probe where one is due and
-// this caller wins it. blocked is nil where work may go on; c is then open only
-// for the canary (order.Control.NeedsCanary). Errors:
-// store_unavailable, internal_error: nothing is known of the side.
+// this caller wins it. blocked is nil where work may go on; an effect of it may
+// have to wait all the same (order.Control.Withheld). Errors: store_unavailable,
+// internal_error: nothing is known of the side.
 func (b *Breaker) Admit(ctx context.Context) (c order.Control, blocked *order.Blocked, err error) {
 	c, err = b.d.Controls.Control(ctx, b.d.Side)
 	if err != nil {
@@ -93,10 +93,6 @@ func (b *Breaker) Admit(ctx context.Context) (c order.Control, blocked *order.Bl
 		until, err := b.open(ctx, "probe failed", failure, won.Fails+1)
 		return won, &order.Blocked{Until: until, Why: fault.CodeOf(failure)}, err
 	}
-	if won.NeedsCanary() {
-		b.d.Log.LogAttrs(ctx, slog.LevelInfo, "probe succeeded: one order is tried", slog.String("side", string(b.d.Side)), slog.Time("until", until))
-		return won, nil, nil
-	}
 	closed, err := b.d.Controls.ChangeControl(ctx, b.d.Side, func(now order.Control) (order.Control, bool) { return now.Closed(won, b.d.Now()) })
 	if err != nil {
 		return won, nil, err
@@ -108,8 +104,9 @@ func (b *Breaker) Admit(ctx context.Context) (c order.Control, blocked *order.Bl
 // ProbeNow asks the side at once whether it serves, for a person who does not
 // wait for the next window, and closes the breaker if it does; an open breaker
 // is then due for its probe, which this caller makes unless a worker wins it.
-// blocked says that work must wait all the same: paused, or effects must show
-// it. Errors: what the probe found; store_unavailable, internal_error.
+// The next order that sends an effect which is not answered is its canary at
+// once. blocked says that work must wait all the same: it is paused. Errors: what
+// the probe found; store_unavailable, internal_error.
 func (b *Breaker) ProbeNow(ctx context.Context) (blocked *order.Blocked, err error) {
 	now := b.d.Now()
 	c, err := b.d.Controls.ChangeControl(ctx, b.d.Side, func(c order.Control) (order.Control, bool) { return c.Due(now) })
@@ -145,33 +142,49 @@ func (b *Breaker) Fault(ctx context.Context, cause error) (until time.Time, err 
 	return b.Trip(ctx, cause)
 }
 
-// Unsure counts an effect of which the outcome is not known, of a worker that
-// read the switch as seen. The third of one effect in a row opens the breaker,
-// and from then on that of each canary keeps it open for longer; until is zero
-// while it stays closed. Errors: store_unavailable.
-func (b *Breaker) Unsure(ctx context.Context, effect string, seen order.Control, cause error) (until time.Time, err error) {
-	now, opened := b.d.Now(), false
+// Try makes the worker with that lease the canary of an effect that is held
+// (order.UnsureInRow), if it comes first in this window; lasts is how long the
+// effect may take, and no other worker tries it for as long. It returns the switch
+// as it is then, which says whether the worker may send (order.Control.Withheld).
+// Errors: store_unavailable.
+func (b *Breaker) Try(ctx context.Context, effect string, lease order.Token, lasts time.Duration) (order.Control, error) {
+	now := b.d.Now()
 	c, err := b.d.Controls.ChangeControl(ctx, b.d.Side, func(c order.Control) (order.Control, bool) {
-		c, opened = c.Uncertain(effect, seen, now, func(fails int) time.Time { return now.Add(b.openFor(fails)) }, fault.CodeOf(cause))
-		return c, true
+		return c.Canary(effect, now, now.Add(max(lasts, b.openFor(c.Unsure[effect].Fails))), lease)
 	})
-	if err != nil {
-		return time.Time{}, err
+	if err == nil && c.Unsure[effect].Canary == lease {
+		b.d.Log.LogAttrs(ctx, slog.LevelInfo, "effect is tried by one order", slog.String("side", string(b.d.Side)),
+			slog.String("effect", effect), slog.Time("until", c.Unsure[effect].Until))
 	}
-	if opened {
-		b.logOpen(ctx, "breaker opened: effects are not answered", c, cause)
-	}
-	return c.OpenUntil, nil
+	return c, err
 }
 
-// Sure notes that an effect was answered, of a worker that read the switch as
-// seen: effects are counted in a row. It writes only where seen counts some.
-// Errors: store_unavailable.
+// Unsure counts an effect of which the outcome is not known, sent by the worker
+// with that lease. From the third in a row on the effect is held: one order in
+// each window tries it, and each that is not answered makes the next window
+// longer. Errors: store_unavailable.
+func (b *Breaker) Unsure(ctx context.Context, effect string, lease order.Token, cause error) error {
+	now, held := b.d.Now(), false
+	c, err := b.d.Controls.ChangeControl(ctx, b.d.Side, func(c order.Control) (order.Control, bool) {
+		c, held = c.Uncertain(effect, lease, now, func(fails int) time.Time { return now.Add(b.openFor(fails)) }, fault.CodeOf(cause))
+		return c, true
+	})
+	if err == nil && held {
+		d := c.Unsure[effect]
+		b.d.Log.LogAttrs(ctx, slog.LevelError, "effect is not answered: orders that send it wait", slog.String("side", string(b.d.Side)),
+			slog.String("effect", effect), slog.String("code", string(d.Why)), slog.Time("until", d.Until), slog.Int("failed_canaries", d.Fails), slog.Any("error", cause))
+	}
+	return err
+}
+
+// Sure notes that an effect was answered: effects are counted in a row, and one
+// that is held goes on. It writes only where seen, the switch as the worker read
+// it, counts some. Errors: store_unavailable.
 func (b *Breaker) Sure(ctx context.Context, effect string, seen order.Control) error {
-	if seen.Unsure[effect] == 0 {
+	if seen.Unsure[effect].InRow == 0 {
 		return nil
 	}
-	_, err := b.d.Controls.ChangeControl(ctx, b.d.Side, func(c order.Control) (order.Control, bool) { return c.Certain(effect, seen, b.d.Now()) })
+	_, err := b.d.Controls.ChangeControl(ctx, b.d.Side, func(c order.Control) (order.Control, bool) { return c.Certain(effect, b.d.Now()) })
 	return err
 }
 

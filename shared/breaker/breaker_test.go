@@ -264,55 +264,120 @@ func TestASuccessfulProbeClosesAndForgetsWhatFailed(t *testing.T) {
 	wantUntil(t, w.until(w.breaker().Trip(t.Context(), role)), w.now.Add(first))
 }
 
-// Effects of which nothing is known are no faults of reads: a probe that is
-// answered does not close the breaker, one order in each window is the canary.
-func TestUnknownOutcomesOpenUntilACanarySucceeds(t *testing.T) {
+// unsure is an effect with an unknown outcome, sent under a lease.
+func (w *world) unsure(lease order.Token) {
+	w.t.Helper()
+	if err := w.breaker().Unsure(w.t.Context(), "AddOrder", lease, busy); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// mayTry asks to be the canary, and says whether that lease may send now.
+func (w *world) mayTry(lease order.Token, lasts time.Duration) bool {
+	w.t.Helper()
+	c, err := w.breaker().Try(w.t.Context(), "AddOrder", lease, lasts)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return c.Withheld("AddOrder", lease) == nil
+}
+
+// Effects of which nothing is known are no faults of reads, and a probe that is
+// answered says nothing of them: work goes on, the effect alone is held, and one
+// order in each window is its canary.
+func TestUnknownOutcomesHoldTheEffectUntilACanaryIsAnswered(t *testing.T) {
 	w := newWorld(t)
 	for n := range order.UnsureInRow {
-		until := w.until(w.breaker().Unsure(t.Context(), "AddOrder", order.Control{}, busy))
-		if opened := n == order.UnsureInRow-1; opened != !until.IsZero() {
-			t.Fatalf("%d in a row: open until %v", n+1, until)
+		w.unsure("lost")
+		if held := len(w.control().Unanswered(w.now)) > 0; held != (n == order.UnsureInRow-1) {
+			t.Fatalf("%d in a row: held %v", n+1, held)
 		}
 	}
-	w.wantLine("breaker opened: effects are not answered", "whmcs_unavailable")
-	// One that was out already only counts.
-	wantUntil(t, w.until(w.breaker().Unsure(t.Context(), "AddOrder", order.Control{}, busy)), w.now.Add(first))
-	for n, want := range []time.Duration{2 * first, 4 * first, 8 * first, 5 * time.Minute} {
-		w.now = w.control().OpenUntil
-		canary, blocked, err := w.breaker().Admit(t.Context())
-		if err != nil || blocked != nil || !canary.CanaryOf(canary.Probe) {
-			t.Fatalf("canary %d: %+v, %+v, %v", n, canary, blocked, err)
+	w.wantLine("effect is not answered: orders that send it wait", "whmcs_unavailable")
+	until := func() time.Time { return w.control().Unsure["AddOrder"].Until }
+	w.unsure("out already") // only counts
+	wantUntil(t, until(), began.Add(first))
+	if c := w.control(); c.Withheld("AcceptOrder", "x") != nil || !c.OpenUntil.IsZero() {
+		t.Errorf("more than one effect is held: %+v", c)
+	}
+	if blocked := w.admit(w.breaker()); blocked != nil || w.probes != 0 {
+		t.Errorf("work does not go on: %+v, %d probes", blocked, w.probes)
+	}
+	for n, want := range []time.Duration{2 * first, 4 * first, 8 * first, 5 * time.Minute, 5 * time.Minute} {
+		if w.mayTry("too early", time.Second) {
+			t.Fatalf("canary %d came inside the window", n)
 		}
-		if others := w.admit(w.breaker()); others == nil {
-			t.Fatalf("canary %d is not alone", n)
-		}
+		w.now = until()
 		w.lines()
-		wantUntil(t, w.until(w.breaker().Unsure(t.Context(), "AddOrder", canary, busy)), w.now.Add(want))
-		w.wantLine("breaker opened: effects are not answered", "whmcs_unavailable")
+		if !w.mayTry("canary", time.Second) || w.mayTry("another", time.Second) {
+			t.Fatalf("canary %d is not one", n)
+		}
+		w.wantLine("effect is tried by one order", "")
+		w.unsure("canary")
+		wantUntil(t, until(), w.now.Add(want))
+		w.wantLine("effect is not answered: orders that send it wait", "whmcs_unavailable")
+		if w.control().Withheld("AddOrder", "canary") == nil {
+			t.Fatal("a canary that was not answered may send again")
+		}
 	}
-	// A read that is answered, and a straggler's effect, end nothing.
-	if err := w.breaker().Served(t.Context(), w.control()); err != nil || !w.control().NeedsCanary() {
-		t.Fatalf("after a read: %+v, %v", w.control(), err)
-	}
-	w.now = w.control().OpenUntil
-	canary, _, err := w.breaker().Admit(t.Context())
-	if err != nil {
+	// A read that is answered, and another effect, end nothing.
+	if err := errors.Join(w.breaker().Served(t.Context(), w.control()), w.breaker().Sure(t.Context(), "AcceptOrder", w.control())); err != nil {
 		t.Fatal(err)
 	}
-	// Another effect's answer says nothing of this one.
-	for _, effect := range []string{"AcceptOrder", "AddOrder"} {
-		if c := w.control(); c.OpenUntil.IsZero() || !c.NeedsCanary() {
-			t.Fatalf("closed by another effect: %+v", c)
-		}
-		if err := w.breaker().Sure(t.Context(), effect, canary); err != nil {
-			t.Fatal(err)
-		}
+	w.now = until()
+	if c := w.control(); c.Withheld("AddOrder", "x") == nil || !w.mayTry("canary", time.Second) {
+		t.Fatalf("ended by something else: %+v", c)
 	}
-	if c := w.control(); !c.OpenUntil.IsZero() || len(c.Unsure) != 0 || c.Fails != 0 {
+	if err := w.breaker().Sure(t.Context(), "AddOrder", w.control()); err != nil {
+		t.Fatal(err)
+	}
+	if c := w.control(); len(c.Unsure) != 0 || !c.ClosedAt.Equal(w.now) {
 		t.Errorf("after the canary's answer: %+v", c)
 	}
-	if blocked := w.admit(w.breaker()); blocked != nil {
-		t.Errorf("blocked after it: %+v", blocked)
+}
+
+// An effect takes a minute until it is given up, and the first window is half of
+// one: the next canary waits for the one that is out, and knows what became of it.
+func TestACanaryIsAloneUntilItsEffectHasEnded(t *testing.T) {
+	w := newWorld(t)
+	for range order.UnsureInRow {
+		w.unsure("lost")
+	}
+	w.now = began.Add(first)
+	if !w.mayTry("slow", 3*first) {
+		t.Fatal("no canary")
+	}
+	w.now = w.now.Add(2 * first)
+	if w.mayTry("second", 3*first) {
+		t.Error("two canaries at once")
+	}
+	w.unsure("slow")
+	wantUntil(t, w.control().Unsure["AddOrder"].Until, w.now.Add(2*first))
+}
+
+func TestAPersonsProbeMakesTheNextOrderTheCanary(t *testing.T) {
+	w := newWorld(t)
+	for range order.UnsureInRow {
+		w.unsure("lost")
+	}
+	if blocked, err := w.breaker().ProbeNow(t.Context()); blocked != nil || err != nil || w.probes != 1 {
+		t.Fatalf("%+v, %v, %d probes", blocked, err, w.probes)
+	}
+	if !w.mayTry("next", time.Second) {
+		t.Error("the next order waits")
+	}
+}
+
+func TestAnEffectThatNoOrderSendsIsHeldForNoOrder(t *testing.T) {
+	w := newWorld(t)
+	for range order.UnsureInRow {
+		w.unsure("lost")
+	}
+	until := w.control().Unsure["AddOrder"].Until
+	for at, want := range map[time.Time]int{until: 1, until.Add(order.Unheld - 1): 1, until.Add(order.Unheld): 0} {
+		if got := len(w.control().Unanswered(at)); got != want {
+			t.Errorf("%s after its window: %d", at.Sub(until), got)
+		}
 	}
 }
 
@@ -320,13 +385,13 @@ func TestAnAnswerEndsTheCountOfUnknownOutcomes(t *testing.T) {
 	w := newWorld(t)
 	for range 5 {
 		for range order.UnsureInRow - 1 {
-			w.until(w.breaker().Unsure(t.Context(), "AddOrder", w.control(), busy))
+			w.unsure("lost")
 		}
 		if err := w.breaker().Sure(t.Context(), "AddOrder", w.control()); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if c := w.control(); !c.OpenUntil.IsZero() || len(c.Unsure) != 0 {
+	if c := w.control(); len(c.Unsure) != 0 {
 		t.Errorf("%+v", c)
 	}
 	writes := w.writes
@@ -415,6 +480,14 @@ func TestATableThatIsAwayIsSaidSoAndNothingIsProbed(t *testing.T) {
 		"Admit: the claim": {"ChangeControl", func(ctx context.Context, b *breaker.Breaker) error { _, _, err := b.Admit(ctx); return err }},
 		"Trip":             {"ChangeControl", func(ctx context.Context, b *breaker.Breaker) error { _, err := b.Trip(ctx, role); return err }},
 		"Fault":            {"ChangeControl", func(ctx context.Context, b *breaker.Breaker) error { _, err := b.Fault(ctx, busy); return err }},
+		"Try": {"ChangeControl", func(ctx context.Context, b *breaker.Breaker) error {
+			_, err := b.Try(ctx, "AddOrder", "mine", time.Second)
+			return err
+		}},
+		"Unsure": {"ChangeControl", func(ctx context.Context, b *breaker.Breaker) error { return b.Unsure(ctx, "AddOrder", "mine", busy) }},
+		"Sure": {"ChangeControl", func(ctx context.Context, b *breaker.Breaker) error {
+			return b.Sure(ctx, "AddOrder", order.Control{Side: side, Unsure: map[string]order.Doubt{"AddOrder": {InRow: 1}}})
+		}},
 		"Served": {"ChangeControl", func(ctx context.Context, b *breaker.Breaker) error {
 			return b.Served(ctx, order.Control{Side: side, Faults: 1})
 		}},

@@ -45,6 +45,8 @@ func trustFirst(t *http.Transport, first []byte) {
 	}
 }
 
+// handshake opens a connection. The transport leaves its time for a handshake to
+// who dials, and dials on when the call that wanted the connection has ended.
 func handshake(ctx context.Context, t *http.Transport, with *tls.Config, network, address string) (net.Conn, error) {
 	host, _, err := net.SplitHostPort(address)
 	if err != nil {
@@ -57,6 +59,11 @@ func handshake(ctx context.Context, t *http.Transport, with *tls.Config, network
 	with = with.Clone()
 	with.ServerName = host
 	conn := tls.Client(raw, with)
+	if most := t.TLSHandshakeTimeout; most > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, most)
+		defer cancel()
+	}
 	if err := conn.HandshakeContext(ctx); err != nil {
 		return nil, errors.Join(err, raw.Close())
 	}

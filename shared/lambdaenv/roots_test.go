@@ -2,6 +2,7 @@ package lambdaenv
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
@@ -15,6 +16,8 @@ import (
 	"net/http/httptest"
 	"slices"
 	"testing"
+	"testing/synctest"
+	"time"
 )
 
 // The public keys that Amazon Trust Services lists as those of its roots
@@ -115,4 +118,33 @@ func TestTheHostIsVerified(t *testing.T) {
 	if wrong := (x509.HostnameError{}); !errors.As(err, &wrong) {
 		t.Errorf("got %v, want a refused name", err)
 	}
+}
+
+// A server that takes connections and says nothing, as a side that is overloaded
+// does: a connection is given up after the transport's time for a handshake, although
+// the call that wanted it has ended long before. A process has 1,024 of them.
+func TestAServerThatSaysNothingKeepsNoConnection(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ends := make(chan net.Conn, 1)
+		tr := &http.Transport{
+			TLSClientConfig: &tls.Config{}, TLSHandshakeTimeout: 10 * time.Second, //nolint:gosec // a client's default
+			DialContext: func(context.Context, string, string) (net.Conn, error) {
+				ours, theirs := net.Pipe()
+				go io.Copy(io.Discard, theirs) //nolint:errcheck // it ends with the connection
+				ends <- ours
+				return ours, nil
+			},
+		}
+		trustFirst(tr, amazonRoots)
+		client := &http.Client{Transport: tr, Timeout: attemptTimeout}
+		if res, err := client.Get("https://dynamodb.example"); err == nil {
+			res.Body.Close()
+			t.Fatal("answered")
+		}
+		time.Sleep(tr.TLSHandshakeTimeout)
+		synctest.Wait()
+		if err := (<-ends).SetDeadline(time.Time{}); !errors.Is(err, io.ErrClosedPipe) {
+			t.Errorf("the connection is open after %s: %v", tr.TLSHandshakeTimeout, err)
+		}
+	})
 }

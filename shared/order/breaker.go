@@ -1,7 +1,6 @@
 package order
 
 import (
-	"maps"
 	"time"
 
 	"orderbridge/shared/fault"
@@ -24,14 +23,19 @@ func (c Control) Opened(now, until time.Time, why fault.Code, fails int) (opened
 	return c, true
 }
 
-// Due is c with its breaker's probe due at now; changed is false where it is
-// closed, or due already.
+// Due is c with its breaker's probe, and the next try of each effect that is not
+// answered, due at now; changed is false where none lies ahead.
 func (c Control) Due(now time.Time) (due Control, changed bool) {
-	if !c.Open(now) {
-		return c, false
+	if c.Open(now) {
+		c.OpenUntil, changed = ms(now), true
 	}
-	c.OpenUntil = ms(now)
-	return c, true
+	for effect, d := range c.Unsure {
+		if d.Until.After(now) {
+			d.Until = ms(now)
+			c, changed = c.with(effect, d), true
+		}
+	}
+	return c, changed
 }
 
 // Probed is c with an OpenUntil that has passed (seen's) moved to until, and
@@ -53,61 +57,6 @@ func (c Control) Closed(seen Control, now time.Time) (closed Control, changed bo
 		c.ClosedAt = ms(now)
 	}
 	c.OpenUntil, c.OpenedAt, c.Probe, c.Fails, c.Faults = time.Time{}, time.Time{}, "", 0, 0
-	return c, true
-}
-
-// NeedsCanary reports whether a probe that was answered does not close the
-// breaker: effects in a row had unknown outcomes, and only an effect shows that
-// they are answered again. The order of the worker that made the probe is then
-// the canary: it goes on, and all others wait.
-func (c Control) NeedsCanary() bool {
-	for _, n := range c.Unsure {
-		if n >= UnsureInRow {
-			return true
-		}
-	}
-	return false
-}
-
-// CanaryOf reports whether the worker that owns this probe may go on although
-// the breaker is open.
-func (c Control) CanaryOf(probe Token) bool {
-	return probe != "" && c.Probe == probe && c.NeedsCanary() && !c.Paused
-}
-
-// Uncertain is c after an effect with an unknown outcome, of a worker that read
-// the switch as seen; open gives the end of an opening after so many failures.
-// opened says whether this opened the breaker, or kept it open.
-func (c Control) Uncertain(effect string, seen Control, now time.Time, open func(fails int) time.Time, why fault.Code) (after Control, opened bool) {
-	canary := c.CanaryOf(seen.Probe)
-	c.Unsure = maps.Clone(c.Unsure)
-	if c.Unsure == nil {
-		c.Unsure = map[string]int{}
-	}
-	c.Unsure[effect]++
-	if c.Unsure[effect] < UnsureInRow || c.Open(now) && !canary {
-		return c, false // an effect that was out already when the breaker opened
-	}
-	fails := c.Fails
-	if canary {
-		fails++
-	}
-	return c.Opened(now, open(fails), why, fails)
-}
-
-// Certain is c after an effect that was answered, of a worker that read the
-// switch as seen: the breaker closes if that was the canary, and no other effect
-// needs one. changed is false where nothing was counted.
-func (c Control) Certain(effect string, seen Control, now time.Time) (after Control, changed bool) {
-	if c.Unsure[effect] == 0 {
-		return c, false
-	}
-	canary := c.CanaryOf(seen.Probe)
-	c.Unsure = maps.Clone(c.Unsure)
-	delete(c.Unsure, effect)
-	if canary && !c.NeedsCanary() {
-		c, _ = c.Closed(c, now)
-	}
 	return c, true
 }
 

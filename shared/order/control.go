@@ -38,9 +38,9 @@ type Control struct {
 	Probe  Token
 	Fails  int // probes, or canaries, failed in a row: 30 s doubling to 5 min
 	Faults int // retryable faults in a row, while closed
-	// Unsure counts, by effect (AddOrder, AcceptOrder), how many in a row had an
-	// unknown outcome.
-	Unsure   map[string]int
+	// Unsure says, by effect (AddOrder, AcceptOrder), how many in a row had an
+	// unknown outcome, and who tries it then.
+	Unsure   map[string]Doubt
 	OpenedAt time.Time // since when the breaker is open, through all its probes; zero = closed
 	// ClosedAt is when an outage of LongOutage or more ended: until then orders
 	// waited, and were not tried.
@@ -81,12 +81,6 @@ func LookAlways() time.Time { return time.Date(9999, time.December, 31, 0, 0, 0,
 // orders are not, must not keep an order for ever.
 const LongOutage = 15 * time.Minute
 
-// UnsureInRow is how many times in a row one effect must have an unknown outcome
-// to open the breaker. From then on one order in each of its windows is let
-// through, to see whether effects are answered again: a probe is a read, and
-// cannot show it.
-const UnsureInRow = 3
-
 // Normal returns c as a table gives it back: times in UTC, to the ms, rounded
 // down.
 func (c Control) Normal() Control {
@@ -97,6 +91,10 @@ func (c Control) Normal() Control {
 	c.Holds = list(c.Holds)
 	for i := range c.Holds {
 		c.Holds[i].At = ms(c.Holds[i].At)
+	}
+	for effect, d := range c.Unsure {
+		d.Until, d.Since = ms(d.Until), ms(d.Since)
+		c.Unsure[effect] = d
 	}
 	return c
 }

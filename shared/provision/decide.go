@@ -21,8 +21,7 @@ type facts struct {
 
 	whmcs      order.Control // the switch of WHMCS, as it was at whmcsAt
 	whmcsAt    time.Time
-	canary     order.Token // of the probe by which this order goes on while the breaker is open
-	salesforce *admission  // its breaker's word; nil: not asked yet
+	salesforce *admission // its breaker's word; nil: not asked yet
 
 	request  *order.Request // nil: not loaded
 	account  string         // as Salesforce has it, also where the load failed
@@ -89,6 +88,7 @@ const (
 	ReadRequest   Read = iota + 1 // Salesforce's switch, then what was ordered
 	ReadCatalog                   // the client and the products of the request
 	ReadSwitch                    // WHMCS's
+	ReadTurn                      // the same, and whether this order tries the effect that is not answered
 	ReadHeldOrder                 // a WHMCS order that Salesforce or the record names
 	ReadOrder                     // a WHMCS order
 	ReadServices                  // a WHMCS order, and which of its services stand in the module queue
@@ -124,9 +124,9 @@ type Move struct {
 	Event, Detail string // the history's line; an empty Event adds none
 	Then          Next
 	Read          Read
-	ID            string // of the WHMCS order to read
-	Client        int64  // of that order, or whose orders are to be listed; 0: not known
-	Effect        *Effect
+	ID            string        // of the WHMCS order to read
+	Client        int64         // of that order, or whose orders are to be listed; 0: not known
+	Effect        *Effect       // of Send, and of ReadTurn
 	For           time.Duration // of Pause
 	Within        time.Duration // of Ask: how long the read may take
 	Side          order.Side    // of Trip, Count, Doubt and Halt
@@ -209,6 +209,9 @@ func (d decision) atNone() Move {
 	case d.r.Word.Absent():
 		// People err, and a search costs nothing.
 		return d.searchFirst("none/word-absent", "a person says that WHMCS has no order of this one")
+	}
+	if m, wait := d.withheld(addOrder()); wait {
+		return m // before it reads what it may not send
 	}
 	plan, m := d.load()
 	switch {
@@ -551,14 +554,19 @@ func (d decision) send(row string, e *Effect) Move {
 		return d.ask(ReadSwitch, "", 0)
 	}
 	blocked := d.whmcs.Blocked(d.now)
-	if d.whmcs.CanaryOf(d.canary) {
-		blocked = nil
-	}
 	if d.skewed != "" {
 		blocked = &order.Blocked{Until: d.now, Why: d.skewed}
 	}
 	if blocked != nil {
-		return d.park("any/blocked", d.r, blocked.Until, nil, unspent, "held before the send: "+string(blocked.Why))
+		return d.heldBack(*blocked)
+	}
+	if m, wait := d.withheld(e); wait {
+		return m
+	}
+	if d.whmcs.Withheld(e.Name, d.r.Lease) != nil {
+		m := d.ask(ReadTurn, "", 0)
+		m.Effect = e
+		return m
 	}
 	to, detail := e.stamp(d.r, d.now, d.c)
 	if d.r.FirstAddAt.IsZero() && !to.FirstAddAt.IsZero() {
@@ -568,6 +576,20 @@ func (d decision) send(row string, e *Effect) Move {
 	m := d.write(row, to, Send, e.event, detail)
 	m.Effect = e
 	return m
+}
+
+// withheld parks an order whose effect is not answered these days, until the
+// window of the order that tries it is over.
+func (d decision) withheld(e *Effect) (m Move, wait bool) {
+	blocked := d.whmcs.Withheld(e.Name, d.r.Lease)
+	if blocked == nil || !blocked.Until.After(d.now) {
+		return Move{}, false
+	}
+	return d.heldBack(*blocked), true
+}
+
+func (d decision) heldBack(by order.Blocked) Move {
+	return d.park("any/blocked", d.r, by.Until, nil, unspent, "held before the send: "+string(by.Why))
 }
 
 // answered is what follows the answer to an effect.

@@ -356,16 +356,35 @@ func TestTheSeventyTwoHoursBeginWhenWorkMayGoOn(t *testing.T) {
 	}
 }
 
-// While effects are not answered one order is the canary: the one whose worker
-// made the probe. A worker that was under way when the breaker opened waits.
+// While an effect is not answered one order in each window sends it, the canary;
+// a worker that was under way when the window began waits. The other effect is
+// sent by all.
 func TestOnlyTheCanarySendsWhileEffectsAreNotAnswered(t *testing.T) {
-	for probe, row := range map[order.Token]string{"mine": "none/send", "another's": "any/blocked", "": "any/blocked"} {
+	for _, c := range []struct {
+		name, effect string
+		until        time.Time
+		canary       order.Token
+		row          string
+		read         Read
+	}{
+		{"the canary", "AddOrder", noon.Add(time.Minute), "mine", "none/send", 0},
+		{"another's window", "AddOrder", noon.Add(time.Minute), "another's", "any/blocked", 0},
+		{"the first window", "AddOrder", noon.Add(time.Minute), "", "any/blocked", 0},
+		{"the window is over", "AddOrder", noon, "another's", "any/read", ReadTurn},
+		{"another effect", "AcceptOrder", noon.Add(time.Minute), "another's", "none/send", 0},
+	} {
 		m := newMoment(t)
-		m.f.whmcs = order.Control{Side: order.SideWHMCS, OpenUntil: noon.Add(time.Minute), Why: fault.WHMCSUnavailable, Probe: "mine", Unsure: map[string]int{"AddOrder": order.UnsureInRow}}
-		m.f.canary = probe
-		if got := decide(m.r, m.f, noon, m.c); got.Row != row {
-			t.Errorf("the worker of probe %q: row %s, want %s", probe, got.Row, row)
+		m.f.whmcs.Unsure = map[string]order.Doubt{c.effect: {InRow: order.UnsureInRow, Until: c.until, Canary: c.canary, Why: fault.WHMCSUnavailable}}
+		if got := decide(m.r, m.f, noon, m.c); got.Row != c.row || got.Read != c.read {
+			t.Errorf("%s: row %s, read %d", c.name, got.Row, got.Read)
 		}
+	}
+	// What is not to be sent is not read either: the next window may be the order's.
+	m := newMoment(t)
+	m.f.request = nil
+	m.f.whmcs.Unsure = map[string]order.Doubt{"AddOrder": {InRow: order.UnsureInRow, Until: noon.Add(time.Minute)}}
+	if got := decide(m.r, m.f, noon, m.c); got.Row != "any/blocked" || !got.To.DueAt.Equal(noon.Add(time.Minute)) || got.To.Attempts != 0 {
+		t.Errorf("before the order is read: row %s, due %s, %d tries", got.Row, got.To.DueAt, got.To.Attempts)
 	}
 }
 

@@ -133,12 +133,17 @@
 // A retryable fault is tried twice again inside the invocation, then by the
 // clock with full jitter; three runs in a row that end so, counted in the table,
 // open the side's breaker (package breaker). A fault of the installation opens
-// it at once. Three effects in a row of which the outcome is not known open
-// WHMCS's; then a probe, which is a read, shows nothing, and one order in each
-// window goes on as the canary. While it is open, or WHMCS is paused, orders wait and no try is
+// it at once. While it is open, or WHMCS is paused, orders wait and no try is
 // spent. The one worker that wins the probe by a conditional write asks with a
 // read, never with an effect. The switch of WHMCS that an effect goes by was
 // read at most 5 s before its stamp.
+//
+// Three effects of one kind in a row of which the outcome is not known hold that
+// effect: a probe, which is a read, would show nothing of it. An order that is to
+// send it waits, before it reads what was ordered; the one that wins the window by
+// a conditional write is the canary and sends it. The window is never shorter than
+// the effect may take. Orders that are searched for, or send the other effect, go
+// on: no answer is needed to learn what became of an effect.
 //
 // # Trust
 //

@@ -52,11 +52,15 @@ type Breaker interface {
 	Fault(ctx context.Context, cause error) (until time.Time, err error)
 	// Served ends the count of faults, if seen, the switch as read, has some.
 	Served(ctx context.Context, seen order.Control) error
-	// Unsure counts an effect of which the outcome is not known; enough of one in
-	// a row open the breaker, and then one order in each of its windows is the canary.
-	// until is zero while it stays closed.
-	Unsure(ctx context.Context, effect string, seen order.Control, cause error) (until time.Time, err error)
-	// Sure ends that count, if seen has some; a canary's closes the breaker.
+	// Unsure counts an effect of which the outcome is not known; from
+	// order.UnsureInRow in a row on orders that send it wait, but for one in each
+	// window, the canary.
+	Unsure(ctx context.Context, effect string, lease order.Token, cause error) error
+	// Try makes the worker with that lease the canary, if it comes first in this
+	// window, for at least as long as the effect lasts. It returns the switch as it
+	// is then.
+	Try(ctx context.Context, effect string, lease order.Token, lasts time.Duration) (order.Control, error)
+	// Sure ends that count, if seen has some, and the waiting.
 	Sure(ctx context.Context, effect string, seen order.Control) error
 	// Halt pauses the side until a person resumes it.
 	Halt(ctx context.Context, by string, cause error) error

@@ -130,7 +130,7 @@ func (e *Engine) Run(ctx context.Context, id order.ID) (Result, error) {
 	}
 	ctx = order.WithCorrelation(ctx, rec.CorrelationID)
 	w := &worker{Deps: e.d, cfg: e.cfg, modules: e.modules, stored: rec, rec: rec,
-		facts: facts{deadline: deadline, renewed: now, whmcs: whmcs, whmcsAt: asked, canary: whmcs.Probe}}
+		facts: facts{deadline: deadline, renewed: now, whmcs: whmcs, whmcsAt: asked}}
 	if rec.Search != nil {
 		w.facts.seen.search = *rec.Search
 	}
@@ -241,12 +241,14 @@ func (w *worker) ask(ctx context.Context, m Move) {
 	case ReadSwitch:
 		side = "" // the table's
 		asked := w.Clock.Now()
-		var blocked *order.Blocked
-		if f.whmcs, blocked, err = w.WHMCS.Admit(ctx); err == nil {
+		if f.whmcs, _, err = w.WHMCS.Admit(ctx); err == nil {
 			f.whmcsAt = asked
-			if blocked == nil {
-				f.canary = f.whmcs.Probe // it may have won the next window
-			}
+		}
+	case ReadTurn:
+		side = ""
+		asked := w.Clock.Now()
+		if f.whmcs, err = w.WHMCS.Try(ctx, m.Effect.Name, w.rec.Lease, w.cfg.Window+m.Effect.timeout(w.cfg)); err == nil {
+			f.whmcsAt = asked
 		}
 	case ReadRequest:
 		side, err = w.load(ctx)
@@ -387,7 +389,7 @@ func (w *worker) tell(ctx context.Context, m Move) (err error) {
 	case Trip:
 		w.facts.openUntil, err = b.Trip(ctx, m.Cause)
 	case Doubt:
-		w.facts.openUntil, err = b.Unsure(ctx, w.facts.answer.effect.Name, w.facts.whmcs, m.Cause)
+		err = b.Unsure(ctx, w.facts.answer.effect.Name, w.rec.Lease, m.Cause)
 	case Halt:
 		err = b.Halt(ctx, order.ByEngine, m.Cause)
 	default:

@@ -15,27 +15,28 @@ import (
 // control is the switch of one side as it is stored; docs/data-model.md
 // describes each attribute.
 type control struct {
-	PK         string         `json:"pk"`
-	Table      string         `json:"table,omitempty"`
-	Version    int64          `json:"version,omitempty"`
-	Marks      []order.Token  `json:"marks,omitempty"`
-	Paused     bool           `json:"paused,omitempty"`
-	Reason     string         `json:"reason,omitempty"`
-	By         string         `json:"by,omitempty"`
-	At         iso            `json:"at,omitempty"`
-	Holds      []hold         `json:"holds,omitempty"`
-	OpenUntil  millis         `json:"open_until,omitempty"`
-	Why        string         `json:"why,omitempty"`
-	Probe      string         `json:"probe,omitempty"`
-	Fails      int            `json:"fails,omitempty"`
-	Faults     int            `json:"faults,omitempty"`
-	Unsure     map[string]int `json:"unsure,omitempty"`
-	OpenedAt   iso            `json:"open_since,omitempty"`
-	ClosedAt   iso            `json:"closed_at,omitempty"`
-	LookBefore iso            `json:"look_before,omitempty"`
-	Confirmed  iso            `json:"confirmed_until,omitempty"`
-	Asked      iso            `json:"asked_until,omitempty"`
-	History    []entry        `json:"history,omitempty"`
+	PK         string           `json:"pk"`
+	Table      string           `json:"table,omitempty"`
+	Version    int64            `json:"version,omitempty"`
+	Marks      []order.Token    `json:"marks,omitempty"`
+	Paused     bool             `json:"paused,omitempty"`
+	Reason     string           `json:"reason,omitempty"`
+	By         string           `json:"by,omitempty"`
+	At         iso              `json:"at,omitempty"`
+	Holds      []hold           `json:"holds,omitempty"`
+	OpenUntil  millis           `json:"open_until,omitempty"`
+	Why        string           `json:"why,omitempty"`
+	Probe      string           `json:"probe,omitempty"`
+	Fails      int              `json:"fails,omitempty"`
+	Faults     int              `json:"faults,omitempty"`
+	Unsure     map[string]int   `json:"unsure,omitempty"`
+	Doubts     map[string]doubt `json:"doubts,omitempty"`
+	OpenedAt   iso              `json:"open_since,omitempty"`
+	ClosedAt   iso              `json:"closed_at,omitempty"`
+	LookBefore iso              `json:"look_before,omitempty"`
+	Confirmed  iso              `json:"confirmed_until,omitempty"`
+	Asked      iso              `json:"asked_until,omitempty"`
+	History    []entry          `json:"history,omitempty"`
 }
 
 type hold struct {
@@ -44,16 +45,33 @@ type hold struct {
 	At     iso    `json:"at"`
 }
 
+// doubt is what unsure does not say of an effect; a version of before it writes
+// and reads unsure alone.
+type doubt struct {
+	Until  millis `json:"until,omitempty"`
+	Canary string `json:"canary,omitempty"`
+	Fails  int    `json:"fails,omitempty"`
+	Since  iso    `json:"since,omitempty"`
+	Why    string `json:"why,omitempty"`
+}
+
 func controlOf(c order.Control) control {
 	v := control{
 		PK: controlKey(c.Side), Paused: c.Paused, Reason: c.Reason, By: c.By, At: isoOf(c.At),
 		OpenUntil: millisOf(c.OpenUntil), Why: string(c.Why), Probe: string(c.Probe), Fails: c.Fails, Faults: c.Faults,
-		Unsure: c.Unsure, OpenedAt: isoOf(c.OpenedAt),
+		OpenedAt: isoOf(c.OpenedAt),
 		ClosedAt: isoOf(c.ClosedAt), LookBefore: isoOf(c.LookBefore),
 		Confirmed: isoOf(c.ConfirmedUntil), Asked: isoOf(c.AskedUntil), History: entries(c.History),
 	}
 	for _, h := range c.Holds {
 		v.Holds = append(v.Holds, hold{h.By, h.Reason, isoOf(h.At)})
+	}
+	if len(c.Unsure) > 0 {
+		v.Unsure, v.Doubts = map[string]int{}, map[string]doubt{}
+	}
+	for effect, d := range c.Unsure {
+		v.Unsure[effect] = d.InRow
+		v.Doubts[effect] = doubt{millisOf(d.Until), string(d.Canary), d.Fails, isoOf(d.Since), string(d.Why)}
 	}
 	return v
 }
@@ -62,12 +80,19 @@ func (v control) control(side order.Side) order.Control {
 	c := order.Control{
 		Side: side, Paused: v.Paused, Reason: v.Reason, By: v.By, At: v.At.time(),
 		OpenUntil: v.OpenUntil.time(), Why: fault.Code(v.Why), Probe: order.Token(v.Probe), Fails: v.Fails, Faults: v.Faults,
-		Unsure: v.Unsure, OpenedAt: v.OpenedAt.time(),
+		OpenedAt: v.OpenedAt.time(),
 		ClosedAt: v.ClosedAt.time(), LookBefore: v.LookBefore.time(),
 		ConfirmedUntil: v.Confirmed.time(), AskedUntil: v.Asked.time(),
 	}
 	for _, h := range v.Holds {
 		c.Holds = append(c.Holds, order.Hold{By: h.By, Reason: h.Reason, At: h.At.time()})
+	}
+	if len(v.Unsure) > 0 {
+		c.Unsure = map[string]order.Doubt{}
+	}
+	for effect, n := range v.Unsure {
+		d := v.Doubts[effect]
+		c.Unsure[effect] = order.Doubt{InRow: n, Until: d.Until.time(), Canary: order.Token(d.Canary), Fails: d.Fails, Since: d.Since.time(), Why: fault.Code(d.Why)}
 	}
 	if len(v.History) > 0 {
 		c.History = lines(v.History)

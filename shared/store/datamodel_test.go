@@ -10,7 +10,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 	"github.com/google/go-cmp/cmp"
 
@@ -124,7 +123,7 @@ func TestEachFieldOfAControlIsStoredAndDescribed(t *testing.T) {
 	s, table := e.open(t)
 	want := order.Control{
 		Side: order.SideWHMCS, Paused: true, Reason: "r", By: "b", At: epoch, Holds: []order.Hold{{By: "b", Reason: "r", At: epoch}}, OpenUntil: epoch.Add(1e9), Why: fault.WHMCSBusy,
-		Probe: "p", Fails: 2, Faults: 3, Unsure: map[string]int{"AddOrder": 4}, OpenedAt: epoch.Add(15e8), ClosedAt: epoch.Add(2e9), LookBefore: epoch.Add(3e9),
+		Probe: "p", Fails: 2, Faults: 3, Unsure: map[string]order.Doubt{"AddOrder": {InRow: 4, Until: epoch.Add(6e9), Canary: "c", Fails: 5, Since: epoch.Add(7e9), Why: fault.WHMCSUnavailable}}, OpenedAt: epoch.Add(15e8), ClosedAt: epoch.Add(2e9), LookBefore: epoch.Add(3e9),
 		ConfirmedUntil: epoch.Add(4e9), AskedUntil: epoch.Add(5e9),
 		History: []order.Entry{{At: epoch, Event: "paused", Detail: "r", By: "b", Times: 2, First: epoch}},
 	}
@@ -144,13 +143,7 @@ func TestEachFieldOfAControlIsStoredAndDescribed(t *testing.T) {
 	if d := cmp.Diff(want, got); d != "" {
 		t.Errorf("not stored (-want +got):\n%s", d)
 	}
-	out, err := e.client.GetItem(t.Context(), &dynamodb.GetItemInput{TableName: &table, Key: map[string]types.AttributeValue{
-		"pk": &types.AttributeValueMemberS{Value: "control#whmcs"},
-	}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	described(t, "## A control item", out.Item)
+	described(t, "## A control item", e.get(t, table, "control#whmcs"))
 }
 
 // described wants a row of each attribute, and of each member of those that

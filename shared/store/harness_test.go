@@ -132,9 +132,15 @@ func with(t *testing.T, c store.Client, table string) *store.Store {
 // item reads an order's item as it is stored.
 func (e endpoint) item(t *testing.T, table string, id order.ID) map[string]types.AttributeValue {
 	t.Helper()
+	return e.get(t, table, "order#"+id.String())
+}
+
+// get reads an item as it is stored.
+func (e endpoint) get(t *testing.T, table, pk string) map[string]types.AttributeValue {
+	t.Helper()
 	out, err := e.client.GetItem(t.Context(), &dynamodb.GetItemInput{
 		TableName: aws.String(table), ConsistentRead: aws.Bool(true),
-		Key: map[string]types.AttributeValue{"pk": &types.AttributeValueMemberS{Value: "order#" + id.String()}},
+		Key: map[string]types.AttributeValue{"pk": &types.AttributeValueMemberS{Value: pk}},
 	})
 	if err != nil {
 		t.Fatal(err)

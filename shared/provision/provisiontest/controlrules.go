@@ -150,6 +150,35 @@ var controlRules = []rule{
 			b.same([]any{closed.OpenedAt, closed.ClosedAt.Equal(b.now)}, []any{time.Time{}, c.told})
 		}
 	}},
+	{"breaker/an effect that is not answered: 50 workers at once, one is the canary", func(b *bench) {
+		change := func(do func(order.Control) (order.Control, bool)) order.Control {
+			b.Helper()
+			c, err := b.ChangeControl(b.ctx, order.SideWHMCS, do)
+			b.ok(err)
+			return c
+		}
+		until := b.now.Add(time.Minute)
+		for range order.UnsureInRow {
+			change(func(c order.Control) (order.Control, bool) {
+				c, _ = c.Uncertain("AddOrder", "lost", b.now, func(int) time.Time { return b.now }, fault.WHMCSUnavailable)
+				return c, true
+			})
+		}
+		var t tally
+		together(50, func(int) {
+			mine := order.NewToken()
+			c := change(func(c order.Control) (order.Control, bool) { return c.Canary("AddOrder", b.now, until, mine) })
+			t.add(strconv.FormatBool(c.Withheld("AddOrder", mine) == nil))
+		})
+		b.same(t.count, map[string]int{"true": 1, "false": 49})
+		c, err := b.Control(b.ctx, order.SideWHMCS)
+		b.ok(err)
+		d := c.Unsure["AddOrder"]
+		d.Canary = ""
+		b.same(d, order.Doubt{InRow: order.UnsureInRow, Until: until, Since: b.now, Why: fault.WHMCSUnavailable})
+		change(func(c order.Control) (order.Control, bool) { return c.Certain("AddOrder", b.now) })
+		b.switchIs(order.Control{Side: order.SideWHMCS})
+	}},
 	{"breaker/a closed one has no probe to win", func(b *bench) {
 		won, err := b.win(order.Control{Side: order.SideWHMCS}, b.now)
 		b.ok(err)
