@@ -284,12 +284,12 @@ var table = map[Code]Info{
 		},
 	},
 	WHMCSIDForeign: {Status: 422, Kind: Permanent, Group: GroupOrder, Title: "WHMCS order of another order", Review: true,
-		Seen: "WHMCS_Order_ID__c names a WHMCS order that is not this order's, perhaps by cloning.", Do: "Clear the field, then click again.",
+		Seen: "WHMCS_Order_ID__c names a WHMCS order that is not this order's, perhaps by cloning.", Do: "Ask a Salesforce administrator to clear the field, then click again.",
 		OnCall: []Guide{
 			{At: []string{"adding"},
 				Seen: "WHMCS_Order_ID__c names a WHMCS order that does not exist or lacks this order's marker. A clone copies the field.",
 				Steps: []string{
-					"In Salesforce, clear WHMCS_Order_ID__c and click again: `orderctl retry {id} --by YOU --why TEXT`\n" +
+					"Have a Salesforce administrator clear WHMCS_Order_ID__c, who needs edit access to it (sfdx/README.md, When something is wrong), and click again: `orderctl retry {id} --by YOU --why TEXT`\n" +
 						"The WHMCS order belongs to this order all the same, number N: `orderctl resolve {id} --adopt N --by YOU --why TEXT`",
 				}},
 		},
