@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"fmt"
@@ -103,7 +104,7 @@ func (a *app) lookBeforeCommand() *cobra.Command {
 			if end {
 				done = "orders are searched as usual again"
 			}
-			return a.throw(ctx, "look-before "+dash(jsonTime(before)), func(table ledger) error { return table.LookBefore(ctx, before, by, a.now()) }, done)
+			return a.throw(ctx, "look-before "+cmp.Or(jsonTime(before), "--end"), func(table ledger) error { return table.LookBefore(ctx, before, by, a.now()) }, done)
 		},
 	})
 }
@@ -198,10 +199,10 @@ func (a *app) checkRestored(ctx context.Context, table ledger) error {
 	}
 	return a.findings(append(tableFindings(t), lambdaenv.Finding{
 		Of: "switch", What: "work is paused", OK: c.Paused,
-		Do: "orderctl restore-check --set --by YOU, before the stack is pointed at the table",
+		Do: "if this table was restored: orderctl restore-check --set --by YOU, before the stack is pointed at the table",
 	}, lambdaenv.Finding{
 		Of: "switch", What: "orders of before the restore are searched first", OK: !c.LookBefore.IsZero(), Seen: jsonTime(c.LookBefore),
-		Do: "orderctl restore-check --set --by YOU; without it an order that WHMCS got after the backup is ordered twice",
+		Do: "if this table was restored: orderctl restore-check --set --by YOU; without it an order that WHMCS got after the backup is ordered twice",
 	}, lambdaenv.Finding{
 		Of: "switch", What: "the time of the restore is not older than the table", OK: c.LookBefore.IsZero() || t.CreationDateTime == nil || !c.LookBefore.Before(t.CreationDateTime.Truncate(time.Minute)),
 		Seen: fmt.Sprintf("table made %s", jsonTime(aws.ToTime(t.CreationDateTime))), Do: "set the time at which the old table was left: orderctl look-before TIME --by YOU",
@@ -277,10 +278,12 @@ func (a *app) rotate(ctx context.Context, by string, emergency bool) error {
 		}
 	}
 	return a.print(map[string]any{"secret_id": name, "by": by, "emergency": emergency}, func(p *printer) {
-		fmt.Fprintf(p, "A new signing secret is in %s.\n1. Read it: aws secretsmanager get-secret-value --secret-id %s --query SecretString --output text\n2. Put it into Salesforce.\n3. Check: orderctl callout ID, and a click in Salesforce.\n", name, name)
+		fmt.Fprintf(p, "A new signing secret is in %s.\n1. Put it into Salesforce, by a pipe that shows it to no one: aws secretsmanager get-secret-value --secret-id %s --query SecretString --output text | sfdx/scripts/set-secret.mjs --org ORG\n2. Check in Salesforce, tab Order Bridge: The test call is accepted.\n", name, name)
 		if emergency {
-			fmt.Fprintln(p, "Functions keep the old one for up to five minutes; to end that at once, deploy with another LogLevel, which starts new processes.")
+			fmt.Fprintln(p, "Until then every callout is refused. Functions keep the old one for up to five minutes; to end that at once, deploy with another LogLevel, which starts new processes.")
+			return
 		}
+		fmt.Fprintln(p, "The one before stays valid for WEBHOOK_ROTATION_OVERLAP hours (24 unless it was set). Rotating again within them would end it at once.")
 	})
 }
 
