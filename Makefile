@@ -36,9 +36,6 @@ GOARCH_arm64  := arm64
 GOARCH_x86_64 := amd64
 HOST_ARCHITECTURE := $(patsubst aarch64,arm64,$(shell uname -m))
 
-# Options of `make chaos`.
-CHAOS ?=
-
 # The browser of make e2e.
 export CHROMIUM ?= chromium
 

@@ -574,6 +574,13 @@ class Template(unittest.TestCase):
                 self.assertTrue(parameter.get("Description"))
                 self.assertIn("Default", parameter)
 
+    def test_a_time_says_its_unit_where_sam_deploy_asks_for_it(self):
+        groups = SOURCE["Metadata"]["AWS::CloudFormation::Interface"]["ParameterGroups"]
+        (times,) = [g["Parameters"] for g in groups if g["Label"]["default"] == "Times in seconds"]
+        for name in times:
+            with self.subTest(name):
+                self.assertRegex(SOURCE["Parameters"][name]["Description"], r"^Seconds ")
+
 
 if __name__ == "__main__":
     sys.exit(unittest.main())

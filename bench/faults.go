@@ -92,6 +92,8 @@ func (g *gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case g.fault == faultKillBefore:
 		g.kill()
 		panic(http.ErrAbortHandler)
+	case g.fault == faultFrozen:
+		g.freeze() // before the call is carried out: no time-out of the caller passes meanwhile
 	}
 	reply := httptest.NewRecorder()
 	g.next.ServeHTTP(reply, r)
@@ -105,7 +107,6 @@ func (g *gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		<-r.Context().Done()
 		panic(http.ErrAbortHandler)
 	}
-	g.freeze()
 	close(g.frozen)
 	for name, values := range reply.Header() {
 		w.Header()[name] = values

@@ -64,10 +64,19 @@ func TestAWorkerIsFrozenAtTheAnswerBeforeItsAddOrder(t *testing.T) {
 			t.Errorf("%s %s %s is of kind %q, want %q", c.target, c.path, c.body, got, c.want)
 		}
 	}
-	stopped := false
-	g := &gate{next: http.NotFoundHandler(), fault: faultFrozen, point: callQuery, freeze: func() { stopped = true }, frozen: make(chan struct{})}
+	// A call that takes longer than its caller waits is made again meanwhile: what is
+	// stopped later has gone on.
+	stopped, served := false, false
+	next := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		served = stopped
+		http.NotFound(w, r)
+	})
+	g := &gate{next: next, fault: faultFrozen, point: callQuery, freeze: func() { stopped = true }, frozen: make(chan struct{})}
 	w := httptest.NewRecorder()
 	g.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/services/data/v67.0/query", nil))
+	if !served {
+		t.Error("the call was carried out before the stop")
+	}
 	if !stopped || w.Code != http.StatusNotFound {
 		t.Errorf("stopped: %v, answered %d; want the answer to come after the stop", stopped, w.Code)
 	}

@@ -10,7 +10,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -71,5 +70,3 @@ func run(ctx context.Context, templateFile, bin string, lookup func(string) (str
 		return err
 	}
 }
-
-var errUsed = errors.New("is in use")

@@ -182,7 +182,7 @@ func TestAPortInUseIsOneLine(t *testing.T) {
 		}
 		_, port, _ := net.SplitHostPort(l.Addr().String())
 		code, said := localtest.StartFails(t, with(map[string]string{variable: port}))
-		if want := fmt.Sprintf("local: port %s (%s) is in use on 127.0.0.1\n", port, variable); code != 1 || said != want {
+		if want := fmt.Sprintf("local: port %s (%s) is in use on 127.0.0.1: end what uses it, or set %s=0 for a free one\n", port, variable, variable); code != 1 || said != want {
 			t.Errorf("exit %d, said %q, want %q", code, said, want)
 		}
 		l.Close()

@@ -95,7 +95,7 @@ func (c *console) simulator(w http.ResponseWriter, r *http.Request) {
 
 // operations are the verbs of orderctl that the page may run. They are those of
 // the on-call engineer; the page says who it is.
-var operations = []string{"pause", "resume", "resolve", "reopen", "retry", "push", "redrive", "show"}
+var operations = []string{"pause", "resume", "resolve", "retry", "push", "redrive", "show"}
 
 // operateLimit bounds one run of orderctl.
 const operateLimit = time.Minute

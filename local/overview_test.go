@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"maps"
 	"os"
 	"slices"
@@ -20,6 +21,21 @@ func TestTheSimulatorsPageNamesEveryFault(t *testing.T) {
 	for _, name := range append(whmcstest.FaultNames(), slices.Sorted(maps.Keys(salesforcetest.FaultNames()))...) {
 		if !strings.Contains(string(page), "`"+name+"`") {
 			t.Errorf("docs/simulators.md does not name %s", name)
+		}
+	}
+}
+
+// The page offers verbs of orderctl: those of its reference, which is made from it.
+func TestThePageRunsVerbsOfOrderctlAlone(t *testing.T) {
+	for page, form := range map[string]string{"../docs/orderctl.md": "\n### %s\n", "README.md": "`%s`"} {
+		b, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, verb := range operations {
+			if !strings.Contains(string(b), fmt.Sprintf(form, verb)) {
+				t.Errorf("%s has no %s", page, verb)
+			}
 		}
 	}
 }

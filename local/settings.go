@@ -133,7 +133,7 @@ func (s settings) listen(ctx context.Context, variable string) ([]net.Listener, 
 				_ = o.Close()
 			}
 			if errors.Is(err, syscall.EADDRINUSE) {
-				return nil, fmt.Errorf("port %d (%s) %w on %s", port, variable, errUsed, host)
+				return nil, fmt.Errorf("port %d (%s) is in use on %s: end what uses it, or set %s=0 for a free one", port, variable, host, variable)
 			}
 			return nil, fmt.Errorf("listen on port %d (%s): %w", port, variable, err)
 		}

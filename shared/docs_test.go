@@ -92,6 +92,53 @@ func TestFilesThatAreNamedExist(t *testing.T) {
 	}
 }
 
+// A text that sends a person to a page names one that exists: in the strings of
+// the code, the labels of the Salesforce package, the template.
+func TestTextsNamePagesThatExist(t *testing.T) {
+	files, n := repository(t), 0
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		if strings.HasSuffix(name, "_test.go") || path.Ext(name) == ".md" {
+			continue
+		}
+		for _, page := range textPage.FindAllString(string(files[name]), -1) {
+			n++
+			if !exists(files, page) {
+				t.Errorf("%s names %s, which is not in the repository", name, page)
+			}
+		}
+	}
+	if n < 10 {
+		t.Fatalf("found %d names of pages: the search is broken", n)
+	}
+}
+
+// Each verb of make is in README.md, and no page names one that does not exist.
+func TestPagesNameTheVerbsOfMake(t *testing.T) {
+	files := repository(t)
+	verbs := map[string]bool{}
+	for _, m := range makeVerb.FindAllStringSubmatch(string(files["Makefile"]), -1) {
+		verbs[m[1]] = false
+	}
+	for _, page := range slices.Sorted(maps.Keys(files)) {
+		if path.Ext(page) != ".md" {
+			continue
+		}
+		for _, m := range namedVerb.FindAllStringSubmatch(string(files[page]), -1) {
+			if _, ok := verbs[m[1]]; !ok {
+				t.Errorf("%s names make %s, which the Makefile does not have", page, m[1])
+			}
+			if page == "README.md" {
+				verbs[m[1]] = true
+			}
+		}
+	}
+	for _, verb := range slices.Sorted(maps.Keys(verbs)) {
+		if !verbs[verb] {
+			t.Errorf("README.md does not name make %s", verb)
+		}
+	}
+}
+
 func TestMissingFilesAndBrokenLinksAreFound(t *testing.T) {
 	files := map[string][]byte{
 		"README.md":            []byte("# One\n## Two words, and `code`\n"),
@@ -139,6 +186,12 @@ var (
 	// of a kind that pages and comments refer to.
 	pathLike = regexp.MustCompile(`[A-Za-z0-9_.-]+(?:/[A-Za-z0-9_.*-]+)+`)
 	wordLike = regexp.MustCompile(`\b[A-Za-z0-9][A-Za-z0-9_-]*\.(?:md|go|pml)\b`)
+	// textPage is a page as a text names it; makeVerb a line of the Makefile that
+	// make help lists, namedVerb a verb as a page names it, in code or at the
+	// beginning of a line.
+	textPage  = regexp.MustCompile(`\bdocs/[A-Za-z0-9_/-]+\.md\b`)
+	makeVerb  = regexp.MustCompile(`(?m)^([a-z0-9-]+):.*## `)
+	namedVerb = regexp.MustCompile("(?m)(?:`|^ *)make ([a-z0-9-]+)")
 	// comment is what stands behind the sign of a comment.
 	comment = map[string]*regexp.Regexp{
 		".go": regexp.MustCompile(`//.*`), ".mjs": regexp.MustCompile(`//.*`),

@@ -17,7 +17,7 @@ import (
 const auditSince = 48 * time.Hour
 
 func (a *app) auditCommand() *cobra.Command {
-	var since time.Duration
+	since := auditSince
 	var asCSV bool
 	return a.verb(spec{
 		group: groupExplain, use: "audit [--since TIME] [--csv]", short: "compare table, WHMCS and Salesforce, and list the orders about which they differ",
@@ -25,15 +25,13 @@ func (a *app) auditCommand() *cobra.Command {
 		needs:    "PROVISION_FUNCTION",
 		examples: []string{"audit", "audit --since 168h --csv", "audit --json | jq '.differences[] | .order_id'"},
 		flags: func(flags *pflag.FlagSet) {
-			flags.DurationVar(&since, "since", auditSince, "orders of the last `TIME`, like 48h")
+			flags.Var((*spanFlag)(&since), "since", "orders of the last `TIME`, like 48h or 7d")
 			flags.BoolVar(&asCSV, "csv", false, "print comma separated values")
 		},
 		check: func(args []string) error {
 			switch {
 			case len(args) > 0:
 				return usagef("audit takes no argument; one order is examined by orderctl check ID")
-			case since <= 0:
-				return usagef("--since is a time like 48h")
 			case asCSV && (a.json || a.output == "json"):
 				return usagef("--csv and --json exclude each other")
 			}

@@ -15,11 +15,25 @@ import (
 	"orderbridge/shared/fault"
 )
 
-var update = flag.Bool("update", false, "write docs/orderctl.md anew")
+var update = flag.Bool("update", false, "write docs/orderctl.md again")
 
 const reference = "../../docs/orderctl.md"
 
 // docs/orderctl.md is made from the commands.
+// The folder need not be there, as one of a fresh machine is not.
+func TestManWritesAPageOfEachCommandIntoANewFolder(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "share", "man1")
+	w := newWorld()
+	if code := w.run(t, "man", dir); code != exitDone {
+		t.Fatalf("exit code %d: %s", code, w.err.String())
+	}
+	for _, cmd := range (&app{}).commands() {
+		if page, err := os.ReadFile(filepath.Join(dir, "orderctl-"+cmd.Name()+".1")); err != nil || !strings.Contains(string(page), "exit code: ") {
+			t.Errorf("%s: %v, %d bytes", cmd.Name(), err, len(page))
+		}
+	}
+}
+
 func TestTheReferenceIsThatOfTheTool(t *testing.T) {
 	want := referencePage()
 	if *update {

@@ -14,10 +14,17 @@ import (
 // parseID reads a Salesforce Order id.
 func parseID(s string) (order.ID, error) {
 	id, err := order.ParseID(s)
-	if err != nil {
-		return order.ID{}, usagef("order_id_invalid: %q is not a Salesforce Order id (801…, 15 or 18 characters)", s)
+	if err == nil {
+		return id, nil
 	}
-	return id, nil
+	// Of 18 characters the last three are made from the case of the others.
+	const short, long = 15, 18
+	if len(s) == long {
+		if _, err := order.ParseID(s[:short]); err == nil {
+			return order.ID{}, usagef("order_id_invalid: %q was mistyped, or its upper and lower case were changed: its last three characters do not fit the others. Copy it again", s)
+		}
+	}
+	return order.ID{}, usagef("order_id_invalid: %q is not a Salesforce Order id (801…, 15 or 18 characters)", s)
 }
 
 // oneOrder wants one argument that is an order id.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"fmt"
@@ -24,7 +25,7 @@ import (
 func (a *app) probeCommand() *cobra.Command {
 	return a.verb(spec{
 		group: groupMend, use: "probe whmcs|salesforce", short: "ask a side now whether it serves, and close its breaker if it does",
-		long:  "The probe is a read, made inside ProvisionFunction.",
+		long:  "The probe is a read, made inside ProvisionFunction: it says nothing of AddOrder and AcceptOrder.\nWhich of them is not answered it tells; the next order that sends that tries it at once.",
 		needs: "PROVISION_FUNCTION, TABLE_NAME", writes: true,
 		examples: []string{"probe whmcs", "probe salesforce"},
 		check: func(args []string) error {
@@ -42,9 +43,20 @@ func (a *app) probeCommand() *cobra.Command {
 			if err := a.ask(ctx, question.Question{Probe: args[0]}, &p); err != nil {
 				return err
 			}
+			table, err := a.ledger(ctx)
+			if err != nil {
+				return err
+			}
+			c, err := table.Control(ctx, order.Side(p.Side))
+			if err != nil {
+				return err
+			}
 			if err := a.print(p, func(w *printer) {
 				if p.Serves {
 					fmt.Fprintf(w, "%s serves; its breaker is closed\n", p.Side)
+				}
+				for _, effect := range c.Unanswered(a.now()) {
+					fmt.Fprintln(w, unansweredText(c, effect, a.now()))
 				}
 			}); err != nil {
 				return err
@@ -92,7 +104,7 @@ func (a *app) lookBeforeCommand() *cobra.Command {
 			if end {
 				done = "orders are searched as usual again"
 			}
-			return a.throw(ctx, "look-before "+dash(jsonTime(before)), func(table ledger) error { return table.LookBefore(ctx, before, by, a.now()) }, done)
+			return a.throw(ctx, "look-before "+cmp.Or(jsonTime(before), "--end"), func(table ledger) error { return table.LookBefore(ctx, before, by, a.now()) }, done)
 		},
 	})
 }
@@ -187,10 +199,10 @@ func (a *app) checkRestored(ctx context.Context, table ledger) error {
 	}
 	return a.findings(append(tableFindings(t), lambdaenv.Finding{
 		Of: "switch", What: "work is paused", OK: c.Paused,
-		Do: "orderctl restore-check --set --by YOU, before the stack is pointed at the table",
+		Do: "if this table was restored: orderctl restore-check --set --by YOU, before the stack is pointed at the table",
 	}, lambdaenv.Finding{
 		Of: "switch", What: "orders of before the restore are searched first", OK: !c.LookBefore.IsZero(), Seen: jsonTime(c.LookBefore),
-		Do: "orderctl restore-check --set --by YOU; without it an order that WHMCS got after the backup is ordered twice",
+		Do: "if this table was restored: orderctl restore-check --set --by YOU; without it an order that WHMCS got after the backup is ordered twice",
 	}, lambdaenv.Finding{
 		Of: "switch", What: "the time of the restore is not older than the table", OK: c.LookBefore.IsZero() || t.CreationDateTime == nil || !c.LookBefore.Before(t.CreationDateTime.Truncate(time.Minute)),
 		Seen: fmt.Sprintf("table made %s", jsonTime(aws.ToTime(t.CreationDateTime))), Do: "set the time at which the old table was left: orderctl look-before TIME --by YOU",
@@ -266,10 +278,12 @@ func (a *app) rotate(ctx context.Context, by string, emergency bool) error {
 		}
 	}
 	return a.print(map[string]any{"secret_id": name, "by": by, "emergency": emergency}, func(p *printer) {
-		fmt.Fprintf(p, "A new signing secret is in %s.\n1. Read it: aws secretsmanager get-secret-value --secret-id %s --query SecretString --output text\n2. Put it into Salesforce.\n3. Check: orderctl callout ID, and a click in Salesforce.\n", name, name)
+		fmt.Fprintf(p, "A new signing secret is in %s.\n1. Put it into Salesforce, by a pipe that shows it to no one: aws secretsmanager get-secret-value --secret-id %s --query SecretString --output text | sfdx/scripts/set-secret.mjs --org ORG\n2. Check in Salesforce, tab Order Bridge: The test call is accepted.\n", name, name)
 		if emergency {
-			fmt.Fprintln(p, "Functions keep the old one for up to five minutes; to end that at once, deploy with another LogLevel, which starts new processes.")
+			fmt.Fprintln(p, "Until then every callout is refused. Functions keep the old one for up to five minutes; to end that at once, deploy with another LogLevel, which starts new processes.")
+			return
 		}
+		fmt.Fprintln(p, "The one before stays valid for WEBHOOK_ROTATION_OVERLAP hours (24 unless it was set). Rotating again within them would end it at once.")
 	})
 }
 

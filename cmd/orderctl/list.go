@@ -77,8 +77,8 @@ func (f *filter) flags(flags *pflag.FlagSet) {
 	flags.StringSliceVar(&f.codes, "code", nil, "only this error `CODE`; several with commas")
 	flags.StringVar(&f.needs, "needs", "", "only what needs this `WHO`: person, or mending of the installation")
 	flags.StringVar(&f.account, "account", "", "only this Salesforce Account `ID`")
-	flags.DurationVar(&f.olderThan, "older-than", 0, "only what stands as it is for this `TIME` or longer, like 15m")
-	flags.DurationVar(&f.since, "since", 0, "only what came to be so in the last `TIME`, like 24h")
+	flags.Var((*spanFlag)(&f.olderThan), "older-than", "only what stands as it is for this `TIME` or longer, like 15m")
+	flags.Var((*spanFlag)(&f.since), "since", "only what came to be so in the last `TIME`, like 24h or 7d")
 }
 
 func (f *filter) check() error {

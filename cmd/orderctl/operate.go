@@ -159,7 +159,7 @@ func (a *app) resolveCommand() *cobra.Command {
 			flags.StringVar(&d.Adopt, "adopt", "", "`N` is the WHMCS order of this one; provisioning goes on with it")
 			flags.BoolVar(&d.AnyClient, "any-client", false, "with --adopt: the WHMCS order may belong to another client")
 			flags.BoolVar(&d.None, "none", false, "say that WHMCS has no live order of this one; it is searched for once more, then ordered again")
-			flags.BoolVar(&d.Stop, "stop", false, "leave it failed with code stopped; a new click reopens it and looks first")
+			flags.BoolVar(&d.Stop, "stop", false, "leave it failed with code stopped; a new click reopens it and searches WHMCS first")
 			flags.BoolVar(&d.UndoAdopt, "undo-adopt", false, "take a wrong --adopt back, also of a provisioned order; its own WHMCS order is searched for")
 			flags.StringVar(&d.By, "by", "", usageBy)
 			flags.StringVar(&d.Why, "why", "", usageWhy)
@@ -212,7 +212,7 @@ func (a *app) pauseCommand() *cobra.Command {
 	var by, why string
 	return a.verb(spec{
 		group: groupMend, use: "pause --by WHO --why TEXT", short: "stop all work on WHMCS; callouts are still accepted and queued",
-		long:  "Each person has a pause of their own: work goes on once everyone has resumed.",
+		long:  "What was about to be sent may still leave for 5 s and SEND_WINDOW (15 s).\nEach person has a pause of their own: work goes on once everyone has resumed.",
 		needs: "TABLE_NAME", writes: true,
 		examples: []string{`pause --by ann --why "WHMCS is being upgraded"`},
 		flags: func(flags *pflag.FlagSet) {
@@ -227,7 +227,7 @@ func (a *app) pauseCommand() *cobra.Command {
 		},
 		do: func(ctx context.Context, _ []string) error {
 			return a.throw(ctx, "pause all work on WHMCS", func(table ledger) error { return table.Pause(ctx, why, by, a.now()) },
-				"paused: a send that has begun ends, no other one begins")
+				"paused: what was about to be sent may still leave for 5 s and SEND_WINDOW (15 s unless it was set), nothing after that")
 		},
 	})
 }

@@ -331,6 +331,12 @@ func TestWhatIsNotUnderstoodIsRefusedInOneLine(t *testing.T) {
 		"a queue that there is not":       {"--queue is statuspush", []string{"redrive", "--queue", "other"}, ""},
 		"two ways to resume":              {"--of and --all exclude", []string{"resume", "--by", "ann", "--of", "bob", "--all"}, ""},
 		"a bad order id":                  {"order_id_invalid", []string{"callout", "801000000000001AAB"}, ""},
+		"an order id in lower case":       {`order_id_invalid: "801000000000001aaa" was mistyped, or its upper and lower case were changed`, []string{"show", "801000000000001aaa"}, ""},
+		"an order id that is cut":         {`order_id_invalid: "80100000000000" is not a Salesforce Order id`, []string{"callout", "80100000000000"}, ""},
+		"a list since a word":             {"list: invalid argument \"soon\" for \"--since\" flag: not a time such as 15m, 24h or 7d", []string{"list", "--since", "soon"}, ""},
+		"a list of what is to come":       {"list: invalid argument \"-1h\" for \"--older-than\" flag: not a time such as", []string{"list", "--older-than=-1h"}, ""},
+		"an audit since a word":           {"audit: invalid argument \"d\" for \"--since\" flag: not a time such as", []string{"audit", "--since", "d"}, ""},
+		"a reconcile since a word":        {"--since needs a time such as 24h or 7d, or a moment such as", []string{"reconcile", "--since", "soon", "--by", "ann"}, ""},
 		"an account id":                   {"order_id_invalid", []string{"show", "001000000000001AAA"}, ""},
 		"a wait of days":                  {"callout: invalid", []string{"callout", orderID, "--wait=25h"}, ""},
 		"a wait in words":                 {"callout: exactly one order id is needed, not 2; --wait takes", []string{"callout", orderID, "--wait", "abc"}, ""},
@@ -814,6 +820,16 @@ func TestWhatOthersWroteDoesNothingToTheTerminal(t *testing.T) {
 	}
 }
 
+func TestAProbeSaysWhichEffectIsNotAnswered(t *testing.T) {
+	w := newWorld()
+	w.answers = map[string]string{`{"probe":"whmcs"}`: `{"side":"whmcs","serves":true}`}
+	w.table.control = order.Control{Side: order.SideWHMCS, Unsure: map[string]order.Doubt{"AddOrder": {InRow: order.UnsureInRow, Until: now, Why: fault.WHMCSUnavailable}}}
+	want := "whmcs serves; its breaker is closed\nAddOrder is not answered (whmcs_unavailable): the next order that sends it tries it alone\n"
+	if code := w.run(t, "probe", "whmcs"); code != exitDone || w.out.String() != want {
+		t.Errorf("exit code %d, %q, %s", code, w.out.String(), w.err.String())
+	}
+}
+
 func restored(t *testing.T) order.Control {
 	t.Helper()
 	c, err := order.Control{Side: order.SideWHMCS}.Restored("orders-1", now)
@@ -908,6 +924,9 @@ func TestPauseAndResume(t *testing.T) {
 	if code := w.run(t, "pause", "--by", "ann", "--why", "upgrade"); code != exitDone || !w.table.control.Paused || w.table.control.Reason != "upgrade" || w.table.control.By != "ann" {
 		t.Errorf("exit code %d, control %+v", code, w.table.control)
 	}
+	if !strings.Contains(w.out.String(), "may still leave for 5 s and SEND_WINDOW") {
+		t.Errorf("when nothing leaves any more is not said: %q", w.out.String())
+	}
 	w.fails(t, exitFailed, "state_changed: bob pauses nothing. Paused by ann.", "resume", "--by", "bob")
 	if code := w.run(t, "pause", "--by", "bob", "--why", "audit"); code != exitDone || len(w.table.control.Holds) != 2 {
 		t.Errorf("exit code %d, control %+v", code, w.table.control)
@@ -950,6 +969,9 @@ func TestReconcileMovesTheMarksBack(t *testing.T) {
 		t.Errorf("%+v", c)
 	}
 	if code := w.run(t, "reconcile", "--since", now.Add(-2*time.Hour).Format(time.RFC3339), "--by", "ann"); code != exitDone || !w.table.control.AskedUntil.Equal(now.Add(-2*time.Hour).Truncate(time.Second)) {
+		t.Errorf("exit code %d, %+v", code, w.table.control)
+	}
+	if code := w.run(t, "reconcile", "--since", "2d", "--by", "ann"); code != exitDone || !w.table.control.AskedUntil.Equal(now.AddDate(0, 0, -2)) {
 		t.Errorf("exit code %d, %+v", code, w.table.control)
 	}
 	for _, args := range [][]string{{"--since", "soon", "--by", "ann"}, {"--by", "ann"}, {"--since", "1h"}, {"--since", "-1h", "--by", "ann"}, {"--since", "1h", "--by", "ann", orderID}} {
@@ -1081,6 +1103,9 @@ func TestListShowsWhatTheFlagsMean(t *testing.T) {
 		"--limit 1":                             "801000000000001AAA",
 		"--needs person --code order_empty":     "",
 		"--since 30s":                           "",
+		"--since 1d --code order_empty":         "",
+		"--older-than 1d":                       "",
+		"--since 7d --limit 1":                  "801000000000001AAA",
 		"--code order_empty,product_not_mapped": "801000000000002AAA",
 	} {
 		if code := w.run(t, append([]string{"list", "--json"}, strings.Fields(args)...)...); code != exitDone {
@@ -1102,6 +1127,17 @@ func TestListShowsWhatTheFlagsMean(t *testing.T) {
 	}
 	if w.run(t, "list", "--limit", "1"); !strings.Contains(w.err.String(), "2 more: --limit 0 lists all") {
 		t.Errorf("it says %q", w.err.String())
+	}
+}
+
+func TestStatusSaysUntilWhenSalesforceWasCompared(t *testing.T) {
+	w := newWorld()
+	if w.run(t, "status"); !strings.Contains(w.out.String(), "not compared yet, refuses 0 orders") {
+		t.Error(w.out.String())
+	}
+	w.table.control = order.Control{Side: order.SideSalesforce, ConfirmedUntil: now}
+	if w.run(t, "status"); !strings.Contains(w.out.String(), "compared until "+jsonTime(now)) {
+		t.Error(w.out.String())
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"os"
 	"runtime/debug"
 	"strings"
 	"text/tabwriter"
@@ -148,7 +149,7 @@ func (a *app) versionCommand() *cobra.Command {
 
 func (a *app) manCommand() *cobra.Command {
 	return a.verb(spec{
-		group: groupTool, use: "man DIR", short: "write a man page of each command into a folder",
+		group: groupTool, use: "man DIR", short: "write a man page of each command into a folder, which it makes",
 		examples: []string{"man /usr/local/share/man/man1"},
 		check: func(args []string) error {
 			if len(args) != 1 {
@@ -157,6 +158,10 @@ func (a *app) manCommand() *cobra.Command {
 			return nil
 		},
 		do: func(_ context.Context, args []string) error {
+			const open = 0o755 // man pages are read by everybody
+			if err := os.MkdirAll(args[0], open); err != nil {
+				return fmt.Errorf("make the folder of the man pages: %w", err)
+			}
 			root := a.root()              //nolint:contextcheck // a command has its context when it runs
 			root.DisableAutoGenTag = true // the same tool writes the same pages
 			if err := doc.GenManTree(root, &doc.GenManHeader{Title: "ORDERCTL", Section: "1", Source: "orderbridge", Manual: "orderbridge"}, args[0]); err != nil {

@@ -17,7 +17,7 @@ func (a *app) reconcileCommand() *cobra.Command {
 		needs: "TABLE_NAME", writes: true,
 		examples: []string{"reconcile --since 24h --by ann", "reconcile --since 2026-11-20T18:00:00Z --by ann"},
 		flags: func(flags *pflag.FlagSet) {
-			flags.StringVar(&since, "since", "", "`TIME` is a duration such as 24h, or a moment")
+			flags.StringVar(&since, "since", "", "`TIME` is a time such as 24h or 7d, or a moment")
 			flags.StringVar(&by, "by", "", usageBy)
 		},
 		check: func(args []string) error {
@@ -48,14 +48,15 @@ func (a *app) reconcileCommand() *cobra.Command {
 	})
 }
 
-// sinceTime reads a duration before now, or a time.
+// sinceTime reads how long before now, or a moment.
 func sinceTime(s string, now time.Time) (time.Time, error) {
-	if d, err := time.ParseDuration(s); err == nil && d > 0 {
-		return now.Add(-d), nil
+	var d spanFlag
+	if d.Set(s) == nil {
+		return now.Add(-time.Duration(d)), nil
 	}
 	at, err := time.Parse(time.RFC3339, s)
 	if err != nil {
-		return time.Time{}, usagef("--since needs a duration such as 24h, or a time such as 2026-11-20T18:00:00Z, not %q", s)
+		return time.Time{}, usagef("--since needs a time such as 24h or 7d, or a moment such as 2026-11-20T18:00:00Z, not %q", s)
 	}
 	return at, nil
 }

@@ -249,7 +249,11 @@ func (a *app) statusPage(p *printer, o overview, sides []order.Control) {
 		line("oldest open", "%s, %s since %s, %s", o.Oldest.ID, o.Oldest.State, ago(o.Oldest.since, now), cmp.Or(o.Oldest.Code, "no error"))
 	}
 	line("failed", "%s", countsText(o.Failed))
-	line("Salesforce", "compared until %s, refuses %d orders", dash(o.ConfirmedUntil), len(o.Refused))
+	compared := "not compared yet"
+	if o.ConfirmedUntil != "" {
+		compared = "compared until " + o.ConfirmedUntil
+	}
+	line("Salesforce", "%s, refuses %d orders", compared, len(o.Refused))
 	if len(o.DeadLetters) > 0 {
 		line("dead letters", "%s", countsText(o.DeadLetters))
 	}

@@ -136,7 +136,7 @@ const operate = async (...args) => {
   const got = await ask("/_local/operate", { method: "POST", body: { args } });
   return got.said;
 };
-$("pause").addEventListener("click", act(async () => say(await (system?.sides.whmcs.paused ? operate("resume", "--by", "console page") : operate("pause", "--by", "console page", "--why", "tried out")))));
+$("pause").addEventListener("click", act(async () => say(await (system?.sides.whmcs.paused ? operate("resume", "--by", "console page", "--all") : operate("pause", "--by", "console page", "--why", "tried out")))));
 $("tick").addEventListener("click", act(async () => { await ask("/_local/tick", { method: "POST" }); say("The clock has ticked: what is due is worked on."); }));
 $("kill").addEventListener("click", act(async () => { const got = await kill(); say(got.killed + (got.killed === 1 ? " worker process was" : " worker processes were") + " killed."); }));
 $("resolve-form").addEventListener("submit", act(async () => {

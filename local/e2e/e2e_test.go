@@ -54,8 +54,9 @@ func use(bin string) {
 	orderctl = filepath.Join(bin, "orderctl")
 }
 
-// quick are times with which faults pass in seconds; the relations between
-// them are those of the defaults.
+// quick are times with which faults pass in seconds; the relations between them are
+// those of the defaults. A loaded machine parks an order with them: a test that needs
+// its end waits for longer than one answer (--wait 1m).
 var quick = map[string]string{
 	"WHMCS_SETTLE": "2", "WHMCS_ACCEPT_SETTLE": "2", "CLOCK_MARGIN": "2", "SEND_WINDOW": "1",
 	"WHMCS_READ_TIMEOUT": "2", "WHMCS_ADD_TIMEOUT": "2", "WHMCS_ACCEPT_TIMEOUT": "2", "PROVISION_LEASE": "4",
@@ -281,7 +282,7 @@ func TestFailureSaysWhatToDoAndAClickMendsIt(t *testing.T) {
 		t.Errorf("same key: %d %s", code, out)
 	}
 	s.seed(id, "9")
-	if out, code := s.orderctl("callout", id, "--key", "click-2", "--wait"); code != 0 || !strings.Contains(out, "Provisioned") {
+	if out, code := s.orderctl("callout", id, "--key", "click-2", "--wait", "1m"); code != 0 || !strings.Contains(out, "Provisioned") {
 		t.Fatalf("new key: %d %s", code, out)
 	}
 	o = s.shows(id, "Provisioned")
@@ -354,7 +355,7 @@ func TestAStatusThatSalesforceRefusesHoldsBackNobodyAndIsShownInTheEnd(t *testin
 	put(locked, "lock-row-flow", nil)
 	put(good, "", nil)
 	for _, id := range []string{hidden, locked, good} {
-		if out, code := s.orderctl("callout", id, "--wait"); code != 0 {
+		if out, code := s.orderctl("callout", id, "--wait", "1m"); code != 0 {
 			t.Fatalf("callout: %d %s", code, out)
 		}
 	}

@@ -94,9 +94,7 @@ func TestEachFunctionStaysWithTheItemsOfItsRole(t *testing.T) {
 	}
 	s.shows(id, "Failed")
 	s.seed(id, "9")
-	// On a loaded machine, with these times, the order may be parked: the wait ends
-	// then, with the exit code of what is not finished.
-	if out, code := s.orderctl("callout", id, "--wait"); code != 0 && code != 3 {
+	if out, code := s.orderctl("callout", id, "--wait", "1m"); code != 0 {
 		t.Fatalf("exit code %d %s", code, out)
 	}
 	s.shows(id, "Provisioned")

@@ -164,6 +164,11 @@ describe("the console page", () => {
     await page.locator("#gauges", { hasText: "WHMCS paused by console page" }).waitFor();
     await page.getByRole("button", { name: "Resume WHMCS" }).click();
     await page.getByRole("button", { name: "Pause WHMCS" }).waitFor();
+    // A pause of somebody else, as the bridge's own is when a marker is lost.
+    await fetch(system.base + "/_local/operate", { method: "POST", body: JSON.stringify({ args: ["pause", "--by", "ann", "--why", "tried out"] }) });
+    await page.locator("#gauges", { hasText: "WHMCS paused by ann" }).waitFor();
+    await page.getByRole("button", { name: "Resume WHMCS" }).click();
+    await page.getByRole("button", { name: "Pause WHMCS" }).waitFor();
     await page.getByRole("button", { name: "Tick the clock" }).click();
     await said("The clock has ticked");
     await page.getByRole("button", { name: "Kill the workers" }).click();

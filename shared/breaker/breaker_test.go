@@ -552,6 +552,19 @@ func TestAProbeWhoseReplyWasLostIsKnownAsOnesOwn(t *testing.T) {
 	}
 }
 
+func TestACanaryWhoseReplyWasLostIsKnownAsOnesOwn(t *testing.T) {
+	w := newWorld(t)
+	for range order.UnsureInRow {
+		w.unsure("lost")
+	}
+	w.now = began.Add(first)
+	table := &resent{world: w}
+	c, err := w.over(table).Try(t.Context(), "AddOrder", "mine", time.Second)
+	if err != nil || !table.lost || c.Withheld("AddOrder", "mine") != nil {
+		t.Errorf("%+v, %v, reply lost: %v", c, err, table.lost)
+	}
+}
+
 // A worker that was frozen in its probe does not close what has opened since.
 func TestALateProbeClosesNothingThatOpenedSince(t *testing.T) {
 	w := newWorld(t)

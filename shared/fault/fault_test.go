@@ -5,6 +5,7 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"os"
 	"regexp"
 	"slices"
 	"strconv"
@@ -87,6 +88,48 @@ func TestEveryCodeKeepsTheRulesOfTheTable(t *testing.T) {
 
 			checkGuides(t, code, i)
 		})
+	}
+}
+
+// A text sends a person to a field only where the Salesforce package lets that
+// person edit it: who clicks, or else an administrator.
+func TestATextNamesNoFieldThatItsReaderCannotEdit(t *testing.T) {
+	editable := map[string]bool{}
+	for _, set := range []string{"orderbridge/permissionsets/OrderBridge_Operator", "orderbridge-mapping/permissionsets/OrderBridge_Mapping_Editor"} {
+		xml, err := os.ReadFile("../../sfdx/" + set + ".permissionset-meta.xml")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range regexp.MustCompile(`<editable>true</editable>\s*<field>\w+\.(\w+)</field>`).FindAllStringSubmatch(string(xml), -1) {
+			editable[m[1]] = true
+		}
+	}
+	n := 0
+	for _, code := range fault.Codes() {
+		i := code.Info()
+		for _, field := range regexp.MustCompile(`\w+__c`).FindAllString(i.Advice, -1) {
+			n++
+			if !editable[field] && !strings.Contains(i.Do, "administrator") {
+				t.Errorf("%s sends who clicked to %s: %q", code, field, i.Advice)
+			}
+		}
+	}
+	if n < 4 {
+		t.Errorf("found %d fields: the search is broken", n)
+	}
+}
+
+// A WHMCS order that differs may be another order's, adopted by a wrong number: no
+// text has it corrected or cancelled before that is looked at.
+func TestAnOrderThatDiffersMayBeAnothers(t *testing.T) {
+	i := fault.WHMCSOrderMismatch.Info()
+	if !strings.Contains(i.Do, "another order's") || strings.Contains(i.Do, "cancel") {
+		t.Errorf("the operator reads %q", i.Do)
+	}
+	for _, g := range i.OnCall {
+		if slices.Contains(g.At, "added") && !strings.Contains(g.Steps[0], "--undo-adopt") {
+			t.Errorf("the first step at %q is %q", g.At, g.Steps[0])
+		}
 	}
 }
 

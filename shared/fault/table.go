@@ -207,7 +207,7 @@ var table = map[Code]Info{
 		},
 	},
 	WHMCSOrderMismatch: {Status: 422, Kind: Permanent, Group: GroupOrder, Title: "WHMCS order differs", Review: true,
-		Seen: "The WHMCS order is not what was ordered.", Do: "Correct it in WHMCS and click again. If Salesforce was wrong, cancel it there and ask the on-call engineer to order again.",
+		Seen: "The WHMCS order is not what was ordered.", Do: "If it is another order's, or Salesforce was wrong, ask the on-call engineer. Otherwise correct it in WHMCS and click again.",
 		OnCall: []Guide{
 			{At: []string{"adding"},
 				Seen: "The WHMCS order that carries the marker is not what was ordered.",
@@ -220,11 +220,12 @@ var table = map[Code]Info{
 			{At: []string{"added", "accepting", "accepted"},
 				Seen: "WHMCS order {order} is not what was ordered.",
 				Steps: []string{
-					"In WHMCS, compare order {order} with the Salesforce order, and correct it.",
+					"The error says that order {order} carries another order's marker, or has another client: a wrong number was named. Change nothing in WHMCS: `orderctl resolve {id} --undo-adopt --by YOU --why TEXT`\n" +
+						"It belongs to this order although to another client: `orderctl resolve {id} --adopt {order} --any-client --by YOU --why TEXT`",
+					"Otherwise: in WHMCS, compare order {order} with the Salesforce order, and correct it.",
 					"Click again, it compares again: `orderctl retry {id} --by YOU --why TEXT`\n" +
 						"Another order is the right one, number N: `orderctl resolve {id} --adopt N --by YOU --why TEXT`\n" +
-						"Order again, as Salesforce has it now (what was sent is not read again by a click): cancel order {order} in WHMCS, then `orderctl resolve {id} --none --by YOU --why TEXT`\n" +
-						"Order {order} is another order's, named by mistake: cancel nothing, `orderctl resolve {id} --undo-adopt --by YOU --why TEXT`. It belongs to this order although to another client: `orderctl resolve {id} --adopt {order} --any-client --by YOU --why TEXT`",
+						"Order again, as Salesforce has it now (what was sent is not read again by a click): cancel order {order} in WHMCS, then `orderctl resolve {id} --none --by YOU --why TEXT`",
 				}},
 		},
 	},
@@ -232,9 +233,10 @@ var table = map[Code]Info{
 		Seen: "The WHMCS order was cancelled, marked as fraud or deleted.", Do: "Ask the on-call engineer, who can order again or take another WHMCS order.",
 		OnCall: []Guide{
 			{At: []string{"adding", "added", "accepting", "accepted"},
-				Seen: "WHMCS order {order} was cancelled, marked as fraud or deleted.",
+				Seen: "WHMCS order {order} was cancelled, marked as fraud or deleted, or there was never one of that number.",
 				Steps: []string{
-					"Find out whether the customer is still to be served.",
+					"The history says that it was named by a person, with a wrong number: `orderctl resolve {id} --undo-adopt --by YOU --why TEXT`\n" +
+						"Otherwise: find out whether the customer is still to be served.",
 					"No: `orderctl resolve {id} --stop --by YOU --why TEXT`\n" +
 						"Yes, by a new WHMCS order: `orderctl resolve {id} --none --by YOU --why TEXT`\n" +
 						"Yes, by WHMCS order N: `orderctl resolve {id} --adopt N --by YOU --why TEXT`",
@@ -282,12 +284,12 @@ var table = map[Code]Info{
 		},
 	},
 	WHMCSIDForeign: {Status: 422, Kind: Permanent, Group: GroupOrder, Title: "WHMCS order of another order", Review: true,
-		Seen: "WHMCS_Order_ID__c names a WHMCS order that is not this order's, perhaps by cloning.", Do: "Clear the field, then click again.",
+		Seen: "WHMCS_Order_ID__c names a WHMCS order that is not this order's, perhaps by cloning.", Do: "Ask a Salesforce administrator to clear the field, then click again.",
 		OnCall: []Guide{
 			{At: []string{"adding"},
 				Seen: "WHMCS_Order_ID__c names a WHMCS order that does not exist or lacks this order's marker. A clone copies the field.",
 				Steps: []string{
-					"In Salesforce, clear WHMCS_Order_ID__c and click again: `orderctl retry {id} --by YOU --why TEXT`\n" +
+					"Have a Salesforce administrator clear WHMCS_Order_ID__c, who needs edit access to it (sfdx/README.md, When something is wrong), and click again: `orderctl retry {id} --by YOU --why TEXT`\n" +
 						"The WHMCS order belongs to this order all the same, number N: `orderctl resolve {id} --adopt N --by YOU --why TEXT`",
 				}},
 		},

@@ -562,7 +562,7 @@ func (d decision) send(row string, e *Effect) Move {
 		blocked = &order.Blocked{Until: d.now, Why: d.skewed}
 	}
 	if blocked != nil {
-		return d.heldBack(*blocked)
+		return d.heldBack(*blocked, nil)
 	}
 	if m, wait := d.withheld(e); wait {
 		return m
@@ -583,17 +583,25 @@ func (d decision) send(row string, e *Effect) Move {
 }
 
 // withheld parks an order whose effect is not answered these days, until the
-// window of the order that tries it is over.
+// window of the order that tries it is over. One that has sent it comes later, for
+// each time: the next canary is rather an order that loses nothing by it. The
+// operator reads why: that can take as long as an outage.
 func (d decision) withheld(e *Effect) (m Move, wait bool) {
 	blocked := d.whmcs.Withheld(e.Name, d.r.Lease)
 	if blocked == nil || !blocked.Until.After(d.now) {
 		return Move{}, false
 	}
-	return d.heldBack(*blocked), true
+	var cause error
+	if blocked.Why != "" {
+		cause = fault.New(blocked.Why, "")
+	}
+	by := *blocked
+	by.Until = by.Until.Add(time.Duration(e.sent(&d.r).Count) * d.c.RetryBase)
+	return d.heldBack(by, cause), true
 }
 
-func (d decision) heldBack(by order.Blocked) Move {
-	return d.park("any/blocked", d.r, by.Until, nil, unspent, "held before the send: "+string(by.Why))
+func (d decision) heldBack(by order.Blocked, cause error) Move {
+	return d.park("any/blocked", d.r, by.Until, cause, unspent, "held before the send: "+string(by.Why))
 }
 
 // answered is what follows the answer to an effect.

@@ -386,6 +386,20 @@ func TestOnlyTheCanarySendsWhileEffectsAreNotAnswered(t *testing.T) {
 	if got := decide(m.r, m.f, noon, m.c); got.Row != "any/blocked" || !got.To.DueAt.Equal(noon.Add(time.Minute)) || got.To.Attempts != 0 {
 		t.Errorf("before the order is read: row %s, due %s, %d tries", got.Row, got.To.DueAt, got.To.Attempts)
 	}
+	// The next canary is rather an order that has not sent it yet.
+	m.r.Add.Count = 2
+	if got := decide(m.r, m.f, noon, m.c); !got.To.DueAt.Equal(noon.Add(time.Minute).Add(2 * m.c.RetryBase)) {
+		t.Errorf("sent twice: due %s", got.To.DueAt)
+	}
+	m.r.Add.Count = 0
+	// Who waits for a second window is told why.
+	m.f.whmcs.Unsure["AddOrder"] = order.Doubt{InRow: order.UnsureInRow, Until: noon.Add(time.Minute), Why: fault.WHMCSUnavailable}
+	first := decide(m.r, m.f, noon, m.c)
+	m.r.ErrorCode, m.r.ErrorAt = first.To.ErrorCode, first.To.ErrorAt
+	second := decide(m.r, m.f, noon, m.c)
+	if first.Signal != order.SignalLease || second.Signal != order.SignalStatus || second.To.Told.Code != fault.WHMCSUnavailable || !second.To.Told.NextTry.Equal(noon.Add(time.Minute)) {
+		t.Errorf("told %q %+v, then %q %+v", first.Signal, first.To.Told, second.Signal, second.To.Told)
+	}
 }
 
 // A1 and rule 3: no effect is stamped by a clock that is off, and no call lasts

@@ -101,7 +101,8 @@
 //	any/read                  something is not known                   nothing                      → read it
 //	any/renew                 a minute of reading is over              the lease renewed
 //	any/no-time               too little time in this invocation       waiting, due now; the second time in a row later
-//	any/blocked               paused, breaker open, or clock skewed    waiting until it closes
+//	any/blocked               paused, breaker open, effect not         waiting until that ends
+//	                          answered, or clock skewed
 //	any/read-again            a read failed, time for another          nothing                      → read again
 //	any/tell-breaker          a side failed, an outcome is not known   nothing                      → tell its breaker
 //	any/retry                 a read or an effect failed               waiting, due = backoff

@@ -22,6 +22,20 @@ func red(all []fault.Finding) (bad []string) {
 	return bad
 }
 
+// What was not compared is not said to hold.
+func TestTheOrgIsSaidToBeTheRightOneOnlyWhereItWasCompared(t *testing.T) {
+	for org, want := range map[string]string{
+		"":    "it lets the bridge in; which org may answer is not checked, since SF_ORG_ID is not set",
+		orgID: "it lets the bridge in, and is the org of SF_ORG_ID",
+	} {
+		w := newWorld(t, salesforcetest.Options{})
+		got := w.client(func(c *salesforce.Config) { c.OrgID = org }).Diagnose(t.Context())
+		if len(got) == 0 || !got[0].OK || got[0].What != want {
+			t.Errorf("SF_ORG_ID %q: %+v, want %q", org, got, want)
+		}
+	}
+}
+
 func TestEachPlantedFaultOfTheOrgIsFoundAndNoneInvented(t *testing.T) {
 	for name, c := range map[string]struct {
 		opt    salesforcetest.Options
