@@ -63,12 +63,15 @@ func parameters(at addresses, lookup func(string) (string, bool)) map[string]str
 
 // environment is what a function sees of its own variables: the template's,
 // each replaced by the variable of that name that the host was started with,
-// and where AWS is on this machine.
-func environment(f samtemplate.Function, at addresses, dynamoEndpoint string, lookup func(string) (string, bool)) map[string]string {
+// how often the clock ticks here, and where AWS is on this machine.
+func environment(f samtemplate.Function, at addresses, set settings, dynamoEndpoint string) map[string]string {
 	env := map[string]string{}
 	for name, v := range f.Environment {
-		if own, ok := lookup(name); ok {
+		if own, ok := set.lookup(name); ok {
 			v = own
+		}
+		if name == "CLOCK_EVERY" {
+			v = strconv.FormatInt(set.tick.Milliseconds(), 10)
 		}
 		env[name] = v
 	}

@@ -41,18 +41,20 @@ type handler struct {
 	hints   provision.Hints
 	probes  probes
 	workers int
+	every   time.Duration // between two ticks
 	meter   *telemetry.Meter
 	log     *slog.Logger
 	now     func() time.Time
 	sleep   func(ctx context.Context, d time.Duration) error
 }
 
-// A tick that finds more due than the queue has room for comes back every
-// drainEvery until drainFor has passed: a backlog must drain at the workers'
-// speed, not at a few orders a minute.
+// A tick that finds more due than the queue has room for looks again, looks times
+// until the next tick is due: a backlog must drain at the workers' speed, not at a
+// few orders a minute. It ends some looks before, since ticks side by side would
+// take from the workers what concurrency is reserved.
 const (
-	drainEvery = 2 * time.Second
-	drainFor   = 50 * time.Second
+	looks      = 30
+	looksSpare = 5
 )
 
 // hint is the body of a message: the key of an item, as the pipe and the clock
@@ -153,10 +155,11 @@ func (h *handler) tick(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("tick: %w", err)
 		}
-		if !more || h.now().Sub(began) > drainFor {
+		look := h.every / looks
+		if !more || h.now().Sub(began) > h.every-looksSpare*look {
 			return nil
 		}
-		if err := h.sleep(ctx, drainEvery); err != nil {
+		if err := h.sleep(ctx, look); err != nil {
 			return nil //nolint:nilerr // the invocation ends; the next tick goes on
 		}
 	}

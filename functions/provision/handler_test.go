@@ -103,7 +103,7 @@ func setup(t *testing.T) (*handler, *engine, *dueStore, *sqsFake, *written) {
 	now := time.Date(2026, 11, 24, 0, 0, 0, 0, time.UTC)
 	clock := func() time.Time { return now }
 	return &handler{
-		engine: e, store: d, hints: &queue{client: q, url: "q"}, workers: 2,
+		engine: e, store: d, hints: &queue{client: q, url: "q"}, workers: 2, every: time.Minute,
 		meter: telemetry.NewMeter(out, "test", "provision", clock), log: telemetry.NewLogger(out, slog.LevelInfo, "provision"),
 		begin: func(context.Context, time.Time) (bool, error) { return false, nil },
 		now:   clock,
@@ -314,16 +314,24 @@ func TestABacklogDrainsAtTheWorkersRate(t *testing.T) {
 	}
 }
 
-func TestTickEndsWithTheMinute(t *testing.T) {
-	h, _, d, q, _ := setup(t)
-	for range 10 {
-		d.due = append(d.due, ids(t, 20)...)
-	}
-	if _, err := h.Handle(t.Context(), recorded(t, "schedule.json")); err != nil {
-		t.Fatal(err)
-	}
-	if n := len(q.sent); n < 40 || n >= 200 {
-		t.Errorf("sent %d: the tick must drain for a while and end", n)
+// Ticks side by side would hold the concurrency that the workers need.
+func TestTickEndsBeforeTheNextOne(t *testing.T) {
+	for _, every := range []time.Duration{50 * time.Millisecond, time.Minute, time.Hour} {
+		h, _, d, q, _ := setup(t)
+		h.every = every
+		for range 10 {
+			d.due = append(d.due, ids(t, 20)...)
+		}
+		began := h.now()
+		if _, err := h.Handle(t.Context(), recorded(t, "schedule.json")); err != nil {
+			t.Fatal(err)
+		}
+		if n := len(q.sent); n < 40 || n >= 200 {
+			t.Errorf("sent %d: the tick must drain for a while and end", n)
+		}
+		if took := h.now().Sub(began); took < every/2 || took >= every {
+			t.Errorf("a tick each %s took %s", every, took)
+		}
 	}
 }
 

@@ -95,6 +95,6 @@ func wire(ctx context.Context, getenv func(string) string, out io.Writer) (*hand
 		},
 		engine: engine, store: table, begin: table.Begin, hints: &queue{client: sqs.NewFromConfig(env.AWS), url: c.WorkQueueURL},
 		probes:  probes{whmcs: billing.Probe, salesforce: orders.Probe},
-		workers: c.Concurrency, meter: env.Metrics, log: env.Log, now: clock.Now, sleep: clock.Sleep,
+		workers: c.Concurrency, every: c.ClockEvery, meter: env.Metrics, log: env.Log, now: clock.Now, sleep: clock.Sleep,
 	}, nil
 }

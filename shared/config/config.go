@@ -58,7 +58,8 @@ type DeployCheck struct {
 type Provision struct {
 	TableName          string
 	WorkQueueURL       string
-	Concurrency        int // messages in flight; the clock tops up to twice as many
+	Concurrency        int           // messages in flight; the clock tops up to twice as many
+	ClockEvery         time.Duration // between two ticks of the clock
 	WHMCSSecretID      string
 	WHMCS              WHMCS
 	SalesforceSecretID string
@@ -196,6 +197,7 @@ func LoadProvision(getenv func(string) string) (Provision, error) {
 		TableName:          r.required("TABLE_NAME"),
 		WorkQueueURL:       r.required("WORK_QUEUE_URL"),
 		Concurrency:        int(r.whole("PROVISION_CONCURRENCY", "2", 2, 1000)),
+		ClockEvery:         r.duration("CLOCK_EVERY", "60000", time.Millisecond, 50, 86_400_000),
 		WHMCSSecretID:      r.required("WHMCS_SECRET_ID"),
 		WHMCS:              whmcs,
 		SalesforceSecretID: r.required("SALESFORCE_SECRET_ID"),
