@@ -282,7 +282,7 @@ func TestEditedInWHMCS(t *testing.T) {
 				if kept {
 					r.provisioned(the)
 				} else {
-					r.failed(the, fault.WHMCSOrderAmbiguous, "marker does not say")
+					r.failed(the, fault.WHMCSOrderAmbiguous, "no marker in it says whose it is")
 				}
 				r.sent("AddOrder", 1)
 			})

@@ -294,7 +294,7 @@ func (d decision) atAdding() Move {
 		return d.cancelled("adding/dead", f.dead[0].ID, string(f.dead[0].Status))
 	case len(f.suspects) > 0 && d.r.Add.Count > 0:
 		return d.fail("adding/suspect", d.r, fault.Saw(fault.WHMCSOrderAmbiguous,
-			"WHMCS order %s is this client's and new, and nothing in it says whose it is: it may be this order, or the customer's own purchase.", idsOf(f.suspects)))
+			"WHMCS order %s is this client's and new, and no marker in it says whose it is: it may be this order, or the customer's own purchase.", idsOf(f.suspects)))
 	case d.r.Add.Count == 0, d.c.Resend && d.r.Add.Count < maxSends:
 		d.r.Plan = plan
 		return d.send("adding/absent", addOrder())
@@ -521,7 +521,7 @@ func (d decision) onlyOne() (m Move, stop bool) {
 			"Beside WHMCS order %s, %s carry this order's marker.", d.r.WHMCSOrderID, idsOf(others))), true
 	case len(suspects) > 0:
 		return d.fail("accepted/suspect", d.r, fault.Saw(fault.WHMCSOrderAmbiguous,
-			"Beside WHMCS order %s, %s may be this order too: nothing in it says whose it is.", d.r.WHMCSOrderID, idsOf(suspects))), true
+			"Beside WHMCS order %s, %s may be this order too: no marker in it says whose it is.", d.r.WHMCSOrderID, idsOf(suspects))), true
 	}
 	return Move{}, false
 }
