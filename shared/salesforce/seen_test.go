@@ -1,6 +1,7 @@
 package salesforce_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -48,6 +49,19 @@ func TestASessionThatIsOfNoUseIsThrownAway(t *testing.T) {
 			t.Errorf("shows %q", fault.TextOf(err))
 		}
 	})
+}
+
+// An outage in which no login is answered keeps no login from the time after it.
+func TestAnOutageUsesUpNoLogins(t *testing.T) {
+	answers := slices.Repeat([]string{`503 down`}, 20)
+	client, _ := scripted(t, "https://acme.my.salesforce.com", salesforce.Credentials{ClientID: "app", ClientSecret: "s"}, append(answers, tokenFor("https://acme.my.salesforce.com"), none)...)
+	for range answers {
+		_, err := client.Shows(t.Context(), []order.ID{id(1)})
+		wantCode(t, err, fault.SalesforceUnavailable)
+	}
+	if _, err := client.Shows(t.Context(), []order.ID{id(1)}); err != nil {
+		t.Error(err)
+	}
 }
 
 // Each error says what was seen, with the HTTP status and the org's words, and

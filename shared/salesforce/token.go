@@ -137,7 +137,7 @@ func (c *Client) token(ctx context.Context, ended *session) (*session, error) {
 	if c.refused != nil && now.Before(c.until) {
 		return nil, c.refused
 	}
-	if !c.logins.take(now) {
+	if !c.logins.room(now) {
 		return nil, fault.Wrap(fault.SalesforceSession, errors.New("too many logins: the tokens are refused as soon as they are issued"))
 	}
 	s, err := c.logIn(ctx)
@@ -148,6 +148,7 @@ func (c *Client) token(ctx context.Context, ended *session) (*session, error) {
 		}
 		return nil, err
 	}
+	c.logins.used++ // an outage in which no login is answered uses up none
 	c.mu.Lock()
 	c.session = s
 	c.mu.Unlock()
@@ -298,14 +299,10 @@ type bucket struct {
 	at   time.Time
 }
 
-func (b *bucket) take(now time.Time) bool {
+func (b *bucket) room(now time.Time) bool {
 	if !b.at.IsZero() {
 		b.used = max(0, b.used-float64(now.Sub(b.at))/float64(loginEvery))
 	}
 	b.at = now
-	if b.used+1 > loginBurst {
-		return false
-	}
-	b.used++
-	return true
+	return b.used+1 <= loginBurst
 }
