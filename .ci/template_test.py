@@ -436,8 +436,8 @@ class Template(unittest.TestCase):
         self.assertEqual(len(readers), 2, readers)
 
     def test_the_clock_knows_its_rate(self):
-        every = int(ENVIRONMENTS["ProvisionFunction"]["CLOCK_EVERY"])
-        rates = [r["Properties"]["ScheduleExpression"] for n, r in RESOURCES.items() if r["Type"] == "AWS::Scheduler::Schedule" and "ClockSchedule" in n]
+        every = int(RESOURCES["ProvisionFunction"]["Properties"]["Environment"]["Variables"]["CLOCK_EVERY"])
+        rates = [r["Properties"]["ScheduleExpression"] for n, r in of_type("AWS::Scheduler::Schedule").items() if "ClockSchedule" in n]
         self.assertEqual(rates, [f"rate({every // 60000} minute)"])
 
     def test_a_message_stays_hidden_longer_than_a_worker_can_live(self):
