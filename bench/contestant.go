@@ -94,18 +94,9 @@ func (w *world) add(p program, slice *slice) error {
 func sliced(name string) string { return name + "-sliced" }
 
 // own returns the program of one of the template's functions.
-func (w *world) own(bin, short string) (program, error) {
+func (w *world) own(bin, short string) program {
 	f := w.function(short)
-	p := program{name: short, bootstrap: filepath.Join(bin, short, "bootstrap"), env: maps.Clone(f.Environment), timeout: f.Timeout, memoryMB: f.MemoryMB}
-	// A function that trusts fewer roots is measured with them, and the world's.
-	if roots := p.env["SSL_CERT_FILE"]; roots != "" {
-		name := short + filepath.Ext(roots)
-		if err := w.writeRoots(name, filepath.Join(bin, short, filepath.Base(roots))); err != nil {
-			return p, err
-		}
-		p.env["SSL_CERT_FILE"] = filepath.Join(w.roots, name)
-	}
-	return p, nil
+	return program{name: short, bootstrap: filepath.Join(bin, short, "bootstrap"), env: maps.Clone(f.Environment), timeout: f.Timeout, memoryMB: f.MemoryMB}
 }
 
 // floorProgram returns the floor for one kind of work, under a name.

@@ -405,10 +405,7 @@ func (t *trier) ourProgram(ctx context.Context, b *bench, one *trial) (program, 
 	if err != nil {
 		return program{}, fmt.Errorf("open table: %w", err)
 	}
-	recorder, err := b.own(t.o.bin, "fulfill")
-	if err != nil {
-		return program{}, err
-	}
+	recorder := b.own(t.o.bin, "fulfill")
 	recorder.name = one.function + "-recorder"
 	if err := b.add(recorder, nil); err != nil {
 		return program{}, err
@@ -430,7 +427,7 @@ func (t *trier) ourProgram(ctx context.Context, b *bench, one *trial) (program, 
 		}
 		return endAgain
 	}
-	return b.own(t.o.bin, "provision")
+	return b.own(t.o.bin, "provision"), nil
 }
 
 // click delivers one more callout; an answer of 2xx is the end.

@@ -158,7 +158,7 @@ func readBody(w http.ResponseWriter, r *http.Request, into any) bool {
 func (c *console) token(w http.ResponseWriter, r *http.Request) {
 	claim := "sf_account_id"
 	for _, f := range c.s.model.Functions {
-		env := environment(f, c.s.at, c.s.settings, "")
+		env := environment(f, c.s.at, c.s.settings)
 		if v := env["PORTAL_ACCOUNT_CLAIM"]; v != "" {
 			claim = v
 		}

@@ -64,7 +64,7 @@ func parameters(at addresses, lookup func(string) (string, bool)) map[string]str
 // environment is what a function sees of its own variables: the template's,
 // each replaced by the variable of that name that the host was started with,
 // how often the clock ticks here, and where AWS is on this machine.
-func environment(f samtemplate.Function, at addresses, set settings, dynamoEndpoint string) map[string]string {
+func environment(f samtemplate.Function, at addresses, set settings) map[string]string {
 	env := map[string]string{}
 	for name, v := range f.Environment {
 		if own, ok := set.lookup(name); ok {
@@ -76,8 +76,8 @@ func environment(f samtemplate.Function, at addresses, set settings, dynamoEndpo
 		env[name] = v
 	}
 	env["AWS_ENDPOINT_URL"] = at.aws
-	if dynamoEndpoint != "" {
-		env["AWS_ENDPOINT_URL_DYNAMODB"] = dynamoEndpoint
+	if set.dynamoEndpoint != "" {
+		env["AWS_ENDPOINT_URL_DYNAMODB"] = set.dynamoEndpoint
 	}
 	env["AWS_ACCESS_KEY_ID"], env["AWS_SECRET_ACCESS_KEY"] = accessKey, secretKey
 	return env

@@ -176,7 +176,7 @@ func start(ctx context.Context, set settings, source []byte, bin string, out io.
 		if err := s.host.Add(lambda.Function{
 			Name: f.Short, LogicalID: f.ID, FullName: f.Name, ARN: f.ARN, Alias: f.Alias, Handler: f.Handler, MemoryMB: f.MemoryMB, Timeout: f.Timeout, Reserved: f.Reserved,
 			Bootstrap:   filepath.Join(bin, f.Short, "bootstrap"),
-			Environment: environment(f, s.at, set, set.dynamoEndpoint),
+			Environment: environment(f, s.at, set),
 		}); err != nil {
 			return nil, err
 		}

@@ -139,7 +139,7 @@ func (h *handler) message(ctx context.Context, m events.SQSMessage) error {
 }
 
 func (h *handler) tick(ctx context.Context) error {
-	began := h.now()
+	began, look := h.now(), h.every/looks
 	h.gauge(ctx, began)
 	for first := true; ; first = false {
 		sent, more, err := provision.Tick(ctx, h.store, h.hints, h.now(), h.workers, h.log)
@@ -155,7 +155,6 @@ func (h *handler) tick(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("tick: %w", err)
 		}
-		look := h.every / looks
 		if !more || h.now().Sub(began) > h.every-looksSpare*look {
 			return nil
 		}
